@@ -1,0 +1,113 @@
+"""Scattering angle and momentum transfer."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import PatternError
+
+__all__ = ["check_wavelength", "energy_ev_from_wavelength", "q_from_two_theta", "two_theta_from_q"]
+
+HC_EV_ANGSTROM = 12398.419843320026
+"""Planck constant times speed of light (exact in the SI since 2019), eV Å."""
+
+
+def check_wavelength(wavelength_angstrom: float) -> float:
+    """Refuse a wavelength that no X-ray experiment has.
+
+    Parameters
+    ----------
+    wavelength_angstrom
+        Wavelength, Å.
+
+    Returns
+    -------
+    The same wavelength.
+
+    Raises
+    ------
+    PatternError
+        It is not a finite number between 0.05 and 5 Å (250 to 2.5 keV).
+    """
+    if not (math.isfinite(wavelength_angstrom) and 0.05 <= wavelength_angstrom <= 5.0):
+        raise PatternError(
+            f"wavelength {wavelength_angstrom} Å is not an X-ray wavelength: give it in Å, between 0.05 and 5"
+        )
+    return wavelength_angstrom
+
+
+def energy_ev_from_wavelength(wavelength_angstrom: float) -> float:
+    """Photon energy.
+
+    Parameters
+    ----------
+    wavelength_angstrom
+        Wavelength, Å.
+
+    Returns
+    -------
+    Photon energy, eV.
+
+    Raises
+    ------
+    PatternError
+        The wavelength is not that of X-rays.
+    """
+    return HC_EV_ANGSTROM / check_wavelength(wavelength_angstrom)
+
+
+def q_from_two_theta(
+    two_theta_deg: NDArray[np.floating], wavelength_angstrom: float
+) -> NDArray[np.float64]:
+    """Momentum transfer Q = 4π sin θ / λ.
+
+    Parameters
+    ----------
+    two_theta_deg
+        Scattering angles, degrees, any shape.
+    wavelength_angstrom
+        Wavelength, Å.
+
+    Returns
+    -------
+    Q, Å⁻¹, in the shape of `two_theta_deg`.
+
+    Raises
+    ------
+    PatternError
+        The wavelength is not that of X-rays.
+    """
+    half_angle = np.radians(np.asarray(two_theta_deg, dtype=np.float64)) / 2
+    return np.asarray(4 * np.pi * np.sin(half_angle) / check_wavelength(wavelength_angstrom))
+
+
+def two_theta_from_q(
+    q_inv_angstrom: NDArray[np.floating], wavelength_angstrom: float
+) -> NDArray[np.float64]:
+    """Scattering angle, the inverse of `q_from_two_theta`.
+
+    Parameters
+    ----------
+    q_inv_angstrom
+        Q, Å⁻¹, any shape.
+    wavelength_angstrom
+        Wavelength, Å.
+
+    Returns
+    -------
+    Angles, degrees, in the shape of `q_inv_angstrom`.
+
+    Raises
+    ------
+    PatternError
+        The wavelength is not that of X-rays, or a Q lies past 4π/λ and no angle reaches it.
+    """
+    sine = np.asarray(q_inv_angstrom, dtype=np.float64) * check_wavelength(wavelength_angstrom) / (4 * np.pi)
+    if np.any(np.abs(sine) > 1):
+        limit = 4 * np.pi / wavelength_angstrom
+        raise PatternError(
+            f"Q = {np.max(np.abs(q_inv_angstrom)):.4g} Å⁻¹ is out of reach at {wavelength_angstrom} Å: "
+            f"the limit is 4π/λ = {limit:.4g} Å⁻¹"
+        )
+    return np.asarray(2 * np.degrees(np.arcsin(sine)))

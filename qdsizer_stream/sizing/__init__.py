@@ -1,0 +1,7 @@
+"""Sizing: from a pattern or a frame to an estimate."""
+
+from ._config import SizingConfig
+from ._estimate import SizeEstimate, Status
+from ._sizer import Sizer
+
+__all__ = ["SizeEstimate", "Sizer", "SizingConfig", "Status"]
