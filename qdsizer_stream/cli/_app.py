@@ -1,0 +1,27 @@
+"""The application that gathers the commands."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from ..errors import QdsizerError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="qdsizer-stream",
+    help="Live sizing of quantum dots from 1-D X-ray frames.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def main() -> None:
+    """Run a command; an error of the package becomes one line and exit code 1."""
+    try:
+        app()
+    except QdsizerError as error:
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        sys.exit(1)
