@@ -1,18 +1,40 @@
 """Strip angles of a MYTHEN detector."""
 
 import math
+from enum import StrEnum
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..configuration import Config
 from ..errors import CalibrationError
 
-__all__ = ["MODULE_STRIPS", "StripDetector", "StripModule", "nominal_detector", "two_theta"]
+__all__ = [
+    "MODULE_STRIPS",
+    "StripDetector",
+    "StripModule",
+    "StripOrigin",
+    "nominal_detector",
+    "strip_module_from_ee",
+    "two_theta",
+]
 
 MODULE_STRIPS = 1280
 """Strips of a MYTHEN module: ten chips of 128."""
+
+PITCH_MM = 0.05
+"""Strip pitch of MYTHEN II and III."""
+
+
+class StripOrigin(StrEnum):
+    """What an integer strip number of a calibration means."""
+
+    CENTRE = "centre"
+    """The middle of the strip: edges at j ± 1/2 (MYTHEN manuals)."""
+    EDGE = "edge"
+    """Its first edge: edges at j and j + 1 (the present PSI anglecalibration code)."""
 
 
 class StripModule(Config):
@@ -22,17 +44,49 @@ class StripModule(Config):
     """Strip on which the sample's normal falls, in strips; may lie outside the module."""
     conversion_rad_per_strip: float = Field(gt=-1e-3, lt=1e-3)
     """Strip pitch over sample distance; 6.6e-5 for 50 µm at 760 mm; negative for a flipped module."""
-    offset_deg: float
+    offset_deg: float = Field(allow_inf_nan=False)
     """Angle of the module relative to module 0."""
+    arm_factor: Literal[-1, 0, 1] = 1
+    """How the module follows the arm: 0 for one that stands still, -1 for one that turns against it."""
+
+    @model_validator(mode="after")
+    def _has_distance(self) -> Self:
+        # |k| < 1e-6 is a sample 50 m away, which is a zero that was meant to be filled in.
+        if abs(self.conversion_rad_per_strip) < 1e-6:
+            raise ValueError(
+                f"conversion {self.conversion_rad_per_strip:g} rad per strip puts the sample more than 50 m "
+                "away: give strip pitch over distance, about 6.6e-5"
+            )
+        return self
+
+    @property
+    def distance_mm(self) -> float:
+        """Sample to module along the module's normal, mm."""
+        return PITCH_MM / abs(self.conversion_rad_per_strip)
 
 
 class StripDetector(Config):
     """A ring of MYTHEN modules."""
 
-    modules: tuple[StripModule, ...] = Field(min_length=1)
+    modules: tuple[StripModule, ...] = Field(min_length=1, max_length=48)
     """Calibration of each module, in the order of the strips."""
-    global_offset_deg: float
+    global_offset_deg: float = Field(allow_inf_nan=False)
     """Angle of strip 0 of module 0 with the arm at zero, from a standard of known lattice parameter."""
+    fine_offset_deg: float = Field(default=0.0, allow_inf_nan=False)
+    """Small offset of one experiment, added to `global_offset_deg`."""
+    direction: Literal[-1, 1] = 1
+    """+1 where strip numbers rise with the angle, -1 where they fall (PSI `angdir`)."""
+    strip_origin: StripOrigin = StripOrigin.CENTRE
+    """What an integer strip number meant to the code that fitted this calibration; mixing the two
+    shifts a pattern by half a strip, 0.0019°."""
+    arm_torsion_deg: float = Field(default=0.0, gt=-1, lt=1)
+    """Amplitude f of the arm's elastic torsion: true angle = arm - f sin(arm - arm_torsion_zero_deg)."""
+    arm_torsion_zero_deg: float = Field(default=0.0, allow_inf_nan=False)
+    """Arm angle without torsion."""
+    sample_along_beam_mm: float = Field(default=0.0, gt=-20, lt=20)
+    """Where the sample stands past the centre of the arm, along the beam."""
+    sample_across_beam_mm: float = Field(default=0.0, gt=-20, lt=20)
+    """Where the sample stands off the beam line, towards positive angles."""
 
     @property
     def n_strips(self) -> int:
@@ -50,17 +104,68 @@ class StripDetector(Config):
         Returns
         -------
         Angles, degrees, shape (n_strips,), in the order of the strips.
+
+        Raises
+        ------
+        CalibrationError
+            The arm angle is not a finite number.
         """
+        if not math.isfinite(arm_deg):
+            raise CalibrationError(
+                f"arm angle {arm_deg} is not a number of degrees: read it from the event or set arm_deg"
+            )
+        torsion = self.arm_torsion_deg * math.sin(math.radians(arm_deg - self.arm_torsion_zero_deg))
         strips = np.arange(MODULE_STRIPS, dtype=np.float64)
+        angles = np.concatenate(
+            [
+                two_theta(
+                    module,
+                    strips,
+                    module.arm_factor * (arm_deg - torsion) + self.global_offset_deg + self.fine_offset_deg,
+                    direction=self.direction,
+                    strip_origin=self.strip_origin,
+                )
+                for module in self.modules
+            ]
+        )
+        if self.sample_along_beam_mm == 0 and self.sample_across_beam_mm == 0:
+            return angles
+        # Each strip stands at its own distance from the centre; the sample sees it from elsewhere.
+        distance = np.concatenate([m.distance_mm / np.cos(self._slants(m)) for m in self.modules])
+        seen = np.arctan2(
+            distance * np.sin(np.radians(angles)) - self.sample_across_beam_mm,
+            distance * np.cos(np.radians(angles)) - self.sample_along_beam_mm,
+        )
+        return np.asarray(np.degrees(seen))
+
+    def strip_width_deg(self) -> NDArray[np.float64]:
+        """Angular width of every strip: it falls with the square of the cosine off the normal.
+
+        Returns
+        -------
+        Widths, degrees, shape (n_strips,), in the order of the strips.
+        """
         return np.concatenate(
-            [two_theta(module, strips, arm_deg + self.global_offset_deg) for module in self.modules]
+            [np.degrees(abs(m.conversion_rad_per_strip)) * np.cos(self._slants(m)) ** 2 for m in self.modules]
         )
 
+    def _slants(self, module: StripModule) -> NDArray[np.float64]:
+        """Angles between a module's normal and the sight on its strips, radians, shape (1280,)."""
+        position = _positions(module, np.arange(MODULE_STRIPS, dtype=np.float64), self.strip_origin)
+        return np.asarray(np.arctan((position - module.centre_strip) * abs(module.conversion_rad_per_strip)))
 
-def two_theta(module: StripModule, strips: NDArray[np.floating], arm_deg: float) -> NDArray[np.float64]:
+
+def two_theta(
+    module: StripModule,
+    strips: NDArray[np.floating],
+    arm_deg: float,
+    *,
+    direction: Literal[-1, 1] = 1,
+    strip_origin: StripOrigin = StripOrigin.CENTRE,
+) -> NDArray[np.float64]:
     """Scattering angle of strip centres.
 
-    2θ_j = o + (180/π) [c|k| + atan((j - c)|k|)] + arm; a module with k < 0 is mounted flipped and
+    2θ_j = o + (180/π) [c|k| + D atan((j - c)|k|)] + arm; a module with k < 0 is mounted flipped and
     counts its strips from the other end (PSI convention).
 
     Parameters
@@ -71,6 +176,10 @@ def two_theta(module: StripModule, strips: NDArray[np.floating], arm_deg: float)
         Strip numbers, shape (n,), centre of strip j at j.
     arm_deg
         Angle of the detector arm, degrees.
+    direction
+        D, +1 where strip numbers rise with the angle.
+    strip_origin
+        What an integer strip number meant to the code that fitted the calibration.
 
     Returns
     -------
@@ -87,13 +196,60 @@ def two_theta(module: StripModule, strips: NDArray[np.floating], arm_deg: float)
             f"give 0 … {MODULE_STRIPS - 1}"
         )
     conversion = abs(module.conversion_rad_per_strip)
-    position = strips if module.conversion_rad_per_strip > 0 else MODULE_STRIPS - 1 - strips
-    angle = module.centre_strip * conversion + np.arctan((position - module.centre_strip) * conversion)
+    position = _positions(module, strips, strip_origin)
+    angle = module.centre_strip * conversion + direction * np.arctan(
+        (position - module.centre_strip) * conversion
+    )
     return np.asarray(module.offset_deg + np.degrees(angle) + arm_deg)
 
 
+def _positions(
+    module: StripModule, strips: NDArray[np.floating], strip_origin: StripOrigin
+) -> NDArray[np.floating]:
+    """Strip centres in the strip numbers of the calibration, flipped where the module is."""
+    counted = strips if module.conversion_rad_per_strip > 0 else MODULE_STRIPS - 1 - strips
+    return counted + 0.5 if strip_origin is StripOrigin.EDGE else counted
+
+
+def strip_module_from_ee(
+    distance_mm: float, normal_mm: float, angle_deg: float, pitch_mm: float = PITCH_MM
+) -> StripModule:
+    """Turn the calibration of the EE convention into that of `StripModule`.
+
+    EE gives a strip the angle α_j = Φ - (180/π) atan((D - pj)/R), so that c = D/p, k = p/R and
+    o = Φ - (180/π) D/R.
+
+    Parameters
+    ----------
+    distance_mm
+        R, sample to module along its normal, mm.
+    normal_mm
+        D, strip 0 to the foot of that normal, mm.
+    angle_deg
+        Φ, angle of the normal, degrees.
+    pitch_mm
+        p, strip pitch, mm.
+
+    Returns
+    -------
+    The module.
+
+    Raises
+    ------
+    CalibrationError
+        The distance is not positive.
+    """
+    if not distance_mm > 0:
+        raise CalibrationError(f"distance {distance_mm} mm: an EE calibration needs R > 0, about 760 mm")
+    return StripModule(
+        centre_strip=normal_mm / pitch_mm,
+        conversion_rad_per_strip=pitch_mm / distance_mm,
+        offset_deg=angle_deg - math.degrees(normal_mm / distance_mm),
+    )
+
+
 def nominal_detector(n_modules: int, global_offset_deg: float) -> StripDetector:
-    """A detector as built, before anyone calibrated it: 50 µm strips at 760 mm.
+    """Make a detector as built, before anyone calibrated it: 50 µm strips at 760 mm.
 
     Parameters
     ----------
@@ -113,11 +269,11 @@ def nominal_detector(n_modules: int, global_offset_deg: float) -> StripDetector:
     """
     if not 1 <= n_modules <= 48:
         raise CalibrationError(f"{n_modules} modules: a MYTHEN ring has 1 to 48")
-    pitch_mm, distance_mm, module_step_deg = 0.05, 760.0, 5.005
+    distance_mm, module_step_deg = 760.0, 5.005
     modules = tuple(
         StripModule(
             centre_strip=(MODULE_STRIPS - 1) / 2,
-            conversion_rad_per_strip=math.atan(pitch_mm / distance_mm),
+            conversion_rad_per_strip=PITCH_MM / distance_mm,
             offset_deg=number * module_step_deg,
         )
         for number in range(n_modules)

@@ -1,0 +1,160 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from qdsizer_stream.errors import CalibrationError
+from qdsizer_stream.patterns import q_from_two_theta
+from qdsizer_stream.reduction import (
+    MODULE_STRIPS,
+    StripDetector,
+    StripModule,
+    StripOrigin,
+    nominal_detector,
+    strip_module_from_ee,
+    two_theta,
+)
+
+STRIPS = np.arange(MODULE_STRIPS, dtype=float)
+
+
+@pytest.mark.parametrize(
+    ("strip", "angle_deg"), [(0, 0.0014448511544850), (639, 2.4078292711996876), (1279, 4.8180326442143375)]
+)
+def test_golden_angles_of_the_x04sa_module(x04sa_module: StripModule, strip: int, angle_deg: float) -> None:
+    assert two_theta(x04sa_module, np.array([float(strip)]), arm_deg=0.0)[0] == pytest.approx(
+        angle_deg, abs=1e-12
+    )
+
+
+def test_golden_gap_between_two_modules(x04sa_pair: StripDetector) -> None:
+    angles = x04sa_pair.two_theta(0.0)
+    assert angles[1280] - angles[1279] == pytest.approx(0.18821366318963, abs=1e-12)
+
+
+def test_golden_momentum_transfer_at_22_kev() -> None:
+    assert q_from_two_theta(np.array([60.0]), 12.39842 / 22)[0] == pytest.approx(11.149007, abs=5e-7)
+
+
+@given(
+    st.floats(300, 2000),
+    st.floats(-20, 90),
+    st.floats(-180, 180),
+)
+def test_ee_and_dg_conventions_give_the_same_angles(distance: float, normal: float, angle: float) -> None:
+    pitch = 0.05
+    expected = angle - np.degrees(np.arctan((normal - pitch * STRIPS) / distance))
+    found = two_theta(strip_module_from_ee(distance, normal, angle), STRIPS, arm_deg=0.0)
+    assert found == pytest.approx(expected, abs=1e-11)
+
+
+def test_flipped_module_mirrors_its_strips(x04sa_module: StripModule) -> None:
+    flipped = x04sa_module.model_copy(
+        update={"conversion_rad_per_strip": -x04sa_module.conversion_rad_per_strip}
+    )
+    assert np.array_equal(two_theta(flipped, STRIPS, 0.0), two_theta(x04sa_module, STRIPS, 0.0)[::-1])
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_edge_origin_moves_every_strip_half_a_strip_up(x04sa_module: StripModule, sign: int) -> None:
+    module = x04sa_module.model_copy(
+        update={"conversion_rad_per_strip": sign * x04sa_module.conversion_rad_per_strip}
+    )
+    centre = two_theta(module, STRIPS, 0.0)
+    edge = two_theta(module, STRIPS, 0.0, strip_origin=StripOrigin.EDGE)
+    assert edge - centre == pytest.approx(np.full(MODULE_STRIPS, 0.001884), abs=4e-6)
+
+
+def test_falling_direction_runs_backwards_from_the_same_module_angle(x04sa_module: StripModule) -> None:
+    up = two_theta(x04sa_module, STRIPS, 0.0)
+    down = two_theta(x04sa_module, STRIPS, 0.0, direction=-1)
+    normal = math.degrees(x04sa_module.centre_strip * x04sa_module.conversion_rad_per_strip)
+    assert up + down == pytest.approx(np.full(MODULE_STRIPS, 2 * normal), abs=1e-12)
+
+
+def test_arm_offsets_and_module_factors_add_up(x04sa_module: StripModule) -> None:
+    still = x04sa_module.model_copy(update={"arm_factor": 0})
+    against = x04sa_module.model_copy(update={"arm_factor": -1})
+    detector = StripDetector(
+        modules=(x04sa_module, still, against), global_offset_deg=2.0, fine_offset_deg=0.25
+    )
+    first = detector.two_theta(10.0).reshape(3, -1)[:, 0]
+    assert first - 0.0014448511544850 == pytest.approx([12.25, 2.25, -7.75], abs=1e-12)
+
+
+def test_arm_torsion_bends_the_arm_by_its_sine(x04sa_module: StripModule) -> None:
+    # The amplitude and zero that X04SA used in 2023.
+    detector = StripDetector(
+        modules=(x04sa_module,), global_offset_deg=0.0, arm_torsion_deg=0.0045, arm_torsion_zero_deg=24.8
+    )
+    straight = StripDetector(modules=(x04sa_module,), global_offset_deg=0.0)
+    difference = detector.two_theta(54.8) - straight.two_theta(54.8)
+    assert difference == pytest.approx(np.full(MODULE_STRIPS, -0.00225), abs=1e-12)
+    assert detector.two_theta(24.8) == pytest.approx(straight.two_theta(24.8), abs=1e-12)
+
+
+@given(st.floats(-2, 2), st.floats(-2, 2), st.floats(5, 110))
+def test_displaced_sample_sees_the_strips_where_they_stand(along: float, across: float, angle: float) -> None:
+    # Brute force: points of a flat detector in the plane, seen from the displaced sample.
+    distance, pitch, centre = 760.0, 0.05, 600.0
+    module = StripModule(
+        centre_strip=centre,
+        conversion_rad_per_strip=pitch / distance,
+        offset_deg=angle - math.degrees(centre * pitch / distance),
+    )
+    detector = StripDetector(
+        modules=(module,),
+        global_offset_deg=0.0,
+        sample_along_beam_mm=along,
+        sample_across_beam_mm=across,
+    )
+    normal = np.array([math.cos(math.radians(angle)), math.sin(math.radians(angle))])
+    tangent = np.array([-normal[1], normal[0]])
+    points = distance * normal + ((STRIPS - centre) * pitch)[:, None] * tangent
+    seen = points - np.array([along, across])
+    assert detector.two_theta(0.0) == pytest.approx(np.degrees(np.arctan2(seen[:, 1], seen[:, 0])), abs=1e-9)
+
+
+def test_strip_width_is_the_angle_between_strip_edges(x04sa_pair: StripDetector) -> None:
+    width = x04sa_pair.strip_width_deg()
+    numeric = np.concatenate(
+        [np.gradient(two_theta(module, STRIPS, 0.0), edge_order=2) for module in x04sa_pair.modules]
+    )
+    assert width == pytest.approx(numeric, rel=1e-7)
+    assert width[[0, 640, 1279]] == pytest.approx([0.003761, 0.003768, 0.003761], abs=1e-6)
+
+
+def test_strip_off_the_module_is_refused(x04sa_module: StripModule) -> None:
+    with pytest.raises(CalibrationError, match=r"strips 0 to 1280 are not all on the module: give 0 … 1279"):
+        two_theta(x04sa_module, np.array([0.0, 1280.0]), 0.0)
+
+
+@pytest.mark.parametrize("arm_deg", [math.nan, math.inf])
+def test_arm_angle_that_is_no_number_is_refused(x04sa_pair: StripDetector, arm_deg: float) -> None:
+    with pytest.raises(CalibrationError, match=f"arm angle {arm_deg} is not a number of degrees"):
+        x04sa_pair.two_theta(arm_deg)
+
+
+def test_conversion_of_zero_is_refused() -> None:
+    with pytest.raises(ValidationError, match="puts the sample more than 50 m away"):
+        StripModule(centre_strip=640, conversion_rad_per_strip=0.0, offset_deg=0.0)
+
+
+def test_ee_distance_must_be_positive() -> None:
+    with pytest.raises(CalibrationError, match="distance -1 mm: an EE calibration needs R > 0"):
+        strip_module_from_ee(-1, 32.0, 0.0)
+
+
+@pytest.mark.parametrize("n_modules", [0, 49])
+def test_nominal_ring_has_one_to_48_modules(n_modules: int) -> None:
+    with pytest.raises(CalibrationError, match=f"{n_modules} modules: a MYTHEN ring has 1 to 48"):
+        nominal_detector(n_modules, 0.0)
+
+
+def test_nominal_ring_spans_120_degrees() -> None:
+    angles = nominal_detector(24, 2.0).two_theta(0.0)
+    assert angles[-1] - angles[0] == pytest.approx(119.9, abs=0.1)
+    assert np.all(np.diff(angles) > 0)
