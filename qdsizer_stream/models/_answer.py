@@ -1,0 +1,103 @@
+"""What a network says of one frame, in physical units."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._card import ClassOutput, GaussianOutput
+
+__all__ = ["Answer", "class_answer", "gaussian_answer"]
+
+TWO_SIDED_95 = 1.959964
+"""Standard deviations of a 95 % interval of a normal distribution."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Sizes of one frame, before any guard; what the model does not tell is NaN."""
+
+    size_nm: float
+    """Number-weighted mean diameter, nm."""
+    size_low_nm: float
+    """Lower end of its 95 % interval, nm."""
+    size_high_nm: float
+    """Upper end of its 95 % interval, nm."""
+    mass_mean_nm: float = math.nan
+    """Mass-weighted mean diameter, nm."""
+    dispersion: float = math.nan
+    """Relative standard deviation of the number distribution."""
+    strain: float = math.nan
+    """Isotropic strain of the lattice."""
+    class_nm: float = math.nan
+    """Most probable class, nm."""
+    class_probability: float = math.nan
+    """Softmax of that class."""
+    presence: float = math.nan
+    """Probability that there are dots at all."""
+
+
+def class_answer(output: ClassOutput, logits: NDArray[np.float32]) -> Answer:
+    """Read the logits of a classifier.
+
+    Parameters
+    ----------
+    output
+        Classes of the model.
+    logits
+        Logits, shape (n_classes,).
+
+    Returns
+    -------
+    The most probable class as size; its interval runs from the 2.5 to the 97.5 % quantile of the
+    softmax, widened by half a class on either side.
+    """
+    probability = np.exp(logits.astype(np.float64) - logits.max())
+    probability /= probability.sum()
+    best = int(np.argmax(probability))
+    cumulative = np.cumsum(probability)
+    low = int(np.searchsorted(cumulative, 0.025))
+    high = min(int(np.searchsorted(cumulative, 0.975)), len(output.classes_nm) - 1)
+    half_class = (output.classes_nm[1] - output.classes_nm[0]) / 2
+    return Answer(
+        size_nm=output.classes_nm[best],
+        size_low_nm=output.classes_nm[low] - half_class,
+        size_high_nm=output.classes_nm[high] + half_class,
+        class_nm=output.classes_nm[best],
+        class_probability=float(probability[best]),
+    )
+
+
+def gaussian_answer(
+    output: GaussianOutput, mean: NDArray[np.float32], log_sigma: NDArray[np.float32], presence_logit: float
+) -> Answer:
+    """Read the normal distributions of a size network.
+
+    Parameters
+    ----------
+    output
+        Scales of the targets.
+    mean, log_sigma
+        The network's targets, each of shape (4,).
+    presence_logit
+        Logit that there are dots.
+
+    Returns
+    -------
+    Sizes, the interval that of the logarithm of the size.
+    """
+    scale = np.array(output.target_scale)
+    target = np.array(output.target_offset) + scale * mean.astype(np.float64)
+    sigma = math.hypot(
+        output.interval_scale * output.target_scale[0] * math.exp(log_sigma[0]), output.interval_floor
+    )
+    return Answer(
+        size_nm=math.exp(target[0]),
+        size_low_nm=math.exp(target[0] - TWO_SIDED_95 * sigma),
+        size_high_nm=math.exp(target[0] + TWO_SIDED_95 * sigma),
+        mass_mean_nm=math.exp(target[1]),
+        dispersion=max(float(target[2]), 0.0),
+        strain=float(target[3]),
+        presence=1 / (1 + math.exp(-presence_logit)),
+    )

@@ -1,0 +1,227 @@
+"""Model files: one ONNX graph with its card, templates and reference answers in its metadata."""
+
+import base64
+import hashlib
+import io
+from importlib.metadata import entry_points
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from ..errors import ModelError
+from ..patterns import Pattern, bin_pattern, paper_vector
+from ._answer import Answer, class_answer, gaussian_answer
+from ._card import BinnedInput, Card, ClassOutput, PaperInput
+from ._input import binned_vector
+from ._physics import Templates
+
+__all__ = [
+    "CARD_KEY",
+    "REFERENCES_KEY",
+    "TEMPLATES_KEY",
+    "SizingModel",
+    "load_model",
+    "model_names",
+    "pack_arrays",
+]
+
+CARD_KEY = "qdsizer_stream.card"
+"""Metadata key of the card, JSON."""
+TEMPLATES_KEY = "qdsizer_stream.templates"
+"""Metadata key of the templates, packed arrays."""
+REFERENCES_KEY = "qdsizer_stream.references"
+"""Metadata key of reference inputs and outputs, packed arrays."""
+
+ENTRY_POINT_GROUP = "qdsizer_stream.models"
+"""Entry points by which other packages offer models: each gives the path of a model file."""
+
+REFERENCE_TOLERANCE = 1e-4
+"""Largest difference of a reference output, in network units: CPUs differ in the last bits of float32."""
+
+
+def pack_arrays(**arrays: NDArray[Any]) -> str:
+    """Pack arrays into text for the metadata of a model file.
+
+    Parameters
+    ----------
+    **arrays
+        Arrays by name.
+
+    Returns
+    -------
+    Base64 of a compressed NumPy archive without pickles.
+    """
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _unpack_arrays(text: str) -> dict[str, NDArray[Any]]:
+    with np.load(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+class SizingModel:
+    """A trained network with its card, ready to answer; make it with `load_model`.
+
+    Parameters
+    ----------
+    path
+        Model file.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, damaged, not one of ours, of another format version, or does not give
+        its own reference answers here.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ModelError(f"cannot read model file {path}: {error.strerror}") from error
+        self.path = path
+        """File the model came from."""
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        """Hash of the file, hexadecimal."""
+        options = onnxruntime.SessionOptions()
+        # A live sizer shares its cores with the plan: one thread, which also fixes the order of sums.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            metadata = self._session.get_modelmeta().custom_metadata_map
+        except Exception as error:  # the runtime has no common class for its errors
+            raise ModelError(f"model file {path} is damaged or not ONNX: {error}") from error
+        if CARD_KEY not in metadata:
+            raise ModelError(f"model file {path} has no card: it was not made by 'qdsizer-stream train'")
+        try:
+            self.card = Card.model_validate_json(metadata[CARD_KEY])
+            """What the file says of itself."""
+            self.templates = Templates(**_unpack_arrays(metadata[TEMPLATES_KEY]))
+            """Curves of the physics check."""
+            references = _unpack_arrays(metadata[REFERENCES_KEY])
+        except (ValidationError, KeyError, TypeError, ValueError, OSError) as error:
+            raise ModelError(f"model file {path} is damaged or of another version: {error}") from error
+        self._input = self._session.get_inputs()[0].name
+        self._verify(references)
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.card.name
+
+    def answer(self, pattern: Pattern) -> Answer:
+        """Run the network on one pattern.
+
+        Frames are run one at a time, always: a batch could round differently, and a replay must give
+        the live numbers to the last bit.
+
+        Parameters
+        ----------
+        pattern
+            Pattern with any spacing.
+
+        Returns
+        -------
+        What the network says, trustworthy or not.
+
+        Raises
+        ------
+        PatternError
+            The pattern cannot be standardized.
+        """
+        match self.card.input:
+            case PaperInput(grid=grid):
+                vector = paper_vector(pattern, grid)
+            case BinnedInput(grid=grid):
+                vector = binned_vector(bin_pattern(pattern, grid))
+        outputs = self._run(vector[None])
+        if isinstance(self.card.output, ClassOutput):
+            return class_answer(self.card.output, outputs[0][0])
+        mean, log_sigma, presence = outputs
+        return gaussian_answer(self.card.output, mean[0], log_sigma[0], float(presence[0]))
+
+    def _run(self, vectors: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        return list(self._session.run(None, {self._input: vectors}))
+
+    def _verify(self, references: dict[str, NDArray[Any]]) -> None:
+        inputs = references.pop("inputs")
+        for row, vector in enumerate(inputs):
+            for number, found in enumerate(self._run(vector[None])):
+                expected = references[f"output_{number}"][row]
+                worst = float(np.max(np.abs(found[0] - expected)))
+                if not worst <= REFERENCE_TOLERANCE:
+                    raise ModelError(
+                        f"model file {self.path} answers {worst:.3g} off its own reference (allowed "
+                        f"{REFERENCE_TOLERANCE:g}): it is damaged or this machine's ONNX Runtime is"
+                    )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Describe the model for people and documents.
+
+        Returns
+        -------
+        Name, hash, path and card, ready for JSON.
+        """
+        return {
+            "name": self.name,
+            "sha256": self.sha256,
+            "path": str(self.path),
+            "card": self.card.model_dump(mode="json"),
+        }
+
+
+def _model_paths() -> dict[str, Path]:
+    """Model files by name: shipped ones, then those that other packages offer."""
+    folder = Path(str(files(__package__) / "shipped"))
+    paths = {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        paths.setdefault(point.name, Path(point.load()))
+    return paths
+
+
+def model_names() -> list[str]:
+    """List the models that can be loaded by name.
+
+    Returns
+    -------
+    Names, those of the package first.
+    """
+    return list(_model_paths())
+
+
+def load_model(name_or_path: str) -> SizingModel:
+    """Load a model.
+
+    Parameters
+    ----------
+    name_or_path
+        Name as in `model_names`, or path of a model file.
+
+    Returns
+    -------
+    The model.
+
+    Raises
+    ------
+    ModelError
+        There is no such model, or its file cannot be trusted.
+    """
+    paths = _model_paths()
+    if name_or_path in paths:
+        return SizingModel(paths[name_or_path])
+    path = Path(name_or_path)
+    if path.suffix != ".onnx" and not path.exists():
+        raise ModelError(
+            f"model {name_or_path!r} is unknown: choose {', '.join(paths) or '(none is installed)'} "
+            "or give the path of a model file (.onnx)"
+        )
+    return SizingModel(path)

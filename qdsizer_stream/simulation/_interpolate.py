@@ -1,0 +1,65 @@
+"""Structure sums at any isotropic strain, from one evaluation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import make_interp_spline
+
+from ._debye import PairTable, structure_sums
+
+__all__ = ["StrainedSums"]
+
+DEGREE = 9
+"""Spline degree: a cubic would need ten times the points for the same error."""
+
+OVERSAMPLING = 7.5
+"""Points per half period of the longest distance; at 5 the error is 4e-11 of the pair number, at 7.5 6e-13."""
+
+MARGIN_POINTS = 12
+"""Points past either end, so that the spline's ends lie outside the range."""
+
+
+class StrainedSums:
+    """Structure sums of strained clusters by band-limited interpolation.
+
+    Strain a(1+ε) moves every distance alike: S(Q; a(1+ε)) = S₀(Q(1+ε)). Q·S₀ holds no frequency above
+    the longest distance, so a spline through a fine grid is exact to rounding.
+
+    Parameters
+    ----------
+    table
+        Pairs of the unstrained clusters.
+    q_inv_angstrom
+        Momentum transfers at which sums are wanted, Å⁻¹, ascending, shape (n_q,).
+    strain_limits
+        Smallest and largest strain that will be asked for.
+    """
+
+    def __init__(
+        self, table: PairTable, q_inv_angstrom: NDArray[np.float64], strain_limits: tuple[float, float]
+    ) -> None:
+        self._q = q_inv_angstrom
+        step = np.pi / table.longest_angstrom / OVERSAMPLING
+        low = q_inv_angstrom[0] * (1 + min(strain_limits))
+        high = q_inv_angstrom[-1] * (1 + max(strain_limits))
+        start = max(low - MARGIN_POINTS * step, step / 2)
+        grid = start + step * np.arange(int(np.ceil((high - start) / step)) + MARGIN_POINTS)
+        self._splines = [
+            make_interp_spline(grid, grid[:, None] * sums, k=DEGREE) for sums in structure_sums(table, grid)
+        ]
+
+    def __call__(self, strain: float) -> Sequence[NDArray[np.float64]]:
+        """Evaluate at one strain.
+
+        Parameters
+        ----------
+        strain
+            Isotropic strain ε, within the limits.
+
+        Returns
+        -------
+        Sums as from `structure_sums`, each of shape (n_q, n_clusters).
+        """
+        stretched = self._q * (1 + strain)
+        return [spline(stretched) / stretched[:, None] for spline in self._splines]

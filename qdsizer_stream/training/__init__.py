@@ -1,0 +1,18 @@
+"""Training: from simulated frames to model files."""
+
+from ._paper_set import PaperAugmentation, PaperSet, Split, augment, split_by_parent
+from ._recipe import PaperRecipe, SizeRecipe, TrainingRecipe, load_training_recipe
+from ._train import train
+
+__all__ = [
+    "PaperAugmentation",
+    "PaperRecipe",
+    "PaperSet",
+    "SizeRecipe",
+    "Split",
+    "TrainingRecipe",
+    "augment",
+    "load_training_recipe",
+    "split_by_parent",
+    "train",
+]

@@ -1,0 +1,115 @@
+"""Trained networks to model files."""
+
+import io
+import logging
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ..errors import ModelError
+from ..models import (
+    CARD_KEY,
+    REFERENCES_KEY,
+    TEMPLATES_KEY,
+    Card,
+    SizingModel,
+    Templates,
+    load_model,
+    pack_arrays,
+)
+
+__all__ = ["OPSET", "export_model"]
+
+OPSET = 18
+"""ONNX operator set, of 2022: old runtimes on beamlines read it."""
+
+
+def export_model(
+    path: Path, network: nn.Module, card: Card, templates: Templates, references: NDArray[np.float32]
+) -> SizingModel:
+    """Write a model file and load it back; it appears whole and verified, or not at all.
+
+    Parameters
+    ----------
+    path
+        File to write (.onnx); one that exists is replaced.
+    network
+        Trained network.
+    card
+        What the file shall say of itself.
+    templates
+        Curves of the physics check.
+    references
+        Inputs whose answers are stored and checked at every load, shape (n, …).
+
+    Returns
+    -------
+    The model as loaded from the new file.
+
+    Raises
+    ------
+    ModelError
+        The folder does not exist, or the exported graph does not answer as the network does.
+    """
+    if not path.parent.is_dir():
+        raise ModelError(f"folder {path.parent} does not exist: make it first")
+    network.eval()
+    inputs = torch.from_numpy(references)
+    with torch.no_grad():
+        outputs = network(inputs)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    proto = _graph(network, inputs, len(outputs))
+    for key, value in {
+        CARD_KEY: card.model_dump_json(),
+        TEMPLATES_KEY: pack_arrays(
+            q_inv_angstrom=templates.q_inv_angstrom,
+            sizes_nm=templates.sizes_nm,
+            dots=templates.dots.astype(np.float32),
+            liquids=templates.liquids.astype(np.float32),
+        ),
+        REFERENCES_KEY: pack_arrays(
+            inputs=references, **{f"output_{i}": output.numpy() for i, output in enumerate(outputs)}
+        ),
+    }.items():
+        proto.metadata_props.add(key=key, value=value)
+    part = path.with_name(path.name + ".part.onnx")
+    try:
+        part.write_bytes(proto.SerializeToString())
+        load_model(str(part))
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return load_model(str(path))
+
+
+def _graph(network: nn.Module, inputs: torch.Tensor, n_outputs: int) -> onnx.ModelProto:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # The exporter warns of its own internals; whether it did right is checked by the references.
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        torch.onnx.export(
+            network,
+            (inputs[:2],),
+            buffer,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=["vectors"],
+            output_names=[f"output_{i}" for i in range(n_outputs)],
+            dynamic_shapes=({0: torch.export.Dim("n")},),
+        )
+    proto = onnx.load_from_string(buffer.getvalue())
+    for node in proto.graph.node:  # stack traces of the exporting machine
+        del node.metadata_props[:]
+    for info in proto.graph.value_info:
+        del info.metadata_props[:]
+    del proto.graph.metadata_props[:]
+    return proto

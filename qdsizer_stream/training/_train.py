@@ -1,0 +1,141 @@
+"""From a recipe to a model file."""
+
+import platform
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .. import __version__
+from ..models import (
+    BinnedInput,
+    Card,
+    ClassOutput,
+    GaussianOutput,
+    PaperInput,
+    SizingModel,
+    binned_vectors,
+)
+from ..patterns import BinGrid
+from ..simulation import FrameGenerator, load_material, load_recipe
+from ._export import OPSET, export_model
+from ._paper_fit import fit_paper
+from ._progress import Progress, silent
+from ._recipe import PaperRecipe, SizeRecipe, TrainingRecipe
+from ._size_fit import fit_size
+from ._templates import simulate_templates
+
+__all__ = ["train"]
+
+N_REFERENCES = 4
+"""Reference inputs stored in a model file."""
+
+CHECK_GRID = BinGrid(q_first_inv_angstrom=0.96, q_step_inv_angstrom=0.02, n_bins=704)
+"""Bins of the physics check of a model that is not binned itself."""
+
+TEMPLATE_WAVELENGTH_ANGSTROM = 0.56
+"""Wavelength of the templates, that of the paper."""
+
+
+def train(recipe: TrainingRecipe, path: Path, progress: Progress = silent) -> SizingModel:
+    """Train a model and write its file.
+
+    Parameters
+    ----------
+    recipe
+        What to train.
+    path
+        Model file to write (.onnx).
+    progress
+        Told of each step.
+
+    Returns
+    -------
+    The model, loaded from its file.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be written or does not reproduce the network.
+    """
+    match recipe:
+        case PaperRecipe():
+            return _train_paper(recipe, path, progress)
+        case SizeRecipe():
+            return _train_size(recipe, path, progress)
+
+
+def _train_paper(recipe: PaperRecipe, path: Path, progress: Progress) -> SizingModel:
+    library = load_recipe(recipe.library)
+    fit = fit_paper(recipe, progress)
+    card = _card(
+        recipe,
+        material=library.material,
+        input=PaperInput(grid=library.grid),
+        output=ClassOutput(classes_nm=tuple(fit.classes_nm)),
+        strain_range=(library.strain_first, library.strain_last),
+        training={"epochs": fit.epochs, "patterns": fit.n_train, "seconds": round(fit.seconds)},
+        evaluation={"accuracy, parents never seen": fit.accuracy, **fit.accuracy_by_area_fraction},
+    )
+    vectors = np.random.default_rng(0).gamma(4.0, 0.25, (N_REFERENCES, library.grid.n_points))
+    templates = simulate_templates(library.material, CHECK_GRID, TEMPLATE_WAVELENGTH_ANGSTROM)
+    return export_model(path, fit.network, card, templates, vectors.astype(np.float32))
+
+
+def _train_size(recipe: SizeRecipe, path: Path, progress: Progress) -> SizingModel:
+    fit = fit_size(recipe, progress)
+    card = _card(
+        recipe,
+        material=recipe.generator.material,
+        input=BinnedInput(grid=recipe.generator.grid),
+        output=fit.output,
+        strain_range=recipe.generator.strain,
+        training={
+            "steps": recipe.steps,
+            "patterns": recipe.steps * recipe.batch_size,
+            "seconds": round(fit.seconds),
+        },
+        evaluation=fit.evaluation,
+    )
+    batch = FrameGenerator(recipe.held_out, recipe.seed).batch(32)
+    vectors = binned_vectors(batch.intensity, batch.sigma, batch.mask)[:N_REFERENCES]
+    templates = simulate_templates(
+        recipe.generator.material, recipe.generator.grid, TEMPLATE_WAVELENGTH_ANGSTROM
+    )
+    return export_model(path, fit.network, card, templates, vectors)
+
+
+def _card(
+    recipe: TrainingRecipe,
+    *,
+    material: str,
+    input: PaperInput | BinnedInput,
+    output: ClassOutput | GaussianOutput,
+    strain_range: tuple[float, float],
+    training: dict[str, float | int | str],
+    evaluation: dict[str, float],
+) -> Card:
+    return Card(
+        name=recipe.name,
+        description=recipe.description,
+        material=material,
+        lattice_parameter_angstrom=load_material(material).lattice_parameter_angstrom,
+        input=input,
+        output=output,
+        size_range_nm=recipe.size_range_nm,
+        strain_range=strain_range,
+        guard=recipe.guard,
+        package_version=__version__,
+        opset=OPSET,
+        recipe=recipe.model_dump(mode="json"),
+        recipe_sha256=recipe.sha256,
+        training={
+            **training,
+            "device": f"CPU ({torch.get_num_threads()} threads)",
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "date": time.strftime("%Y-%m-%d"),
+        },
+        evaluation={name: round(value, 5) for name, value in evaluation.items()},
+    )
