@@ -1,4 +1,4 @@
-"""The physics check: can dots, liquids and a smooth background make this frame?"""
+"""The physics check: a frame must be made of dots, liquids and a smooth background."""
 
 from dataclasses import dataclass
 
@@ -74,7 +74,8 @@ class PhysicsCheck:
     grid
         Bins of the frames.
     liquid
-        Measured curve of this experiment's solvent on the bins, shape (n_bins,), or None.
+        Measured curve of this experiment's solvent on the bins, shape (n_bins,), or None; where it is
+        NaN frames are not looked at.
     """
 
     def __init__(
@@ -83,8 +84,10 @@ class PhysicsCheck:
         self._templates = templates
         self._q = grid.centres
         liquids = [np.interp(self._q, templates.q_inv_angstrom, curve) for curve in templates.liquids]
+        self._covered = np.ones(grid.n_bins, bool)
         if liquid is not None:
-            liquids.append(liquid / liquid.mean())
+            self._covered = np.isfinite(liquid)
+            liquids.append(np.where(self._covered, liquid / np.nanmean(liquid), 0.0))
         self._n_liquids = len(liquids)
         span = self._q[-1] - self._q[0]
         knots = np.linspace(self._q[0], self._q[-1], int(np.ceil(span / KNOT_STEP_INV_ANGSTROM)) + 1)
@@ -98,7 +101,7 @@ class PhysicsCheck:
         Parameters
         ----------
         binned
-            Frame on the bins, at least one usable.
+            Frame on the bins.
         strains
             Strains to try, shape (n_strains,).
 
@@ -106,7 +109,7 @@ class PhysicsCheck:
         -------
         The fit at the best strain.
         """
-        usable = binned.usable
+        usable = binned.usable & self._covered
         intensity, sigma = binned.intensity[usable], binned.sigma[usable]
         weight = 1 / np.hypot(sigma, MODEL_ERROR * np.abs(intensity))
         smooth = self._smooth[:, usable]

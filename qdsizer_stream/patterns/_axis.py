@@ -57,9 +57,7 @@ def energy_ev_from_wavelength(wavelength_angstrom: float) -> float:
     return HC_EV_ANGSTROM / check_wavelength(wavelength_angstrom)
 
 
-def q_from_two_theta(
-    two_theta_deg: NDArray[np.floating], wavelength_angstrom: float
-) -> NDArray[np.float64]:
+def q_from_two_theta(two_theta_deg: NDArray[np.floating], wavelength_angstrom: float) -> NDArray[np.float64]:
     """Momentum transfer Q = 4π sin θ / λ.
 
     Parameters
@@ -82,9 +80,7 @@ def q_from_two_theta(
     return np.asarray(4 * np.pi * np.sin(half_angle) / check_wavelength(wavelength_angstrom))
 
 
-def two_theta_from_q(
-    q_inv_angstrom: NDArray[np.floating], wavelength_angstrom: float
-) -> NDArray[np.float64]:
+def two_theta_from_q(q_inv_angstrom: NDArray[np.floating], wavelength_angstrom: float) -> NDArray[np.float64]:
     """Scattering angle, the inverse of `q_from_two_theta`.
 
     Parameters

@@ -23,12 +23,14 @@ class BinGrid(Config):
     @property
     def centres(self) -> NDArray[np.float64]:
         """Bin centres, Å⁻¹, shape (n_bins,)."""
-        return self.q_first_inv_angstrom + self.q_step_inv_angstrom * np.arange(self.n_bins)
+        return self.q_first_inv_angstrom + self.q_step_inv_angstrom * np.arange(self.n_bins, dtype=np.float64)
 
     @property
     def edges(self) -> NDArray[np.float64]:
         """Bin edges, Å⁻¹, shape (n_bins + 1,)."""
-        return self.q_first_inv_angstrom + self.q_step_inv_angstrom * (np.arange(self.n_bins + 1) - 0.5)
+        return self.q_first_inv_angstrom + self.q_step_inv_angstrom * (
+            np.arange(self.n_bins + 1, dtype=np.float64) - 0.5
+        )
 
 
 def bin_pattern(pattern: Pattern, grid: BinGrid) -> Pattern:

@@ -36,7 +36,9 @@ class PaperGrid(Config):
     @property
     def q_inv_angstrom(self) -> NDArray[np.float64]:
         """The points, Å⁻¹, shape (n_points,)."""
-        return self.q_first_inv_angstrom + self.q_step_inv_angstrom * np.arange(self.n_points)
+        return self.q_first_inv_angstrom + self.q_step_inv_angstrom * np.arange(
+            self.n_points, dtype=np.float64
+        )
 
 
 PAPER_GRID = PaperGrid(q_first_inv_angstrom=0.99, q_step_inv_angstrom=0.0028, n_points=5004)
@@ -85,4 +87,4 @@ def paper_vector(pattern: Pattern, grid: PaperGrid = PAPER_GRID) -> NDArray[np.f
     mean = trapezoid(vector, q_grid) / (q_grid[-1] - q_grid[0])
     if not mean > 0:
         raise PatternError(f"the pattern has area {mean:.3g} per Å⁻¹: only a positive area can be normalised")
-    return (vector / mean).astype(np.float32)
+    return np.asarray(vector / mean, np.float32)

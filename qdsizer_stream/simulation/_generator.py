@@ -206,7 +206,7 @@ class FrameGenerator:
         moments = population_moments(self._diameters_nm, weights)
         dots = self._dots(wave, strain_index, weights)
 
-        fraction = np.exp(rng.uniform(*np.log(recipe.area_fraction), n))
+        fraction = _log_uniform(rng, recipe.area_fraction, n)
         fraction[rng.random(n) < 0.25] = 1.0
         present = rng.random(n) >= recipe.no_dots
         fraction[~present] = 0.0
@@ -218,8 +218,13 @@ class FrameGenerator:
         frames = self._shifted(frames)
 
         mask = self._mask(n, recipe.wavelengths_angstrom[wave])
-        counts = np.exp(rng.uniform(*np.log(recipe.counts_per_bin), (n, 1)))
-        expected = counts * frames / np.where(mask, 0, frames).sum(axis=1, keepdims=True) * (~mask).sum(axis=1)[:, None]
+        counts = _log_uniform(rng, recipe.counts_per_bin, n)[:, None]
+        expected = (
+            counts
+            * frames
+            / np.where(mask, 0, frames).sum(axis=1, keepdims=True)
+            * (~mask).sum(axis=1)[:, None]
+        )
         noisy = rng.poisson(expected).astype(np.float64)
         return (
             noisy,
@@ -240,7 +245,7 @@ class FrameGenerator:
         which = int(rng.integers(len(self._tables)))
         table, sums = self._tables[which], self._sums[which][strain_index]
         factors = self._factors[wave]
-        heavy = np.exp(rng.uniform(*np.log(self.recipe.b_angstrom2), n))
+        heavy = _log_uniform(rng, self.recipe.b_angstrom2, n)
         b = [heavy * (1 if s == 0 else np.exp(rng.uniform(-0.47, 0.47, n))) for s in range(len(factors))]
         s_squared = (self._q / (4 * np.pi)) ** 2
         damping = [np.exp(-np.outer(s_squared, value)) for value in b]
@@ -277,7 +282,9 @@ class FrameGenerator:
     def _mask(self, n: int, wavelength_angstrom: float) -> NDArray[np.bool_]:
         """Short ranges, module gaps, coarse steps and missing stretches, shape (n, n_bins)."""
         recipe, rng, q = self.recipe, self._rng, self._q
-        low = np.where(rng.random(n) < 0.5, rng.uniform(*recipe.q_low_inv_angstrom, n), recipe.q_low_inv_angstrom[0])
+        low = np.where(
+            rng.random(n) < 0.5, rng.uniform(*recipe.q_low_inv_angstrom, n), recipe.q_low_inv_angstrom[0]
+        )
         reach = min(recipe.q_high_inv_angstrom[1], 4 * np.pi / wavelength_angstrom * np.sin(np.radians(70)))
         high = np.where(rng.random(n) < 0.5, rng.uniform(recipe.q_high_inv_angstrom[0], reach, n), reach)
         mask = (q < low[:, None]) | (q > high[:, None])
@@ -286,7 +293,9 @@ class FrameGenerator:
         for row in range(n):
             kind = rng.random()
             if kind < 0.35:  # modules of 5° less 0.19°, whatever the wavelength makes of that in Q
-                pitch = max(int(rng.uniform(0.5, 1.2) * np.radians(5) * 2 * np.pi / wavelength_angstrom / step), 8)
+                pitch = max(
+                    int(rng.uniform(0.5, 1.2) * np.radians(5) * 2 * np.pi / wavelength_angstrom / step), 8
+                )
                 width = int(rng.integers(1, 4))
                 mask[row] |= (number + rng.integers(pitch)) % pitch < width
             elif kind < 0.45:  # a coarse scan fills every second or third bin
@@ -298,8 +307,13 @@ class FrameGenerator:
         return np.asarray(mask)
 
 
+def _log_uniform(rng: np.random.Generator, limits: Range, n: int) -> NDArray[np.float64]:
+    low, high = limits
+    return np.asarray(np.exp(rng.uniform(np.log(low), np.log(high), n)))
+
+
 def _bin_averaged(table: PairTable, q_step_inv_angstrom: float) -> PairTable:
-    """Pairs whose sums are averages over a bin: ∫ sin(Qd) dQ brings sin(x)/x, x = d ΔQ/2, to each distance."""
+    """Pairs whose sums are averages over a bin: each distance gains sin(x)/x, x = d ΔQ/2."""
     multiplicities = tuple(
         counts * np.sinc(d * q_step_inv_angstrom / (2 * np.pi))[:, None]
         for d, counts in zip(table.distances_angstrom, table.multiplicities, strict=True)

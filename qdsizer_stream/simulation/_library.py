@@ -140,7 +140,9 @@ def load_recipe(name_or_path: str) -> LibraryRecipe:
         return load_toml(LibraryRecipe, Path(str(folder / f"{name_or_path}.toml")))
     path = Path(name_or_path)
     if not path.is_file():
-        raise LibraryError(f"recipe {name_or_path!r} is unknown: choose {', '.join(names)} or give a TOML file")
+        raise LibraryError(
+            f"recipe {name_or_path!r} is unknown: choose {', '.join(names)} or give a TOML file"
+        )
     return load_toml(LibraryRecipe, path)
 
 
@@ -180,7 +182,7 @@ def simulate(recipe: LibraryRecipe, progress: Progress = lambda what, done, tota
     progress("summing sines", 2, total)
     sums = StrainedSums(table, q, (recipe.strain_first, recipe.strain_last))
     factors = form_factors(material, q, recipe.wavelength_angstrom)
-    incoherent = 0.0
+    incoherent = np.zeros((q.size, means.size))
     if recipe.compton:
         incoherent = (
             compton_intensity(material, q, recipe.wavelength_angstrom, list(table.self_terms)) @ weights
@@ -248,7 +250,10 @@ def build_library(
             file.create_dataset("q_inv_angstrom", data=library.q_inv_angstrom, fletcher32=True)
             rows = min(64, recipe.n_patterns)
             file.create_dataset(
-                "intensity", data=library.intensity, chunks=(rows, library.q_inv_angstrom.size), fletcher32=True
+                "intensity",
+                data=library.intensity,
+                chunks=(rows, library.q_inv_angstrom.size),
+                fletcher32=True,
             )
             for column in COLUMNS:
                 file.create_dataset(column, data=getattr(library, column), fletcher32=True)
@@ -300,5 +305,7 @@ def _read(path: Path, file: Any) -> Library:
     intensity = file["intensity"][()]
     expected = (recipe.n_patterns, recipe.grid.n_points)
     if intensity.shape != expected:
-        raise LibraryError(f"{path} holds {intensity.shape} values, its recipe makes {expected}: build it again")
+        raise LibraryError(
+            f"{path} holds {intensity.shape} values, its recipe makes {expected}: build it again"
+        )
     return Library(recipe=recipe, q_inv_angstrom=file["q_inv_angstrom"][()], intensity=intensity, **columns)

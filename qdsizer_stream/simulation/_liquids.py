@@ -24,9 +24,9 @@ def random_liquids(
     """Draw scattering curves of organic liquids.
 
     The molecule is exact: a Debye sum over a random chain or ring of carbon with some oxygen, nitrogen
-    or chlorine, hydrogen riding on its neighbour, plus Compton scattering. The liquid is a caricature with the right
-    freedoms: order between molecules removes the molecular intensity below a random Q and puts a halo
-    near 2π over a random distance, sometimes with a shoulder.
+    or chlorine, hydrogen riding on its neighbour, plus Compton scattering. The liquid is a caricature
+    with the right freedoms: order between molecules removes the molecular intensity below a random Q
+    and puts a halo near 2π over a random distance, sometimes with a shoulder.
 
     Parameters
     ----------

@@ -70,7 +70,9 @@ def lognormal_weights(
         )
     s_squared = np.log1p(dispersion**2)
     centre = np.log(mean_nm) - s_squared / 2
-    exponent = -((np.log(diameters_nm)[:, None] - centre) ** 2) / (2 * s_squared) - np.log(diameters_nm)[:, None]
+    exponent = (
+        -((np.log(diameters_nm)[:, None] - centre) ** 2) / (2 * s_squared) - np.log(diameters_nm)[:, None]
+    )
     if weighting is Weighting.MASS:
         exponent -= 3 * np.log(diameters_nm)[:, None]
     weights = np.exp(exponent - exponent.max(axis=0))

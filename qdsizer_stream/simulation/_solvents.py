@@ -26,7 +26,9 @@ class Solvent:
     compton: NDArray[np.float64]
     """Incoherent scattering function, before recoil, shape (n,)."""
 
-    def intensity(self, q_inv_angstrom: NDArray[np.float64], wavelength_angstrom: float) -> NDArray[np.float64]:
+    def intensity(
+        self, q_inv_angstrom: NDArray[np.float64], wavelength_angstrom: float
+    ) -> NDArray[np.float64]:
         """Coherent and Compton scattering as a photon-counting detector sees them.
 
         Parameters
@@ -64,7 +66,9 @@ def solvent_names() -> list[str]:
     Names in alphabetical order.
     """
     folder = files(__package__) / "data"
-    return sorted(entry.name.removesuffix(".csv") for entry in folder.iterdir() if entry.name.endswith(".csv"))
+    return sorted(
+        entry.name.removesuffix(".csv") for entry in folder.iterdir() if entry.name.endswith(".csv")
+    )
 
 
 @cache
@@ -113,5 +117,6 @@ def mix_by_area(
     """
     x = np.asarray(area_fraction)[..., None]
     return np.asarray(
-        x * dots / dots.mean(axis=-1, keepdims=True) + (1 - x) * solvent / solvent.mean(axis=-1, keepdims=True)
+        x * dots / dots.mean(axis=-1, keepdims=True)
+        + (1 - x) * solvent / solvent.mean(axis=-1, keepdims=True)
     )

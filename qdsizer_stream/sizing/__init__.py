@@ -2,6 +2,6 @@
 
 from ._config import SizingConfig
 from ._estimate import SizeEstimate, Status
-from ._sizer import Sizer
+from ._sizer import Examination, Sizer
 
-__all__ = ["SizeEstimate", "Sizer", "SizingConfig", "Status"]
+__all__ = ["Examination", "SizeEstimate", "Sizer", "SizingConfig", "Status"]

@@ -1,6 +1,5 @@
 """Trained networks to model files."""
 
-import io
 import logging
 import os
 import warnings
@@ -89,24 +88,22 @@ def export_model(
 
 
 def _graph(network: nn.Module, inputs: torch.Tensor, n_outputs: int) -> onnx.ModelProto:
-    buffer = io.BytesIO()
     with warnings.catch_warnings():
         # The exporter warns of its own internals; whether it did right is checked by the references.
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        torch.onnx.export(
+        program = torch.onnx.export(
             network,
             (inputs[:2],),
-            buffer,
             dynamo=True,
-            external_data=False,
             verbose=False,
             opset_version=OPSET,
             input_names=["vectors"],
             output_names=[f"output_{i}" for i in range(n_outputs)],
             dynamic_shapes=({0: torch.export.Dim("n")},),
         )
-    proto = onnx.load_from_string(buffer.getvalue())
+    assert program is not None
+    proto = program.model_proto
     for node in proto.graph.node:  # stack traces of the exporting machine
         del node.metadata_props[:]
     for info in proto.graph.value_info:

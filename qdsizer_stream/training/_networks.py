@@ -81,7 +81,11 @@ class SizeNetwork(nn.Module):
         blocks: list[nn.Module] = []
         channels, length = n_channels, n_bins
         for filters, kernel, stride in self.LAYERS:
-            blocks += [nn.Conv1d(channels, filters, kernel, stride, kernel // 2), nn.BatchNorm1d(filters), nn.ReLU()]
+            blocks += [
+                nn.Conv1d(channels, filters, kernel, stride, kernel // 2),
+                nn.BatchNorm1d(filters),
+                nn.ReLU(),
+            ]
             channels, length = filters, math.ceil(length / stride)
         self.features = nn.Sequential(*blocks, nn.Flatten())
         self.head = nn.Sequential(

@@ -65,7 +65,9 @@ def fit_paper(recipe: PaperRecipe, progress: Progress) -> PaperFit:
     best_loss, best_state, waited, epoch = np.inf, network.state_dict(), 0, 0
     began = time.perf_counter()
     for epoch in range(1, recipe.max_epochs + 1):
-        for rows in np.split(rng.permutation(split.train), range(recipe.batch_size, split.train.size, recipe.batch_size)):
+        for rows in np.split(
+            rng.permutation(split.train), range(recipe.batch_size, split.train.size, recipe.batch_size)
+        ):
             optimizer.zero_grad()
             loss = nn.functional.cross_entropy(network(vectors[rows]), labels[rows])
             loss.backward()  # type: ignore[no-untyped-call]

@@ -18,7 +18,7 @@ __all__ = ["SizeFit", "fit_size"]
 
 TARGET_OFFSET = (float(np.log(5.0)), float(np.log(5.0)), 0.14, 0.0)
 TARGET_SCALE = (0.5, 0.5, 0.06, 0.004)
-"""Roughly centre and spread of ln size, ln mass mean, dispersion and strain, so that the network starts near 1."""
+"""Centre and spread of ln size, ln mass mean, dispersion and strain: the network starts near 1."""
 
 PRESENCE_WEIGHT = 0.5
 """Weight of the dots-or-none loss: it settles early, and the sizes matter more."""
@@ -100,7 +100,9 @@ def _targets(batch: FrameBatch) -> Tensor:
 
 def _loss(network: SizeNetwork, batch: FrameBatch) -> Tensor:
     """Gaussian negative log likelihood where there are dots, plus cross-entropy of their presence."""
-    mean, log_sigma, presence = network(torch.from_numpy(binned_vectors(batch.intensity, batch.sigma, batch.mask)))
+    mean, log_sigma, presence = network(
+        torch.from_numpy(binned_vectors(batch.intensity, batch.sigma, batch.mask))
+    )
     present = torch.from_numpy(batch.present)
     squared = ((mean - _targets(batch)) / log_sigma.exp()) ** 2
     likelihood = (0.5 * squared + log_sigma)[present].mean()
@@ -114,7 +116,7 @@ def _sizes(
     """Error of ln size, its predicted sd and the probability of dots, each of shape (n,)."""
     vectors = torch.from_numpy(binned_vectors(batch.intensity, batch.sigma, batch.mask))
     with torch.no_grad():
-        parts = [network(part) for part in vectors.split(1024)]
+        parts = [network(vectors[start : start + 1024]) for start in range(0, len(vectors), 1024)]
     mean, log_sigma, presence = (torch.cat(column).double().numpy() for column in zip(*parts, strict=True))
     error = TARGET_OFFSET[0] + TARGET_SCALE[0] * mean[:, 0] - np.log(batch.number_mean_nm)
     return error, TARGET_SCALE[0] * np.exp(log_sigma[:, 0]), 1 / (1 + np.exp(-presence))
@@ -149,7 +151,9 @@ def _evaluate(network: SizeNetwork, output: GaussianOutput, batch: FrameBatch) -
         "median error (nm)": float(np.median(size_error)),
         "mean error (nm)": float(np.mean(size_error)),
         "coverage of 95 % interval": float(np.mean(np.abs(error) <= QUANTILE_95 * width, where=present)),
-        "median interval half-width (nm)": float(np.median((QUANTILE_95 * width * batch.number_mean_nm)[present])),
+        "median interval half-width (nm)": float(
+            np.median((QUANTILE_95 * width * batch.number_mean_nm)[present])
+        ),
         "frames without dots called dots": float(np.mean(presence[~present] > 0.5)),
         "frames with dots called empty": float(np.mean(presence[present] < 0.5)),
     }

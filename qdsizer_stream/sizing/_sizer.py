@@ -1,0 +1,264 @@
+"""The one path from a frame to an estimate: live, replayed or from a file."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import CalibrationError, ConfigurationError, PatternError
+from ..models import Answer, BinnedInput, GuardLimits, PhysicsCheck, PhysicsFit, SizingModel, load_model
+from ..patterns import BinGrid, Pattern, bin_pattern, read_curve
+from ..reduction import Reducer
+from ._config import SizingConfig
+from ._estimate import SizeEstimate, Status
+
+__all__ = ["Examination", "Sizer"]
+
+CHECK_STEP_INV_ANGSTROM = 0.02
+"""Bins of the physics check: a third of the width of a peak of a 10 nm dot."""
+
+N_STRAINS = 9
+"""Strains that the physics check tries where the network does not tell the strain."""
+
+SCARCE_COUNTS = 2e4
+"""Photons below which dots that were not seen may merely be too faint: 30 a bin."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examination:
+    """An estimate with what it rests on."""
+
+    estimate: SizeEstimate
+    """The answer."""
+    binned: Pattern | None = None
+    """The frame on the bins of the physics check; None where there was nothing to bin."""
+    fit: PhysicsFit | None = None
+    """What the frame is made of; None where it never came to the check."""
+
+
+class Sizer:
+    """Sizes patterns and frames; no frame, however bad, makes it raise.
+
+    Parameters
+    ----------
+    config
+        Model, detector and solvent.
+
+    Raises
+    ------
+    ModelError
+        The model is unknown or its file cannot be trusted.
+    PatternFileError
+        The solvent file cannot be read.
+    ConfigurationError
+        The solvent file lies outside the range of the model.
+    """
+
+    def __init__(self, config: SizingConfig) -> None:
+        self.config = config
+        self.model: SizingModel = load_model(config.model)
+        self._grid = self._check_grid(self.model)
+        liquid = None if config.solvent is None else _solvent_on(config.solvent, self._grid)
+        self._check = PhysicsCheck(self.model.templates, self._grid, liquid)
+        self._reducer = None if config.detector is None else Reducer(config.detector)
+        self._strains = np.linspace(*self.model.card.strain_range, N_STRAINS)
+
+    @staticmethod
+    def _check_grid(model: SizingModel) -> BinGrid:
+        match model.card.input:
+            case BinnedInput(grid=grid):
+                return grid
+            case paper:
+                step = CHECK_STEP_INV_ANGSTROM
+                span = paper.grid.q_step_inv_angstrom * (paper.grid.n_points - 1)
+                return BinGrid(
+                    q_first_inv_angstrom=paper.grid.q_first_inv_angstrom,
+                    q_step_inv_angstrom=step,
+                    n_bins=int(span / step) + 1,
+                )
+
+    def size_frame(self, counts: ArrayLike, wavelength_angstrom: float, arm_deg: float = 0.0) -> SizeEstimate:
+        """Size one raw frame of the configured detector.
+
+        Parameters
+        ----------
+        counts
+            Counts per strip.
+        wavelength_angstrom
+            Wavelength, Å.
+        arm_deg
+            Angle of the detector arm, degrees.
+
+        Returns
+        -------
+        The estimate; `bad_frame` where the frame cannot be reduced.
+        """
+        return self.examine_frame(counts, wavelength_angstrom, arm_deg).estimate
+
+    def size(self, pattern: Pattern) -> SizeEstimate:
+        """Size one pattern.
+
+        Parameters
+        ----------
+        pattern
+            Reduced pattern.
+
+        Returns
+        -------
+        The estimate.
+        """
+        return self.examine(pattern).estimate
+
+    def examine_frame(
+        self, counts: ArrayLike, wavelength_angstrom: float, arm_deg: float = 0.0
+    ) -> Examination:
+        """Size one raw frame and keep what the estimate rests on.
+
+        Parameters
+        ----------
+        counts, wavelength_angstrom, arm_deg
+            As in `size_frame`.
+
+        Returns
+        -------
+        The estimate with the binned frame and its fit.
+        """
+        if self._reducer is None:
+            return self._refused(
+                Status.BAD_FRAME, "no detector is configured: give its calibration as detector"
+            )
+        try:
+            pattern = self._reducer.reduce(counts, wavelength_angstrom, arm_deg)
+        except (CalibrationError, PatternError) as error:
+            return self._refused(Status.BAD_FRAME, str(error))
+        return self.examine(pattern)
+
+    def examine(self, pattern: Pattern) -> Examination:
+        """Size one pattern and keep what the estimate rests on.
+
+        Parameters
+        ----------
+        pattern
+            Reduced pattern.
+
+        Returns
+        -------
+        The estimate with the binned pattern and its fit.
+        """
+        guard = self.model.card.guard
+        binned = bin_pattern(pattern, self._grid)
+        usable = binned.usable
+        n_bins = int(np.count_nonzero(usable))
+        if n_bins == 0:
+            low, high = self._grid.edges[0], self._grid.edges[-1]
+            return self._refused(
+                Status.BAD_FRAME, f"no usable point between {low:.3g} and {high:.3g} Å⁻¹", binned
+            )
+        positive = np.maximum(binned.intensity[usable], 0.0)
+        q_used = binned.q_inv_angstrom[usable]
+        seen: dict[str, Any] = {
+            "counts": float(np.sum((positive / binned.sigma[usable]) ** 2)),
+            "q_min": float(q_used[0]),
+            "q_max": float(q_used[-1]),
+        }
+        if n_bins < guard.min_bins:
+            reason = f"{n_bins} bins of {self._grid.n_bins} hold data, {guard.min_bins} are needed"
+            return self._refused(Status.BAD_FRAME, reason, binned, **seen)
+        if not binned.intensity[usable].mean() > 0:
+            return self._refused(Status.BAD_FRAME, "the intensities sum to zero or less", binned, **seen)
+        if seen["counts"] < guard.min_counts:
+            reason = f"{seen['counts']:.0f} counts, at least {guard.min_counts:.0f} are needed"
+            return self._refused(Status.LOW_COUNTS, reason, binned, **seen)
+        try:
+            answer = self.model.answer(pattern)
+        except PatternError as error:
+            return self._refused(Status.BAD_FRAME, str(error), binned, **seen)
+        strains = self._strains if math.isnan(answer.strain) else np.array([answer.strain])
+        fit = self._check.fit(binned, strains)
+        seen["residual"] = fit.residual
+        verdict = self._judge(guard, answer, fit, seen["counts"])
+        if verdict is not None:
+            return self._refused(*verdict, binned, fit, **seen)
+        lattice = self.model.card.lattice_parameter_angstrom * (1 + answer.strain)
+        estimate = SizeEstimate(
+            status=Status.SIZED,
+            size_nm=answer.size_nm,
+            size_low_nm=answer.size_low_nm,
+            size_high_nm=answer.size_high_nm,
+            mass_mean_nm=answer.mass_mean_nm,
+            dispersion=answer.dispersion,
+            lattice_parameter_angstrom=lattice,
+            class_nm=answer.class_nm,
+            class_probability=answer.class_probability,
+            model=self.model.name,
+            **seen,
+        )
+        return Examination(estimate, binned, fit)
+
+    def _judge(
+        self, guard: GuardLimits, answer: Answer, fit: PhysicsFit, counts: float
+    ) -> tuple[Status, str] | None:
+        """Why a frame must not be sized, or None."""
+        low, high = self.model.card.size_range_nm
+        strain_low, strain_high = self.model.card.strain_range
+        unseen = Status.LOW_COUNTS if counts < SCARCE_COUNTS else Status.NO_CRYSTAL
+        if fit.significance < guard.min_significance:
+            return unseen, (
+                f"{self.model.card.material} improves the fit by χ² {fit.significance:.0f}, "
+                f"{guard.min_significance:.0f} are needed"
+            )
+        if answer.presence < guard.min_presence:
+            return unseen, f"the network sees dots with probability {answer.presence:.2f}"
+        if fit.residual > guard.max_residual:
+            return Status.OUT_OF_DOMAIN, (
+                f"dots, liquids and background leave {fit.residual:.0%} unexplained, "
+                f"{guard.max_residual:.0%} is allowed"
+            )
+        if fit.explained < guard.min_explained:
+            return Status.OUT_OF_DOMAIN, (
+                f"{self.model.card.material} explains {fit.explained:.0%} of what liquids and background "
+                f"leave, {guard.min_explained:.0%} is needed"
+            )
+        if not strain_low <= answer.strain <= strain_high and not math.isnan(answer.strain):
+            return Status.OUT_OF_DOMAIN, (
+                f"lattice strain {answer.strain:+.2%} is outside {strain_low:+.2%} … {strain_high:+.2%}: "
+                "check the wavelength"
+            )
+        if not low <= answer.size_nm <= high:
+            return Status.OUT_OF_RANGE, (
+                f"the size reads {answer.size_nm:.2f} nm, the model answers for {low:g} … {high:g} nm"
+            )
+        width = (answer.size_high_nm - answer.size_low_nm) / answer.size_nm
+        if width > guard.max_relative_interval:
+            return Status.LOW_COUNTS, (
+                f"the interval is {width:.0%} of the size, {guard.max_relative_interval:.0%} is allowed"
+            )
+        return None
+
+    def _refused(
+        self,
+        status: Status,
+        reason: str,
+        binned: Pattern | None = None,
+        fit: PhysicsFit | None = None,
+        **seen: float,
+    ) -> Examination:
+        return Examination(
+            SizeEstimate(status=status, reason=reason, model=self.model.name, **seen), binned, fit
+        )
+
+
+def _solvent_on(path: Path, grid: BinGrid) -> NDArray[np.float64]:
+    """A measured solvent on the bins of the physics check, NaN where it was not measured."""
+    q, intensity, _ = read_curve(path)
+    order = np.argsort(q)
+    q, intensity, centres = q[order], intensity[order], grid.centres
+    if q[0] >= centres[-1] or q[-1] <= centres[0]:
+        raise ConfigurationError(
+            f"solvent {path} covers {q[0]:.3g} … {q[-1]:.3g} Å⁻¹, the model looks at {centres[0]:.3g} … "
+            f"{centres[-1]:.3g} Å⁻¹: is its first column Q?"
+        )
+    return np.asarray(np.interp(centres, q, intensity, left=np.nan, right=np.nan))
