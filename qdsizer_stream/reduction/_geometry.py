@@ -13,6 +13,8 @@ from ..errors import CalibrationError
 
 __all__ = [
     "MODULE_STRIPS",
+    "PITCH_MM",
+    "Placement",
     "StripDetector",
     "StripModule",
     "StripOrigin",
@@ -65,11 +67,9 @@ class StripModule(Config):
         return PITCH_MM / abs(self.conversion_rad_per_strip)
 
 
-class StripDetector(Config):
-    """A ring of MYTHEN modules."""
+class Placement(Config):
+    """Where a ring of modules stands; a calibration file does not hold it."""
 
-    modules: tuple[StripModule, ...] = Field(min_length=1, max_length=48)
-    """Calibration of each module, in the order of the strips."""
     global_offset_deg: float = Field(allow_inf_nan=False)
     """Angle of strip 0 of module 0 with the arm at zero, from a standard of known lattice parameter."""
     fine_offset_deg: float = Field(default=0.0, allow_inf_nan=False)
@@ -87,6 +87,13 @@ class StripDetector(Config):
     """Where the sample stands past the centre of the arm, along the beam."""
     sample_across_beam_mm: float = Field(default=0.0, gt=-20, lt=20)
     """Where the sample stands off the beam line, towards positive angles."""
+
+
+class StripDetector(Placement):
+    """A ring of MYTHEN modules."""
+
+    modules: tuple[StripModule, ...] = Field(min_length=1, max_length=48)
+    """Calibration of each module, in the order of the strips."""
 
     @property
     def n_strips(self) -> int:

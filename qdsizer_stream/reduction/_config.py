@@ -1,0 +1,269 @@
+"""Settings of a reduction."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from ..configuration import Config, validated
+from ..errors import ConfigurationError
+from ..patterns import BinGrid
+from ._calibration_files import (
+    AngleConvention,
+    FlatField,
+    FlatLayout,
+    read_angle_calibration,
+    read_bad_strips,
+    read_flat_field,
+)
+from ._counting import DeadTime
+from ._geometry import Placement, StripDetector, StripOrigin
+
+__all__ = [
+    "AngleGrid",
+    "BadStripFile",
+    "CalibrationFile",
+    "FlatFieldFile",
+    "Polarisation",
+    "ReductionConfig",
+    "load_reduction",
+]
+
+
+class CalibrationFile(Placement):
+    """A ring of modules whose angle calibration is in a file."""
+
+    path: Path
+    """Angle calibration (`.off`)."""
+    convention: AngleConvention
+    """What its offsets are relative to."""
+    strip_origin: StripOrigin
+    """What an integer strip number meant to the code that fitted it."""
+
+    def load(self) -> StripDetector:
+        """Read the file.
+
+        Returns
+        -------
+        The detector.
+
+        Raises
+        ------
+        CalibrationError
+            The file cannot be used.
+        """
+        placement = self.model_dump(exclude={"path", "convention"})
+        return StripDetector(modules=read_angle_calibration(self.path, self.convention), **placement)
+
+
+class FlatFieldFile(Config):
+    """A flat field in a file."""
+
+    path: Path
+    """Text file."""
+    layout: FlatLayout
+    """What its columns hold."""
+    energy_ev: float = Field(gt=2_000, lt=250_000)
+    """Photon energy it was measured at, eV; it is valid at no other."""
+
+    def load(self, n_strips: int) -> FlatField:
+        """Read the file.
+
+        Parameters
+        ----------
+        n_strips
+            Strips of the detector.
+
+        Returns
+        -------
+        The flat field.
+
+        Raises
+        ------
+        CalibrationError
+            The file cannot be used.
+        """
+        return read_flat_field(self.path, n_strips, self.layout)
+
+
+class BadStripFile(Config):
+    """A list of bad strips in a file."""
+
+    path: Path
+    """Text file: a strip or a range a line."""
+
+
+class AngleGrid(Config):
+    """Equal bins in 2θ, for programs that expect them; momentum transfer is better for sizing."""
+
+    first_deg: float = Field(gt=0, lt=180)
+    """Centre of the first bin, degrees."""
+    step_deg: float = Field(default=0.0036, gt=0, lt=10)
+    """Width of a bin, degrees; the customary 0.0036 is narrower than a strip, so that one bin in twenty
+    stays empty."""
+    n_bins: int = Field(ge=2, le=100_000)
+    """Number of bins."""
+
+    @model_validator(mode="after")
+    def _ends_before_180(self) -> Self:
+        if self.edges[-1] > 180:
+            raise ValueError(
+                f"the bins end at {self.edges[-1]:.6g}°: choose n_bins and step_deg that stay below 180"
+            )
+        return self
+
+    @property
+    def centres(self) -> NDArray[np.float64]:
+        """Bin centres, degrees, shape (n_bins,)."""
+        return np.asarray(self.first_deg + self.step_deg * np.arange(self.n_bins, dtype=np.float64))
+
+    @property
+    def edges(self) -> NDArray[np.float64]:
+        """Bin edges, degrees, shape (n_bins + 1,)."""
+        return np.asarray(
+            self.first_deg + self.step_deg * (np.arange(self.n_bins + 1, dtype=np.float64) - 0.5)
+        )
+
+
+class Polarisation(Config):
+    """Polarisation of the beam: P = ½ [1 + cos² 2θ - f cos 2χ sin² 2θ]."""
+
+    fraction: float = Field(ge=-1, le=1)
+    """f = (horizontal - vertical)/(horizontal + vertical); 0.95 to 1 at a synchrotron."""
+    plane: Literal["vertical", "horizontal"]
+    """Plane in which the detector measures 2θ: χ = 90° or 0°."""
+
+    def factor(self, two_theta_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Part of the scattering that polarisation leaves.
+
+        Parameters
+        ----------
+        two_theta_deg
+            Scattering angles, degrees, any shape.
+
+        Returns
+        -------
+        P, in the same shape, at most 1.
+        """
+        sine_squared = np.sin(np.radians(two_theta_deg)) ** 2
+        cos_2chi = -1.0 if self.plane == "vertical" else 1.0
+        return np.asarray(0.5 * (2 - sine_squared - self.fraction * cos_2chi * sine_squared))
+
+
+class ReductionConfig(Config):
+    """What is known of a detector and of the corrections its counts need."""
+
+    detector: StripDetector | CalibrationFile
+    """Angle calibration, in full or as a file."""
+    arm_deg: float | None = Field(default=None, allow_inf_nan=False)
+    """Angle of an arm that never moves, degrees; None where every frame brings its own."""
+    n_counters: int = Field(default=1, ge=1, le=3)
+    """Counters that the detector writes for each strip: 1, of MYTHEN III up to 3."""
+    counter: int = Field(default=0, ge=0, le=2)
+    """Which of them to use, from 0."""
+    bit_depth: Literal[4, 8, 16, 24, 32] = 24
+    """Bits of a counter; a strip within 1 % of its end is masked."""
+    dead_time: DeadTime | None = None
+    """Dead time; None leaves the counts as they are."""
+    flat_field: FlatFieldFile | None = None
+    """Response of the strips; None takes them as equal."""
+    bad_strips: tuple[int, ...] | BadStripFile | None = None
+    """Strips never to be used (1280 × module + strip); () for none, None where nobody knows."""
+    edge_strips: int = Field(default=0, ge=0, lt=640)
+    """Strips left out at either end of every module."""
+    normalise_exposure: bool = False
+    """Divide by the exposure of the frame."""
+    normalise_monitor: bool = False
+    """Divide by the monitor (I0) of the frame."""
+    monitor_relative_sigma: float = Field(default=0.0, ge=0, lt=1)
+    """Relative error of the monitor, common to all points of a pattern."""
+    polarisation: Polarisation | None = None
+    """Polarisation of the beam; None leaves it in the pattern."""
+    bins: BinGrid | AngleGrid | None = None
+    """Bins of the pattern; None gives every strip a point of its own."""
+
+    @field_validator("bad_strips")
+    @classmethod
+    def _no_negative_strip(cls, value: Any) -> Any:
+        if isinstance(value, tuple) and min(value, default=0) < 0:
+            raise ValueError(f"bad strip {min(value)} is negative: count from 0 over all modules")
+        return value
+
+    @model_validator(mode="after")
+    def _counter_exists(self) -> Self:
+        if self.counter >= self.n_counters:
+            raise ValueError(f"counter {self.counter} of {self.n_counters}: choose 0 … {self.n_counters - 1}")
+        return self
+
+    def load_bad_strips(self, n_strips: int) -> NDArray[np.intp]:
+        """List the strips never to be used.
+
+        Parameters
+        ----------
+        n_strips
+            Strips of the detector.
+
+        Returns
+        -------
+        Strip numbers over all modules.
+
+        Raises
+        ------
+        CalibrationError
+            The file cannot be used.
+        ConfigurationError
+            A strip is not on the detector.
+        """
+        if isinstance(self.bad_strips, BadStripFile):
+            return read_bad_strips(self.bad_strips.path, n_strips)
+        strips = np.array(self.bad_strips or (), dtype=np.intp)
+        if strips.size and strips.max() >= n_strips:
+            raise ConfigurationError(
+                f"bad strip {strips.max()} is not on a detector of {n_strips} strips: give 0 … {n_strips - 1}"
+            )
+        return strips
+
+
+def load_reduction(path: Path) -> ReductionConfig:
+    """Read the table ``[reduction]`` of a beamline's TOML file.
+
+    Parameters
+    ----------
+    path
+        TOML file; relative paths in the table start at its folder. Other tables are not looked at.
+
+    Returns
+    -------
+    The validated settings.
+
+    Raises
+    ------
+    ConfigurationError
+        The file is missing, not TOML, without that table, or a setting in it is wrong.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read configuration {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"configuration {path} is not TOML: {error}") from error
+    if not isinstance(values.get("reduction"), dict):
+        raise ConfigurationError(
+            f"configuration {path} has no table [reduction]: found {', '.join(sorted(values)) or 'nothing'}"
+        )
+    return validated(ReductionConfig, _anchored(values["reduction"], path.parent), f"{path} [reduction]")
+
+
+def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Make every `path` in the settings relative to a folder."""
+    return {
+        key: _anchored(value, folder)
+        if isinstance(value, dict)
+        else folder / value
+        if key == "path" and isinstance(value, str)
+        else value
+        for key, value in values.items()
+    }

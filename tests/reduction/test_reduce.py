@@ -1,0 +1,490 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qdsizer_stream.configuration import Config
+from qdsizer_stream.errors import CalibrationError, ConfigurationError, PatternError
+from qdsizer_stream.patterns import BinGrid, q_from_two_theta
+from qdsizer_stream.reduction import (
+    AngleConvention,
+    AngleGrid,
+    AppliedCorrections,
+    BadStripFile,
+    CalibrationFile,
+    DeadTime,
+    FlatFieldFile,
+    FlatLayout,
+    Polarisation,
+    Reducer,
+    ReductionConfig,
+    StripDetector,
+    StripOrigin,
+    load_reduction,
+    nominal_detector,
+    write_angle_calibration,
+)
+
+WAVELENGTH = 0.5636  # 22 keV
+DETECTOR = nominal_detector(3, 2.0)
+N = DETECTOR.n_strips
+GRID = BinGrid(q_first_inv_angstrom=0.6, q_step_inv_angstrom=0.02, n_bins=100)
+ONES = np.ones(N)
+
+
+def config(**settings: object) -> ReductionConfig:
+    return ReductionConfig.model_validate({"detector": DETECTOR, "arm_deg": 0.0, **settings})
+
+
+def flat_file(folder: Path, response: np.ndarray, counts: float = 1e6) -> FlatFieldFile:
+    path = folder / "flat.raw"
+    path.write_text("".join(f"{strip} {counts * r:.0f}\n" for strip, r in enumerate(response)))
+    return FlatFieldFile(path=path, layout=FlatLayout.COUNTS, energy_ev=22_000)
+
+
+def test_bare_detector_gives_every_strip_a_point() -> None:
+    counts = np.random.default_rng(0).poisson(50, N)
+    pattern = Reducer(DETECTOR).reduce(counts, WAVELENGTH)
+    assert len(pattern) == N
+    assert pattern.q_inv_angstrom == pytest.approx(q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH))
+    # Counts of a strip of mean width: widths differ by 0.2 %.
+    assert pattern.intensity == pytest.approx(counts, rel=2e-3)
+    assert pattern.sigma == pytest.approx(np.sqrt(counts), rel=2e-3)
+
+
+def test_strip_without_counts_keeps_the_error_of_one() -> None:
+    pattern = Reducer(DETECTOR).reduce(np.zeros(N), WAVELENGTH)
+    assert pattern.sigma == pytest.approx(ONES, rel=2e-3)
+
+
+def test_negative_angles_are_left_out_and_overlaps_pooled() -> None:
+    twice = StripDetector(modules=DETECTOR.modules[:1] * 2, global_offset_deg=-2.0)
+    pooled = Reducer(twice).pool(np.full(2560, 3.0), WAVELENGTH)
+    angles = twice.two_theta(0.0)[:1280]
+    assert pooled.q_inv_angstrom.size == np.count_nonzero(angles > 0)
+    assert np.all(pooled.counts == 6.0)
+    assert np.all(pooled.n_strips == 2)
+
+
+def test_bins_pool_whole_strips_as_a_loop_does() -> None:
+    rng = np.random.default_rng(1)
+    counts = rng.poisson(5, N)
+    pooled = Reducer(config(bins=GRID)).pool(counts, WAVELENGTH)
+    q = q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH)
+    width = DETECTOR.strip_width_deg() / DETECTOR.strip_width_deg().mean()
+    for number in range(GRID.n_bins):
+        inside = (q >= GRID.edges[number]) & (q < GRID.edges[number + 1])
+        assert pooled.counts[number] == counts[inside].sum()
+        assert pooled.exposure[number] == pytest.approx(width[inside].sum())
+        assert pooled.n_strips[number] == np.count_nonzero(inside)
+
+
+def test_gaps_are_masked_never_zero() -> None:
+    pattern = Reducer(config(bins=GRID)).reduce(np.full(N, 7.0), WAVELENGTH)
+    assert np.count_nonzero(pattern.mask) == 2  # one bin in each of the two gaps
+    assert np.all(np.isnan(pattern.intensity[pattern.mask]))
+    assert pattern.intensity[pattern.usable] == pytest.approx(
+        np.full(np.count_nonzero(pattern.usable), 7.0), rel=3e-3
+    )
+
+
+def test_arm_moves_the_pattern() -> None:
+    reducer = Reducer(ReductionConfig(detector=DETECTOR))
+    near = reducer.reduce(ONES, WAVELENGTH, 0.0)
+    far = reducer.reduce(ONES, WAVELENGTH, 10.0)
+    assert far.q_inv_angstrom[0] == pytest.approx(
+        q_from_two_theta(DETECTOR.two_theta(0.0)[:1] + 10.0, WAVELENGTH)[0]
+    )
+    again = reducer.reduce(ONES, WAVELENGTH, 0.0)
+    assert np.array_equal(again.q_inv_angstrom, near.q_inv_angstrom)
+
+
+def test_axes_of_a_moving_arm_do_not_pile_up() -> None:
+    reducer = Reducer(config(bins=GRID))
+    for arm in np.linspace(0, 1, 40):
+        reducer.reduce(ONES, WAVELENGTH, float(arm))
+    assert len(reducer._axes) <= 16
+
+
+def test_angle_grid_is_an_export_with_empty_bins() -> None:
+    bins = AngleGrid(first_deg=2.5, n_bins=1000)
+    pooled = Reducer(config(bins=bins)).pool(np.full(N, 9.0), WAVELENGTH)
+    empty = np.mean(pooled.exposure == 0)
+    assert 0.035 < empty < 0.055  # strips of 0.00377° over bins of 0.0036°
+    assert pooled.counts.sum() == 9 * pooled.n_strips.sum()
+    assert pooled.q_inv_angstrom == pytest.approx(q_from_two_theta(bins.centres, WAVELENGTH))
+
+
+def test_flat_field_takes_the_response_out(tmp_path: Path) -> None:
+    response = np.random.default_rng(2).uniform(0.8, 1.2, N)
+    reducer = Reducer(config(bins=GRID, flat_field=flat_file(tmp_path, response)))
+    pattern = reducer.reduce(1000 * response, WAVELENGTH)
+    level = 1000 * response.mean()
+    assert pattern.intensity[pattern.usable] == pytest.approx(
+        np.full(np.count_nonzero(pattern.usable), level), rel=1e-5
+    )
+
+
+def test_flat_field_of_five_columns_leaves_the_widths_to_the_geometry(tmp_path: Path) -> None:
+    path = tmp_path / "flat.txt"
+    path.write_text("".join(f"{strip} 1.0 0.01 4e-9 0.00377\n" for strip in range(N)))
+    flat = FlatFieldFile(path=path, layout=FlatLayout.ANGCAL, energy_ev=22_000)
+    width = DETECTOR.strip_width_deg()
+    pattern = Reducer(config(flat_field=flat)).reduce(1000 * width / width.mean(), WAVELENGTH)
+    assert pattern.intensity == pytest.approx(np.full(N, 1000.0), rel=1e-9)
+
+
+def test_flat_error_is_systematic_and_does_not_average_over_frames(tmp_path: Path) -> None:
+    # 400 counts a strip in the flat: 5 % for a strip, 5 %/√n for a bin of n strips.
+    reducer = Reducer(config(bins=GRID, flat_field=flat_file(tmp_path, ONES, counts=400)))
+    frame = reducer.pool(np.full(N, 100.0), WAVELENGTH)
+    full = frame.n_strips > 20
+    expected = 100 * 0.05 / np.sqrt(frame.n_strips[full])
+    assert frame.systematic()["flat_field"][full] == pytest.approx(expected, rel=3e-3)
+    four = frame + frame + frame + frame
+    assert four.systematic()["flat_field"][full] == pytest.approx(expected, rel=3e-3)
+    ratio = four.pattern().sigma[full] / frame.pattern().sigma[full]
+    assert ratio == pytest.approx(np.full(ratio.size, 0.5), rel=1e-3)
+
+
+def test_flat_error_averages_over_arm_positions(tmp_path: Path) -> None:
+    reducer = Reducer(config(bins=GRID, flat_field=flat_file(tmp_path, ONES, counts=400)))
+    both = reducer.pool(np.full(N, 100.0), WAVELENGTH, 0.0) + reducer.pool(np.full(N, 100.0), WAVELENGTH, 0.6)
+    full = both.n_strips > 50
+    expected = 100 * 0.05 / np.sqrt(both.n_strips[full])
+    assert both.systematic()["flat_field"][full] == pytest.approx(expected, rel=3e-3)
+
+
+def test_uncovered_and_nearly_dead_strips_are_bad(tmp_path: Path) -> None:
+    response = ONES.copy()
+    response[10], response[11] = 0.0, 0.05
+    reducer = Reducer(config(flat_field=flat_file(tmp_path, response)))
+    assert np.flatnonzero(reducer.reduce(ONES, WAVELENGTH).mask).tolist() == [10, 11]
+
+
+def test_exposure_and_monitor_are_divided_by() -> None:
+    reducer = Reducer(
+        config(bins=GRID, normalise_exposure=True, normalise_monitor=True, monitor_relative_sigma=0.01)
+    )
+    pooled = reducer.pool(np.full(N, 80.0), WAVELENGTH, exposure_s=4.0, monitor=2.0)
+    pattern = pooled.pattern()
+    assert np.nanmean(pattern.intensity) == pytest.approx(10.0, rel=2e-3)
+    assert pooled.systematic()["monitor"][pattern.usable] == pytest.approx(
+        0.01 * pattern.intensity[pattern.usable]
+    )
+    assert pooled.exposure_s == 4.0
+
+
+def test_drifting_beam_is_weighted_by_what_it_delivered() -> None:
+    reducer = Reducer(config(bins=GRID, normalise_monitor=True))
+    strong = reducer.pool(np.full(N, 90.0), WAVELENGTH, monitor=9.0)
+    weak = reducer.pool(np.full(N, 10.0), WAVELENGTH, monitor=1.0)
+    assert np.nanmean((strong + weak).intensity()) == pytest.approx(10.0, rel=2e-3)
+
+
+def test_dead_time_is_taken_out() -> None:
+    reducer = Reducer(config(dead_time=DeadTime(shaping="standard")))
+    pooled = reducer.pool(np.full(N, 3e4), WAVELENGTH, exposure_s=0.1)  # 300 kcps
+    assert pooled.counts == pytest.approx(np.full(N, 3e4 * 1.0553), rel=1e-4)
+    assert pooled.warnings == ()
+
+
+def test_rates_above_the_limit_are_reported_and_beyond_the_highest_masked() -> None:
+    counts = np.full(N, 1e4)
+    counts[:5], counts[5:7] = 4e4, 3e5  # 400 kcps, and 3 Mcps where 2.16 Mcps is the highest
+    pooled = Reducer(config(dead_time=DeadTime(shaping="standard"))).pool(counts, WAVELENGTH, exposure_s=0.1)
+    assert pooled.warnings == (
+        "7 strips count faster than 300000 per second",
+        "2 strips past the highest rate a counter can show",
+    )
+    assert np.flatnonzero(pooled.pattern().mask).tolist() == [5, 6]
+
+
+def test_nothing_is_corrected_twice(tmp_path: Path) -> None:
+    response = np.random.default_rng(3).uniform(0.8, 1.2, N)
+    settings = {
+        "flat_field": flat_file(tmp_path, response),
+        "dead_time": DeadTime(shaping="standard"),
+        "bad_strips": (7,),
+    }
+    reducer = Reducer(config(**settings))
+    every = AppliedCorrections(flat_field=True, rate=True, bad_strip_interpolation=True)
+    pooled = reducer.pool(np.full(N, 3e4), WAVELENGTH, exposure_s=0.1, applied=every)
+    assert np.flatnonzero(pooled.pattern().mask).tolist() == [7]
+    assert pooled.intensity()[8:] == pytest.approx(np.full(N - 8, 3e4), rel=1e-12)
+    # The variance is that of the raw counts, carried through both corrections.
+    raw = Reducer(config(**settings)).pool(np.full(N, 3e4 / 1.0553) * response, WAVELENGTH, exposure_s=0.1)
+    sigma_raw = raw.pattern().sigma / response.mean()
+    assert pooled.pattern().sigma[8:] == pytest.approx(sigma_raw[8:], rel=0.03)
+
+
+def test_interpolated_strips_nobody_knows_are_refused() -> None:
+    interpolated = AppliedCorrections(bad_strip_interpolation=True)
+    with pytest.raises(
+        CalibrationError, match=r"nobody knows which: give bad_strips in \[reduction\], or switch"
+    ):
+        Reducer(config()).reduce(ONES, WAVELENGTH, applied=interpolated)
+    assert not Reducer(config(bad_strips=())).reduce(ONES, WAVELENGTH, applied=interpolated).mask.any()
+
+
+def test_saturated_negative_and_missing_counts_are_masked() -> None:
+    counts = np.full(N, 50.0)
+    counts[:4] = [-1, np.nan, np.inf, 0.995 * (2**24 - 1)]
+    pooled = Reducer(config()).pool(counts, WAVELENGTH)
+    assert np.flatnonzero(pooled.pattern().mask).tolist() == [0, 1, 2, 3]
+    assert pooled.warnings == (
+        "2 strips at the end of their 24-bit counter",
+        "2 strips with a negative count or none",
+    )
+
+
+def test_bad_strip_in_a_bin_neither_counts_nor_exposes() -> None:
+    counts = np.full(N, 50.0)
+    counts[1000:1010] = np.nan
+    reducer = Reducer(config(bins=GRID))
+    whole, holed = reducer.pool(np.full(N, 50.0), WAVELENGTH), reducer.pool(counts, WAVELENGTH)
+    assert whole.n_strips.sum() - holed.n_strips.sum() == 10
+    assert np.nanmax(np.abs(holed.intensity() - 50)) < 0.1
+
+
+def test_edges_of_modules_can_be_left_out() -> None:
+    mask = Reducer(config(edge_strips=20)).reduce(ONES, WAVELENGTH).mask.reshape(3, 1280)
+    assert np.all(mask[:, :20])
+    assert np.all(mask[:, -20:])
+    assert not mask[:, 20:-20].any()
+
+
+def test_module_that_is_off_is_masked_and_reported() -> None:
+    counts = np.full(N, 5.0)
+    counts[1280:2560] = 0
+    pooled = Reducer(config()).pool(counts, WAVELENGTH)
+    assert pooled.warnings == ("modules [1] count nothing",)
+    assert np.array_equal(np.flatnonzero(pooled.pattern().mask), np.arange(1280, 2560))
+
+
+def test_few_photons_do_not_make_a_module_look_off() -> None:
+    counts = np.zeros(N)
+    counts[[3, 2600]] = 1
+    assert Reducer(config()).pool(counts, WAVELENGTH).warnings == ()
+
+
+def test_module_left_out_on_purpose_is_no_news() -> None:
+    counts = np.full(N, 5.0)
+    counts[1280:2560] = 0
+    assert Reducer(config(bad_strips=tuple(range(1280, 2560)))).pool(counts, WAVELENGTH).warnings == ()
+
+
+def test_counter_of_mythen3() -> None:
+    frame = np.stack([ONES, 2 * ONES, 3 * ONES], axis=1).astype(np.uint32)
+    reducer = Reducer(config(n_counters=3, counter=2))
+    for layout in (frame, frame.ravel(), frame[None]):
+        assert np.all(reducer.pool(layout, WAVELENGTH).counts == 3)
+
+
+@pytest.mark.parametrize(("plane", "at_90"), [("vertical", 0.975), ("horizontal", 0.025)])
+def test_polarisation_factor(plane: str, at_90: float) -> None:
+    polarisation = Polarisation.model_validate({"fraction": 0.95, "plane": plane})
+    assert polarisation.factor(np.array([0.0, 90.0])) == pytest.approx([1.0, at_90])
+    # Light that is polarised fully across the plane scatters alike everywhere.
+    full = Polarisation(fraction=1.0, plane="vertical")
+    assert full.factor(np.linspace(0, 120, 7)) == pytest.approx(np.ones(7))
+    assert Polarisation(fraction=0.0, plane="vertical").factor(np.array([60.0]))[0] == pytest.approx(0.625)
+
+
+def test_polarisation_is_divided_by() -> None:
+    polarisation = Polarisation(fraction=-1.0, plane="vertical")
+    angles = DETECTOR.two_theta(0.0)
+    pattern = Reducer(config(polarisation=polarisation)).reduce(
+        1e4 * np.cos(np.radians(angles)) ** 2, WAVELENGTH
+    )
+    assert pattern.intensity == pytest.approx(np.full(N, 1e4), rel=2e-3)
+
+
+# Bad input ---------------------------------------------------------------------------------------
+
+
+def test_missing_arm_angle_is_refused() -> None:
+    reducer = Reducer(ReductionConfig(detector=DETECTOR))
+    with pytest.raises(CalibrationError, match="the frame has no arm angle: map it to a data key"):
+        reducer.reduce(ONES, WAVELENGTH)
+
+
+@pytest.mark.parametrize("monitor", [None, 0.0, -3.0, np.nan, np.inf])
+def test_monitor_that_cannot_be_divided_by_is_refused(monitor: float | None) -> None:
+    with pytest.raises(CalibrationError, match=f"monitor {monitor} of the frame cannot be divided by"):
+        Reducer(config(normalise_monitor=True)).reduce(ONES, WAVELENGTH, monitor=monitor)
+
+
+@pytest.mark.parametrize(
+    ("settings", "purpose"),
+    [
+        ({"normalise_exposure": True}, "to divide by"),
+        ({"dead_time": DeadTime(shaping="fast")}, "for the dead time"),
+    ],
+)
+@pytest.mark.parametrize("exposure", [None, 0.0, np.nan])
+def test_exposure_that_is_no_time_is_refused(
+    settings: dict[str, object], purpose: str, exposure: float | None
+) -> None:
+    with pytest.raises(CalibrationError, match=rf"exposure {exposure} of the frame is no time: .* {purpose}"):
+        Reducer(config(**settings)).reduce(ONES, WAVELENGTH, exposure_s=exposure)
+
+
+def test_frame_without_a_usable_strip_is_refused() -> None:
+    with pytest.raises(
+        CalibrationError, match="no usable strip in the frame: 3840 strips with a negative count"
+    ):
+        Reducer(config()).reduce(-ONES, WAVELENGTH)
+
+
+def test_calibration_of_another_detector_is_refused() -> None:
+    with pytest.raises(
+        CalibrationError, match=r"the frame has 2560 values \(2 modules' worth\); the calibration"
+    ):
+        Reducer(config()).reduce(np.ones(2560), WAVELENGTH)
+
+
+def test_detector_without_a_good_strip_is_refused() -> None:
+    with pytest.raises(CalibrationError, match="all 3840 strips are bad: check bad_strips"):
+        Reducer(config(bad_strips=tuple(range(N))))
+
+
+def test_bad_strip_off_the_detector_is_refused() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"bad strip 3840 is not on a detector of 3840 strips: give 0 … 3839"
+    ):
+        Reducer(config(bad_strips=(3840,)))
+
+
+def test_flat_field_of_another_energy_is_refused(tmp_path: Path) -> None:
+    reducer = Reducer(config(flat_field=flat_file(tmp_path, ONES)))
+    reducer.reduce(ONES, WAVELENGTH * 1.009)
+    with pytest.raises(
+        CalibrationError, match=r"was measured at 22000 eV, the frame at 2\d+.* eV .*: give the flat"
+    ):
+        reducer.reduce(ONES, WAVELENGTH / 1.02)
+
+
+def test_bins_out_of_sight_are_refused() -> None:
+    with pytest.raises(
+        CalibrationError, match=r"no strip falls on the pattern's points: the strips see 2θ from 52"
+    ):
+        Reducer(config(bins=GRID)).reduce(ONES, WAVELENGTH, 50.0)
+
+
+@pytest.mark.parametrize("wavelength", [0.0, -1.0, np.nan, 22.0])
+def test_wavelength_that_is_none_is_refused(wavelength: float) -> None:
+    with pytest.raises(PatternError, match="is not an X-ray wavelength"):
+        Reducer(config()).reduce(ONES, wavelength)
+
+
+def test_frames_on_other_points_are_not_added() -> None:
+    reducer = Reducer(config())
+    with pytest.raises(CalibrationError, match=r"at different Q cannot be added: set bins in \[reduction\]"):
+        reducer.pool(ONES, WAVELENGTH, 0.0) + reducer.pool(ONES, WAVELENGTH, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"counter": 1}, "counter 1 of 1: choose 0 … 0"),
+        ({"bad_strips": (-1,)}, "bad strip -1 is negative"),
+        ({"bins": {"first_deg": 170, "step_deg": 1, "n_bins": 100}}, "the bins end at 269.5°"),
+        ({"bit_depth": 12}, "4, 8, 16, 24 or 32"),
+        ({"gain": 3}, "Extra inputs"),
+    ],
+)
+def test_settings_that_make_no_sense(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        config(**settings)
+
+
+# Settings of a beamline ----------------------------------------------------------------------------
+
+
+def beamline(folder: Path) -> Path:
+    write_angle_calibration(folder / "ang.off", DETECTOR.modules, AngleConvention.PSI)
+    (folder / "bad.chans").write_text("5-6\n")
+    flat_file(folder, ONES)
+    path = folder / "qdsizer.toml"
+    path.write_text(
+        """
+        [reduction]
+        normalise_exposure = true
+        bit_depth = 24
+        [reduction.detector]
+        path = "ang.off"
+        convention = "psi"
+        strip_origin = "centre"
+        global_offset_deg = 2.0
+        [reduction.bad_strips]
+        path = "bad.chans"
+        [reduction.flat_field]
+        path = "flat.raw"
+        layout = "counts"
+        energy_ev = 22000
+        [reduction.dead_time]
+        shaping = "standard"
+        [reduction.bins]
+        q_first_inv_angstrom = 0.6
+        q_step_inv_angstrom = 0.02
+        n_bins = 100
+        [somebody_else]
+        answer = 42
+        """
+    )
+    return path
+
+
+def test_settings_of_a_beamline_with_its_files(tmp_path: Path) -> None:
+    settings = load_reduction(beamline(tmp_path))
+    assert settings.detector == CalibrationFile(
+        path=tmp_path / "ang.off",
+        convention=AngleConvention.PSI,
+        strip_origin=StripOrigin.CENTRE,
+        global_offset_deg=2.0,
+    )
+    assert settings.bad_strips == BadStripFile(path=tmp_path / "bad.chans")
+    assert settings.bins == GRID
+    reducer = Reducer(settings)
+    assert reducer.detector == DETECTOR
+    pooled = reducer.pool(np.full(N, 100), WAVELENGTH, 0.0, exposure_s=2.0)
+    assert np.nanmean(pooled.intensity()) == pytest.approx(50.0, rel=1e-3)
+
+
+def test_provenance_holds_settings_and_hashes(tmp_path: Path) -> None:
+    reducer = Reducer(load_reduction(beamline(tmp_path)))
+    provenance = reducer.provenance()
+    assert set(provenance["sha256"]) == {
+        str(tmp_path / name) for name in ("ang.off", "bad.chans", "flat.raw")
+    }
+    assert all(len(digest) == 64 for digest in provenance["sha256"].values())
+    assert ReductionConfig.model_validate(provenance["settings"]) == reducer.config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = [", "is not TOML"),
+        ("[other]\n", r"has no table \[reduction\]: found other"),
+        ("", r"has no table \[reduction\]: found nothing"),
+        ("[reduction]\n", r"\[reduction\]: detector: Field required"),
+        ("[reduction]\nspeed = 1\n", "speed: Extra inputs are not permitted"),
+    ],
+)
+def test_settings_that_cannot_be_read(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "qdsizer.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=message):
+        load_reduction(path)
+
+
+def test_settings_that_are_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"cannot read configuration .*No such file"):
+        load_reduction(tmp_path / "none.toml")
+
+
+def test_settings_are_frozen() -> None:
+    settings: Config = config()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.bit_depth = 16  # type: ignore[attr-defined]
