@@ -9,12 +9,14 @@ from ._material import Material, Site, load_material, material_names
 from ._population import Moments, Weighting, lognormal_weights, population_moments
 from ._scattering import compton_intensity, form_factors, recoil
 from ._solvents import Solvent, load_solvent, mix_by_area, solvent_names
+from ._synthesis import GrowingDots, SynthesisRecipe
 
 __all__ = [
     "Cluster",
     "FrameBatch",
     "FrameGenerator",
     "GeneratorRecipe",
+    "GrowingDots",
     "Library",
     "LibraryRecipe",
     "Material",
@@ -24,6 +26,7 @@ __all__ = [
     "Solvent",
     "SphereCut",
     "StrainedSums",
+    "SynthesisRecipe",
     "Weighting",
     "averaged_sphere_pairs",
     "build_library",
