@@ -1,5 +1,6 @@
 """Reduction: strip detector counts to patterns."""
 
+from ._accumulate import AccumulationConfig, FrameAccumulator
 from ._applied import NOTHING_APPLIED, AppliedCorrections
 from ._calibration_files import (
     AngleConvention,
@@ -39,6 +40,7 @@ from ._reduce import Reducer
 __all__ = [
     "MODULE_STRIPS",
     "NOTHING_APPLIED",
+    "AccumulationConfig",
     "AngleConvention",
     "AngleGrid",
     "AppliedCorrections",
@@ -48,6 +50,7 @@ __all__ = [
     "FlatField",
     "FlatFieldFile",
     "FlatLayout",
+    "FrameAccumulator",
     "Polarisation",
     "PooledCounts",
     "Reducer",

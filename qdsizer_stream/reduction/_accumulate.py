@@ -1,0 +1,147 @@
+"""Frames pooled until they hold enough photons."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ..configuration import Config
+from ._pooled import PooledCounts
+
+__all__ = ["AccumulationConfig", "FrameAccumulator"]
+
+
+class AccumulationConfig(Config):
+    """How many frames make one pattern."""
+
+    mode: Literal["reset", "rolling"]
+    """reset: every frame counts once, and a new sum starts when one is complete. rolling: after every frame
+    the newest frames that suffice, so that neighbouring sums share frames."""
+    min_counts: float = Field(ge=1)
+    """Photons that complete a sum."""
+    max_seconds: float = Field(gt=0, allow_inf_nan=False)
+    """Longest time between the first and the last frame of a sum, s; a sum that reaches it goes out with
+    what it has. Longer sums would mix dots of different ages."""
+
+
+class FrameAccumulator:
+    """Adds frames up, in their order.
+
+    Parameters
+    ----------
+    config
+        Settings.
+    """
+
+    def __init__(self, config: AccumulationConfig) -> None:
+        self.config = config
+        self._window = FrameWindow()
+
+    def add(self, frame: PooledCounts, time_s: float) -> list[PooledCounts]:
+        """Add the next frame.
+
+        Parameters
+        ----------
+        frame
+            Reduced frame.
+        time_s
+            When it was measured, s, not before the frame added last.
+
+        Returns
+        -------
+        Sums that are complete now: none, one or, in reset mode, a sum that ran out of time before this
+        frame and this frame by itself.
+
+        Raises
+        ------
+        CalibrationError
+            The frame is on other points than those before it.
+        """
+        if self.config.mode == "reset":
+            return self._add_once(frame, time_s)
+        window, config = self._window, self.config
+        full = False
+        while len(window) and time_s - window.first_time_s > config.max_seconds:
+            window.drop_first()
+            full = True
+        window.append(frame, time_s)
+        while window.counts - window.first_counts >= config.min_counts:
+            window.drop_first()
+        return [window.total()] if full or window.counts >= config.min_counts else []
+
+    def _add_once(self, frame: PooledCounts, time_s: float) -> list[PooledCounts]:
+        config = self.config
+        complete = []
+        if len(self._window) and time_s - self._window.first_time_s > config.max_seconds:
+            complete += self.flush()
+        self._window.append(frame, time_s)
+        waited = time_s - self._window.first_time_s
+        if self._window.counts >= config.min_counts or waited >= config.max_seconds:
+            complete += self.flush()
+        return complete
+
+    def flush(self) -> list[PooledCounts]:
+        """End the run.
+
+        Returns
+        -------
+        In reset mode the sum that was not complete, if frames are left; in rolling mode nothing, since
+        every frame was in a sum that went out or in one that never sufficed.
+        """
+        rest = [self._window.total()] if self.config.mode == "reset" and len(self._window) else []
+        self._window = FrameWindow()
+        return rest
+
+
+class FrameWindow:
+    """A queue of frames that knows its sum: two stacks, so that nothing is ever subtracted.
+
+    A running sum that adds the new and subtracts the old frame would gather rounding errors over a day of
+    millisecond frames; sums of what is left in either stack do not, at two additions a frame.
+    """
+
+    def __init__(self) -> None:
+        self._older: list[tuple[PooledCounts, float, float]] = []  # sum with all that follow, counts, time
+        self._newer: list[tuple[PooledCounts, float]] = []
+        self._newer_sum: PooledCounts | None = None
+        self.counts = 0.0
+        """Photons in the window."""
+
+    def __len__(self) -> int:
+        return len(self._older) + len(self._newer)
+
+    @property
+    def first_time_s(self) -> float:
+        """Time of the oldest frame, s."""
+        return self._older[-1][2] if self._older else self._newer[0][1]
+
+    @property
+    def first_counts(self) -> float:
+        """Photons of the oldest frame."""
+        return self._older[-1][1] if self._older else self._newer[0][0].total_counts
+
+    def append(self, frame: PooledCounts, time_s: float) -> None:
+        """Take a frame in."""
+        total = frame if self._newer_sum is None else self._newer_sum + frame
+        self._newer.append((frame, time_s))
+        self._newer_sum = total
+        self.counts += frame.total_counts
+
+    def drop_first(self) -> None:
+        """Let the oldest frame go."""
+        if not self._older:
+            total = None
+            for frame, time_s in reversed(self._newer):
+                total = frame if total is None else frame + total
+                self._older.append((total, frame.total_counts, time_s))
+            self._newer, self._newer_sum = [], None
+        _, counts, _ = self._older.pop()
+        # Counts are whole numbers but for dead time: an empty window is exactly empty.
+        self.counts = self.counts - counts if len(self) else 0.0
+
+    def total(self) -> PooledCounts:
+        """Sum of the frames, of which there must be one."""
+        if not self._older:
+            assert self._newer_sum is not None
+            return self._newer_sum
+        older = self._older[-1][0]
+        return older if self._newer_sum is None else older + self._newer_sum
