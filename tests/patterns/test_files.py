@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qdsizer_stream.errors import PatternError, PatternFileError
+from qdsizer_stream.patterns import Axis, Pattern, read_curve, read_pattern, write_pattern
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 10\n2 20\n3 30\n",
+        "# comment\n1,10\n2,20  # remark\n\n3,30\n",
+        "two_theta;counts\n1;10\n2;20\n3;30\n",
+        "\ufeff1\t10\r\n2\t20\r\n3\t30\r\n",
+        "  1.0   1e1\n  2.0   2e1\n  3.0   3e1",
+    ],
+)
+def test_two_columns_in_every_dress(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.xy"
+    path.write_text(text, encoding="utf-8")
+    x, y, sigma = read_curve(path)
+    np.testing.assert_array_equal(x, [1, 2, 3])
+    np.testing.assert_array_equal(y, [10, 20, 30])
+    assert sigma is None
+
+
+def test_columns_past_the_third_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.dat"
+    path.write_text("10.08 2415 49 0\n10.09 2416 50 1\n")
+    _, _, sigma = read_curve(path)
+    np.testing.assert_array_equal(sigma, [49, 50])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "holds no numbers: two or three columns are needed"),
+        ("# nothing but a comment\n", "holds no numbers"),
+        ("1\n2\n", "line 1: 1 column, at least 2 are needed"),
+        ("once upon a time\nthere was a dot\n", "line 2: 'there was a dot' is not a row of numbers"),
+        ("1 2\n3 four\n", "line 2: '3 four' is not a row of numbers: start comments with '#'"),
+        ("1 2\n3 4 5\n", "line 2: 3 columns after rows of 2"),
+    ],
+)
+def test_files_that_are_no_curve(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "bad.xy"
+    path.write_text(text)
+    with pytest.raises(PatternFileError, match=message):
+        read_curve(path)
+
+
+def test_a_binary_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "frame.xy"
+    path.write_bytes(bytes(range(256)))
+    with pytest.raises(PatternFileError, match="is not a text file"):
+        read_curve(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PatternFileError, match=r"cannot read .*none\.xy: No such file"):
+        read_curve(tmp_path / "none.xy")
+
+
+def test_angles_in_any_order(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    two_theta = np.linspace(-1, 60, 500)
+    order = rng.permutation(500)
+    counts = rng.poisson(100, 500).astype(float)
+    path = tmp_path / "a.xy"
+    np.savetxt(path, np.column_stack([two_theta, counts])[order])
+    pattern = read_pattern(path, 0.56)
+    positive = two_theta > 0
+    np.testing.assert_allclose(pattern.intensity, counts[positive])
+    assert pattern.sigma[0] == pytest.approx(np.sqrt(counts[positive][0]), rel=0.3)
+
+
+def test_sigma_column_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.xye"
+    np.savetxt(path, np.column_stack([[2.0, 1.0], [5.0, 4.0], [0.5, 0.25]]))
+    np.testing.assert_array_equal(read_pattern(path, 0.56, Axis.Q).sigma, [0.25, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("axis", "last", "message"),
+    [
+        (Axis.TWO_THETA, 181.0, r"angle 181° is past 180°: is the first column 2θ in degrees\?"),
+        (Axis.Q, 23.0, r"Q = 23 Å⁻¹ is out of reach at 0\.56 Å"),
+    ],
+)
+def test_axis_that_cannot_be(tmp_path: Path, axis: Axis, last: float, message: str) -> None:
+    path = tmp_path / "a.xy"
+    np.savetxt(path, np.column_stack([[1.0, 2.0, last], [1.0, 1.0, 1.0]]))
+    with pytest.raises(PatternError, match=message):
+        read_pattern(path, 0.56, axis)
+
+
+def test_written_pattern_comes_back(tmp_path: Path) -> None:
+    pattern = Pattern.from_arrays([1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [0.1, 0.2, 0.3], [False, True, False])
+    write_pattern(tmp_path / "a.xye", pattern)
+    back = read_pattern(tmp_path / "a.xye", 0.56, Axis.Q)
+    np.testing.assert_array_equal(back.q_inv_angstrom, [1, 3])
+    np.testing.assert_array_equal(back.sigma, [0.1, 0.3])
+    assert [file.name for file in tmp_path.iterdir()] == ["a.xye"]

@@ -1,0 +1,139 @@
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from qdsizer_stream.errors import ConfigurationError, LibraryError
+from qdsizer_stream.simulation import (
+    LibraryRecipe,
+    SphereCut,
+    build_library,
+    compton_intensity,
+    form_factors,
+    load_material,
+    load_recipe,
+    lognormal_weights,
+    pair_table,
+    pattern_sums,
+    read_library,
+    sphere,
+    structure_sums,
+)
+
+
+@pytest.fixture(scope="module")
+def recipe() -> LibraryRecipe:
+    """The paper's recipe, small enough to build in a blink."""
+    paper = load_recipe("paper")
+    small = {
+        "name": "small",
+        "n_clusters": 8,
+        "mean_diameters_nm": (2.0, 2.5),
+        "n_strains": 3,
+        "grid": {"q_first_inv_angstrom": 0.99, "q_step_inv_angstrom": 0.014, "n_points": 1001},
+    }
+    return LibraryRecipe.model_validate({**paper.model_dump(), **small})
+
+
+@pytest.fixture(scope="module")
+def built(recipe: LibraryRecipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("built") / "library.h5"
+    build_library(recipe, path)
+    return path
+
+
+@pytest.fixture
+def path(built: Path, tmp_path: Path) -> Path:
+    """A copy that a test may harm."""
+    return Path(shutil.copy(built, tmp_path))
+
+
+def test_the_papers_recipe_has_1292_patterns() -> None:
+    paper = load_recipe("paper")
+    assert paper.n_patterns == 1292
+    assert paper.strains[[0, -1]] + 1 == pytest.approx([0.9975, 1.0051])
+
+
+def test_a_strained_pattern_is_that_of_a_strained_crystal(recipe: LibraryRecipe, path: Path) -> None:
+    library = read_library(path)
+    row = 3 * 8 - 1 - 2  # last strain, 2.5 nm, dispersion 0.10
+    assert (library.nominal_mean_nm[row], library.nominal_dispersion[row]) == (2.5, 0.10)
+    material = load_material("PbS").with_b(recipe.b_angstrom2)
+    unit = material.unit_diameter_angstrom
+    clusters = [sphere(material, k * unit, SphereCut.CORNER_SHARED) for k in range(1, 9)]
+    table = pair_table(material, clusters)
+    q = recipe.grid.q_inv_angstrom
+    sums = structure_sums(table, q * 1.0051)  # every distance longer by the strain
+    factors = form_factors(material, q, 0.56)
+    per_cluster = pattern_sums(material, table, sums, q, factors)
+    per_cluster += compton_intensity(material, q, 0.56, list(table.self_terms))
+    weights = lognormal_weights(unit / 10 * np.arange(1, 9), np.array([2.5]), np.array([0.1]))
+    np.testing.assert_allclose(library.intensity[row], (per_cluster @ weights)[:, 0], rtol=2e-7)
+
+
+def test_a_library_comes_back_whole(recipe: LibraryRecipe, path: Path) -> None:
+    library = read_library(path)
+    assert library.recipe == recipe
+    assert library.intensity.shape == (recipe.n_patterns, 1001)
+    assert np.all(library.intensity > 0)
+    assert np.all(library.mass_mean_nm > library.number_mean_nm)
+    assert [file.name for file in path.parent.iterdir()] == ["library.h5"]
+
+
+def test_a_library_cut_short_is_refused(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(LibraryError, match=r"is damaged or cut short .*: build it again"):
+        read_library(path)
+
+
+def test_a_flipped_bit_is_found(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    with h5py.File(path) as file:
+        offset = file["intensity"].id.get_chunk_info(0).byte_offset
+    content[offset + 1000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(LibraryError, match="is damaged or cut short"):
+        read_library(path)
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["data"] = np.ones(3)
+    with pytest.raises(LibraryError, match=r"other\.h5 is no library: its format is None"):
+        read_library(tmp_path / "other.h5")
+
+
+def test_a_library_of_another_version_is_refused(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        file.attrs["format_version"] = 99
+    with pytest.raises(LibraryError, match="has format version 99, this package reads 1"):
+        read_library(path)
+
+
+def test_a_missing_library_tells_how_to_build_it(tmp_path: Path) -> None:
+    with pytest.raises(LibraryError, match="does not exist: build it with 'qdsizer-stream simulate'"):
+        read_library(tmp_path / "none.h5")
+
+
+def test_a_build_that_fails_leaves_nothing(recipe: LibraryRecipe, tmp_path: Path) -> None:
+    def interrupt(what: str, done: int, total: int) -> None:
+        if what == "mixing populations":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_library(recipe, tmp_path / "library.h5", interrupt)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_recipe_names_the_known() -> None:
+    with pytest.raises(LibraryError, match="recipe 'papr' is unknown: choose paper or give a TOML file"):
+        load_recipe("papr")
+
+
+def test_a_setting_nobody_knows_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text('name = "x"\nwavelenght_angstrom = 0.56\n')
+    with pytest.raises(ConfigurationError, match="wavelenght_angstrom: Extra inputs are not permitted"):
+        load_recipe(str(tmp_path / "recipe.toml"))
