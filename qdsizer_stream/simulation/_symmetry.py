@@ -1,0 +1,82 @@
+"""Primitive cells from space groups and atoms of the asymmetric unit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import gemmi
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["PrimitiveCell", "primitive_cell"]
+
+SAME_ATOM_ANGSTROM = 0.1
+"""Images of one atom closer than this are one atom on a special position: coordinates are often given
+to three digits (1/3 as 0.333, 0.003 Å off), and no two atoms of a crystal come this close."""
+
+CELL_BORDER = 1e-6
+"""Fractional coordinates this little below 0 count as 0, so that rounding does not move an atom by a
+whole cell."""
+
+
+@dataclass(frozen=True, eq=False)
+class PrimitiveCell:
+    """Primitive cell and all its atoms.
+
+    Parameters
+    ----------
+    vectors_angstrom
+        Primitive vectors, Å, shape (3, 3), one a row; a along x, b in the xy plane.
+    positions_angstrom
+        Cartesian positions, Å, shape (n_atoms, 3).
+    origins
+        Which atom of the asymmetric unit each is an image of.
+    """
+
+    vectors_angstrom: NDArray[np.float64]
+    positions_angstrom: NDArray[np.float64]
+    origins: tuple[int, ...]
+
+
+def primitive_cell(
+    operations: gemmi.GroupOps, cell: gemmi.UnitCell, fractional: Sequence[Sequence[float]]
+) -> PrimitiveCell:
+    """Fill the primitive cell with the images of the atoms of the asymmetric unit.
+
+    Parameters
+    ----------
+    operations
+        Symmetry operations of the conventional cell.
+    cell
+        Conventional cell.
+    fractional
+        Atoms of the asymmetric unit, fractions of the conventional cell.
+
+    Returns
+    -------
+    The primitive cell; the first image of each atom stays where it was given, the others lie in the
+    cell at the origin.
+    """
+    space_group = gemmi.find_spacegroup_by_ops(operations)
+    # An unlisted setting keeps its conventional cell: more atoms, the same crystal.
+    centring = np.eye(3)
+    if space_group is not None:
+        reduction = space_group.centred_to_primitive()
+        centring = np.array(reduction.rot, dtype=np.float64) / gemmi.Op.DEN
+    vectors = (np.array(cell.orth.mat.tolist()) @ centring).T
+    to_primitive = np.linalg.inv(centring)
+    images = [(np.array(op.rot) / op.DEN, np.array(op.tran) / op.DEN) for op in operations]
+    positions: list[NDArray[np.float64]] = []
+    origins: list[int] = []
+    for origin, atom in enumerate(np.asarray(fractional, dtype=np.float64)):
+        remaining = np.array([to_primitive @ (rotation @ atom + shift) for rotation, shift in images])
+        home = to_primitive @ atom
+        while len(remaining):
+            nearest = remaining - np.rint(remaining - remaining[0])
+            same = np.linalg.norm((nearest - remaining[0]) @ vectors, axis=1) < SAME_ATOM_ANGSTROM
+            image = nearest[same].mean(axis=0)  # on the special position itself
+            is_home = np.linalg.norm((image - home - np.rint(image - home)) @ vectors) < SAME_ATOM_ANGSTROM
+            image -= np.rint(image - home) if is_home else np.floor(image + CELL_BORDER)
+            positions.append(image @ vectors)
+            origins.append(origin)
+            remaining = remaining[~same]
+    return PrimitiveCell(vectors, np.array(positions), tuple(origins))
