@@ -1,7 +1,16 @@
 """Reduction: strip detector counts to patterns."""
 
+from ._absorption import (
+    AbsorptionFactors,
+    Capillary,
+    attenuation_from_transmission,
+    attenuation_per_cm,
+    paalman_pings,
+    straight_transmission,
+)
 from ._accumulate import AccumulationConfig, FrameAccumulator
 from ._applied import NOTHING_APPLIED, AppliedCorrections
+from ._background import BackgroundConfig, BackgroundSubtractor, Compton, Subtracted, compton_electron_units
 from ._calibration_files import (
     AngleConvention,
     FlatField,
@@ -40,12 +49,17 @@ from ._reduce import Reducer
 __all__ = [
     "MODULE_STRIPS",
     "NOTHING_APPLIED",
+    "AbsorptionFactors",
     "AccumulationConfig",
     "AngleConvention",
     "AngleGrid",
     "AppliedCorrections",
+    "BackgroundConfig",
+    "BackgroundSubtractor",
     "BadStripFile",
     "CalibrationFile",
+    "Capillary",
+    "Compton",
     "DeadTime",
     "FlatField",
     "FlatFieldFile",
@@ -60,12 +74,18 @@ __all__ = [
     "StripModule",
     "StripOrigin",
     "StripSimulator",
+    "Subtracted",
+    "attenuation_from_transmission",
+    "attenuation_per_cm",
+    "compton_electron_units",
     "load_reduction",
     "nominal_detector",
     "observed_rate",
+    "paalman_pings",
     "read_angle_calibration",
     "read_bad_strips",
     "read_flat_field",
+    "straight_transmission",
     "strip_counts",
     "strip_module_from_ee",
     "true_rate",

@@ -1,0 +1,338 @@
+"""Scattering of everything that is not the dots."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ..configuration import Config
+from ..errors import ConfigurationError, PatternError
+from ..patterns import Pattern, energy_ev_from_wavelength, two_theta_from_q
+from ._absorption import Capillary, paalman_pings, straight_transmission
+
+__all__ = ["BackgroundConfig", "BackgroundSubtractor", "Compton", "Subtracted", "compton_electron_units"]
+
+SAME_Q = 1e-6
+"""Points closer than this part of Q are one: files keep ten digits."""
+
+MIN_FIT_POINTS = 20
+"""The scale of the solvent is fitted with a parabola under it, four numbers in all."""
+
+
+class Compton(Config):
+    """Compton scattering of the dots themselves; that of solvent and wall goes with these."""
+
+    composition: dict[str, float] = Field(min_length=1)
+    """Atoms by chemical symbol, such as {Pb = 1, S = 1}."""
+    intensity_per_electron_unit: float = Field(gt=0)
+    """Intensity of the pattern that one electron unit of this composition gives."""
+
+
+class BackgroundConfig(Config):
+    """How backgrounds are taken off."""
+
+    capillary: Capillary | None = None
+    """Capillary, for absorption; None takes everything as transparent."""
+    sample_attenuation_per_cm: float = Field(default=0.0, ge=0)
+    """Linear attenuation coefficient of the sample, cm⁻¹."""
+    solvent_attenuation_per_cm: float = Field(default=0.0, ge=0)
+    """Linear attenuation coefficient of the solvent, cm⁻¹."""
+    air_upstream: float = Field(default=0.5, ge=0, le=1)
+    """Part of the air's scattering that comes from before the capillary, which does not weaken it; the rest
+    is weakened by the straight transmission. One half for a beam path centred on the sample."""
+    solvent_scale: float | Literal["fit"] = "fit"
+    """Volume that the solvent has left to the dots, 1 - φ, or a fit of it."""
+    solvent_scale_sigma: float = Field(default=0.005, ge=0, lt=1)
+    """Standard deviation of a given scale; of a fitted one, what is added to that of the fit because the
+    dots' tail is no parabola: an exponential with a decay of 6 Å⁻¹ moves the scale by 0.005."""
+    fit_q_min_inv_angstrom: float = Field(default=8.0, gt=0)
+    """Start of the fit, Å⁻¹: at high Q the dots are a smooth curve under the solvent's oscillations."""
+    fit_q_max_inv_angstrom: float = Field(default=30.0, gt=0)
+    """End of the fit, Å⁻¹."""
+    compton: Compton | None = None
+    """Compton scattering of the dots; None leaves it in the pattern."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subtracted:
+    """A pattern without its backgrounds.
+
+    Parameters
+    ----------
+    pattern
+        Scattering of the dots with the statistical error of the frame alone.
+    systematic
+        Errors common to all frames that share these backgrounds, by source, each of shape (n,):
+        ``background``, the statistics of the backgrounds, independent from point to point, and
+        ``solvent_scale``, one number for all points.
+    solvent_scale
+        Scale of the solvent; NaN without solvent.
+    solvent_scale_sigma
+        Its standard deviation.
+    """
+
+    pattern: Pattern
+    systematic: dict[str, NDArray[np.float64]]
+    solvent_scale: float
+    solvent_scale_sigma: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """A background on the points of the sample; NaN where it has none."""
+
+    intensity: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+
+class BackgroundSubtractor:
+    """Takes air, capillary and solvent off patterns of one run.
+
+    I_dots = [I_m - a - r_s (I_cap - a)] / A_s,sc - (1-φ) [I_v - a - r_v (I_cap - a)] / A_v,sc with
+    r = A_c,sc / A_c,c (Paalman & Pings, J. Appl. Phys. 33, 2635, 1962). An absorbing sample shadows the
+    wall: 1 % of PbS takes a fifth of the wall's scattering, which plain subtraction would take twice.
+
+    Parameters
+    ----------
+    config
+        Settings.
+    q_inv_angstrom
+        Points of the patterns, Å⁻¹, shape (n,).
+    wavelength_angstrom
+        Wavelength, Å.
+    air, capillary, solvent
+        Measured patterns, normalised like the sample's, on the same points: beam path without capillary;
+        empty capillary; capillary with pure solvent. None for what is not taken off.
+
+    Raises
+    ------
+    ConfigurationError
+        The range of the fit is empty, or the wall is thicker than the capillary's radius.
+    PatternError
+        A background shares no point with the patterns, or Q is out of reach.
+    """
+
+    def __init__(
+        self,
+        config: BackgroundConfig,
+        q_inv_angstrom: NDArray[np.float64],
+        wavelength_angstrom: float,
+        *,
+        air: Pattern | None = None,
+        capillary: Pattern | None = None,
+        solvent: Pattern | None = None,
+    ) -> None:
+        self.config = config
+        self.q_inv_angstrom = q = q_inv_angstrom
+        one = np.ones(q.size)
+        self._sample_factor, shadow, solvent_factor, solvent_shadow = one, one, one, one
+        transmissions = {"sample": 1.0, "solvent": 1.0, "empty": 1.0}
+        if config.capillary is not None:
+            angles = two_theta_from_q(q, wavelength_angstrom)
+            filled = paalman_pings(config.capillary, config.sample_attenuation_per_cm, angles)
+            pure = paalman_pings(config.capillary, config.solvent_attenuation_per_cm, angles)
+            self._sample_factor, shadow = filled.sample_in_both, filled.wall_in_both / filled.wall_in_wall
+            solvent_factor, solvent_shadow = pure.sample_in_both, pure.wall_in_both / pure.wall_in_wall
+            transmissions = {
+                "sample": straight_transmission(config.capillary, config.sample_attenuation_per_cm),
+                "solvent": straight_transmission(config.capillary, config.solvent_attenuation_per_cm),
+                "empty": straight_transmission(config.capillary, 0.0),
+            }
+        part = {
+            name: config.air_upstream + (1 - config.air_upstream) * transmission
+            for name, transmission in transmissions.items()
+        }
+        self._air = _aligned(air, q, "air")
+        self._wall = _aligned(capillary, q, "capillary")
+        # Where the empty capillary was not measured there is no air in it to take off either.
+        air_in_wall = part["empty"] if capillary is not None else 0.0
+        self._solvent = None if solvent is None else _aligned(solvent, q, "solvent")
+        # What one unit of each adds to the result, without and with the solvent's scale.
+        self._of_air = (part["sample"] - shadow * air_in_wall) / self._sample_factor
+        self._of_wall = shadow / self._sample_factor
+        self._of_solvent = 1 / solvent_factor
+        self._of_air_in_solvent = (part["solvent"] - solvent_shadow * air_in_wall) / solvent_factor
+        self._of_wall_in_solvent = solvent_shadow / solvent_factor
+        self._compton = np.zeros(q.size)
+        if config.compton is not None:
+            self._compton = config.compton.intensity_per_electron_unit * compton_electron_units(
+                config.compton.composition, q, wavelength_angstrom
+            )
+        self._fit = (q >= config.fit_q_min_inv_angstrom) & (q <= config.fit_q_max_inv_angstrom)
+        if solvent is not None and config.solvent_scale == "fit" and self._fit.sum() < MIN_FIT_POINTS:
+            raise ConfigurationError(
+                f"{self._fit.sum()} points between {config.fit_q_min_inv_angstrom:g} and "
+                f"{config.fit_q_max_inv_angstrom:g} Å⁻¹ to fit the solvent's scale, {MIN_FIT_POINTS} are "
+                "needed: widen the range, or give solvent_scale"
+            )
+
+    def subtract(self, pattern: Pattern) -> Subtracted:
+        """Take the backgrounds off a pattern.
+
+        Parameters
+        ----------
+        pattern
+            Pattern on the points of this subtractor.
+
+        Returns
+        -------
+        What is left, masked also where a background is.
+
+        Raises
+        ------
+        PatternError
+            The pattern is on other points; or too few of them, or too noisy a solvent, to fit its scale.
+        """
+        q = self.q_inv_angstrom
+        if not np.array_equal(pattern.q_inv_angstrom, q):
+            raise PatternError(
+                f"the pattern has {len(pattern)} points other than the {q.size} of its backgrounds: reduce "
+                "all of them with the same bins"
+            )
+        sigma = pattern.sigma / self._sample_factor
+        intensity = (
+            pattern.intensity / self._sample_factor
+            - self._of_air * self._air.intensity
+            - self._of_wall * self._wall.intensity
+        )
+        scale = scale_sigma = float("nan")
+        of_air, of_wall, of_solvent = self._of_air, self._of_wall, np.zeros(q.size)
+        systematic: dict[str, NDArray[np.float64]] = {}
+        if self._solvent is not None:
+            pure = (
+                self._of_solvent * self._solvent.intensity
+                - self._of_air_in_solvent * self._air.intensity
+                - self._of_wall_in_solvent * self._wall.intensity
+            )
+            scale, scale_sigma = self._scale(intensity, sigma, pure, pattern.usable)
+            intensity = intensity - scale * pure
+            systematic["solvent_scale"] = np.abs(pure) * scale_sigma
+            # Air and wall stand in the solvent's pattern too, negative: most of their error cancels.
+            of_air = of_air - scale * self._of_air_in_solvent
+            of_wall = of_wall - scale * self._of_wall_in_solvent
+            of_solvent = scale * self._of_solvent
+        variance = of_air**2 * self._air.variance + of_wall**2 * self._wall.variance
+        if self._solvent is not None:
+            variance += of_solvent**2 * self._solvent.variance
+        systematic["background"] = np.sqrt(variance)
+        return Subtracted(
+            Pattern.from_arrays(q, intensity - self._compton, sigma, pattern.mask),
+            systematic,
+            scale,
+            scale_sigma,
+        )
+
+    def _scale(
+        self,
+        intensity: NDArray[np.float64],
+        sigma: NDArray[np.float64],
+        pure: NDArray[np.float64],
+        usable: NDArray[np.bool_],
+    ) -> tuple[float, float]:
+        """Give or fit the scale of the solvent, and its standard deviation."""
+        config = self.config
+        if config.solvent_scale != "fit":
+            return config.solvent_scale, config.solvent_scale_sigma
+        assert self._solvent is not None
+        use = self._fit & usable & np.isfinite(intensity) & np.isfinite(pure)
+        if np.count_nonzero(use) < MIN_FIT_POINTS:
+            raise PatternError(
+                f"{np.count_nonzero(use)} usable points to fit the solvent's scale, {MIN_FIT_POINTS} are "
+                "needed: give solvent_scale"
+            )
+        # Variance of the solvent's curve, and its covariance with the sample's through air and wall.
+        noise = (
+            self._of_solvent**2 * self._solvent.variance
+            + self._of_air_in_solvent**2 * self._air.variance
+            + self._of_wall_in_solvent**2 * self._wall.variance
+        )[use]
+        shared = (
+            self._of_air * self._of_air_in_solvent * self._air.variance
+            + self._of_wall * self._of_wall_in_solvent * self._wall.variance
+        )[use]
+        # The solvent's noise weighs as if its scale were one, which it is to a few percent.
+        weight = 1 / (sigma[use] ** 2 + noise)
+        q = self.q_inv_angstrom[use]
+        along = (q - q.mean()) / np.ptp(q)
+        columns = np.stack([pure[use], np.ones(q.size), along, along**2], axis=1)
+        normal = columns.T @ (weight[:, None] * columns)
+        moments = columns.T @ (weight * intensity[use])
+        # Noise of the solvent's curve looks like oscillations that the sample lacks, and would pull the
+        # scale to zero: its share is taken out of the sums.
+        in_noise = float(np.sum(weight * noise))
+        normal[0, 0] -= in_noise
+        moments[0] -= np.sum(weight * shared)
+        inverse = np.linalg.inv(normal)
+        # What is left of the solvent's curve beside the parabola must stand out of its own noise.
+        if not inverse[0, 0] > 0 or 1 / inverse[0, 0] < in_noise:
+            raise PatternError(
+                "the solvent's oscillations in the range of the fit drown in noise: measure it longer, or "
+                "give solvent_scale"
+            )
+        solution = inverse @ moments
+        score = columns * (weight * (intensity[use] - columns @ solution))[:, None]
+        fit_variance = (inverse @ (score.T @ score) @ inverse)[0, 0]
+        return float(solution[0]), float(np.sqrt(fit_variance + config.solvent_scale_sigma**2))
+
+
+def _aligned(pattern: Pattern | None, q_inv_angstrom: NDArray[np.float64], what: str) -> _Curve:
+    """Look a background up at the given points: NaN where it has none, zero without background."""
+    if pattern is None:
+        return _Curve(np.zeros(q_inv_angstrom.size), np.zeros(q_inv_angstrom.size))
+    nearest = np.searchsorted(pattern.q_inv_angstrom, q_inv_angstrom * (1 - SAME_Q))
+    nearest = np.minimum(nearest, len(pattern) - 1)
+    same = (
+        np.abs(pattern.q_inv_angstrom[nearest] - q_inv_angstrom) <= SAME_Q * q_inv_angstrom
+    ) & pattern.usable[nearest]
+    if not np.any(same):
+        raise PatternError(
+            f"the {what} shares no point with the patterns: reduce it with the same bins "
+            f"({q_inv_angstrom[0]:.6g}, {q_inv_angstrom[1]:.6g}, … Å⁻¹)"
+        )
+    return _Curve(
+        np.where(same, pattern.intensity[nearest], np.nan),
+        np.where(same, pattern.sigma[nearest] ** 2, np.nan),
+    )
+
+
+def compton_electron_units(
+    composition: dict[str, float], q_inv_angstrom: NDArray[np.float64], wavelength_angstrom: float
+) -> NDArray[np.float64]:
+    """Compton scattering of free atoms as a photon counter sees it (xraylib, extra `simulate`).
+
+    Parameters
+    ----------
+    composition
+        Atoms by chemical symbol.
+    q_inv_angstrom
+        Momentum transfers, Å⁻¹, shape (n,).
+    wavelength_angstrom
+        Wavelength, Å.
+
+    Returns
+    -------
+    Scattering over that of a classical electron, summed over the atoms, shape (n,).
+
+    Raises
+    ------
+    ConfigurationError
+        A chemical symbol is none.
+    PatternError
+        Q is out of reach.
+    """
+    import xraylib  # not part of the live installation
+
+    energy_kev = energy_ev_from_wavelength(wavelength_angstrom) / 1000
+    angles = np.radians(two_theta_from_q(q_inv_angstrom, wavelength_angstrom))
+    total = np.zeros(angles.size)
+    for symbol, count in composition.items():
+        try:
+            number = xraylib.SymbolToAtomicNumber(symbol)
+        except ValueError as error:
+            raise ConfigurationError(f"{symbol!r} is no chemical symbol: give one such as Pb") from error
+        total += count * np.array(
+            [xraylib.DCSb_Compt(number, energy_kev, angle) / xraylib.DCS_Thoms(angle) for angle in angles]
+        )
+    return total
