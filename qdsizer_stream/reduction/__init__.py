@@ -44,7 +44,9 @@ from ._geometry import (
     two_theta,
 )
 from ._pooled import PooledCounts
+from ._raw_files import RawFrame, read_raw_frames, write_nxmonopd, write_raw_text
 from ._reduce import Reducer
+from ._reduced_files import read_reduced, write_reduced, write_xye
 
 __all__ = [
     "MODULE_STRIPS",
@@ -67,6 +69,7 @@ __all__ = [
     "FrameAccumulator",
     "Polarisation",
     "PooledCounts",
+    "RawFrame",
     "Reducer",
     "ReductionConfig",
     "Shaping",
@@ -85,6 +88,8 @@ __all__ = [
     "read_angle_calibration",
     "read_bad_strips",
     "read_flat_field",
+    "read_raw_frames",
+    "read_reduced",
     "straight_transmission",
     "strip_counts",
     "strip_module_from_ee",
@@ -93,4 +98,8 @@ __all__ = [
     "write_angle_calibration",
     "write_bad_strips",
     "write_flat_field",
+    "write_nxmonopd",
+    "write_raw_text",
+    "write_reduced",
+    "write_xye",
 ]
