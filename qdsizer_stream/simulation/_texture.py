@@ -17,10 +17,11 @@ from ._pairs import PairTable, Vectors, count_pairs
 
 __all__ = ["MarchDollase", "TexturedPairs", "textured_pairs", "textured_sums"]
 
-NODES = 1000
-"""Gauss-Legendre nodes for the coefficients: the sharpest peak allowed (r = 0.3) is 0.1 wide."""
+NODES = 200
+"""Gauss-Legendre nodes for the coefficients: enough for order 120 of the sharpest texture allowed; more
+nodes only add rounding."""
 
-ROUNDING = 1e-13
+ROUNDING = 3e-14
 """Integrals smaller than this are rounding of the quadrature."""
 
 MOST_ORDERS = 120
