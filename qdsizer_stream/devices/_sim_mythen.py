@@ -133,6 +133,9 @@ class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
         expected[lit] = self._counts_per_second * self.exposure_s.get() * self._scene(q[lit], elapsed_s)
         return expected
 
+    def _read_out(self, counts: NDArray[np.uint32]) -> None:
+        self.image.put(counts)
+
     def _expose(self, status: DeviceStatus) -> None:
         try:
             exposure_s = self.exposure_s.get()
@@ -141,7 +144,7 @@ class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
             counts = self._random.poisson(self.expected_counts(middle_s))
             time.sleep(max(exposure_s / self._speed - (time.monotonic() - began), 0.0))
             self._now_s += exposure_s
-            self.image.put(np.minimum(counts, COUNTER_LIMIT).astype(np.uint32))
+            self._read_out(np.minimum(counts, COUNTER_LIMIT).astype(np.uint32))
             self.elapsed.put(middle_s)
         except Exception as error:
             status.set_exception(error)

@@ -1,0 +1,98 @@
+"""A Tiled server on disk, inside this process."""
+
+import copy
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from tiled.client import from_uri
+from tiled.client.container import Container
+from tiled.server.app import build_app_from_config
+from tiled.server.logging_config import LOGGING_CONFIG
+from tiled.server.simple import ThreadedServer
+
+__all__ = ["embedded_tiled"]
+
+KEY_FILE = "api_key"
+"""File in the server's folder with the key that every request needs; readable by its owner alone."""
+
+
+@contextmanager
+def embedded_tiled(directory: Path, readable: Sequence[Path] = ()) -> Iterator[Container]:
+    """Serve an archive from a folder while the context lasts.
+
+    The server listens on the loopback interface, on a port that is free. The archive stays in the
+    folder and may be served again.
+
+    Parameters
+    ----------
+    directory
+        Folder of the archive; made where it does not exist.
+    readable
+        Folders of frame files that runs may point at.
+
+    Returns
+    -------
+    Client of the archive's root.
+    """
+    directory = directory.resolve()
+    (directory / "data").mkdir(parents=True, exist_ok=True)
+    key = _key(directory / KEY_FILE)
+    catalog = directory / "catalog.db"
+    app = build_app_from_config(
+        {
+            "authentication": {"single_user_api_key": key},
+            "trees": [
+                {
+                    "path": "/",
+                    "tree": "catalog",
+                    "args": {
+                        "uri": f"sqlite:///{catalog}",
+                        # Making the tables starts another process and takes seconds: once is enough.
+                        "init_if_not_exists": not catalog.exists(),
+                        "writable_storage": [
+                            str(directory / "data"),
+                            f"duckdb:///{directory / 'storage.duckdb'}",
+                        ],
+                        "readable_storage": [str(folder.resolve()) for folder in readable],
+                    },
+                }
+            ],
+            # Without this exporter a run cannot give its documents back.
+            "media_types": {
+                "BlueskyRun": {"application/json-seq": "bluesky_tiled_plugins.exporters:json_seq_exporter"}
+            },
+            "routers": ["bluesky_tiled_plugins.routers.validator:router"],
+            "streaming_cache": {"uri": "memory"},
+        }
+    )
+    server = ThreadedServer(
+        uvicorn.Config(app, host="127.0.0.1", port=0, loop="asyncio", log_config=_logging(directory))
+    )
+    with server.run_in_thread() as url:
+        yield from_uri(f"{url}/api/v1", api_key=key)
+
+
+def _key(path: Path) -> str:
+    """Read the key of an archive, making it the first time."""
+
+    def private(path: str, flags: int) -> int:
+        return os.open(path, flags, 0o600)
+
+    # Made with its final permissions: there is no moment at which others could read it.
+    with suppress(FileExistsError), open(path, "x", opener=private) as file:
+        file.write(secrets.token_hex(32))
+    return path.read_text()
+
+
+def _logging(directory: Path) -> dict[str, Any]:
+    """Send the server's logs to files of the archive instead of the terminal."""
+    settings: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)
+    for handler, file in {"access": "access.log", "default": "error.log"}.items():
+        settings["handlers"][handler] |= {"class": "logging.FileHandler", "filename": str(directory / file)}
+        del settings["handlers"][handler]["stream"]
+    return settings

@@ -1,0 +1,30 @@
+"""Documents in, frames out of them, derived documents."""
+
+from ._config import RUN_KEY, LiveConfig, QueuePolicy, config_of_run
+from ._derived import OBJECT_NAME, STREAM_NAME, estimate_data
+from ._live import Counters, LiveSizer
+from ._quantity import AngleSource, NumberSource, WavelengthSource
+from ._queue import Item
+from ._record import SizedFrame, SynthesisRecord
+from ._run import RunSizing
+from ._source import frame_keys
+
+__all__ = [
+    "OBJECT_NAME",
+    "RUN_KEY",
+    "STREAM_NAME",
+    "AngleSource",
+    "Counters",
+    "Item",
+    "LiveConfig",
+    "LiveSizer",
+    "NumberSource",
+    "QueuePolicy",
+    "RunSizing",
+    "SizedFrame",
+    "SynthesisRecord",
+    "WavelengthSource",
+    "config_of_run",
+    "estimate_data",
+    "frame_keys",
+]

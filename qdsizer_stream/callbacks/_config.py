@@ -1,0 +1,88 @@
+"""Settings of the live path."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from ..configuration import Config, validated
+from ..errors import ConfigurationError
+from ..sizing import SizingConfig
+from ._quantity import AngleSource, WavelengthSource
+
+__all__ = ["RUN_KEY", "LiveConfig", "QueuePolicy", "config_of_run"]
+
+RUN_KEY = "qdsizer"
+"""Key of the start document under which a run overrides settings."""
+
+
+class QueuePolicy(StrEnum):
+    """What happens to a frame that arrives while the queue is full."""
+
+    WAIT = "wait"
+    """The plan waits until there is room: every frame is sized."""
+    MARK = "mark"
+    """The frame is recorded as not sized, with the reason: the plan is never held up."""
+
+
+class LiveConfig(Config):
+    """What the live path needs to know besides the documents."""
+
+    sizing: SizingConfig
+    """Model, detector calibration and solvent."""
+    wavelength: WavelengthSource | None = None
+    """Where the wavelength is read from; there is no default, without it no frame is sized."""
+    arm_angle: AngleSource = AngleSource(value=0.0, unit="deg")
+    """Where the angle of the detector arm is read from."""
+    data_key: str | None = None
+    """Data key of the frames; None for the only array in a descriptor that fits the detector."""
+    stream: str | None = None
+    """Stream of the frames; None for the first of a run that has any."""
+    counter: int = Field(default=0, ge=0, le=2)
+    """Which counter of a detector that has several for each strip (MYTHEN III: 0, 1, 2)."""
+    queue_frames: int = Field(default=1000, ge=1, le=100_000)
+    """Frames that may wait to be sized; 1000 of 30 720 strips are 123 to 246 MB."""
+    queue_policy: QueuePolicy = QueuePolicy.MARK
+    """What happens to a frame that arrives while the queue is full."""
+    file_timeout_s: float = Field(default=5.0, ge=0, le=600)
+    """How long a frame announced in a file may take to appear there, s."""
+
+    @model_validator(mode="after")
+    def _needs_a_detector(self) -> Self:
+        if self.sizing.detector is None:
+            raise ValueError(
+                "sizing.detector is missing: live frames are raw counts, give the calibration of the detector"
+            )
+        return self
+
+
+def config_of_run(config: LiveConfig, start: Mapping[str, Any]) -> LiveConfig:
+    """Apply the settings that a run overrides.
+
+    Parameters
+    ----------
+    config
+        Settings of the beamline.
+    start
+        Start document; `start["qdsizer"]` holds settings as in the TOML file. Tables are replaced
+        whole, but for `sizing`, of which single settings may be given.
+
+    Returns
+    -------
+    Settings of this run.
+
+    Raises
+    ------
+    ConfigurationError
+        A setting is unknown or out of range.
+    """
+    overrides = start.get(RUN_KEY)
+    if overrides is None:
+        return config
+    where = f"start document, key {RUN_KEY!r}"
+    if not isinstance(overrides, Mapping) or not isinstance(overrides.get("sizing", {}), Mapping):
+        raise ConfigurationError(f"{where}: found {overrides!r}, allowed is a table as in the TOML file")
+    values = config.model_dump(mode="json")
+    sizing = {**values["sizing"], **overrides.get("sizing", {})}
+    return validated(LiveConfig, {**values, **overrides, "sizing": sizing}, where)

@@ -1,0 +1,273 @@
+"""The callback that sizes frames while they are measured."""
+
+import atexit
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from bluesky.run_engine import Dispatcher
+from event_model import DocumentNames
+
+from ..sizing import SizeEstimate, Sizer, SizingConfig, Status
+from ._config import LiveConfig
+from ._queue import Item, WorkQueue
+from ._run import RunSizing
+
+__all__ = ["Counters", "LiveSizer"]
+
+logger = logging.getLogger(__name__)
+
+EXIT_TIMEOUT_S = 60.0
+"""How long the end of the process waits for frames still to be sized and written, s."""
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What became of documents and frames since the sizer was made."""
+
+    documents: int = 0
+    """Raw documents received."""
+    frames: int = 0
+    """Frames with an event in `qd_size`."""
+    sized: int = 0
+    """Frames with a size."""
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Frames without a size, by status."""
+    marked: int = 0
+    """Documents whose frames were not sized because the queue was full; in `refused` as well."""
+    orphans: int = 0
+    """Documents of runs whose start never came, passed on unsized."""
+    contained: int = 0
+    """Errors that were caught here instead of reaching the plan."""
+    restarts: int = 0
+    """Times that the sizing thread had to be started anew."""
+    queued: int = 0
+    """Documents in the queue now."""
+    lag_s: float = 0.0
+    """Age of the document in hand, s."""
+
+
+class LiveSizer:
+    """Sizes every frame of every run and adds the stream `qd_size` to it.
+
+    Subscribe it to the RunEngine, and whoever wants the raw and the derived documents to it:
+    `RE.subscribe(sizer); sizer.subscribe(writer)`. It never raises into the plan; documents reach
+    downstream in order, from one thread of its own, the raw ones untouched.
+
+    Parameters
+    ----------
+    config
+        Settings of the beamline.
+    sizer
+        The sizer of `config.sizing`, where it exists already.
+
+    Raises
+    ------
+    ModelError
+        The model is unknown or damaged.
+    """
+
+    def __init__(self, config: LiveConfig, sizer: Sizer | None = None) -> None:
+        self.config = config
+        self._sizer = sizer if sizer is not None else Sizer(config.sizing)
+        dispatcher: Callable[[], Any] = Dispatcher  # bluesky states no types
+        self._dispatcher = dispatcher()
+        self._runs: dict[str, RunSizing] = {}
+        self._run_of: dict[str, str] = {}  # descriptor or resource → run
+        self._lock = threading.Lock()
+        self._tally: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._latest: SizeEstimate | None = None
+        self._queue = WorkQueue(self._handle, config.queue_frames, config.queue_policy)
+        atexit.register(self.close, EXIT_TIMEOUT_S)
+
+    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Take a document; returns at once.
+
+        Parameters
+        ----------
+        name
+            Kind of the document.
+        doc
+            The document; kept, never changed.
+        """
+        try:
+            item = Item(name, doc)
+            self._queue.put(item)
+            self._count("documents")
+            if item.marked:
+                self._count("marked")
+        except Exception:
+            self._count("contained")
+            logger.exception("a %s document could not be taken", name)
+
+    def subscribe(self, callback: Callable[[str, Any], object], name: str = "all") -> int:
+        """Send documents, raw and derived, to a callback.
+
+        Parameters
+        ----------
+        callback
+            Called with name and document in the sizing thread; what it raises is logged and counted.
+        name
+            Kind of document it wants.
+
+        Returns
+        -------
+        Token for `unsubscribe`.
+        """
+        failing = False
+
+        def contained(kind: str, doc: Any) -> None:
+            nonlocal failing
+            try:
+                callback(kind, doc)
+                failing = False
+            except Exception:
+                self._count("contained")
+                if not failing:  # the first of a row tells all; a dead writer must not fill the log
+                    logger.exception("%r failed on a %s document; sizing goes on", callback, kind)
+                failing = True
+
+        return int(self._dispatcher.subscribe(contained, name))
+
+    def unsubscribe(self, token: int) -> None:
+        """Send no more documents to a callback.
+
+        Parameters
+        ----------
+        token
+            What `subscribe` gave.
+        """
+        self._dispatcher.unsubscribe(token)
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until every document so far has been sized and passed on.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to wait, s; None for as long as it takes.
+
+        Returns
+        -------
+        Whether that is so.
+        """
+        return self._queue.wait(timeout_s)
+
+    def close(self, timeout_s: float | None = None) -> bool:
+        """Finish what waits and end the thread; documents that come later are refused, and logged.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to wait, s; None for as long as it takes.
+
+        Returns
+        -------
+        Whether every document was sized and passed on.
+        """
+        atexit.unregister(self.close)
+        done = self._queue.close(timeout_s)
+        if not done:
+            logger.error("closed with %d documents not passed on", len(self._queue))
+        return done
+
+    @property
+    def latest(self) -> SizeEstimate | None:
+        """Newest estimate; None before the first."""
+        return self._latest
+
+    @property
+    def counters(self) -> Counters:
+        """What became of documents and frames so far."""
+        with self._lock:
+            return Counters(
+                **self._tally,
+                refused=dict(self._refused),
+                restarts=self._queue.restarts,
+                queued=len(self._queue),
+                lag_s=self._queue.lag_s,
+            )
+
+    def _handle(self, item: Item) -> None:
+        """Pass a document on, then what it leads to; runs in the sizing thread."""
+        if item.name == "stop":
+            self._stop(item.doc)
+            return
+        if not item.forwarded:
+            self._forward(item.name, item.doc)
+            item.forwarded = True
+        with self._contained(item):
+            for run in self._runs_of(item.name, item.doc):
+                for name, derived, estimate in run.documents(item):
+                    if estimate is not None:
+                        self._count_frame(estimate)
+                    self._forward(name, derived)
+
+    def _stop(self, stop: Mapping[str, Any]) -> None:
+        run = self._runs.get(stop.get("run_start", ""))
+        if run is None:
+            self._count("orphans")
+        else:
+            with self._contained(Item("stop", stop)):
+                stop = run.stop(stop)
+        self._forward("stop", stop)
+        if run is not None:
+            del self._runs[run.uid]
+            self._run_of = {uid: owner for uid, owner in self._run_of.items() if owner != run.uid}
+
+    def _runs_of(self, name: str, doc: Mapping[str, Any]) -> list[RunSizing]:
+        """Find the runs of a document: one, but for resources of the old kind, which do not say."""
+        if name == "start":
+            self._runs[doc["uid"]] = RunSizing(doc, self.config, self._sizer_for)
+            return []
+        if name in ("descriptor", "resource", "stream_resource"):
+            if not doc.get("run_start"):
+                return list(self._runs.values())
+            owner = self._run_of[doc["uid"]] = doc["run_start"]
+        elif name in ("datum", "datum_page"):
+            if doc["resource"] not in self._run_of:
+                return list(self._runs.values())
+            owner = self._run_of[doc["resource"]]
+        else:
+            owner = self._run_of.get(doc["descriptor"], "")
+        run = self._runs.get(owner)
+        if run is None:
+            self._count("orphans")
+            return []
+        return [run]
+
+    def _sizer_for(self, config: SizingConfig) -> Sizer:
+        """Take the sizer at hand where it fits: loading a model takes longer than sizing a frame."""
+        if config != self._sizer.config:
+            self._sizer = Sizer(config)
+        return self._sizer
+
+    def _forward(self, name: str, doc: Any) -> None:
+        self._dispatcher.process(DocumentNames[name], doc)
+
+    @contextmanager
+    def _contained(self, item: Item) -> Iterator[None]:
+        """Keep an error from ending more than the document in hand."""
+        try:
+            yield
+        except Exception:
+            self._count("contained")
+            logger.exception("a %s document led to no size", item.name)
+
+    def _count(self, what: str) -> None:
+        with self._lock:
+            self._tally[what] += 1
+
+    def _count_frame(self, estimate: SizeEstimate) -> None:
+        with self._lock:
+            self._latest = estimate
+            self._tally["frames"] += 1
+            if estimate.status is Status.SIZED:
+                self._tally["sized"] += 1
+            else:
+                self._refused[estimate.status.value] += 1

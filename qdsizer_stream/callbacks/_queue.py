@@ -1,0 +1,181 @@
+"""One worker thread behind one bounded queue."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._config import QueuePolicy
+
+__all__ = ["Item", "WorkQueue"]
+
+logger = logging.getLogger(__name__)
+
+FRAME_DOCUMENTS = frozenset({"event", "event_page", "stream_datum"})
+"""Documents that may bring frames; only these are held up or marked."""
+
+MARKED_LIMIT = 10
+"""Marked documents may fill the queue to this many times its size; after that memory wins and the plan
+waits, for a raw document is never dropped."""
+
+CHECK_S = 0.5
+"""How often a wait looks whether the thread still lives, s."""
+
+
+@dataclass(eq=False)
+class Item:
+    """One document in the queue, with how far its handling has come."""
+
+    name: str
+    """Kind of the document."""
+    doc: Mapping[str, Any]
+    """The document."""
+    received: float = field(default_factory=time.time)
+    """When it came, s since the epoch."""
+    marked: bool = False
+    """Whether its frames are recorded without being sized, because the queue was full."""
+    forwarded: bool = False
+    """Whether the raw document has gone downstream."""
+    frames_done: int = 0
+    """Frames of it whose estimate has gone downstream."""
+    interrupted: bool = False
+    """Whether the thread ended while handling it."""
+
+
+class WorkQueue:
+    """Handles items one after another in a thread of its own.
+
+    An item leaves the queue when it is handled, not before: should the thread end, the next one takes
+    it up again.
+
+    Parameters
+    ----------
+    handle
+        Called with each item, in the order they came.
+    size
+        Items that may wait.
+    policy
+        What happens to items that bring frames when the queue is full.
+    """
+
+    def __init__(self, handle: Callable[[Item], None], size: int, policy: QueuePolicy) -> None:
+        self._handle = handle
+        self._size = size
+        self._policy = policy
+        self._items: deque[Item] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self.restarts = 0
+        """Times that the thread ended by itself and was started anew."""
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def lag_s(self) -> float:
+        """Age of the item in hand, s; zero where there is none."""
+        with self._changed:
+            return max(time.time() - self._items[0].received, 0.0) if self._items else 0.0
+
+    def put(self, item: Item) -> None:
+        """Add an item, waiting for room or marking it where the policy says so.
+
+        Parameters
+        ----------
+        item
+            The item.
+
+        Raises
+        ------
+        RuntimeError
+            The queue is closed.
+        """
+        with self._changed:
+            limit = self._size
+            if len(self._items) >= limit and item.name in FRAME_DOCUMENTS:
+                if self._policy is QueuePolicy.MARK:
+                    item.marked = True
+                    limit *= MARKED_LIMIT
+                while len(self._items) >= limit and not self._closing:
+                    self._revive()
+                    self._changed.wait(CHECK_S)
+            if self._closing:
+                raise RuntimeError("the queue is closed")
+            self._items.append(item)
+            self._revive()
+            self._changed.notify_all()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until everything put so far, and meanwhile, is handled.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to wait, s; None for as long as it takes.
+
+        Returns
+        -------
+        Whether everything is handled.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._changed:
+            while self._items:
+                self._revive()
+                left = CHECK_S if deadline is None else min(CHECK_S, deadline - time.monotonic())
+                if left <= 0:
+                    return False
+                self._changed.wait(left)
+            return True
+
+    def close(self, timeout_s: float | None = None) -> bool:
+        """Handle what waits, then end the thread; nothing can be put any more.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to wait, s; None for as long as it takes.
+
+        Returns
+        -------
+        Whether everything was handled.
+        """
+        done = self.wait(timeout_s)
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if done and self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        return done
+
+    def _revive(self) -> None:
+        """Start the thread, the first time or after it ended; the lock is held."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        if self._thread is not None:
+            self.restarts += 1
+            logger.error("the sizing thread ended by itself; starting another")
+            if self._items:
+                self._items[0].interrupted = True
+        # Daemon: a process may end while a downstream writer hangs.
+        self._thread = threading.Thread(target=self._work, name="qdsizer", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._items and not self._closing:
+                    self._changed.wait()
+                if not self._items:
+                    return
+                item = self._items[0]
+            try:
+                self._handle(item)
+            except Exception:
+                logger.exception("a %s document could not be handled", item.name)
+            with self._changed:
+                self._items.popleft()
+                self._changed.notify_all()

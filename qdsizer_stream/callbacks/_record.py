@@ -1,0 +1,124 @@
+"""What a picture of a synthesis is drawn from."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..sizing import Examination, Sizer, Status
+from ._derived import OBJECT_NAME, STREAM_NAME
+
+__all__ = ["SizedFrame", "SynthesisRecord"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SizedFrame:
+    """One frame as the picture shows it."""
+
+    minutes: float
+    """Time since the start, min."""
+    size_nm: float
+    """Number-weighted mean diameter, nm; NaN where the frame was not sized."""
+    low_nm: float
+    """Lower end of the 95 % interval, nm."""
+    high_nm: float
+    """Upper end of the 95 % interval, nm."""
+    status: Status
+    """What became of the frame."""
+    reason: str
+    """Why it was not sized."""
+    truth_nm: float
+    """True size of a simulated synthesis, nm; NaN where there is none."""
+    pattern: NDArray[np.float64]
+    """Binned intensity, shape (n_bins,); empty where the frame could not be binned."""
+
+
+class SynthesisRecord:
+    """Gathers the newest run from raw and derived documents; subscribe it to a LiveSizer.
+
+    Parameters
+    ----------
+    sizer
+        Examines the frames, for their patterns.
+    time_key
+        Data key of the time of a synthesis, s; None for the clock on the wall.
+    truth_key
+        Data key of the true size of a simulated synthesis, nm.
+    """
+
+    def __init__(self, sizer: Sizer, time_key: str | None = None, truth_key: str | None = None) -> None:
+        self._sizer = sizer
+        self._time_key = time_key
+        self._truth_key = truth_key
+        self._start: Any = {}
+        self._raw: Any = {}
+        self._size_descriptor: Any = None
+        self.frames: list[SizedFrame] = []
+        """Frames so far."""
+        self.newest: Examination | None = None
+        """Newest frame that could be binned, with its fit."""
+        self.q_inv_angstrom: NDArray[np.float64] = np.empty(0)
+        """Momentum transfers of the patterns, Å⁻¹, shape (n_bins,)."""
+        self.latency_s: float = float("nan")
+        """From the newest raw event to its estimate, s."""
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Model, wavelength and their sources, as the descriptor of the estimates states them."""
+        if self._size_descriptor is None:
+            return {}
+        return dict(self._size_descriptor["configuration"][OBJECT_NAME]["data"])
+
+    def __call__(self, name: str, doc: Any) -> None:
+        """Take a document.
+
+        Parameters
+        ----------
+        name
+            Kind of the document.
+        doc
+            The document.
+        """
+        if name == "start":
+            self._start, self._size_descriptor = doc, None
+            self.frames = []
+            self.newest = None
+        elif name == "descriptor" and doc["name"] == STREAM_NAME:
+            self._size_descriptor = doc
+        elif name == "event":
+            if self._size_descriptor is not None and doc["descriptor"] == self._size_descriptor["uid"]:
+                self._add(doc)
+            else:
+                self._raw = doc
+
+    def _add(self, event: Any) -> None:
+        data, raw = event["data"], self._raw.get("data", {})
+        seconds = raw.get(self._time_key, event["time"] - self._start.get("time", event["time"]))
+        self.latency_s = data["qdsizer_latency"]
+        self.frames.append(
+            SizedFrame(
+                minutes=seconds / 60,
+                size_nm=data["qdsizer_size"],
+                low_nm=data["qdsizer_size_low"],
+                high_nm=data["qdsizer_size_high"],
+                status=Status(data["qdsizer_status"]),
+                reason=data["qdsizer_reason"],
+                truth_nm=raw.get(self._truth_key, float("nan")),
+                pattern=self._pattern(raw),
+            )
+        )
+
+    def _pattern(self, raw: Any) -> NDArray[np.float64]:
+        described = self.configuration
+        counts = raw.get(described["qdsizer_frame_data_key"])
+        if counts is None:
+            return np.empty(0)
+        examination = self._sizer.examine_frame(
+            counts, described["qdsizer_wavelength"], described["qdsizer_arm_angle"]
+        )
+        if examination.binned is None:
+            return np.empty(0)
+        self.newest = examination
+        self.q_inv_angstrom = examination.binned.q_inv_angstrom
+        return np.where(examination.binned.mask, np.nan, examination.binned.intensity)

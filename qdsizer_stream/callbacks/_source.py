@@ -1,0 +1,248 @@
+"""Frames out of the documents of one run, in whichever layout they come."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from event_model import unpack_datum_page, unpack_event_page
+
+from ..errors import ArchiveError, ConfigurationError
+from ._config import LiveConfig
+from ._frame import Frame
+from ._hdf5 import Hdf5Rows, path_from_uri
+from ._quantity import read_angle, read_wavelength
+
+__all__ = ["FrameSource", "frame_keys"]
+
+logger = logging.getLogger(__name__)
+
+HDF5_DATASET = "/entry/data/data"
+"""Where areaDetector writes frames, unless the resource says otherwise."""
+
+
+def frame_keys(config: LiveConfig, descriptor: Mapping[str, Any]) -> list[str]:
+    """Find the data keys of a descriptor that may hold frames.
+
+    Parameters
+    ----------
+    config
+        Settings of the run.
+    descriptor
+        Descriptor of a stream.
+
+    Returns
+    -------
+    The configured key, or all that fit the detector.
+    """
+    keys = descriptor["data_keys"]
+    if config.data_key is not None:
+        return [key for key in keys if key == config.data_key]
+    assert config.sizing.detector is not None  # LiveConfig refuses to be made without
+    n_strips = config.sizing.detector.n_strips
+    # By shape, never by dtype: external data may be declared as anything.
+    return [key for key in keys if n_strips in keys[key].get("shape", ())]
+
+
+class FrameSource:
+    """Gathers the documents of one run and gives the frames that each completes.
+
+    Inline arrays come with their event, files announced by resource and datum likewise; files
+    announced by stream_resource come with their stream_datum, for a fly scan may have no events.
+
+    Parameters
+    ----------
+    config
+        Settings of the run.
+    start
+        Start document.
+    """
+
+    def __init__(self, config: LiveConfig, start: Mapping[str, Any]) -> None:
+        assert config.sizing.detector is not None  # LiveConfig refuses to be made without
+        self._config = config
+        self._start = start
+        self._n_strips = config.sizing.detector.n_strips
+        self._descriptors: dict[str, Mapping[str, Any]] = {}
+        self._files: dict[tuple[Path, str], Hdf5Rows] = {}
+        self._resources: dict[str, Mapping[str, Any]] = {}
+        self._datums: dict[str, Mapping[str, Any]] = {}
+        self._seen_keys: dict[str, list[str]] = {}
+        self.stream: str | None = config.stream
+        """Stream of the frames, once known."""
+        self.data_key: str | None = config.data_key
+        """Data key of the frames, once known."""
+        self._ambiguous: list[str] = []
+
+    def frames(self, name: str, doc: Any, received: float) -> Iterator[Frame]:
+        """Take one document.
+
+        Parameters
+        ----------
+        name
+            Kind of the document.
+        doc
+            The document; never changed.
+        received
+            When it came, s since the epoch: the time of frames that have no event.
+
+        Returns
+        -------
+        The frames that it completes, in order; each is read as it is asked for.
+        """
+        if name == "descriptor":
+            self._descriptor(doc)
+        elif name == "event":
+            yield from self._event(doc)
+        elif name == "event_page":
+            for event in unpack_event_page(doc):
+                yield from self._event(event)
+        elif name in ("resource", "stream_resource"):
+            self._resources[doc["uid"]] = doc
+        elif name == "datum":
+            self._datums[doc["datum_id"]] = doc
+        elif name == "datum_page":
+            for datum in unpack_datum_page(doc):
+                self._datums[datum["datum_id"]] = datum
+        elif name == "stream_datum":
+            yield from self._stream_datum(doc, received)
+
+    def explain_no_frames(self) -> str:
+        """Say why a run gave no frame.
+
+        Returns
+        -------
+        One line with what was looked for, what was found and what to set.
+        """
+        found = "; ".join(f"{stream}: {', '.join(keys)}" for stream, keys in self._seen_keys.items())
+        return (
+            f"no frames: looked for {self._config.data_key or f'an array of {self._n_strips} strips'} in "
+            f"stream {self._config.stream or '(any)'}, found {found or 'no streams'}; set data_key and stream"
+        )
+
+    def close(self) -> None:
+        """Close the files."""
+        for rows in self._files.values():
+            rows.close()
+        self._files.clear()
+
+    def _descriptor(self, doc: Mapping[str, Any]) -> None:
+        stream = doc.get("name", "primary")
+        keys = doc["data_keys"]
+        self._seen_keys[stream] = [f"{key} {tuple(keys[key].get('shape', ()))}" for key in keys]
+        if self.stream is not None and stream != self.stream:
+            return
+        fitting = frame_keys(self._config, doc)
+        if not fitting:
+            return
+        self.stream = stream
+        self.data_key = fitting[0]
+        self._ambiguous = fitting if len(fitting) > 1 else []
+        self._descriptors[doc["uid"]] = doc
+
+    def _event(self, event: Mapping[str, Any]) -> Iterator[Frame]:
+        descriptor = self._descriptors.get(event["descriptor"])
+        if descriptor is None or self.data_key is None:
+            return
+        if descriptor["data_keys"][self.data_key].get("external", "").startswith("STREAM"):
+            return  # these come with their stream_datum
+        seq_num, time = event["seq_num"], event["time"]
+        try:
+            counts = event["data"].get(self.data_key)
+            if counts is None:
+                raise ArchiveError(f"the event has no {self.data_key!r}: found {', '.join(event['data'])}")
+            # Where someone has filled the event, the array itself stands in place of the datum.
+            if isinstance(counts, str) and descriptor["data_keys"][self.data_key].get("external"):
+                counts = self._datum_rows(counts)
+        except Exception as error:
+            yield Frame(seq_num=seq_num, time=time, reason=_one_line(error))
+            return
+        yield from self._with_numbers(descriptor, event["data"], counts, seq_num, time)
+
+    def _stream_datum(self, doc: Mapping[str, Any], received: float) -> Iterator[Frame]:
+        descriptor = self._descriptors.get(doc["descriptor"])
+        resource = self._resources.get(doc["stream_resource"])
+        if descriptor is None or resource is None or resource["data_key"] != self.data_key:
+            return
+        shape = descriptor["data_keys"][self.data_key].get("shape", ())
+        # An index covers as many rows as the key's shape has before the strips: (k, N) is k rows.
+        rows_each = shape[0] if len(shape) > 1 and shape[0] and shape[0] != self._n_strips else 1
+        parameters = resource["parameters"]
+        dataset = parameters.get("dataset") or parameters.get("path") or HDF5_DATASET
+        first, last = doc["indices"]["start"], doc["indices"]["stop"]
+        for offset, index in enumerate(range(first, last)):
+            seq_num = doc["seq_nums"]["start"] + offset
+            try:
+                if resource["mimetype"] != "application/x-hdf5":
+                    raise ArchiveError(
+                        f"frames of type {resource['mimetype']} cannot be read: only application/x-hdf5 can"
+                    )
+                counts = self._rows(
+                    path_from_uri(resource["uri"]), dataset, index * rows_each, (index + 1) * rows_each
+                )
+            except Exception as error:
+                yield Frame(seq_num=seq_num, time=received, reason=_one_line(error))
+                continue
+            yield from self._with_numbers(descriptor, {}, counts, seq_num, received)
+
+    def _datum_rows(self, datum_id: str) -> Any:
+        """Rows that a datum points at."""
+        datum = self._datums.get(datum_id)
+        resource = self._resources.get(datum["resource"]) if datum is not None else None
+        if datum is None or resource is None:
+            raise ArchiveError(f"datum {datum_id} was never announced: the frame cannot be found")
+        if "HDF5" not in resource["spec"].upper():
+            raise ArchiveError(f"frames of spec {resource['spec']} cannot be read: only HDF5 ones can")
+        kwargs = resource.get("resource_kwargs", {})
+        # Documents write the path below the root with a leading slash or without.
+        below = resource["resource_path"]
+        path = Path(resource["root"]) / below.lstrip("/") if resource.get("root") else Path(below)
+        dataset = kwargs.get("dataset") or kwargs.get("path") or kwargs.get("key") or HDF5_DATASET
+        rows_each = int(kwargs.get("frame_per_point", 1))
+        point = int(datum["datum_kwargs"].get("point_number", 0))
+        return self._rows(path, dataset, point * rows_each, (point + 1) * rows_each)
+
+    def _rows(self, path: Path, dataset: str, first: int, last: int) -> Any:
+        place = (path, dataset)
+        if place not in self._files:
+            self._files[place] = Hdf5Rows(path, dataset, self._config.file_timeout_s)
+        return self._files[place].read(first, last)
+
+    def _with_numbers(
+        self, descriptor: Mapping[str, Any], data: Mapping[str, Any], counts: Any, seq_num: int, time: float
+    ) -> Iterator[Frame]:
+        """Frames of one event, each with its wavelength and angle."""
+        try:
+            if self._ambiguous:
+                raise ConfigurationError(
+                    f"{len(self._ambiguous)} data keys fit the detector, {', '.join(self._ambiguous)}: "
+                    "set data_key to the one that holds the frames"
+                )
+            wavelength = read_wavelength(self._config.wavelength, self._start, descriptor, data)
+            arm = read_angle(self._config.arm_angle, self._start, descriptor, data)
+            rows = self._split(counts)
+        except Exception as error:
+            yield Frame(seq_num=seq_num, time=time, reason=_one_line(error))
+            return
+        for row in rows:
+            yield Frame(seq_num=seq_num, time=time, counts=row, wavelength_angstrom=wavelength, arm_deg=arm)
+
+    def _split(self, counts: Any) -> list[Any]:
+        """Rows of one event: (N,), (1, N) and (k, 1, N) by strips, (N, counters) by counter."""
+        frames = np.asarray(counts)
+        if frames.ndim > 1 and frames.shape[-1] == self._n_strips:
+            return list(frames.reshape(-1, self._n_strips))
+        if frames.ndim == 2 and frames.shape[0] == self._n_strips:
+            if self._config.counter >= frames.shape[1]:
+                raise ConfigurationError(
+                    f"counter {self._config.counter} is not in a frame of {frames.shape[1]} counters: "
+                    f"set counter to 0 … {frames.shape[1] - 1}"
+                )
+            return [frames[:, self._config.counter]]
+        return [frames]  # of another length: the reduction says so in its own words
+
+
+def _one_line(error: Exception) -> str:
+    """Reason of a frame from whatever went wrong with it."""
+    return " ".join(f"{error}".split()) or type(error).__name__

@@ -1,0 +1,238 @@
+"""``qdsizer-stream demo``: a simulated synthesis from detector to archive and back."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from ..errors import QdsizerError
+from ._app import app
+
+if TYPE_CHECKING:
+    from ..callbacks import SizedFrame, SynthesisRecord
+
+__all__ = ["demo"]
+
+WAVELENGTH_ANGSTROM = 0.5637
+"""22 keV, the energy of the paper's measurements."""
+
+N_MODULES = 24
+"""The MYTHEN of X04SA: 24 modules, 120°."""
+
+EXPOSURE_S = 30.0
+"""Exposure, s of the synthesis: sixty frames are half an hour."""
+
+COUNTS_PER_SECOND = 1.0
+"""Counts a second of a strip in pure solvent: a frame of 30 s holds about a million photons."""
+
+FRAME_PERIOD_S = 0.2
+"""Time between frames on the clock on the wall, s: slow enough to watch."""
+
+ROWS_SHOWN = 12
+"""Frames in the live table."""
+
+BATCH_FRAMES = 20
+"""Frames that are written to the archive at a time."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the demo found."""
+
+    run: str
+    replayed_run: str
+    frames: int
+    sized: int
+    replayed_equal: int
+    root_mean_square_error_nm: float
+    largest_error_nm: float
+    truth_in_interval: int
+    picture: str
+    archive: str
+
+
+@app.command()
+def demo(
+    frames: Annotated[int, typer.Option(min=2, max=10_000, help="Frames to measure.")] = 60,
+    out: Annotated[Path, typer.Option(help="Folder for the archive and the picture.")] = Path("demo"),
+    model: Annotated[str, typer.Option(help="Model by name or path.")] = "pbs",
+    seed: Annotated[int, typer.Option(help="Seed of the photons.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+) -> None:
+    """Run a simulated synthesis of PbS: measure, size live, archive, replay, compare."""
+    # The table and what is being done go to the error stream: the output is the outcome.
+    console = Console(stderr=True)
+    outcome = _run(frames, out, model, seed, console)
+    if as_json:
+        typer.echo(json.dumps(asdict(outcome)))
+    else:
+        typer.echo(
+            f"{outcome.sized} of {outcome.frames} frames sized; error against truth: "
+            f"{outcome.root_mean_square_error_nm:.3f} nm root mean square, "
+            f"{outcome.largest_error_nm:.3f} nm largest; "
+            f"truth within the 95 % interval: {outcome.truth_in_interval} of {outcome.sized}"
+        )
+        typer.echo(f"picture: {outcome.picture}")
+        typer.echo(f"archive: {outcome.archive}, run {outcome.run}, replayed as {outcome.replayed_run}")
+        typer.echo(f"replayed sizes equal live sizes: {outcome.replayed_equal} of {outcome.frames}")
+    if outcome.replayed_equal != outcome.frames or not outcome.sized:
+        raise typer.Exit(1)
+
+
+def _run(frames: int, out: Path, model: str, seed: int, console: Console) -> Outcome:
+    """Measure, size, archive, replay and draw."""
+    from bluesky import RunEngine
+    from bluesky.plans import count
+    from bluesky_tiled_plugins import TiledWriter
+
+    from ..archive import archived_config, embedded_tiled, replay
+    from ..callbacks import STREAM_NAME, LiveConfig, LiveSizer, SynthesisRecord, WavelengthSource
+    from ..devices import SimMythen
+    from ..patterns import q_from_two_theta
+    from ..reduction import nominal_detector
+    from ..simulation import GrowingDots, SynthesisRecipe
+    from ..sizing import Sizer, SizingConfig
+
+    detector = nominal_detector(N_MODULES, 0.0)
+    config = LiveConfig(
+        sizing=SizingConfig(model=model, detector=detector),
+        wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
+    )
+    sizer = Sizer(config.sizing)
+    with console.status("computing the scattering of the dots"):
+        q_max = float(q_from_two_theta(detector.two_theta(0.0), WAVELENGTH_ANGSTROM).max())
+        dots = GrowingDots(SynthesisRecipe(wavelength_angstrom=WAVELENGTH_ANGSTROM), q_max)
+    mythen = SimMythen(
+        name="mythen",
+        scene=dots,
+        detector=detector,
+        wavelength_angstrom=WAVELENGTH_ANGSTROM,
+        counts_per_second=COUNTS_PER_SECOND,
+        exposure_s=EXPOSURE_S,
+        speed=EXPOSURE_S / FRAME_PERIOD_S,
+        seed=seed,
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    with _starting(console, out / "archive", embedded_tiled) as archive:
+        live = LiveSizer(config, sizer)
+        live.subscribe(TiledWriter(archive, batch_size=BATCH_FRAMES))
+        record = SynthesisRecord(sizer, "mythen_elapsed", "truth_number_mean")
+        live.subscribe(record)
+        engine: Any = RunEngine({})  # bluesky states no types
+        engine.subscribe(live)
+        with Live(console=console, auto_refresh=False) as table:
+            live.subscribe(lambda name, doc: table.update(_table(record), refresh=True), "event")
+            (uid,) = engine(
+                count([mythen, _truth(mythen, dots.number_mean_nm)], frames), sample="PbS in toluene"
+            )
+            live.close()
+        if live.counters.contained:
+            raise QdsizerError(f"{live.counters.contained} errors while measuring: see the log above")
+        with console.status("replaying the stored run"):
+            run = archive[uid]
+            sizes = run[STREAM_NAME].base["internal"].read()
+            replayed: list[dict[str, Any]] = []
+            replayed_uid = ""
+            writer = TiledWriter(archive)
+            for name, doc in replay(run, archived_config(run), sizer):
+                writer(name, doc)
+                if name == "start":
+                    replayed_uid = doc["uid"]
+                elif name == "event":
+                    replayed.append(doc["data"])
+        with console.status("drawing"):
+            picture = _draw(record, out / "synthesis.png")
+    errors = [frame.size_nm - frame.truth_nm for frame in record.frames if frame.status == "sized"]
+    inside = [frame.low_nm <= frame.truth_nm <= frame.high_nm for frame in record.frames]
+    return Outcome(
+        run=uid,
+        replayed_run=replayed_uid,
+        frames=frames,
+        sized=len(errors),
+        replayed_equal=_equal(sizes.to_dict("records"), replayed),
+        root_mean_square_error_nm=(sum(e * e for e in errors) / max(len(errors), 1)) ** 0.5,
+        largest_error_nm=max((abs(e) for e in errors), default=float("nan")),
+        truth_in_interval=sum(inside),
+        picture=str(picture),
+        archive=str(out / "archive"),
+    )
+
+
+@contextmanager
+def _starting(console: Console, directory: Path, server: Callable[[Path], Any]) -> Iterator[Any]:
+    """Say what takes seconds."""
+    with console.status("starting the archive"):
+        context = server(directory)
+        archive = context.__enter__()
+    try:
+        yield archive
+    finally:
+        context.__exit__(None, None, None)
+
+
+def _truth(mythen: Any, number_mean_nm: Callable[[float], float]) -> Any:
+    """Give the true size at the time of the newest frame, as a signal that the sizer never looks at."""
+    from ophyd import DerivedSignal
+
+    class Truth(DerivedSignal):  # type: ignore[misc]  # ophyd states no types
+        def inverse(self, value: float) -> float:
+            return number_mean_nm(value)
+
+    return Truth(mythen.elapsed, name="truth_number_mean", write_access=False)
+
+
+def _equal(live: list[dict[str, Any]], replayed: list[dict[str, Any]]) -> int:
+    """Count the frames whose estimates agree to the last bit; NaN equals NaN."""
+    fields = [key for key in replayed[0] if key != "qdsizer_latency"] if replayed else []
+
+    def same(a: Any, b: Any) -> bool:
+        return bool(a == b or (a != a and b != b))
+
+    return sum(
+        all(same(one[field], other[field]) for field in fields)
+        for one, other in zip(live, replayed, strict=False)
+    )
+
+
+def _table(record: "SynthesisRecord") -> Table:
+    table = Table(title="PbS synthesis, simulated")
+    for heading in ("frame", "time (min)", "size (nm)", "95 % interval", "truth (nm)", "status"):
+        table.add_column(heading, justify="left" if heading == "status" else "right")
+    first = max(len(record.frames) - ROWS_SHOWN, 0)
+    for number, frame in enumerate(record.frames[first:], start=first + 1):
+        table.add_row(*_row(number, frame))
+    return table
+
+
+def _row(number: int, frame: "SizedFrame") -> tuple[str, ...]:
+    sized = frame.status == "sized"
+    return (
+        str(number),
+        f"{frame.minutes:.1f}",
+        f"{frame.size_nm:.2f}" if sized else "",
+        f"{frame.low_nm:.2f} – {frame.high_nm:.2f}" if sized else "",
+        f"{frame.truth_nm:.2f}",
+        frame.status.value if sized else f"{frame.status.value}: {frame.reason}",
+    )
+
+
+def _draw(record: "SynthesisRecord", path: Path) -> Path:
+    """Write the picture, whole or not at all."""
+    from matplotlib.figure import Figure
+
+    from ..callbacks.figure import draw_synthesis
+
+    figure = Figure(figsize=(16, 9), dpi=120)
+    draw_synthesis(record, figure)
+    part = path.with_suffix(".part")
+    figure.savefig(part, format="png")
+    os.replace(part, path)
+    return path

@@ -1,0 +1,116 @@
+"""Wavelength and angle from documents: read where the mapping says, never guessed."""
+
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from qdsizer_stream.callbacks import AngleSource, WavelengthSource
+from qdsizer_stream.callbacks._quantity import read_angle, read_wavelength
+from qdsizer_stream.errors import ConfigurationError
+
+
+def descriptor(units: str | None = None, value: object = 0.5637) -> dict:
+    key = {"dtype": "number", "shape": [], "source": "PV:x"} | ({"units": units} if units else {})
+    return {
+        "configuration": {
+            "mono": {"data": {"mono_x": value}, "data_keys": {"mono_x": key}, "timestamps": {}}
+        },
+        "data_keys": {"mono_y": dict(key)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("unit", "number", "angstrom"),
+    [
+        ("angstrom", 0.5637, 0.5637),
+        ("nm", 0.05637, 0.5637),
+        ("keV", 22.0, 0.563564),  # facts of the beamline: 22 keV is 0.5636 Å
+        ("eV", 22000.0, 0.563564),
+        ("eV", 8047.8, 1.54060),  # Cu Kα1
+    ],
+)
+@pytest.mark.parametrize("place", ["value", "configuration_key", "data_key", "start_key"])
+def test_every_place_and_unit(place: str, unit: str, number: float, angstrom: float) -> None:
+    where = {"value": number, "configuration_key": "mono_x", "data_key": "mono_y", "start_key": "energy"}
+    source = WavelengthSource(unit=unit, **{place: where[place]})
+    found = read_wavelength(source, {"energy": number}, descriptor(value=number), {"mono_y": number})
+    assert found == pytest.approx(angstrom, rel=1e-5)
+
+
+@pytest.mark.parametrize("written", ["keV", "KEV", " kev "])
+def test_unit_of_the_descriptor_is_used_where_none_is_stated(written: str) -> None:
+    source = WavelengthSource(configuration_key="mono_x")
+    found = read_wavelength(source, {}, descriptor(units=written, value=22.0), {})
+    assert found == pytest.approx(0.563564, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("source", "doc", "message"),
+    [
+        (
+            None,
+            {},
+            "no wavelength: set [wavelength] in the configuration to one of value, configuration_key, ",
+        ),
+        (
+            WavelengthSource(configuration_key="mono_z", unit="keV"),
+            descriptor(),
+            "configuration key mono_z is not there, only mono_x; set [wavelength] to where it is",
+        ),
+        (
+            WavelengthSource(configuration_key="mono_x"),
+            descriptor(),
+            "configuration key mono_x has no unit: set wavelength.unit to one of angstrom, eV, keV, nm",
+        ),
+        (
+            WavelengthSource(configuration_key="mono_x", unit="angstrom"),
+            descriptor(units="keV", value=22.0),
+            "the configuration says angstrom, the descriptor keV; correct wavelength.unit",
+        ),
+        (
+            WavelengthSource(configuration_key="mono_x", unit="angstrom"),
+            descriptor(units="mm"),
+            "wavelength from configuration key mono_x is in 'mm': allowed are angstrom, eV, keV, nm",
+        ),
+        (
+            WavelengthSource(configuration_key="mono_x", unit="angstrom"),
+            descriptor(value="open"),
+            "wavelength from configuration key mono_x is 'open': a number is needed",
+        ),
+        (
+            WavelengthSource(configuration_key="mono_x", unit="angstrom"),
+            descriptor(value=22.0),
+            "wavelength 22.0 Å is not an X-ray wavelength",
+        ),
+        (WavelengthSource(value=0.0, unit="keV"), {}, "wavelength from value in the configuration, 0.0 keV"),
+        (
+            WavelengthSource(value=math.nan, unit="angstrom"),
+            {},
+            "wavelength nan Å is not an X-ray wavelength",
+        ),
+    ],
+)
+def test_what_cannot_be_read_says_what_to_set(
+    source: WavelengthSource | None, doc: dict, message: str
+) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        read_wavelength(source, {}, doc, {})
+    assert message in str(error.value)
+
+
+def test_angle_in_radians() -> None:
+    assert read_angle(AngleSource(value=math.pi / 6, unit="rad"), {}, {}, {}) == pytest.approx(30.0)
+
+
+def test_angle_must_be_finite() -> None:
+    with pytest.raises(ConfigurationError, match="arm_angle from start key arm is inf: a finite angle"):
+        read_angle(AngleSource(start_key="arm", unit="deg"), {"arm": math.inf}, {}, {})
+
+
+@pytest.mark.parametrize("places", [{}, {"value": 1.0, "start_key": "w"}])
+def test_exactly_one_place(places: dict) -> None:
+    with pytest.raises(
+        ValidationError, match="give exactly one of value, configuration_key, data_key, start_key"
+    ):
+        WavelengthSource(**places)

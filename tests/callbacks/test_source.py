@@ -1,0 +1,358 @@
+"""Frames out of documents: every layout, from producers that write them for real."""
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from bluesky import plan_stubs as bps
+from bluesky.plans import count
+from event_model import DocumentNames, pack_event_page, schema_validators
+from ophyd import DeviceStatus
+
+from qdsizer_stream.callbacks import LiveConfig, WavelengthSource
+from qdsizer_stream.callbacks._frame import Frame
+from qdsizer_stream.callbacks._source import FrameSource
+from qdsizer_stream.devices import SimMythen, SimMythenHdf5
+from qdsizer_stream.reduction import nominal_detector
+from qdsizer_stream.sizing import SizingConfig
+
+DETECTOR = nominal_detector(2, -1.0)
+N_STRIPS = 2560
+WAVELENGTH = 0.5637
+CONFIG = LiveConfig(
+    sizing=SizingConfig(detector=DETECTOR), wavelength=WavelengthSource(configuration_key="mythen_wavelength")
+)
+SETTINGS: dict[str, Any] = {
+    "name": "mythen",
+    "scene": lambda q, elapsed_s: (1 + elapsed_s) * (1 + q),
+    "detector": DETECTOR,
+    "wavelength_angstrom": WAVELENGTH,
+    "counts_per_second": 20.0,
+    "speed": np.inf,
+    "seed": 3,
+}
+Documents = list[tuple[str, Any]]
+
+
+class ResourceDatumMythen(SimMythen):
+    """Writes HDF5 and announces it as areaDetector's classic ophyd devices do."""
+
+    def __init__(self, *, directory: Path, frames_each: int = 1, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._directory = directory
+        self._frames_each = frames_each
+
+    def stage(self) -> list[Any]:
+        self._resource = str(uuid.uuid4())
+        self._path = self._directory / f"{self._resource}.h5"
+        self._points = 0
+        self._documents: Documents = [
+            (
+                "resource",
+                {
+                    "uid": self._resource,
+                    "spec": "AD_HDF5",
+                    "root": str(self._directory),
+                    "resource_path": self._path.name,
+                    "resource_kwargs": {"frame_per_point": self._frames_each},
+                    "path_semantics": "posix",
+                    "run_start": "",
+                },
+            )
+        ]
+        with h5py.File(self._path, "w") as file:
+            file.create_dataset("/entry/data/data", (0, 1, N_STRIPS), np.uint32, maxshape=(None, 1, N_STRIPS))
+        return super().stage()
+
+    def _read_out(self, counts: Any) -> None:
+        super()._read_out(counts)
+        with h5py.File(self._path, "r+") as file:
+            dataset = file["/entry/data/data"]
+            dataset.resize(len(dataset) + self._frames_each, axis=0)
+            dataset[-self._frames_each :] = counts
+        self._datum = f"{self._resource}/{self._points}"
+        self._documents.append(
+            (
+                "datum",
+                {
+                    "datum_id": self._datum,
+                    "resource": self._resource,
+                    "datum_kwargs": {"point_number": self._points},
+                },
+            )
+        )
+        self._points += 1
+
+    def describe(self) -> dict[str, Any]:
+        description: dict[str, Any] = super().describe()
+        description["mythen_image"] |= {"external": "FILESTORE:", "shape": [self._frames_each, 1, N_STRIPS]}
+        return description
+
+    def read(self) -> dict[str, Any]:
+        reading: dict[str, Any] = super().read()
+        reading["mythen_image"]["value"] = self._datum
+        return reading
+
+    def collect_asset_docs(self) -> Iterator[tuple[str, Any]]:
+        documents, self._documents = self._documents, []
+        yield from documents
+
+
+class FlyingMythen(SimMythenHdf5):
+    """Measures by itself between kickoff and complete: no events, many frames a stream_datum."""
+
+    frames = 5
+
+    def kickoff(self) -> DeviceStatus:
+        self._flight = threading.Thread(target=lambda: [self.trigger().wait() for _ in range(self.frames)])
+        self._flight.start()
+        status = DeviceStatus(self)
+        status.set_finished()
+        return status
+
+    def complete(self) -> DeviceStatus:
+        self._flight.join()
+        status = DeviceStatus(self)
+        status.set_finished()
+        return status
+
+    def describe_collect(self) -> dict[str, Any]:
+        return self.describe()
+
+
+def documents_of(plan: Any) -> Documents:
+    documents: Documents = []
+    RunEngine({})(plan, lambda name, doc: documents.append((name, doc)))
+    for name, doc in documents:
+        schema_validators[DocumentNames[name]].validate(doc)  # the producers themselves must be right
+    return documents
+
+
+def fly(device: FlyingMythen) -> Any:
+    yield from bps.stage(device)
+    yield from bps.open_run()
+    yield from bps.declare_stream(device, name="fly", collect=True)
+    yield from bps.kickoff(device, wait=True)
+    yield from bps.complete(device, wait=True)
+    yield from bps.collect(device, name="fly")
+    yield from bps.close_run()
+    yield from bps.unstage(device)
+
+
+def frames_of(documents: Documents, config: LiveConfig = CONFIG) -> list[Frame]:
+    source = FrameSource(config, documents[0][1])
+    frames = [frame for name, doc in documents for frame in source.frames(name, doc, 1.0e9)]
+    source.close()
+    return frames
+
+
+@pytest.fixture
+def inline() -> Documents:
+    return documents_of(count([SimMythen(**SETTINGS)], 5))
+
+
+@pytest.fixture
+def expected(inline: Documents) -> list[np.ndarray]:
+    return [doc["data"]["mythen_image"] for name, doc in inline if name == "event"]
+
+
+def assert_equal(frames: list[Frame], expected: list[np.ndarray]) -> None:
+    assert [frame.reason for frame in frames] == [""] * len(expected)
+    assert {(frame.wavelength_angstrom, frame.arm_deg) for frame in frames} == {(WAVELENGTH, 0.0)}
+    for frame, counts in zip(frames, expected, strict=True):
+        np.testing.assert_array_equal(frame.counts, counts)
+
+
+def test_inline(inline: Documents, expected: list[np.ndarray]) -> None:
+    frames = frames_of(inline)
+    assert_equal(frames, expected)
+    events = [doc for name, doc in inline if name == "event"]
+    assert [(f.seq_num, f.time) for f in frames] == [(e["seq_num"], e["time"]) for e in events]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda counts: counts.tolist(),
+        lambda counts: counts.astype(np.float64),
+        lambda counts: counts[None, :],
+        lambda counts: counts[None, None, :].astype(np.float32),
+        lambda counts: [counts.tolist()],
+    ],
+    ids=["list", "float64", "(1, N)", "(1, 1, N) float32", "nested list"],
+)
+def test_inline_in_any_form(inline: Documents, expected: list[np.ndarray], form: Any) -> None:
+    formed = [
+        (name, {**doc, "data": {**doc["data"], "mythen_image": form(doc["data"]["mythen_image"])}})
+        if name == "event"
+        else (name, doc)
+        for name, doc in inline
+    ]
+    assert_equal(frames_of(formed), expected)
+
+
+def test_several_frames_and_several_counters_in_one_event(
+    inline: Documents, expected: list[np.ndarray]
+) -> None:
+    first = next(doc for name, doc in inline if name == "event")
+    stacked = {**first, "data": {"mythen_image": np.array(expected)[:, None, :]}}
+    frames = frames_of([*inline[:2], ("event", stacked)])
+    assert_equal(frames, expected)
+    assert {frame.seq_num for frame in frames} == {1}
+    counters = {**first, "data": {"mythen_image": np.array(expected[:3]).T}}
+    third = CONFIG.model_copy(update={"counter": 2})
+    assert_equal(frames_of([*inline[:2], ("event", counters)], third), expected[2:3])
+
+
+def test_event_page(inline: Documents, expected: list[np.ndarray]) -> None:
+    page = pack_event_page(*(doc for name, doc in inline if name == "event"))
+    frames = frames_of([*inline[:2], ("event_page", page)])
+    assert_equal(frames, expected)
+    assert [frame.seq_num for frame in frames] == [1, 2, 3, 4, 5]
+
+
+def test_resource_and_datum(tmp_path: Path, expected: list[np.ndarray]) -> None:
+    documents = documents_of(count([ResourceDatumMythen(directory=tmp_path, **SETTINGS)], 5))
+    assert "datum" in {name for name, _ in documents}
+    assert_equal(frames_of(documents), expected)
+
+
+def test_several_frames_a_datum(tmp_path: Path, expected: list[np.ndarray]) -> None:
+    device = ResourceDatumMythen(directory=tmp_path, frames_each=3, **SETTINGS)
+    frames = frames_of(documents_of(count([device], 2)))
+    assert_equal(frames, [expected[0]] * 3 + [expected[1]] * 3)
+    assert [frame.seq_num for frame in frames] == [1, 1, 1, 2, 2, 2]
+
+
+def test_stream_datum_while_the_file_is_open(tmp_path: Path, expected: list[np.ndarray]) -> None:
+    frames: list[Frame] = []
+    sources: list[FrameSource] = []
+
+    def live(name: str, doc: Any) -> None:
+        if name == "start":
+            sources.append(FrameSource(CONFIG, doc))
+        # Read at once: the device still has the file open for writing.
+        frames.extend(sources[0].frames(name, doc, 1.0e9))
+
+    RunEngine({})(count([SimMythenHdf5(directory=tmp_path, **SETTINGS)], 5), live)
+    assert_equal(frames, expected)
+    assert [frame.seq_num for frame in frames] == [1, 2, 3, 4, 5]
+
+
+def test_fly_scan_without_events(tmp_path: Path, expected: list[np.ndarray]) -> None:
+    documents = documents_of(fly(FlyingMythen(directory=tmp_path, **SETTINGS)))
+    assert [name for name, _ in documents] == [
+        "start",
+        "descriptor",
+        "stream_resource",
+        "stream_datum",
+        "stop",
+    ]
+    frames = frames_of(documents)
+    assert_equal(frames, expected)
+    assert [(frame.seq_num, frame.time) for frame in frames] == [(n, 1.0e9) for n in (1, 2, 3, 4, 5)]
+
+
+def test_a_file_that_appears_late(tmp_path: Path, expected: list[np.ndarray]) -> None:
+    documents = documents_of(fly(FlyingMythen(directory=tmp_path, **SETTINGS)))
+    (path,) = tmp_path.glob("*.h5")
+    hidden = path.rename(tmp_path / "hidden")
+    threading.Timer(0.3, lambda: hidden.rename(path)).start()
+    assert_equal(frames_of(documents), expected)
+
+
+@pytest.mark.parametrize("fault", ["missing", "truncated", "too short", "no dataset"])
+def test_a_file_that_cannot_be_read_gives_a_reason(tmp_path: Path, fault: str) -> None:
+    documents = documents_of(fly(FlyingMythen(directory=tmp_path, **SETTINGS)))
+    (path,) = tmp_path.glob("*.h5")
+    if fault == "missing":
+        path.unlink()
+    elif fault == "truncated":
+        path.write_bytes(path.read_bytes()[:1000])
+    else:
+        with h5py.File(path, "r+") as file:
+            if fault == "too short":
+                file["/entry/data/data"].resize(2, axis=0)
+            else:
+                del file["/entry/data/data"]
+    frames = frames_of(documents, CONFIG.model_copy(update={"file_timeout_s": 0.0}))
+    good = 2 if fault == "too short" else 0
+    assert [bool(frame.reason) for frame in frames] == [False] * good + [True] * (5 - good)
+    assert f"rows 4 to 4 of {path}:/entry/data/data did not appear within 0 s" in frames[-1].reason
+    assert "raise file_timeout_s" in frames[-1].reason
+
+
+def test_waiting_for_a_file_is_bounded(tmp_path: Path) -> None:
+    documents = documents_of(fly(FlyingMythen(directory=tmp_path, **SETTINGS)))
+    (path,) = tmp_path.glob("*.h5")
+    path.unlink()
+    began = time.monotonic()
+    frames = frames_of(documents, CONFIG.model_copy(update={"file_timeout_s": 0.1}))
+    assert all(frame.reason for frame in frames)
+    assert time.monotonic() - began >= 0.5  # five frames waited their tenth of a second each
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (
+            {"uri": "s3://bucket/frames.h5"},
+            "frames at s3://bucket/frames.h5 cannot be read: only file:// URIs can",
+        ),
+        ({"mimetype": "image/tiff"}, "frames of type image/tiff cannot be read: only application/x-hdf5 can"),
+    ],
+)
+def test_foreign_stream_resources(tmp_path: Path, change: dict, reason: str) -> None:
+    documents = documents_of(fly(FlyingMythen(directory=tmp_path, **SETTINGS)))
+    foreign = [(name, {**doc, **change} if name == "stream_resource" else doc) for name, doc in documents]
+    assert [frame.reason for frame in frames_of(foreign)] == [reason] * 5
+
+
+def test_a_datum_that_was_never_announced(tmp_path: Path) -> None:
+    documents = documents_of(count([ResourceDatumMythen(directory=tmp_path, **SETTINGS)], 1))
+    frames = frames_of([(name, doc) for name, doc in documents if name != "datum"])
+    assert "was never announced: the frame cannot be found" in frames[0].reason
+
+
+def test_a_data_key_that_vanishes(inline: Documents) -> None:
+    event = next(doc for name, doc in inline if name == "event")
+    frames = frames_of([*inline[:2], ("event", {**event, "data": {"mythen_elapsed": 1.0}})])
+    assert [frame.reason for frame in frames] == ["the event has no 'mythen_image': found mythen_elapsed"]
+
+
+@pytest.mark.parametrize("value", [[[1], [1, 2]], {"a": 1}, "abc", object()])
+def test_values_that_are_no_frame_raise_nothing(inline: Documents, value: Any) -> None:
+    event = next(doc for name, doc in inline if name == "event")
+    (frame,) = frames_of([*inline[:2], ("event", {**event, "data": {"mythen_image": value}})])
+    assert frame.reason or np.asarray(frame.counts).dtype.kind in "OU"  # the reduction refuses these
+
+
+def test_two_arrays_that_fit_are_not_guessed_between(inline: Documents) -> None:
+    descriptor = inline[1][1]
+    keys = descriptor["data_keys"]
+    twins = {**descriptor, "data_keys": {**keys, "other": dict(keys["mythen_image"])}}
+    documents = [inline[0], ("descriptor", twins), *inline[2:]]
+    reason = (
+        "2 data keys fit the detector, mythen_image, other: set data_key to the one that holds the frames"
+    )
+    assert {frame.reason for frame in frames_of(documents)} == {reason}
+    assert_equal(
+        frames_of(documents, CONFIG.model_copy(update={"data_key": "mythen_image"}))[:1],
+        [inline[2][1]["data"]["mythen_image"]],
+    )
+
+
+def test_a_run_without_frames_says_what_it_has(inline: Documents) -> None:
+    source = FrameSource(CONFIG.model_copy(update={"data_key": "pilatus_image"}), inline[0][1])
+    assert not [frame for name, doc in inline for frame in source.frames(name, doc, 0.0)]
+    assert source.explain_no_frames() == (
+        "no frames: looked for pilatus_image in stream (any), found "
+        "primary: mythen_image (2560,), mythen_elapsed (); set data_key and stream"
+    )
