@@ -11,6 +11,7 @@ from ._absorption import (
 from ._accumulate import AccumulationConfig, FrameAccumulator
 from ._applied import NOTHING_APPLIED, AppliedCorrections
 from ._background import BackgroundConfig, BackgroundSubtractor, Compton, Subtracted, compton_electron_units
+from ._calibrate import CalibrationFit, ModuleResidual, Standard, refine_calibration
 from ._calibration_files import (
     AngleConvention,
     FlatField,
@@ -60,6 +61,7 @@ __all__ = [
     "BackgroundSubtractor",
     "BadStripFile",
     "CalibrationFile",
+    "CalibrationFit",
     "Capillary",
     "Compton",
     "DeadTime",
@@ -67,12 +69,14 @@ __all__ = [
     "FlatFieldFile",
     "FlatLayout",
     "FrameAccumulator",
+    "ModuleResidual",
     "Polarisation",
     "PooledCounts",
     "RawFrame",
     "Reducer",
     "ReductionConfig",
     "Shaping",
+    "Standard",
     "StripDetector",
     "StripModule",
     "StripOrigin",
@@ -90,6 +94,7 @@ __all__ = [
     "read_flat_field",
     "read_raw_frames",
     "read_reduced",
+    "refine_calibration",
     "straight_transmission",
     "strip_counts",
     "strip_module_from_ee",

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+
+from qdsizer_stream.errors import CalibrationError
+from qdsizer_stream.reduction import Standard, StripDetector, nominal_detector, refine_calibration
+
+from .standards import silicon_frame
+
+TRUE_WAVELENGTH = 0.563712
+TRUE = nominal_detector(24, 2.0137)
+
+
+def moved(detector: StripDetector, module: int, by_deg: float) -> StripDetector:
+    modules = list(detector.modules)
+    modules[module] = modules[module].model_copy(update={"offset_deg": modules[module].offset_deg + by_deg})
+    return detector.model_copy(update={"modules": tuple(modules)})
+
+
+def believed(offset_deg: float) -> StripDetector:
+    return TRUE.model_copy(update={"global_offset_deg": offset_deg})
+
+
+def test_offset_and_wavelength_are_found() -> None:
+    pulls = []
+    for seed in range(4):
+        frame = silicon_frame(TRUE, TRUE_WAVELENGTH, 1.0, 2e4, seed)
+        fit = refine_calibration(believed(2.0), frame, 0.5636, 1.0, Standard.SI)
+        assert fit.global_offset_deg == pytest.approx(2.0137, abs=3e-4)
+        assert fit.wavelength_angstrom == pytest.approx(TRUE_WAVELENGTH, rel=5e-6)
+        assert fit.wavelength_sigma_angstrom < 1e-5 * TRUE_WAVELENGTH
+        assert fit.global_offset_sigma_deg < 5e-4
+        assert not any(module.is_off for module in fit.modules)
+        assert len(fit.modules) > 15
+        pulls.append((fit.global_offset_deg - 2.0137) / fit.global_offset_sigma_deg)
+    assert np.max(np.abs(pulls)) < 3
+
+
+def test_offset_that_is_a_third_of_a_degree_out_is_found() -> None:
+    frame = silicon_frame(TRUE, TRUE_WAVELENGTH, 0.0, 2e4, 1)
+    fit = refine_calibration(believed(2.35), frame, TRUE_WAVELENGTH, 0.0, Standard.SI, hold_wavelength=True)
+    assert fit.global_offset_deg == pytest.approx(2.0137, abs=3e-4)
+    assert fit.wavelength_angstrom == TRUE_WAVELENGTH
+    assert fit.wavelength_sigma_angstrom == 0
+
+
+@pytest.mark.parametrize("by_deg", [0.01, -0.004])
+def test_module_out_of_place_is_named_and_pulls_nothing(by_deg: float) -> None:
+    # The detector stands otherwise than its calibration says, in one module.
+    frame = silicon_frame(moved(TRUE, 7, by_deg), TRUE_WAVELENGTH, 0.0, 2e4, 3)
+    fit = refine_calibration(believed(2.0), frame, 0.5637, 0.0, Standard.SI)
+    assert [module.module for module in fit.modules if module.is_off] == [7]
+    (off,) = (module for module in fit.modules if module.module == 7)
+    assert off.residual_deg == pytest.approx(-by_deg, abs=8e-4)
+    assert fit.global_offset_deg == pytest.approx(2.0137, abs=4e-4)
+
+
+def test_bad_strips_are_not_used() -> None:
+    frame = silicon_frame(TRUE, TRUE_WAVELENGTH, 0.0, 2e4, 4)
+    hot = np.random.default_rng(0).choice(frame.size, 100, replace=False)
+    frame[hot] = 10_000_000
+    fit = refine_calibration(believed(2.0), frame, 0.5637, 0.0, Standard.SI, bad_strips=hot.tolist())
+    assert fit.global_offset_deg == pytest.approx(2.0137, abs=3e-4)
+
+
+def test_lattice_parameter_can_be_given() -> None:
+    frame = silicon_frame(TRUE, TRUE_WAVELENGTH, 0.0, 2e4, 5)
+    fit = refine_calibration(
+        believed(2.0), frame, 0.5637, 0.0, Standard.SI, lattice_parameter_angstrom=5.431144 * 1.0002
+    )
+    # A longer spacing makes the same angles with a longer wavelength.
+    assert fit.wavelength_angstrom == pytest.approx(TRUE_WAVELENGTH * 1.0002, rel=5e-6)
+
+
+@pytest.mark.parametrize("frame", [np.zeros(24 * 1280), np.random.default_rng(0).poisson(30, 24 * 1280)])
+def test_frame_without_lines_is_refused(frame: np.ndarray) -> None:
+    with pytest.raises(
+        CalibrationError,
+        match=r"lines of Si found between 2.001 and 121.9°, at least 4 and a quarter are needed: check",
+    ):
+        refine_calibration(believed(2.0), frame, 0.5637, 0.0, Standard.SI)
+
+
+def test_lines_of_another_standard_are_not_fitted() -> None:
+    frame = silicon_frame(TRUE, TRUE_WAVELENGTH, 0.0, 2e4, 6)
+    with pytest.raises(CalibrationError, match="lines of LaB6 "):
+        refine_calibration(believed(2.0), frame, 0.5637, 0.0, Standard.LAB6)
