@@ -1,0 +1,57 @@
+"""Structure sums of many distances, gridded or not, against the sum as it is written."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from qdsizer_stream.errors import PhysicsError
+from qdsizer_stream.simulation._debye import pattern_sums, structure_sums
+from qdsizer_stream.simulation._material import load_material
+from qdsizer_stream.simulation._pairs import PairTable, averaged_sphere_pairs
+
+
+def table_of(distances: NDArray[np.float64], multiplicities: NDArray[np.float64]) -> PairTable:
+    return PairTable((distances,), (multiplicities,), {(0, 0): 0}, np.ones((1, multiplicities.shape[1])))
+
+
+@pytest.mark.parametrize(
+    ("q", "longest"),
+    [
+        (np.linspace(1, 15, 300), 90.0),
+        (np.linspace(0.997, 15.078, 40), 40.0),
+        (np.geomspace(0.01, 0.5, 100), 30.0),
+        (np.random.default_rng(1).uniform(2, 30, 200), 120.0),
+    ],
+    ids=["usual", "few", "small angle", "out of order"],
+)
+def test_many_distances(q: NDArray[np.float64], longest: float) -> None:
+    rng = np.random.default_rng(2)
+    distances = np.sort(rng.uniform(0.8, longest, 20_000))
+    multiplicities = rng.uniform(0, 50, (distances.size, 3)) * distances[:, None]
+    (found,) = structure_sums(table_of(distances, multiplicities), q)
+    products = np.outer(q, distances)
+    expected = (np.sin(products) / products) @ multiplicities
+    # Float64 sums of 20 000 terms that cancel: 1e-13 of the largest.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * np.abs(multiplicities).sum() / 3)
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
+def test_a_crystal_of_low_symmetry() -> None:
+    """The same crystal at few Q, which are summed directly, and at many, which are gridded."""
+    material = load_material("CsPbBr3-orthorhombic")
+    table = averaged_sphere_pairs(material, np.array([25.0, 40.0]))
+    q = np.linspace(1, 15, 241)
+    factors = [np.full(q.size, 20.0 + 10 * s % 50) + 0j for s in range(len(material.sites))]
+    factors = [factors[species] for species in material.species]
+    gridded = pattern_sums(material, table, structure_sums(table, q), q, factors)
+    part = slice(0, None, 10)
+    direct = structure_sums(table, q[part])
+    expected = pattern_sums(material, table, direct, q[part], [f[part] for f in factors])
+    np.testing.assert_allclose(gridded[part], expected, rtol=1e-11)
+
+
+def test_refuses_q_that_is_none() -> None:
+    table = table_of(np.array([3.0]), np.ones((1, 1)))
+    for q in ([], [0.0, 1.0], [np.nan], [np.inf]):
+        with pytest.raises(PhysicsError, match=r"momentum transfers have to be finite numbers > 0 Å⁻¹: drop"):
+            structure_sums(table, np.array(q))
