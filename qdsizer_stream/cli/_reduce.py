@@ -1,0 +1,141 @@
+"""``qdsizer-stream reduce``: raw frames to pattern files."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ..errors import QdsizerError
+from ._app import app
+
+if TYPE_CHECKING:
+    from ..reduction import PooledCounts, Reducer
+
+__all__ = ["OutputFormat", "reduce"]
+
+
+class OutputFormat(StrEnum):
+    """File format of a reduced pattern."""
+
+    NEXUS = "nexus"
+    """NXcanSAS: Q, I, Idev, mask, systematic errors, provenance (.h5)."""
+    Q = "q"
+    """Text: Q in Å⁻¹, intensity, sigma (.dat)."""
+    XYE = "xye"
+    """Text: 2θ in degrees, intensity, sigma (.xye)."""
+
+
+@app.command()
+def reduce(
+    files: Annotated[list[Path], typer.Argument(help="Raw frames: text, X04SA HDF5 or NXmonopd.")],
+    config: Annotated[Path, typer.Option(help="Beamline's TOML file, with a table [reduction].")],
+    wavelength: Annotated[float | None, typer.Option(help="Wavelength, Å; the file's otherwise.")] = None,
+    arm: Annotated[
+        float | None, typer.Option(help="Arm angle, degrees; that of the file or settings otherwise.")
+    ] = None,
+    exposure: Annotated[float | None, typer.Option(help="Exposure, s; the file's otherwise.")] = None,
+    monitor: Annotated[float | None, typer.Option(help="Monitor (I0); the file's otherwise.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to; that of each frame otherwise.")
+    ] = None,
+    output_format: Annotated[
+        OutputFormat, typer.Option("--format", help="Format of the patterns.")
+    ] = OutputFormat.NEXUS,
+    together: Annotated[
+        bool, typer.Option(help="Add all frames up into one pattern, named after the first.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a pattern on the output.")] = False,
+) -> None:
+    """Reduce raw detector frames to patterns."""
+    from ..reduction import Reducer, load_reduction, read_raw_frames
+
+    reducer = Reducer(load_reduction(config))
+    errors = Console(stderr=True, soft_wrap=True)
+    total: PooledCounts | None = None
+    light_of_total = 0.0
+    failed = False
+
+    def finish(stem: Path, pooled: "PooledCounts", light: float) -> None:
+        folder = stem.parent if out is None else out
+        row = _write(folder, stem.name, pooled, light, reducer, output_format)
+        for warning in pooled.warnings:
+            errors.print(f"{stem.name}: {warning}", style="yellow", highlight=False, markup=False)
+        text = f"{row['file']}: {row['points']} points, {row['counts']} counts of {row['n_frames']} frames"
+        typer.echo(json.dumps(row) if as_json else text)
+
+    for file in files:
+        try:
+            frames = read_raw_frames(file)
+            for number, frame in enumerate(frames):
+                light = frame.wavelength_angstrom if wavelength is None else wavelength
+                if light is None:
+                    raise typer.BadParameter(
+                        f"{file} holds no wavelength: give it in Å", param_hint="--wavelength"
+                    )
+                pooled = reducer.pool(
+                    frame.counts,
+                    light,
+                    frame.arm_deg if arm is None else arm,
+                    exposure_s=frame.exposure_s if exposure is None else exposure,
+                    monitor=frame.monitor if monitor is None else monitor,
+                )
+                if not together:
+                    stem = file.with_suffix("")
+                    finish(stem if len(frames) == 1 else Path(f"{stem}_{number:04d}"), pooled, light)
+                    continue
+                if total is not None and light != light_of_total:
+                    raise typer.BadParameter(
+                        f"{file} has wavelength {light} Å, the frames before it {light_of_total} Å: reduce "
+                        "them apart",
+                        param_hint="--together",
+                    )
+                total, light_of_total = (pooled if total is None else total + pooled), light
+        except QdsizerError as error:
+            failed = True
+            errors.print(f"error: {file}: {error}", style="red", highlight=False, markup=False)
+    if total is not None:
+        finish(Path(f"{files[0].with_suffix('')}_sum"), total, light_of_total)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _write(
+    folder: Path,
+    name: str,
+    pooled: "PooledCounts",
+    wavelength_angstrom: float,
+    reducer: "Reducer",
+    output_format: OutputFormat,
+) -> dict[str, Any]:
+    """Write one pattern and say what was written."""
+    from ..patterns import write_pattern
+    from ..reduction import write_reduced, write_xye
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pattern = pooled.pattern()
+    match output_format:
+        case OutputFormat.NEXUS:
+            path = folder / f"{name}.reduced.h5"
+            provenance = {
+                **reducer.provenance(),
+                "wavelength_angstrom": wavelength_angstrom,
+                "n_frames": pooled.n_frames,
+                "warnings": list(pooled.warnings),
+            }
+            write_reduced(path, pattern, title=name, systematic=pooled.systematic(), provenance=provenance)
+        case OutputFormat.Q:
+            path = folder / f"{name}.q.dat"
+            write_pattern(path, pattern)
+        case OutputFormat.XYE:
+            path = folder / f"{name}.xye"
+            write_xye(path, pattern, wavelength_angstrom)
+    return {
+        "file": str(path),
+        "n_frames": pooled.n_frames,
+        "counts": round(pooled.total_counts),
+        "points": int(pattern.usable.sum()),
+        "warnings": list(pooled.warnings),
+    }
