@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -143,15 +144,15 @@ def _waterfall(figure: Figure, axes: Axes, record: SynthesisRecord) -> None:
         return
     patterns: NDArray[np.float64] = np.array([frame.pattern for frame in frames])
     minutes = np.array([frame.minutes for frame in frames])
-    # The colour scale is that of the whole run, so that a colour means one intensity.
+    # The colour scale is that of the whole run, so that a colour means one intensity; its root shows
+    # the weak peaks at high Q beside the solvent's halo.
     low, high = np.nanpercentile(patterns, [1, 99.5])
     mesh = axes.pcolormesh(
         _edges(record.q_inv_angstrom),
         _edges(minutes),
         patterns,
         cmap="cividis",
-        vmin=low,
-        vmax=high,
+        norm=PowerNorm(0.5, low, high),
         rasterized=True,
     )
     figure.colorbar(mesh, ax=axes, label="counts per strip", pad=0.02)

@@ -1,0 +1,13 @@
+"""What importing the live path loads."""
+
+import subprocess
+import sys
+
+
+def test_the_live_path_loads_neither_torch_nor_matplotlib_nor_tiled() -> None:
+    code = (
+        "import sys, qdsizer_stream.callbacks, qdsizer_stream.devices, qdsizer_stream.profiles\n"
+        "print([m for m in ('torch', 'matplotlib', 'tiled', 'onnx', 'pandas') if m in sys.modules])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"

@@ -1,0 +1,501 @@
+"""The live sizer: documents in, documents out, and nothing that goes wrong reaches the plan."""
+
+import copy
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from bluesky.callbacks import LiveTable
+from bluesky.plans import count
+from event_model import DocumentNames, schema_validators
+
+from qdsizer_stream import __version__
+from qdsizer_stream.callbacks import LiveConfig, LiveSizer, QueuePolicy, WavelengthSource
+from qdsizer_stream.devices import SimMythen
+from qdsizer_stream.errors import ModelError
+from qdsizer_stream.reduction import nominal_detector
+from qdsizer_stream.simulation import GrowingDots
+from qdsizer_stream.sizing import Sizer, SizingConfig
+
+Documents = list[tuple[str, Any]]
+Through = Callable[..., Documents]
+
+
+def size_events(documents: Documents) -> list[Any]:
+    descriptors = {
+        doc["uid"] for name, doc in documents if name == "descriptor" and doc.get("name") == "qd_size"
+    }
+    return [doc for name, doc in documents if name == "event" and doc.get("descriptor") in descriptors]
+
+
+def size_data(documents: Documents, key: str) -> list[Any]:
+    return [event["data"][f"qdsizer_{key}"] for event in size_events(documents)]
+
+
+def test_a_run_in_a_run_engine(
+    live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen], dots: GrowingDots
+) -> None:
+    sizer = live()
+    out: Documents = []
+    straight: Documents = []
+    before: list[Any] = []
+    engine = RunEngine({})
+    engine.subscribe(lambda name, doc: before.append(copy.deepcopy(doc)))
+    engine.subscribe(sizer)
+    engine.subscribe(lambda name, doc: straight.append((name, doc)))
+    sizer.subscribe(lambda name, doc: out.append((name, doc)))
+    engine(count([mythen()], 6))
+    assert sizer.wait(60)
+
+    for name, doc in out:
+        schema_validators[DocumentNames[name]].validate(doc)
+    raw_out = [
+        (name, doc) for name, doc in out if doc.get("name") != "qd_size" and doc not in size_events(out)
+    ]
+    # Raw documents: the same objects, in the same order, equal to what they were at first.
+    assert [doc["uid"] for _, doc in raw_out] == [doc["uid"] for _, doc in straight]
+    assert all(a is b for (name, a), (_, b) in zip(raw_out, straight, strict=True) if name != "stop")
+    np.testing.assert_equal([doc for _, doc in straight], before)
+
+    kinds = [
+        ("size " if doc.get("name") == "qd_size" or doc in size_events(out) else "") + name
+        for name, doc in out
+    ]
+    assert kinds == [
+        *["start", "descriptor", "event", "size descriptor", "size event"],
+        *["event", "size event"] * 5,
+        "stop",
+    ]
+    raw_events = [doc for name, doc in straight if name == "event"]
+    for number, (event, raw_event) in enumerate(zip(size_events(out), raw_events, strict=True), start=1):
+        assert event["seq_num"] == event["data"]["qdsizer_frame_seq_num"] == raw_event["seq_num"] == number
+        assert event["time"] == raw_event["time"] <= min(event["timestamps"].values())
+        assert 0 < event["data"]["qdsizer_latency"] < 30
+    assert out[-1][1]["num_events"] == {"primary": 6, "qd_size": 6}
+    assert straight[-1][1]["num_events"] == {"primary": 6}
+    assert size_data(out, "status") == ["sized"] * 6
+    truth = [dots.number_mean_nm(event["data"]["mythen_elapsed"]) for event in raw_events]
+    np.testing.assert_allclose(size_data(out, "size"), truth, atol=0.5)
+    assert sizer.counters.frames == sizer.counters.sized == 6
+    assert sizer.counters.documents == 9
+    assert sizer.latest is not None
+    assert sizer.latest.size_nm == size_data(out, "size")[-1]
+
+
+def test_the_descriptor_says_how_the_sizes_were_got(
+    raw: Documents, through: Through, config: LiveConfig, sizer: Sizer
+) -> None:
+    out = through(raw)
+    (descriptor,) = [doc for name, doc in out if name == "descriptor" and doc["name"] == "qd_size"]
+    assert descriptor["hints"] == {"qdsizer": {"fields": ["qdsizer_size"]}}
+    assert descriptor["object_keys"]["qdsizer"] == list(descriptor["data_keys"])
+    assert descriptor["data_keys"]["qdsizer_size"] | {} == {
+        "dtype": "number",
+        "dtype_numpy": "<f8",
+        "shape": [],
+        "units": "nm",
+        "precision": 2,
+        "limits": {"control": {"low": 0.0, "high": None}},
+        "source": "qdsizer_stream:pbs",
+        "object_name": "qdsizer",
+    }
+    assert all(key["shape"] == [] for key in descriptor["data_keys"].values())
+    said = descriptor["configuration"]["qdsizer"]["data"]
+    assert said["qdsizer_model"] == "pbs"
+    assert said["qdsizer_model_sha256"] == sizer.model.sha256
+    assert said["qdsizer_version"] == __version__
+    assert LiveConfig.model_validate_json(said["qdsizer_config"]) == config
+    assert said["qdsizer_wavelength"] == 0.5637
+    assert said["qdsizer_wavelength_source"] == "configuration key mythen_wavelength"
+    assert said["qdsizer_frame_data_key"] == "mythen_image"
+    assert said["qdsizer_frame_stream"] == "primary"
+
+
+def test_live_sizes_are_those_of_the_sizer(raw: Documents, through: Through, sizer: Sizer) -> None:
+    frames = [doc["data"]["mythen_image"] for name, doc in raw if name == "event"]
+    assert size_data(through(raw), "size") == [sizer.size_frame(f, 0.5637).size_nm for f in frames]
+
+
+def test_live_table_shows_the_size_unasked(raw: Documents, live: Callable[..., LiveSizer]) -> None:
+    sizer = live()
+    lines: list[str] = []
+    sizer.subscribe(LiveTable(["qdsizer_size"], stream_name="qd_size", out=lines.append))
+    for name, doc in raw:
+        sizer(name, doc)
+    assert sizer.wait(60)
+    assert sizer.counters.contained == 0
+    assert any("qdsizer_size" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"wavelength": None}, "no wavelength: set [wavelength] in the configuration to one of value, "),
+        (
+            {"wavelength": WavelengthSource(configuration_key="mono_energy", unit="keV")},
+            "no wavelength: configuration key mono_energy is not there",
+        ),
+        (
+            {
+                "data_key": "mythen_image",
+                "sizing": SizingConfig(model="pbs", detector=nominal_detector(18, 0.0)),
+            },
+            "the frame has 30720 values",
+        ),
+    ],
+)
+def test_what_is_missing_stands_in_every_event(
+    raw: Documents, through: Through, settings: dict, reason: str
+) -> None:
+    out = through(raw, **settings)
+    assert size_data(out, "status") == ["bad_frame"] * 6
+    assert all(reason in found for found in size_data(out, "reason"))
+    assert np.all(np.isnan(size_data(out, "size")))
+    for name, doc in out:
+        schema_validators[DocumentNames[name]].validate(doc)
+
+
+def overriding(raw: Documents, overrides: Any) -> Documents:
+    return [("start", {**raw[0][1], "qdsizer": overrides}), *raw[1:]]
+
+
+def test_a_run_may_override_settings(raw: Documents, through: Through) -> None:
+    documents = overriding(raw, {"wavelength": {"value": 0.6, "unit": "angstrom"}})
+    out = through(documents)
+    (descriptor,) = [doc for name, doc in out if name == "descriptor" and doc["name"] == "qd_size"]
+    assert descriptor["configuration"]["qdsizer"]["data"]["qdsizer_wavelength"] == 0.6
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        ({"wavelenght": 0.6}, "start document, key 'qdsizer': wavelenght: Extra inputs are not permitted"),
+        ({"sizing": {"model": "no-such-model"}}, "no-such-model"),
+        (5, "start document, key 'qdsizer': found 5, allowed is a table as in the TOML file"),
+    ],
+)
+def test_a_wrong_override_is_the_reason_of_every_frame(
+    raw: Documents, through: Through, overrides: Any, reason: str
+) -> None:
+    out = through(overriding(raw, overrides))
+    assert size_data(out, "status") == ["bad_frame"] * 6
+    assert all(reason in found for found in size_data(out, "reason"))
+
+
+def test_an_unknown_model_is_an_error_at_once(config: LiveConfig) -> None:
+    with pytest.raises(ModelError, match="no-such-model"):
+        LiveSizer(config.model_copy(update={"sizing": SizingConfig(model="no-such-model")}))
+
+
+def test_a_model_file_that_is_gone(raw: Documents, through: Through, tmp_path: Path) -> None:
+    out = through(overriding(raw, {"sizing": {"model": str(tmp_path / "gone.onnx")}}))
+    assert all("gone.onnx" in reason for reason in size_data(out, "reason"))
+
+
+def test_a_run_without_frames_passes_and_is_told(
+    raw: Documents, through: Through, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = through(raw, data_key="pilatus_image")
+    assert [doc for _, doc in out] == [doc for _, doc in raw]
+    assert "no frames: looked for pilatus_image" in caplog.text
+
+
+def test_interleaved_runs_keep_apart(
+    raw: Documents, through: Through, mythen: Callable[..., SimMythen]
+) -> None:
+    other: Documents = []
+    RunEngine({})(count([mythen(seed=9)], 6), lambda name, doc: other.append((name, doc)))
+    mixed = [document for pair in zip(raw, other, strict=True) for document in pair]
+    out = through(mixed)
+    alone = {doc[0][1]["uid"]: size_data(through(doc), "size") for doc in (raw, other)}
+    for run, sizes in alone.items():
+        own = {doc["uid"] for name, doc in out if name == "descriptor" and doc["run_start"] == run}
+        mine = [doc for name, doc in out if name == "event" and doc["descriptor"] in own]
+        assert [doc["data"]["qdsizer_size"] for doc in mine if "qdsizer_size" in doc["data"]] == sizes
+        (stop,) = [doc for name, doc in out if name == "stop" and doc["run_start"] == run]
+        assert stop["num_events"] == {"primary": 6, "qd_size": 6}
+
+
+def test_subscription_in_mid_run_passes_documents_on(raw: Documents, live: Callable[..., LiveSizer]) -> None:
+    sizer = live()
+    out: Documents = []
+    sizer.subscribe(lambda name, doc: out.append((name, doc)))
+    for name, doc in raw[3:]:
+        sizer(name, doc)
+    assert sizer.wait(60)
+    assert out == raw[3:]
+    assert sizer.counters.orphans == len(raw[3:])
+    assert sizer.counters.contained == 0
+
+
+def test_a_downstream_callback_that_raises_is_contained(
+    raw: Documents, live: Callable[..., LiveSizer], caplog: pytest.LogCaptureFixture
+) -> None:
+    sizer = live()
+    out: Documents = []
+
+    def broken(name: str, doc: Any) -> None:
+        raise ConnectionError("the archive is gone")
+
+    sizer.subscribe(broken)
+    sizer.subscribe(lambda name, doc: out.append((name, doc)))
+    for name, doc in raw:
+        sizer(name, doc)
+    assert sizer.wait(60)
+    assert size_data(out, "status") == ["sized"] * 6
+    assert sizer.counters.contained == len(out)
+    assert caplog.text.count("Traceback") == 1  # one for a row of failures, not one for each
+
+
+def test_bound_methods_are_kept(raw: Documents, live: Callable[..., LiveSizer]) -> None:
+    class Listener:
+        heard = 0
+
+        def hear(self, name: str, doc: Any) -> None:
+            Listener.heard += 1
+
+    sizer = live()
+    token = sizer.subscribe(Listener().hear)
+    sizer(*raw[0])
+    assert sizer.wait(60)
+    assert Listener.heard == 1
+    sizer.unsubscribe(token)
+    sizer(*raw[1])
+    assert sizer.wait(60)
+    assert Listener.heard == 1
+
+
+def test_a_frame_that_raises_is_one_bad_frame(
+    raw: Documents, live: Callable[..., LiveSizer], sizer: Sizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault_at(sizer, monkeypatch, 3, FloatingPointError("underflow"))
+    one = live()
+    out: Documents = []
+    one.subscribe(lambda name, doc: out.append((name, doc)))
+    for name, doc in raw:
+        one(name, doc)
+    assert one.wait(60)
+    assert size_data(out, "status") == ["sized", "sized", "bad_frame", "sized", "sized", "sized"]
+    assert size_data(out, "reason")[2] == "sizing failed: FloatingPointError: underflow"
+
+
+@pytest.mark.filterwarnings("ignore:Exception in thread qdsizer")
+def test_a_thread_that_ends_is_replaced(
+    raw: Documents, live: Callable[..., LiveSizer], sizer: Sizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault_at(sizer, monkeypatch, 3, SystemExit())  # ends a thread, silently
+    one = live()
+    out: Documents = []
+    one.subscribe(lambda name, doc: out.append((name, doc)))
+    for name, doc in raw:
+        one(name, doc)
+    assert one.wait(60)
+    assert size_data(out, "status") == ["sized", "sized", "bad_frame", "sized", "sized", "sized"]
+    assert size_data(out, "reason")[2] == "the sizing thread ended while this frame was sized"
+    assert size_data(out, "frame_seq_num") == [1, 2, 3, 4, 5, 6]
+    assert [doc["uid"] for _, doc in out if doc in [d for _, d in raw]] == [doc["uid"] for _, doc in raw[:-1]]
+    assert one.counters.restarts == 1
+
+
+def fault_at(sizer: Sizer, monkeypatch: pytest.MonkeyPatch, frame: int, fault: BaseException) -> None:
+    """Have the real sizer raise at one frame."""
+    seen = 0
+    size_frame = sizer.size_frame
+
+    def faulty(*arguments: Any) -> Any:
+        nonlocal seen
+        seen += 1
+        if seen == frame:
+            raise fault
+        return size_frame(*arguments)
+
+    monkeypatch.setattr(sizer, "size_frame", faulty)
+
+
+@pytest.fixture
+def held(sizer: Sizer, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Holds the real sizer up until the event is set."""
+    go = threading.Event()
+    size_frame = sizer.size_frame
+
+    def slow(*arguments: Any) -> Any:
+        assert go.wait(60)
+        return size_frame(*arguments)
+
+    monkeypatch.setattr(sizer, "size_frame", slow)
+    return go
+
+
+def test_a_full_queue_marks_frames(
+    raw: Documents, live: Callable[..., LiveSizer], held: threading.Event
+) -> None:
+    one = live(queue_frames=2, queue_policy=QueuePolicy.MARK)
+    out: Documents = []
+    one.subscribe(lambda name, doc: out.append((name, doc)))
+    one(*raw[0])
+    one(*raw[1])
+    assert one.wait(60)  # start and descriptor do not count
+    for name, doc in raw[2:]:
+        one(name, doc)  # returns although nothing is sized
+    assert one.counters.marked == 4
+    held.set()
+    assert one.wait(60)
+    assert size_data(out, "status") == ["sized"] * 2 + ["bad_frame"] * 4
+    reason = "not sized: the queue was full; raise queue_frames, or set queue_policy to wait"
+    assert size_data(out, "reason")[2:] == [reason] * 4
+    assert one.counters.refused == {"bad_frame": 4}
+    # Raw documents are never dropped, and stay in order.
+    own = {id(doc) for _, doc in raw}
+    assert [doc["uid"] for _, doc in out if id(doc) in own] == [doc["uid"] for _, doc in raw[:-1]]
+
+
+def test_a_full_queue_may_make_the_plan_wait(
+    raw: Documents, live: Callable[..., LiveSizer], held: threading.Event
+) -> None:
+    one = live(queue_frames=2, queue_policy=QueuePolicy.WAIT)
+    out: Documents = []
+    one.subscribe(lambda name, doc: out.append((name, doc)))
+    plan = threading.Thread(target=lambda: [one(name, doc) for name, doc in raw])
+    plan.start()
+    plan.join(0.3)
+    assert plan.is_alive()
+    assert one.counters.queued == 2
+    held.set()
+    plan.join(60)
+    assert one.wait(60)
+    assert size_data(out, "status") == ["sized"] * 6
+
+
+def test_wait_gives_up_in_time_and_lag_is_seen(
+    raw: Documents, live: Callable[..., LiveSizer], held: threading.Event
+) -> None:
+    one = live()
+    for name, doc in raw[:3]:
+        one(name, doc)
+    assert not one.wait(0.2)
+    assert one.counters.lag_s > 0.1
+    held.set()
+    assert one.wait(60)
+    assert one.counters.lag_s == 0
+
+
+def test_after_close_documents_are_refused_without_raising(
+    raw: Documents, live: Callable[..., LiveSizer], caplog: pytest.LogCaptureFixture
+) -> None:
+    one = live()
+    assert one.close(10)
+    with caplog.at_level(logging.ERROR):
+        one(*raw[0])
+    assert "the queue is closed" in caplog.text
+    assert one.counters.contained == 1
+
+
+def test_a_clock_that_steps_back(raw: Documents, through: Through) -> None:
+    ahead = [(name, {**doc, "time": doc["time"] + 3600} if name == "event" else doc) for name, doc in raw]
+    events = size_events(through(ahead))
+    assert [event["data"]["qdsizer_latency"] for event in events] == [0.0] * 6
+    assert all(min(event["timestamps"].values()) >= event["time"] for event in events)
+
+
+def test_a_descriptor_that_changes_in_mid_run(raw: Documents, through: Through) -> None:
+    changed = copy.deepcopy(raw[1][1])
+    changed["uid"] = "second"
+    changed["configuration"]["mythen"]["data"]["mythen_wavelength"] = 0.6
+    second_half = [("event", {**doc, "descriptor": "second"}) for _, doc in raw[5:8]]
+    out = through([*raw[:5], ("descriptor", changed), *second_half, raw[8]])
+    described = [doc for name, doc in out if name == "descriptor" and doc["name"] == "qd_size"]
+    wavelengths = [doc["configuration"]["qdsizer"]["data"]["qdsizer_wavelength"] for doc in described]
+    assert wavelengths == [0.5637, 0.6]
+    assert [event["seq_num"] for event in size_events(out)] == [1, 2, 3, 4, 5, 6]
+    assert out[-1][1]["num_events"]["qd_size"] == 6
+
+
+def hostile(raw: Documents) -> dict[str, Documents]:
+    """Streams of documents that no producer should make, and some do."""
+    start, descriptor, event, stop = raw[0], raw[1], raw[2], raw[-1]
+
+    def changed(document: tuple[str, Any], **fields: Any) -> tuple[str, Any]:
+        return document[0], {**document[1], **fields}
+
+    def with_counts(value: Any) -> Documents:
+        return [start, descriptor, changed(event, data={**event[1]["data"], "mythen_image": value}), stop]
+
+    return {
+        "event before descriptor": [start, event, descriptor, stop],
+        "event after stop": [start, descriptor, stop, event],
+        "two starts": [start, start, descriptor, event, stop],
+        "two stops": [start, descriptor, event, stop, stop],
+        "duplicate seq_num": [start, descriptor, event, event, stop],
+        "no uid": [("start", {"time": 0.0}), descriptor, event, stop],
+        "empty documents": [("start", {}), ("descriptor", {}), ("event", {}), ("stop", {}), ("datum", {})],
+        "unknown kind": [start, ("bulk_thing", {}), descriptor, event, stop],
+        "strings": with_counts(np.full(30720, "x")),
+        "objects": with_counts(np.full(30720, None)),
+        "complex": with_counts(np.zeros(30720, complex)),
+        "ragged": with_counts([[1, 2], [3]]),
+        "empty": with_counts([]),
+        "NaN": with_counts(np.full(30720, np.nan)),
+        "infinite": with_counts(np.full(30720, np.inf)),
+        "negative": with_counts(np.full(30720, -1)),
+        "scalar": with_counts(5),
+        "datum id that is no datum": with_counts("uid/0"),
+        "data is null": [start, descriptor, changed(event, data={"mythen_image": None}), stop],
+        "no data": [start, descriptor, changed(event, data={}), stop],
+        "old resource without run": [start, ("resource", {"uid": "r", "spec": "X"}), descriptor, event, stop],
+        "datum of no resource": [
+            start,
+            ("datum", {"datum_id": "d", "resource": "r"}),
+            descriptor,
+            event,
+            stop,
+        ],
+        "stream_datum of no resource": [
+            start,
+            descriptor,
+            ("stream_datum", {"stream_resource": "r", "descriptor": descriptor[1]["uid"]}),
+            event,
+            stop,
+        ],
+    }
+
+
+HOSTILE = sorted(hostile([("", {"uid": "", "data": {}})] * 4))
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+@pytest.mark.filterwarnings("ignore:Casting complex values")
+def test_hostile_documents_never_raise_nor_get_lost(
+    case: str, raw: Documents, live: Callable[..., LiveSizer]
+) -> None:
+    documents = hostile(raw)[case]
+    one = live()
+    out: Documents = []
+    one.subscribe(lambda name, doc: out.append((name, doc)))
+    for name, doc in documents:
+        one(name, doc)
+    assert one.wait(60)
+    # What is no document cannot be dispatched by kind; everything else arrives, in order.
+    passed = [
+        name
+        for name, doc in out
+        if "qdsizer_size" not in doc.get("data", {}) and doc.get("name") != "qd_size"
+    ]
+    assert passed == [name for name, _ in documents if name != "bulk_thing"]
+    assert all(status in ("sized", "bad_frame") for status in size_data(out, "status"))
+    # A proper run afterwards is sized as ever.
+    fresh = [(name, rename(doc)) for name, doc in raw]
+    for name, doc in fresh:
+        one(name, doc)
+    assert one.wait(60)
+    assert size_data(out, "status")[-6:] == ["sized"] * 6
+
+
+def rename(doc: Any) -> Any:
+    """Copy of a document in another run."""
+    named = {field: f"again-{doc[field]}" for field in ("uid", "run_start", "descriptor") if field in doc}
+    return {**doc, **named}
