@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import combinations_with_replacement
 from typing import NamedTuple, Protocol
 
@@ -24,6 +24,10 @@ SAME_DISPLACEMENT = 9
 
 NO_PAIRS = 1e-6
 """Fewer pairs than this are none: rounding of the Fourier transforms of partial occupancies is 1e-10."""
+
+KEPT_CORRELATIONS = 9
+"""Correlations kept for further displacements of the same sites: the three places of a faulted layer have
+nine, a crystal cut by nodes one, and in one cut by atoms none is wanted twice."""
 
 Vectors = list[NDArray[np.float64]]
 """x, y and z of many vectors, Å, each of one shape."""
@@ -321,7 +325,7 @@ def _correlator(cluster: Cluster) -> Callable[[int, int], NDArray[np.float64]]:
     def transform(s: int) -> NDArray[np.complex128]:
         return np.asarray(scipy.fft.rfftn(occupancy[s], padded, workers=-1))
 
-    @cache
+    @lru_cache(maxsize=KEPT_CORRELATIONS)
     def correlation(s: int, t: int) -> NDArray[np.float64]:
         full = scipy.fft.irfftn(np.conj(transform(s)) * transform(t), padded, workers=-1)
         counts = np.asarray(full[lags])
