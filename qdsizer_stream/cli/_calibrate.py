@@ -147,7 +147,10 @@ def _draw(fit: "CalibrationFit", standard: "Standard", path: Path) -> None:
         if module.is_off:
             axes.annotate(
                 f"module {module.module} off",
-                (float(fit.line_deg[of_module].mean()), 1000 * module.residual_deg),
+                (
+                    float(fit.line_deg[of_module].mean()),
+                    1000 * float(fit.line_residual_deg[of_module].max()),
+                ),
                 xytext=(0, 8),
                 textcoords="offset points",
                 ha="center",

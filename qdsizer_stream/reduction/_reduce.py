@@ -63,6 +63,8 @@ class Axis:
 class Reducer:
     """Reduces the frames of one detector; axes are computed once for each arm angle and wavelength.
 
+    One reducer serves one thread: axes are kept between frames.
+
     Parameters
     ----------
     config
