@@ -4,27 +4,14 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import numpy as np
-import scipy.sparse
-import scipy.special
 from numpy.typing import NDArray
 
 from ..errors import PhysicsError
 from ._material import Material
 from ._pairs import PairTable, averaged_sphere_pairs, pair_table
+from ._sines import sine_sums
 
 __all__ = ["PairTable", "averaged_sphere_pairs", "pair_table", "pattern_sums", "structure_sums"]
-
-OVERSAMPLING = 2
-"""Nodes of the grid of distances for each half period of the fastest sine."""
-
-KERNEL_WIDTH = 16
-"""Nodes that a distance is shared out to: aliases are then exp(-16π/√2) = 4e-16 of the sum."""
-
-WORTH_GRIDDING = 2
-"""Fewer distances a node than this, or momentum transfers a kernel width, are faster summed as they are."""
-
-ROWS = 512
-"""Momentum transfers evaluated at a time: a sine matrix of 512 × 4206 is 17 MB and stays near the cache."""
 
 
 def structure_sums(
@@ -55,56 +42,11 @@ def structure_sums(
     """
     if not q_inv_angstrom.size or not np.all((q_inv_angstrom > 0) & np.isfinite(q_inv_angstrom)):
         raise PhysicsError("momentum transfers have to be finite numbers > 0 Å⁻¹: drop the others")
-    q = xp.asarray(q_inv_angstrom, device=device)[:, None]
-    spacing = np.pi / OVERSAMPLING / q_inv_angstrom.max()
     sums = []
     for distances, counts in zip(table.distances_angstrom, table.multiplicities, strict=True):
-        weights, gain = counts / distances[:, None], np.ones(q_inv_angstrom.size)
-        n_nodes = distances.max(initial=0.0) / spacing + KERNEL_WIDTH
-        # Crystals of low symmetry have 10⁵ distances where a cubic one has 10³.
-        if min(distances.size / n_nodes, q_inv_angstrom.size / KERNEL_WIDTH) > WORTH_GRIDDING:
-            distances, weights, gain = _gridded(distances, weights, spacing, q_inv_angstrom)
-        d = xp.asarray(distances, device=device)
-        w = xp.asarray(weights, device=device)
-        result = np.empty((q_inv_angstrom.size, counts.shape[1]))
-        for start in range(0, q_inv_angstrom.size, ROWS):
-            block = q[start : start + ROWS]
-            result[start : start + ROWS] = xp.asarray(xp.sin(block * d) @ w / block, device="cpu")
-        sums.append(result / gain[:, None])
+        sines = sine_sums(distances, counts / distances[:, None], q_inv_angstrom, xp, device)
+        sums.append(sines / q_inv_angstrom[:, None])
     return sums
-
-
-def _gridded(
-    distances: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    spacing: float,
-    q_inv_angstrom: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Share out each distance over the nodes of an even grid near it, with Kaiser-Bessel weights.
-
-    Σ_g φ(d - g) sin(Qg) = φ̂(Q)/h sin(Qd) up to aliases, which lie beyond 3 Q_max and are nil there: the
-    non-uniform Fourier transform (Barnett, Magland & af Klinteberg, SIAM J. Sci. Comput. 41, C479, 2019)
-    with the sines of the grid summed directly.
-
-    Returns
-    -------
-    Nodes, Å; weights of the nodes; gain φ̂(Q)/h by which the sums of the nodes are too large.
-    """
-    half = KERNEL_WIDTH / 2 * spacing
-    beta = np.pi * KERNEL_WIDTH * (1 - 0.5 / OVERSAMPLING)
-    first = np.ceil((distances - half) / spacing).astype(int)
-    nodes = first[:, None] + np.arange(KERNEL_WIDTH)
-    inside = np.clip(1 - ((nodes * spacing - distances[:, None]) / half) ** 2, 0.0, 1.0)
-    argument = beta * np.sqrt(inside)
-    kernel = scipy.special.i0e(argument) * np.exp(argument - beta)
-    lowest = int(first.min())
-    spread = scipy.sparse.coo_array(
-        (kernel.ravel(), (nodes.ravel() - lowest, np.repeat(np.arange(distances.size), KERNEL_WIDTH)))
-    )
-    root = np.sqrt(beta**2 - (half * q_inv_angstrom) ** 2)
-    gain = half / spacing * (np.exp(root - beta) - np.exp(-root - beta)) / root
-    grid = (lowest + np.arange(spread.shape[0])) * spacing
-    return grid, spread.tocsr() @ weights, gain
 
 
 def pattern_sums(

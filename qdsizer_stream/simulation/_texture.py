@@ -11,7 +11,6 @@ from pydantic import Field
 from ..configuration import Config
 from ..errors import PhysicsError
 from ._cluster import Cluster
-from ._debye import ROWS
 from ._material import Material, Vector, unit_vector
 from ._pairs import PairTable, Vectors, count_pairs
 
@@ -23,6 +22,9 @@ nodes only add rounding."""
 
 ROUNDING = 3e-14
 """Integrals smaller than this are rounding of the quadrature."""
+
+ROWS = 512
+"""Momentum transfers evaluated at a time: Bessel functions of 512 × 4206 arguments are 17 MB."""
 
 MOST_ORDERS = 120
 """Highest order: Bessel functions of this order still start within the range of Q·d in use."""
