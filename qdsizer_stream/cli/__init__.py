@@ -1,6 +1,15 @@
 """The command line: one module a command."""
 
-from . import _models, _predict, _simulate, _train  # noqa: F401  (each registers its command)
+from . import (  # noqa: F401  (each registers its command)
+    _calibrate,
+    _demo,
+    _models,
+    _predict,
+    _reduce,
+    _replay,
+    _simulate,
+    _train,
+)
 from ._app import app, main
 
 __all__ = ["app", "main"]

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import json
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
+from ..configuration import validated
 from ..errors import ModelError
 from ..patterns import Pattern, bin_pattern, paper_vector
 from ._answer import Answer, class_answer, gaussian_answer
@@ -103,12 +104,12 @@ class SizingModel:
         if CARD_KEY not in metadata:
             raise ModelError(f"model file {path} has no card: it was not made by 'qdsizer-stream train'")
         try:
-            self.card = Card.model_validate_json(metadata[CARD_KEY])
+            self.card = validated(Card, json.loads(metadata[CARD_KEY]), "its card")
             """What the file says of itself."""
             self.templates = Templates(**_unpack_arrays(metadata[TEMPLATES_KEY]))
             """Curves of the physics check."""
             references = _unpack_arrays(metadata[REFERENCES_KEY])
-        except (ValidationError, KeyError, TypeError, ValueError, OSError) as error:
+        except (KeyError, TypeError, ValueError, OSError) as error:
             raise ModelError(f"model file {path} is damaged or of another version: {error}") from error
         self._input = self._session.get_inputs()[0].name
         self._verify(references)

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..errors import ModelError
 from ..models import (
     CARD_KEY,
     REFERENCES_KEY,
@@ -54,10 +53,8 @@ def export_model(
     Raises
     ------
     ModelError
-        The folder does not exist, or the exported graph does not answer as the network does.
+        The exported graph does not answer as the network does.
     """
-    if not path.parent.is_dir():
-        raise ModelError(f"folder {path.parent} does not exist: make it first")
     network.eval()
     inputs = torch.from_numpy(references)
     with torch.no_grad():

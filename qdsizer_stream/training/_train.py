@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from .. import __version__
+from ..errors import ModelError
 from ..models import (
     BinnedInput,
     Card,
@@ -57,8 +58,10 @@ def train(recipe: TrainingRecipe, path: Path, progress: Progress = silent) -> Si
     Raises
     ------
     ModelError
-        The file cannot be written or does not reproduce the network.
+        The folder does not exist, or the file does not reproduce the network.
     """
+    if not path.parent.is_dir():  # known now, not after an hour
+        raise ModelError(f"folder {path.parent} does not exist: make it first")
     match recipe:
         case PaperRecipe():
             return _train_paper(recipe, path, progress)

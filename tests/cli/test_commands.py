@@ -1,0 +1,161 @@
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from qdsizer_stream.cli import main
+from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe, read_library
+
+
+class Result(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command line as a shell calls it."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["qdsizer-stream", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return Result(int(stop.value.code or 0), captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def pattern_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five-nanometre dots in toluene, angles descending."""
+    two_theta = np.linspace(80, 5, 12_000)
+    q = 4 * np.pi * np.sin(np.radians(two_theta / 2)) / 0.5637
+    dots = GrowingDots(
+        SynthesisRecipe(wavelength_angstrom=0.5637, growth_time_s=1000.0), q_max_inv_angstrom=16.0
+    )
+    counts = np.random.default_rng(0).poisson(1000 * dots(q, 835.0))
+    path = tmp_path_factory.mktemp("patterns") / "dots.xy"
+    np.savetxt(path, np.column_stack([two_theta, counts]), header="two_theta counts")
+    return path
+
+
+def test_predict_prints_one_json_object_a_file(run: Run, pattern_file: Path) -> None:
+    result = run("predict", pattern_file, pattern_file, "--wavelength", 0.5637, "--json")
+    assert result.code == 0, result.err
+    first, second = map(json.loads, result.out.splitlines())
+    assert first == second
+    assert list(first) == [
+        "file", "status", "reason", "size_nm", "size_low_nm", "size_high_nm", "mass_mean_nm", "dispersion",
+        "lattice_parameter_angstrom", "class_nm", "class_probability", "residual", "counts", "q_min",
+        "q_max", "model",
+    ]  # fmt: skip
+    assert first["status"] == "sized"
+    assert first["size_nm"] == pytest.approx(5.0, abs=0.25)
+    assert first["class_nm"] is None
+
+
+def test_predict_with_the_papers_classes(run: Run, pattern_file: Path) -> None:
+    result = run("predict", pattern_file, "--wavelength", 0.5637, "--model", "pbs-paper", "--json")
+    answer = json.loads(result.out)
+    assert answer["status"] == "sized"
+    assert answer["class_nm"] in (4.5, 5.0, 5.5)
+
+
+def test_a_frame_without_dots_is_an_answer_not_a_failure(run: Run, tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "flat.xy", np.column_stack([np.linspace(5, 80, 3000), np.full(3000, 50.0)]))
+    result = run("predict", tmp_path / "flat.xy", "--wavelength", 0.5637)
+    answer = json.loads(result.out)
+    assert (result.code, answer["status"], answer["size_nm"]) == (0, "no_crystal", None)
+    assert answer["reason"]
+
+
+def test_predict_needs_a_wavelength(run: Run, pattern_file: Path) -> None:
+    result = run("predict", pattern_file)
+    assert result.code != 0
+    assert "Missing option '--wavelength'" in result.err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "holds no numbers: two or three columns are needed"),
+        (b"1\n2\n3\n", "1 column, at least 2 are needed"),
+        (b"not a pattern\nat all\n", "is not a row of numbers"),
+        (bytes(range(256)), "is not a text file"),
+    ],
+)
+def test_bad_files_fail_and_good_ones_are_still_sized(
+    run: Run, pattern_file: Path, tmp_path: Path, content: bytes, message: str
+) -> None:
+    bad = tmp_path / "bad.xy"
+    bad.write_bytes(content)
+    result = run("predict", bad, pattern_file, "--wavelength", 0.5637, "--json")
+    assert result.code == 1
+    assert message in result.err
+    assert json.loads(result.out)["status"] == "sized"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--wavelength", "0", "wavelength 0.0 Å is not an X-ray wavelength"),
+        ("--model", "gold", "model 'gold' is unknown: choose pbs, pbs-paper"),
+        ("--solvent", "none.xy", "cannot read none.xy"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    run: Run, pattern_file: Path, option: str, value: str, message: str
+) -> None:
+    options = {"--wavelength": "0.5637", option: value}
+    result = run("predict", pattern_file, *(word for pair in options.items() for word in pair))
+    assert result.code == 1
+    assert message in result.err
+    assert "Traceback" not in result.err
+    assert result.out == ""
+
+
+def test_a_damaged_model_is_refused(run: Run, pattern_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"\x08\x07broken")
+    result = run("predict", pattern_file, "--wavelength", 0.5637, "--model", tmp_path / "broken.onnx")
+    assert result.code == 1
+    assert "is damaged or not ONNX" in result.err
+
+
+def test_simulate_writes_a_library(run: Run, tmp_path: Path) -> None:
+    recipe = (Path(__file__).parents[2] / "qdsizer_stream/simulation/recipes/paper.toml").read_text()
+    small = recipe.replace("n_clusters = 45", "n_clusters = 25").replace("n_strains = 19", "n_strains = 2")
+    (tmp_path / "small.toml").write_text(small)
+    result = run("simulate", "--recipe", tmp_path / "small.toml", "--out", tmp_path / "small.h5", "--json")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["patterns"] == 2 * 17 * 4
+    assert read_library(tmp_path / "small.h5").intensity.shape == (136, 5004)
+
+
+def test_simulate_into_nowhere(run: Run, tmp_path: Path) -> None:
+    result = run("simulate", "--out", tmp_path / "no" / "library.h5")
+    assert result.code == 1
+    assert "does not exist: make it first" in result.err
+
+
+def test_models_are_listed_shown_and_verified(run: Run) -> None:
+    assert "pbs-paper" in run("models", "list").out
+    card = json.loads(run("models", "show", "pbs").out)["card"]
+    assert card["input"]["kind"] == "binned"
+    assert "pbs is whole" in run("models", "verify", "pbs").out
+
+
+def test_unknown_training_recipe(run: Run, tmp_path: Path) -> None:
+    result = run("train", "--recipe", "gold", "--out", tmp_path / "gold.onnx")
+    assert result.code == 1
+    assert "training recipe 'gold' is unknown: choose pbs, pbs-paper" in result.err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+
+from qdsizer_stream.models._answer import class_answer, gaussian_answer
+from qdsizer_stream.models._card import ClassOutput, GaussianOutput
+
+
+def test_the_most_probable_class_and_its_quantiles() -> None:
+    output = ClassOutput(classes_nm=(2.0, 2.5, 3.0, 3.5))
+    answer = class_answer(output, np.log(np.array([0.01, 0.34, 0.6, 0.05], np.float32)))
+    assert answer.size_nm == answer.class_nm == 3.0
+    assert answer.class_probability == pytest.approx(0.6, rel=1e-6)
+    # the 2.5 % quantile lies in class 2.5, the 97.5 % one in class 3.5; half a class on either side
+    assert (answer.size_low_nm, answer.size_high_nm) == (2.25, 3.75)
+    assert np.isnan(answer.mass_mean_nm)
+    assert np.isnan(answer.presence)
+
+
+def test_intervals_widen_by_scale_and_floor() -> None:
+    output = GaussianOutput(
+        target_offset=(np.log(5), np.log(5), 0.1, 0.0),
+        target_scale=(0.5, 0.5, 0.05, 0.004),
+        interval_scale=2.0,
+        interval_floor=0.03,
+    )
+    mean = np.array([0.0, 0.2, 1.0, -0.5], np.float32)
+    answer = gaussian_answer(output, mean, np.log(np.full(4, 0.04, np.float32)), 0.0)
+    assert answer.size_nm == pytest.approx(5.0)
+    # sd of ln size: hypot(2 · 0.5 · 0.04, 0.03) = 0.05
+    assert answer.size_low_nm == pytest.approx(5 * np.exp(-1.959964 * 0.05))
+    assert answer.size_high_nm == pytest.approx(5 * np.exp(1.959964 * 0.05))
+    assert answer.mass_mean_nm == pytest.approx(5 * np.exp(0.1))
+    assert answer.dispersion == pytest.approx(0.15)
+    assert answer.strain == pytest.approx(-0.002)
+    assert answer.presence == 0.5

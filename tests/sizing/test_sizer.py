@@ -1,0 +1,171 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qdsizer_stream.errors import ConfigurationError, ModelError
+from qdsizer_stream.patterns import Pattern, q_from_two_theta, read_curve
+from qdsizer_stream.reduction import nominal_detector
+from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe, load_solvent
+from qdsizer_stream.sizing import Sizer, SizingConfig, Status
+
+WAVELENGTH_ANGSTROM = 0.5637
+DETECTOR = nominal_detector(n_modules=24, global_offset_deg=1.0)
+Q = np.linspace(0.97, 15.0, 5000)
+
+
+@pytest.fixture(scope="module")
+def sizer() -> Sizer:
+    return Sizer(SizingConfig(detector=DETECTOR))
+
+
+@pytest.fixture(scope="module", params=["pbs", "pbs-paper"])
+def any_sizer(request: pytest.FixtureRequest) -> Sizer:
+    return Sizer(SizingConfig(model=request.param, detector=DETECTOR))
+
+
+@pytest.fixture(scope="module")
+def dots() -> GrowingDots:
+    recipe = SynthesisRecipe(wavelength_angstrom=WAVELENGTH_ANGSTROM)
+    return GrowingDots(recipe, q_max_inv_angstrom=19.6)
+
+
+def frame(dots: GrowingDots, elapsed_s: float, counts: float, seed: int = 0) -> np.ndarray:
+    q = q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH_ANGSTROM)
+    expected = dots(q, elapsed_s)
+    return np.random.default_rng(seed).poisson(counts * expected / expected.mean())
+
+
+@pytest.mark.parametrize("elapsed_s", [0.0, 200.0, 600.0, 3000.0])
+def test_a_clean_frame_is_sized_within_its_interval(
+    sizer: Sizer, dots: GrowingDots, elapsed_s: float
+) -> None:
+    estimate = sizer.size_frame(frame(dots, elapsed_s, 300.0), WAVELENGTH_ANGSTROM)
+    assert estimate.status is Status.SIZED, estimate.reason
+    assert estimate.size_low_nm <= dots.number_mean_nm(elapsed_s) <= estimate.size_high_nm
+    assert estimate.size_nm == pytest.approx(dots.number_mean_nm(elapsed_s), abs=0.25)
+    assert estimate.size_nm < estimate.mass_mean_nm < 1.3 * estimate.size_nm
+    assert estimate.dispersion == pytest.approx(0.12, abs=0.06)
+    assert estimate.lattice_parameter_angstrom == pytest.approx(5.934, rel=2e-3)
+    assert estimate.reason == ""
+    assert estimate.model == "pbs"
+
+
+def test_one_frame_gives_one_answer_to_the_last_bit(dots: GrowingDots) -> None:
+    counts = frame(dots, 300.0, 10.0)
+    estimates = [
+        Sizer(SizingConfig(detector=DETECTOR)).size_frame(c, WAVELENGTH_ANGSTROM)
+        for c in (counts, counts.tolist())
+    ]
+    assert estimates[0] == estimates[1]
+
+
+def test_counts_are_photons(sizer: Sizer, dots: GrowingDots) -> None:
+    counts = frame(dots, 300.0, 100.0)
+    q = q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH_ANGSTROM)
+    inside = (q > 0.95) & (q < 15.03)
+    estimate = sizer.size_frame(counts, WAVELENGTH_ANGSTROM)
+    assert estimate.counts == pytest.approx(counts[inside].sum(), rel=1e-3)
+    assert estimate.q_min == pytest.approx(0.96, abs=0.021)
+    assert estimate.q_max == pytest.approx(15.02, abs=0.021)
+
+
+NO_SIZE: dict[str, tuple[Callable[[], np.ndarray], set[Status]]] = {
+    "flat line": (lambda: np.full(Q.size, 1000.0), {Status.NO_CRYSTAL}),
+    "white noise": (lambda: np.random.default_rng(0).poisson(1000.0, Q.size), {Status.NO_CRYSTAL}),
+    "faint white noise": (
+        lambda: np.random.default_rng(0).poisson(1.0, Q.size),
+        {Status.NO_CRYSTAL, Status.LOW_COUNTS},
+    ),
+    "ramp": (lambda: np.linspace(1e5, 1e3, Q.size), {Status.NO_CRYSTAL}),
+    "all zero": (lambda: np.zeros(Q.size), {Status.BAD_FRAME}),
+    "all NaN": (lambda: np.full(Q.size, np.nan), {Status.BAD_FRAME}),
+    "negative": (lambda: np.full(Q.size, -5.0), {Status.BAD_FRAME}),
+    "three photons": (lambda: np.eye(1, Q.size, 7)[0] * 3, {Status.LOW_COUNTS}),
+    "toluene": (
+        lambda: np.random.default_rng(0).poisson(1000 * load_solvent("toluene").intensity(Q, 0.56)),
+        {Status.NO_CRYSTAL},
+    ),
+    "hexane": (
+        lambda: np.random.default_rng(0).poisson(1000 * load_solvent("hexane").intensity(Q, 0.56)),
+        {Status.NO_CRYSTAL},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_SIZE)
+def test_what_holds_no_dots_is_not_sized(name: str, any_sizer: Sizer) -> None:
+    make, allowed = NO_SIZE[name]
+    estimate = any_sizer.size(Pattern.from_arrays(Q, make()))
+    assert estimate.status in allowed, estimate.reason
+    assert math.isnan(estimate.size_nm)
+    assert estimate.reason
+    assert "\n" not in estimate.reason
+
+
+@pytest.mark.parametrize("name", ["toluene", "hexane"])
+def test_measured_solvents_are_not_sized(name: str, any_sizer: Sizer, evaluation_only: Path) -> None:
+    q, intensity, sigma = read_curve(evaluation_only / "measured_solvents" / f"{name}.csv")
+    estimate = any_sizer.size(Pattern.from_arrays(q, intensity, sigma))
+    assert estimate.status is Status.NO_CRYSTAL, estimate.reason
+
+
+def test_a_shuffled_frame_is_not_sized(sizer: Sizer, dots: GrowingDots) -> None:
+    counts = np.random.default_rng(0).permutation(frame(dots, 600.0, 1000.0))
+    assert sizer.size_frame(counts, WAVELENGTH_ANGSTROM).status is not Status.SIZED
+
+
+@pytest.mark.parametrize("wavelength", [1.5418, 0.5637 * 1.02, 0.5637 * 0.98])
+def test_a_wrong_wavelength_is_not_sized(sizer: Sizer, dots: GrowingDots, wavelength: float) -> None:
+    estimate = sizer.size_frame(frame(dots, 600.0, 1000.0), wavelength)
+    assert estimate.status is not Status.SIZED
+
+
+@pytest.mark.parametrize(
+    ("counts", "message"),
+    [
+        (np.ones(1280), "the frame has 1280 values (1 modules' worth); the calibration is for 30720 strips"),
+        (np.ones((2, 30720)), "the frame has 61440 values"),
+        ([], "the frame has 0 values"),
+        ("no frame", "not numbers: give the counts of 30720 strips"),
+    ],
+)
+def test_a_bad_frame_has_a_reason(sizer: Sizer, counts: object, message: str) -> None:
+    estimate = sizer.size_frame(counts, WAVELENGTH_ANGSTROM)
+    assert estimate.status is Status.BAD_FRAME
+    assert message in estimate.reason
+
+
+def test_a_wavelength_that_cannot_be_is_a_bad_frame(sizer: Sizer, dots: GrowingDots) -> None:
+    estimate = sizer.size_frame(frame(dots, 600.0, 10.0), -0.5)
+    assert estimate.status is Status.BAD_FRAME
+    assert "give it in Å, between 0.05 and 5" in estimate.reason
+
+
+def test_frames_need_a_detector() -> None:
+    estimate = Sizer(SizingConfig()).size_frame(np.ones(30720), WAVELENGTH_ANGSTROM)
+    assert estimate.status is Status.BAD_FRAME
+    assert estimate.reason == "no detector is configured: give its calibration as detector"
+
+
+def test_unknown_model() -> None:
+    with pytest.raises(ModelError, match="model 'gold' is unknown"):
+        Sizer(SizingConfig(model="gold"))
+
+
+def test_a_measured_solvent_joins_the_check(tmp_path: Path, dots: GrowingDots) -> None:
+    path = tmp_path / "blank.xy"
+    np.savetxt(path, np.column_stack([Q, load_solvent("toluene").intensity(Q, WAVELENGTH_ANGSTROM)]))
+    estimate = Sizer(SizingConfig(detector=DETECTOR, solvent=path)).size_frame(
+        frame(dots, 600.0, 300.0), WAVELENGTH_ANGSTROM
+    )
+    assert estimate.status is Status.SIZED, estimate.reason
+
+
+def test_a_solvent_on_another_axis_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "blank.xy"
+    np.savetxt(path, np.column_stack([np.linspace(20, 80, 100), np.ones(100)]))
+    with pytest.raises(ConfigurationError, match=r"covers 20 … 80 Å⁻¹, .* is its first column Q\?"):
+        Sizer(SizingConfig(solvent=path))

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from qdsizer_stream.simulation import Library, LibraryRecipe, load_recipe, load_solvent, simulate
+from qdsizer_stream.training import PaperAugmentation, augment, load_training_recipe, split_by_parent
+from qdsizer_stream.training._networks import PaperNetwork
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    small = {
+        "n_clusters": 8,
+        "mean_diameters_nm": (2.0, 2.5),
+        "n_strains": 2,
+        "grid": {"q_first_inv_angstrom": 0.99, "q_step_inv_angstrom": 0.05, "n_points": 280},
+    }
+    return simulate(LibraryRecipe.model_validate({**load_recipe("paper").model_dump(), **small}))
+
+
+AUGMENTATION = PaperAugmentation(
+    solvents=("toluene", "hexane"), area_fractions=(1.0, 0.15), counts_per_point=(1e6, 100.0)
+)
+
+
+def test_every_parent_is_seen_in_every_version(library: Library) -> None:
+    patterns = augment(library, AUGMENTATION, seed=0)
+    assert patterns.vectors.shape == (16 * 8, 280)
+    np.testing.assert_array_equal(np.bincount(patterns.parent), np.full(16, 8))
+    np.testing.assert_array_equal(
+        patterns.classes_nm[patterns.class_index], library.nominal_mean_nm[patterns.parent]
+    )
+    np.testing.assert_allclose(patterns.vectors.mean(axis=1), 1, rtol=1e-5)
+
+
+def test_versions_are_mixed_and_counted_as_asked(library: Library) -> None:
+    vectors = augment(library, AUGMENTATION, seed=0).vectors.reshape(2, 2, 2, 16, 280)
+    dots = library.intensity / library.intensity.mean(axis=1, keepdims=True)
+    hexane = load_solvent("hexane").intensity(library.q_inv_angstrom, 0.56)
+    expected = 0.15 * dots + 0.85 * hexane / hexane.mean()
+    for counts, noisy in zip((1e6, 100.0), vectors[1, 1], strict=True):
+        chi2 = np.mean((noisy - expected) ** 2 / (expected / counts))
+        assert chi2 == pytest.approx(1, abs=0.1)
+
+
+def test_the_papers_augmentation_makes_32_of_each() -> None:
+    recipe = load_training_recipe("pbs-paper")
+    assert recipe.kind == "paper"
+    made = recipe.augmentation
+    assert len(made.solvents) * len(made.area_fractions) * len(made.counts_per_point) == 32
+    assert 1292 * 32 == 41_344
+
+
+def test_no_parent_stands_on_two_sides() -> None:
+    parent = np.tile(np.arange(50), 32)
+    tested = []
+    for fold in range(5):
+        split = split_by_parent(parent, fold, 5, seed=3)
+        sides = [set(parent[rows]) for rows in (split.train, split.validation, split.test)]
+        assert sum(len(side) for side in sides) == len(set.union(*sides)) == 50
+        assert [len(side) for side in sides] == [36, 4, 10]
+        tested += sides[2]
+    assert sorted(tested) == list(range(50))
+
+
+def test_the_papers_network_has_15377_parameters() -> None:
+    assert sum(parameter.numel() for parameter in PaperNetwork(17).parameters()) == 15_377

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qdsizer_stream.errors import ConfigurationError, ModelError
+from qdsizer_stream.models import load_model
+from qdsizer_stream.patterns import Pattern
+from qdsizer_stream.training import PaperRecipe, SizeRecipe, load_training_recipe, train
+
+
+@pytest.fixture(scope="module")
+def short_recipe() -> SizeRecipe:
+    """The default model's recipe, cut to seconds: fewer sizes, strains and steps."""
+    recipe = load_training_recipe("pbs")
+    assert isinstance(recipe, SizeRecipe)
+    small = {"max_cluster_nm": 6.0, "mean_diameter_nm": (2.0, 4.0), "dispersion": (0.05, 0.1), "n_strains": 2}
+    plain = recipe.model_dump()
+    return SizeRecipe.model_validate(
+        {
+            **plain,
+            "name": "short",
+            "steps": 30,
+            "batch_size": 64,
+            "calibration_frames": 64,
+            "generator": {**plain["generator"], **small, "wavelengths_angstrom": (0.56,)},
+            "held_out": {**plain["held_out"], **small, "wavelengths_angstrom": (0.56,)},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(short_recipe: SizeRecipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("trained") / "short.onnx"
+    train(short_recipe, path)
+    return path
+
+
+def test_a_training_ends_in_a_model_that_loads_and_answers(short_recipe: SizeRecipe, trained: Path) -> None:
+    assert [file.name for file in trained.parent.iterdir()] == ["short.onnx"]
+    model = load_model(str(trained))
+    assert model.card.recipe_sha256 == short_recipe.sha256
+    assert SizeRecipe.model_validate(model.card.recipe) == short_recipe
+    assert model.card.training["patterns"] == 30 * 64
+    assert model.card.evaluation["coverage of 95 % interval, held-out physics"] > 0.8
+    q = np.linspace(1, 15, 3000)
+    answer = model.answer(Pattern.from_arrays(q, 100 + 50 * np.sin(q)))
+    assert answer.size_low_nm < answer.size_nm < answer.size_high_nm
+
+
+def test_one_recipe_gives_one_model(short_recipe: SizeRecipe, trained: Path, tmp_path: Path) -> None:
+    again = train(short_recipe, tmp_path / "again.onnx")
+    pattern = Pattern.from_arrays(np.linspace(1, 15, 3000), np.full(3000, 100.0))
+    assert again.answer(pattern).size_nm == pytest.approx(
+        load_model(str(trained)).answer(pattern).size_nm, rel=1e-3
+    )
+
+
+def test_the_papers_training_ends_in_a_classifier(tmp_path: Path) -> None:
+    recipe = load_training_recipe("pbs-paper")
+    assert isinstance(recipe, PaperRecipe)
+    library = (Path(__file__).parents[2] / "qdsizer_stream/simulation/recipes/paper.toml").read_text()
+    library = library.replace("n_strains = 19", "n_strains = 1").replace("n_points = 5004", "n_points = 500")
+    library = library.replace("q_step_inv_angstrom = 0.0028", "q_step_inv_angstrom = 0.028")
+    (tmp_path / "library.toml").write_text(library)
+    short = recipe.model_copy(
+        update={"name": "short", "library": str(tmp_path / "library.toml"), "max_epochs": 2}
+    )
+    model = train(short, tmp_path / "short.onnx")
+    assert len(model.card.output.classes_nm) == 17
+    assert 0 <= model.card.evaluation["accuracy, parents never seen"] <= 1
+    assert model.card.training["epochs"] == 2
+
+
+def test_nowhere_to_write(short_recipe: SizeRecipe, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="does not exist: make it first"):
+        train(short_recipe, tmp_path / "no" / "model.onnx")
+
+
+def test_a_recipe_with_a_wrong_setting(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('[model]\nkind = "size"\nname = "mine"\nsteps = 0\n')
+    with pytest.raises(ConfigurationError, match="steps: Input should be greater than or equal to 1"):
+        load_training_recipe(str(tmp_path / "mine.toml"))
