@@ -7,6 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from qdsizer_stream.simulation._cluster import SphereCut, nanocrystal
+from qdsizer_stream.simulation._material import load_material
 from qdsizer_stream.simulation._shapes import Ellipsoid, Platelet, Polyhedron, Rod, Shape, Sphere
 
 SHAPES: list[Shape] = [
@@ -106,3 +108,44 @@ def test_refusals() -> None:
         Rod(aspect=2.0, axis=(0, 0, 0))
     with pytest.raises(ValidationError, match=r"greater than 0.02"):
         Ellipsoid(aspect=0.0)
+
+
+def inside(kind: str, xyz: NDArray[np.float64], volume: float) -> NDArray[np.bool_]:
+    """Elementary geometry of each body of this volume, written on its own."""
+    x, y, z = np.abs(xyz).T
+    rounding = 1e-9
+    if kind == "sphere":
+        return np.asarray(x**2 + y**2 + z**2 <= (3 * volume / (4 * math.pi)) ** (2 / 3) + rounding)
+    if kind == "cube":
+        return np.asarray(np.maximum(np.maximum(x, y), z) <= volume ** (1 / 3) / 2 + rounding)
+    if kind == "octahedron":  # edge e: V = √2/3 e³, corners at e/√2
+        return np.asarray(x + y + z <= (3 * volume / math.sqrt(2)) ** (1 / 3) / math.sqrt(2) + rounding)
+    if kind == "truncated-octahedron":  # edge e: V = 8√2 e³, corners (0, 1, 2) e/√2
+        unit = (volume / (8 * math.sqrt(2))) ** (1 / 3) / math.sqrt(2)
+        return np.asarray(
+            (np.maximum(np.maximum(x, y), z) <= 2 * unit + rounding) & (x + y + z <= 3 * unit + rounding)
+        )
+    if kind == "cuboctahedron":  # edge e: V = 5√2/3 e³, corners (0, 1, 1) e/√2
+        unit = (3 * volume / (5 * math.sqrt(2))) ** (1 / 3) / math.sqrt(2)
+        return np.asarray(
+            (np.maximum(np.maximum(x, y), z) <= unit + rounding) & (x + y + z <= 2 * unit + rounding)
+        )
+    # rhombic dodecahedron, edge e: V = 16√3/9 e³, inradius e √(2/3)
+    inradius = (9 * volume / (16 * math.sqrt(3))) ** (1 / 3) * math.sqrt(2 / 3)
+    return np.asarray(np.maximum(np.maximum(x + y, y + z), z + x) <= math.sqrt(2) * inradius + rounding)
+
+
+@pytest.mark.parametrize("shape", SHAPES[:6], ids=lambda shape: shape.kind)
+@pytest.mark.parametrize("diameter", [13.0, 22.6, 31.7])
+def test_cut_holds_the_atoms_inside(shape: Shape, diameter: float) -> None:
+    """Every atom of a block of rock salt, one by one."""
+    material = load_material("PbS")
+    half_cells = np.array(list(np.ndindex(31, 31, 31))) - 15
+    lead = half_cells.sum(axis=1) % 2 == 0
+    within = inside(
+        shape.kind, half_cells * material.lattice_parameter_angstrom / 2, math.pi / 6 * diameter**3
+    )
+    by_atoms = nanocrystal(material, shape, diameter, SphereCut.ATOM)
+    np.testing.assert_array_equal(by_atoms.n_atoms, [np.sum(within & lead), np.sum(within & ~lead)])
+    by_nodes = nanocrystal(material, shape, diameter, SphereCut.NODE)
+    np.testing.assert_array_equal(by_nodes.n_atoms, [np.sum(within & lead)] * 2)
