@@ -74,7 +74,9 @@ def embedded_tiled(directory: Path, readable: Sequence[Path] = ()) -> Iterator[C
         uvicorn.Config(app, host="127.0.0.1", port=0, loop="asyncio", log_config=_logging(directory))
     )
     with server.run_in_thread() as url:
-        yield from_uri(f"{url}/api/v1", api_key=key)
+        client = from_uri(f"{url}/api/v1", api_key=key)
+        with client.context:
+            yield client
 
 
 def _key(path: Path) -> str:

@@ -7,6 +7,7 @@ from ._quantity import AngleSource, NumberSource, WavelengthSource
 from ._queue import Item
 from ._record import SizedFrame, SynthesisRecord
 from ._run import RunSizing
+from ._run_index import RunIndex
 from ._source import frame_keys
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "LiveSizer",
     "NumberSource",
     "QueuePolicy",
+    "RunIndex",
     "RunSizing",
     "SizedFrame",
     "SynthesisRecord",

@@ -16,6 +16,7 @@ from ..sizing import SizeEstimate, Sizer, SizingConfig, Status
 from ._config import LiveConfig
 from ._queue import Item, WorkQueue
 from ._run import RunSizing
+from ._run_index import RunIndex
 
 __all__ = ["Counters", "LiveSizer"]
 
@@ -77,7 +78,7 @@ class LiveSizer:
         dispatcher: Callable[[], Any] = Dispatcher  # bluesky states no types
         self._dispatcher = dispatcher()
         self._runs: dict[str, RunSizing] = {}
-        self._run_of: dict[str, str] = {}  # descriptor or resource → run
+        self._index = RunIndex()
         self._lock = threading.Lock()
         self._tally: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
@@ -195,51 +196,41 @@ class LiveSizer:
 
     def _handle(self, item: Item) -> None:
         """Pass a document on, then what it leads to; runs in the sizing thread."""
+        runs: list[RunSizing] = []
+        with self._contained(item):
+            runs = self._runs_of(item.name, item.doc)
         if item.name == "stop":
-            self._stop(item.doc)
+            self._stop(item, runs)
             return
         if not item.forwarded:
             self._forward(item.name, item.doc)
             item.forwarded = True
-        with self._contained(item):
-            for run in self._runs_of(item.name, item.doc):
+        if item.name == "start":
+            with self._contained(item):
+                self._runs[item.doc["uid"]] = RunSizing(item.doc, self.config, self._sizer_for)
+        for run in runs:
+            with self._contained(item):
                 for name, derived, estimate in run.documents(item):
                     if estimate is not None:
                         self._count_frame(estimate)
                     self._forward(name, derived)
 
-    def _stop(self, stop: Mapping[str, Any]) -> None:
-        run = self._runs.get(stop.get("run_start", ""))
-        if run is None:
+    def _runs_of(self, name: str, doc: Mapping[str, Any]) -> list[RunSizing]:
+        owners = self._index.runs_of(name, doc)
+        if not owners:
             self._count("orphans")
-        else:
-            with self._contained(Item("stop", stop)):
+        return [self._runs[owner] for owner in owners if owner in self._runs and name != "start"]
+
+    def _stop(self, item: Item, runs: list[RunSizing]) -> None:
+        """Pass a stop on with the number of estimates, then forget the run."""
+        stop = item.doc
+        for run in runs:
+            with self._contained(item):
                 stop = run.stop(stop)
         self._forward("stop", stop)
-        if run is not None:
+        for run in runs:
             del self._runs[run.uid]
-            self._run_of = {uid: owner for uid, owner in self._run_of.items() if owner != run.uid}
-
-    def _runs_of(self, name: str, doc: Mapping[str, Any]) -> list[RunSizing]:
-        """Find the runs of a document: one, but for resources of the old kind, which do not say."""
-        if name == "start":
-            self._runs[doc["uid"]] = RunSizing(doc, self.config, self._sizer_for)
-            return []
-        if name in ("descriptor", "resource", "stream_resource"):
-            if not doc.get("run_start"):
-                return list(self._runs.values())
-            owner = self._run_of[doc["uid"]] = doc["run_start"]
-        elif name in ("datum", "datum_page"):
-            if doc["resource"] not in self._run_of:
-                return list(self._runs.values())
-            owner = self._run_of[doc["resource"]]
-        else:
-            owner = self._run_of.get(doc["descriptor"], "")
-        run = self._runs.get(owner)
-        if run is None:
-            self._count("orphans")
-            return []
-        return [run]
+            self._index.forget(run.uid)
 
     def _sizer_for(self, config: SizingConfig) -> Sizer:
         """Take the sizer at hand where it fits: loading a model takes longer than sizing a frame."""

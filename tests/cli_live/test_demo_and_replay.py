@@ -1,0 +1,83 @@
+"""The demo from detector to archive and back, and replay of what it leaves."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from qdsizer_stream.cli import _demo, _replay  # noqa: F401  (each registers its command)
+from qdsizer_stream.cli._app import app
+
+FRAMES = 4
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "out"
+
+
+@pytest.fixture(scope="module")
+def demo(folder: Path) -> dict:
+    result = run("demo", "--frames", str(FRAMES), "--out", str(folder), "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_the_demo_sizes_and_replays(demo: dict) -> None:
+    assert demo["frames"] == demo["sized"] == demo["replayed_equal"] == FRAMES
+    # The first two minutes of the synthesis are dots of 2.5 to 3 nm; half a nanometre would be no sizing.
+    assert 0 < demo["root_mean_square_error_nm"] <= demo["largest_error_nm"] < 0.5
+    assert demo["run"] != demo["replayed_run"]
+
+
+def test_the_demo_leaves_a_picture_and_nothing_half_written(demo: dict, folder: Path) -> None:
+    with Image.open(demo["picture"]) as picture:
+        assert picture.size == (1920, 1080)
+        assert len(picture.convert("RGB").getcolors(1 << 20)) > 100  # it is not blank
+    assert not list(folder.glob("*.part"))
+    assert (folder / "archive" / "catalog.db").exists()
+
+
+def test_replay_into_the_archive_and_into_a_table(demo: dict, folder: Path, tmp_path: Path) -> None:
+    linked = run("replay", demo["archive"], demo["run"], "--json")
+    assert linked.exit_code == 0, linked.output
+    outcome = json.loads(linked.stdout)
+    assert outcome["frames"] == FRAMES
+    assert outcome["statuses"] == {"sized": FRAMES}
+    table = tmp_path / "sizes.csv"
+    written = run("replay", demo["archive"], demo["run"], "--out", str(table))
+    assert written.exit_code == 0, written.output
+    assert f"{FRAMES} frames with model pbs: {FRAMES} sized" in written.stdout
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["frame_seq_num"] for row in rows] == ["1", "2", "3", "4"]
+    assert all(2 < float(row["size"]) < 4 for row in rows)
+    assert {row["latency"] for row in rows} == {""}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{archive}", "no-such-run"], "no run no-such-run among the "),
+        (["{folder}", "any"], "is no archive: give the folder that holds catalog.db"),
+        (["{archive}", "{run}", "--model", "no-such-model"], "no-such-model"),
+        (["{archive}", "{run}", "--config", "{folder}/no.toml"], "cannot read configuration"),
+    ],
+)
+def test_bad_replays_say_why_and_leave_nothing(
+    demo: dict, folder: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    filled = [
+        argument.format(archive=demo["archive"], folder=folder, run=demo["run"]) for argument in arguments
+    ]
+    result = run("replay", *filled, "--out", str(tmp_path / "sizes.csv"))
+    assert result.exit_code != 0
+    assert message in str(result.exception)
+    assert not list(tmp_path.iterdir())
