@@ -1,6 +1,7 @@
 """``qdsizer-stream reduce``: raw frames to pattern files."""
 
 import json
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +13,7 @@ from ..errors import QdsizerError
 from ._app import app
 
 if TYPE_CHECKING:
-    from ..reduction import PooledCounts, Reducer
+    from ..reduction import BackgroundSubtractor, PooledCounts, Reducer
 
 __all__ = ["OutputFormat", "reduce"]
 
@@ -49,10 +50,12 @@ def reduce(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a pattern on the output.")] = False,
 ) -> None:
-    """Reduce raw detector frames to patterns."""
-    from ..reduction import Reducer, load_reduction, read_raw_frames
+    """Reduce raw detector frames to patterns; backgrounds come off where the TOML file has [background]."""
+    from ..reduction import BackgroundSubtractor, Reducer, load_background, load_reduction, read_raw_frames
 
     reducer = Reducer(load_reduction(config))
+    background = load_background(config)
+    subtractors: dict[float, BackgroundSubtractor] = {}  # by wavelength
     errors = Console(stderr=True, soft_wrap=True)
     total: PooledCounts | None = None
     light_of_total = 0.0
@@ -60,7 +63,9 @@ def reduce(
 
     def finish(stem: Path, pooled: "PooledCounts", light: float) -> None:
         folder = stem.parent if out is None else out
-        row = _write(folder, stem.name, pooled, light, reducer, output_format)
+        if background is not None and light not in subtractors:
+            subtractors[light] = BackgroundSubtractor.from_files(background, pooled.q_inv_angstrom, light)
+        row = _write(folder, stem.name, pooled, light, reducer, subtractors.get(light), output_format)
         for warning in pooled.warnings:
             errors.print(f"{stem.name}: {warning}", style="yellow", highlight=False, markup=False)
         text = f"{row['file']}: {row['points']} points, {row['counts']} counts of {row['n_frames']} frames"
@@ -108,6 +113,7 @@ def _write(
     pooled: "PooledCounts",
     wavelength_angstrom: float,
     reducer: "Reducer",
+    subtractor: "BackgroundSubtractor | None",
     output_format: OutputFormat,
 ) -> dict[str, Any]:
     """Write one pattern and say what was written."""
@@ -115,17 +121,23 @@ def _write(
     from ..reduction import write_reduced, write_xye
 
     folder.mkdir(parents=True, exist_ok=True)
-    pattern = pooled.pattern()
+    pattern, systematic = pooled.pattern(), pooled.systematic()
+    provenance = {
+        **reducer.provenance(),
+        "wavelength_angstrom": wavelength_angstrom,
+        "n_frames": pooled.n_frames,
+        "warnings": list(pooled.warnings),
+    }
+    if subtractor is not None:
+        left = subtractor.subtract(pattern)
+        pattern, systematic = left.pattern, {**systematic, **left.systematic}
+        provenance["background"] = subtractor.config.model_dump(mode="json")
+        if not math.isnan(left.solvent_scale):
+            provenance["solvent_scale"] = [left.solvent_scale, left.solvent_scale_sigma]
     match output_format:
         case OutputFormat.NEXUS:
             path = folder / f"{name}.reduced.h5"
-            provenance = {
-                **reducer.provenance(),
-                "wavelength_angstrom": wavelength_angstrom,
-                "n_frames": pooled.n_frames,
-                "warnings": list(pooled.warnings),
-            }
-            write_reduced(path, pattern, title=name, systematic=pooled.systematic(), provenance=provenance)
+            write_reduced(path, pattern, title=name, systematic=systematic, provenance=provenance)
         case OutputFormat.Q:
             path = folder / f"{name}.q.dat"
             write_pattern(path, pattern)

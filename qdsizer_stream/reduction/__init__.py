@@ -10,7 +10,15 @@ from ._absorption import (
 )
 from ._accumulate import AccumulationConfig, FrameAccumulator
 from ._applied import NOTHING_APPLIED, AppliedCorrections
-from ._background import BackgroundConfig, BackgroundSubtractor, Compton, Subtracted, compton_electron_units
+from ._background import (
+    BackgroundConfig,
+    BackgroundSubtractor,
+    Compton,
+    PatternFile,
+    Subtracted,
+    compton_electron_units,
+    load_background,
+)
 from ._calibrate import CalibrationFit, ModuleResidual, Standard, refine_calibration
 from ._calibration_files import (
     AngleConvention,
@@ -70,6 +78,7 @@ __all__ = [
     "FlatLayout",
     "FrameAccumulator",
     "ModuleResidual",
+    "PatternFile",
     "Polarisation",
     "PooledCounts",
     "RawFrame",
@@ -85,6 +94,7 @@ __all__ = [
     "attenuation_from_transmission",
     "attenuation_per_cm",
     "compton_electron_units",
+    "load_background",
     "load_reduction",
     "nominal_detector",
     "observed_rate",

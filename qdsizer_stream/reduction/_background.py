@@ -1,18 +1,29 @@
 """Scattering of everything that is not the dots."""
 
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ..configuration import Config
+from ..configuration import Config, validated
 from ..errors import ConfigurationError, PatternError
-from ..patterns import Pattern, energy_ev_from_wavelength, two_theta_from_q
+from ..patterns import Axis, Pattern, energy_ev_from_wavelength, read_pattern, two_theta_from_q
 from ._absorption import Capillary, paalman_pings, straight_transmission
+from ._config import toml_table
+from ._reduced_files import read_reduced
 
-__all__ = ["BackgroundConfig", "BackgroundSubtractor", "Compton", "Subtracted", "compton_electron_units"]
+__all__ = [
+    "BackgroundConfig",
+    "BackgroundSubtractor",
+    "Compton",
+    "PatternFile",
+    "Subtracted",
+    "compton_electron_units",
+    "load_background",
+]
 
 SAME_Q = 1e-6
 """Points closer than this part of Q are one: files keep ten digits."""
@@ -30,8 +41,22 @@ class Compton(Config):
     """Intensity of the pattern that one electron unit of this composition gives."""
 
 
+class PatternFile(Config):
+    """A measured pattern in a file."""
+
+    path: Path
+    """Reduced with the same bins as the frames: NXcanSAS of this package (.h5), or text with Q in Å⁻¹."""
+
+
 class BackgroundConfig(Config):
     """How backgrounds are taken off."""
+
+    air: PatternFile | None = None
+    """Beam path without capillary."""
+    empty_capillary: PatternFile | None = None
+    """Capillary without content."""
+    solvent: PatternFile | None = None
+    """Capillary with pure solvent."""
 
     capillary: Capillary | None = None
     """Capillary, for absorption; None takes everything as transparent."""
@@ -168,6 +193,45 @@ class BackgroundSubtractor:
                 "needed: widen the range, or give solvent_scale"
             )
 
+    @classmethod
+    def from_files(
+        cls, config: BackgroundConfig, q_inv_angstrom: NDArray[np.float64], wavelength_angstrom: float
+    ) -> Self:
+        """Make a subtractor of the patterns that its settings name.
+
+        Parameters
+        ----------
+        config, q_inv_angstrom, wavelength_angstrom
+            As the class.
+
+        Returns
+        -------
+        The subtractor.
+
+        Raises
+        ------
+        PatternFileError
+            A file cannot be read.
+        ConfigurationError, PatternError
+            As the class.
+        """
+
+        def read(file: PatternFile | None) -> Pattern | None:
+            if file is None:
+                return None
+            if file.path.suffix == ".h5":
+                return read_reduced(file.path)[0]
+            return read_pattern(file.path, wavelength_angstrom, Axis.Q)
+
+        return cls(
+            config,
+            q_inv_angstrom,
+            wavelength_angstrom,
+            air=read(config.air),
+            capillary=read(config.empty_capillary),
+            solvent=read(config.solvent),
+        )
+
     def subtract(self, pattern: Pattern) -> Subtracted:
         """Take the backgrounds off a pattern.
 
@@ -275,6 +339,27 @@ class BackgroundSubtractor:
         score = columns * (weight * (intensity[use] - columns @ solution))[:, None]
         fit_variance = (inverse @ (score.T @ score) @ inverse)[0, 0]
         return float(solution[0]), float(np.sqrt(fit_variance + config.solvent_scale_sigma**2))
+
+
+def load_background(path: Path) -> BackgroundConfig | None:
+    """Read the table ``[background]`` of a beamline's TOML file.
+
+    Parameters
+    ----------
+    path
+        TOML file; relative paths in the table start at its folder.
+
+    Returns
+    -------
+    The validated settings; None where the file has no such table, and nothing is taken off.
+
+    Raises
+    ------
+    ConfigurationError
+        The file is missing or not TOML, or a setting in it is wrong.
+    """
+    values = toml_table(path, "background")
+    return None if values is None else validated(BackgroundConfig, values, f"{path} [background]")
 
 
 def _aligned(pattern: Pattern | None, q_inv_angstrom: NDArray[np.float64], what: str) -> _Curve:

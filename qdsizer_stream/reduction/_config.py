@@ -244,17 +244,45 @@ def load_reduction(path: Path) -> ReductionConfig:
     ConfigurationError
         The file is missing, not TOML, without that table, or a setting in it is wrong.
     """
+    values = toml_table(path, "reduction")
+    if values is None:
+        raise ConfigurationError(
+            f"configuration {path} has no table [reduction]: it is needed for raw frames"
+        )
+    return validated(ReductionConfig, values, f"{path} [reduction]")
+
+
+def toml_table(path: Path, name: str) -> dict[str, Any] | None:
+    """Read one table of a TOML file.
+
+    Parameters
+    ----------
+    path
+        TOML file.
+    name
+        Name of the table.
+
+    Returns
+    -------
+    The table, every `path` in it relative to the folder of the file; None where there is no such table.
+
+    Raises
+    ------
+    ConfigurationError
+        The file is missing or not TOML, or the name is not that of a table.
+    """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"cannot read configuration {path}: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"configuration {path} is not TOML: {error}") from error
-    if not isinstance(values.get("reduction"), dict):
-        raise ConfigurationError(
-            f"configuration {path} has no table [reduction]: found {', '.join(sorted(values)) or 'nothing'}"
-        )
-    return validated(ReductionConfig, _anchored(values["reduction"], path.parent), f"{path} [reduction]")
+    table = values.get(name)
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"configuration {path}: {name} is {table!r}, a table [{name}] is needed")
+    return _anchored(table, path.parent)
 
 
 def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class PooledCounts:
         Counts of a strip of mean width and response (in one second and unit of monitor where these are
         divided by), shape (n,); NaN where no strip fell.
         """
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return np.where(self.exposure > 0, self.counts / self.exposure, np.nan)
 
     def pattern(self) -> Pattern:
@@ -104,8 +104,8 @@ class PooledCounts:
         -------
         Intensity and its statistical sigma, masked where no strip fell. A bin that pools strips and
         counted N has σ² = N + 2, the mean square distance of N from all the rates that it may have come
-        from (of which any is as likely before): so squared deviations over σ² average to one even at ten
-        counts, where N alone makes 1.2 of it. A strip by itself has max(N, 1), since whoever pools such
+        from (of which any is as likely before): so squared deviations over σ² average to 0.96 at ten
+        counts, where N alone makes it 1.31. A strip by itself has max(N, 1), since whoever pools such
         strips would add the two many times.
         """
         variance = np.where(
@@ -113,7 +113,7 @@ class PooledCounts:
         )
         intensity = self.intensity()
         masked = np.isnan(intensity)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             sigma = np.sqrt(variance) / self.exposure
         return Pattern(self.q_inv_angstrom, intensity, sigma, masked)
 

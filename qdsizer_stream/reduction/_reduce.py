@@ -36,6 +36,9 @@ SILENT_MODULE_COUNTS = 1000.0
 """A module that counts nothing while the others count this many on average is off: a scattering curve
 that falls a hundredfold between modules would still leave it with ten photons."""
 
+SHORTEST_S = 1e-7
+"""The clock of MYTHEN counts in units of 100 ns."""
+
 AXES_KEPT = 16
 """Arm angles and wavelengths whose axes are kept: a scan of a few arm positions comes back to them."""
 
@@ -239,7 +242,9 @@ class Reducer:
         """Give the exposure in seconds (NaN where unknown), and the factor of the strips' exposure."""
         config = self.config
         seconds = math.nan if exposure_s is None else float(exposure_s)
-        if (config.normalise_exposure or config.dead_time is not None) and not 0 < seconds < math.inf:
+        if (
+            config.normalise_exposure or config.dead_time is not None
+        ) and not SHORTEST_S <= seconds < math.inf:
             purpose = "to divide by" if config.normalise_exposure else "for the dead time"
             raise CalibrationError(
                 f"exposure {exposure_s} of the frame is no time: [reduction] needs it {purpose}, in seconds"
@@ -301,10 +306,10 @@ class Reducer:
             return values, values * spread
         per_count = dead_time.tau_s / seconds
         if applied.rate:
-            true_tau = values * per_count
+            # Past nτ = 1 no counter gives n back: who corrected it guessed.
+            true_tau = np.minimum(values * per_count, 1.0)
             factor = np.exp(true_tau)
             observed_tau = true_tau / factor
-            # Past nτ = 1 no counter gives n back: who corrected it guessed.
             beyond = true_tau >= 1
             corrected = values
         else:

@@ -176,6 +176,43 @@ def test_reduce_asks_for_what_is_missing(run: Run, beamline: Path, tmp_path: Pat
     assert "cannot read configuration" in no_config.err
 
 
+def test_reduce_takes_backgrounds_off(run: Run, beamline: Path, tmp_path: Path) -> None:
+    # The same command makes the background and, once the settings name it, takes it off.
+    options = ("--config", beamline, "--wavelength", WAVELENGTH, "--arm", 0)
+    for number in range(20):
+        write_raw_text(tmp_path / f"solvent_{number}.raw", counts(100 + number, level=30))
+    solvents = sorted(tmp_path.glob("solvent_*.raw"))
+    together = json.loads(run("reduce", *solvents, *options, "--together", "--json").out)
+    assert together["n_frames"] == 20
+    beamline.write_text(
+        beamline.read_text()
+        + f"""
+        [background]
+        solvent_scale = 1.0
+        [background.solvent]
+        path = "{Path(together["file"]).name}"
+        """
+    )
+    write_raw_text(tmp_path / "sample.raw", counts(5, level=70))
+    assert run("reduce", tmp_path / "sample.raw", *options).code == 0
+    pattern, provenance = read_reduced(tmp_path / "sample.reduced.h5")
+    assert np.nanmean(pattern.intensity) == pytest.approx(70 - 30, rel=5e-3)
+    assert provenance["solvent_scale"] == [1.0, 0.005]
+    with h5py.File(tmp_path / "sample.reduced.h5") as file:
+        assert {"Idev_background", "Idev_solvent_scale", "Idev_flat_field"} < set(file["entry/data"])
+
+
+def test_reduce_says_which_background_is_missing(run: Run, beamline: Path, tmp_path: Path) -> None:
+    beamline.write_text(beamline.read_text() + '[background.air]\npath = "none.h5"\n')
+    write_raw_text(tmp_path / "frame.raw", counts())
+    result = run(
+        "reduce", tmp_path / "frame.raw", "--config", beamline, "--wavelength", WAVELENGTH, "--arm", 0
+    )
+    assert result.code == 1
+    assert "cannot read" in result.err
+    assert "none.h5" in result.err
+
+
 def silicon(detector: StripDetector, path: Path) -> None:
     """A frame of silicon, lines in the order of their indices with round numbers for their strengths."""
     sums = (3, 8, 11, 16, 19, 24, 27, 32, 35, 40, 43, 48, 51, 56, 59, 64, 67, 72, 75, 80, 83, 88, 91, 96, 99)

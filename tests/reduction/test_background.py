@@ -1,4 +1,5 @@
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from qdsizer_stream.errors import ConfigurationError, PatternError
-from qdsizer_stream.patterns import Pattern, two_theta_from_q
+from qdsizer_stream.patterns import Pattern, two_theta_from_q, write_pattern
 from qdsizer_stream.reduction import (
     AbsorptionFactors,
     BackgroundConfig,
@@ -14,8 +15,10 @@ from qdsizer_stream.reduction import (
     Capillary,
     Compton,
     compton_electron_units,
+    load_background,
     paalman_pings,
     straight_transmission,
+    write_reduced,
 )
 
 WAVELENGTH = 12.398419843 / 22
@@ -137,6 +140,42 @@ def test_backgrounds_are_common_to_all_frames_and_stay_apart() -> None:
     assert np.all(left.systematic["background"] > 0)
     given = subtractor(settings(solvent_scale_sigma=0.01), m).subtract(m.sample)
     assert given.systematic["solvent_scale"] == pytest.approx(0.01 * SOLVENT, rel=0.2, abs=0.05)
+
+
+def test_files_give_the_same_as_patterns(tmp_path: Path) -> None:
+    m = measured(np.random.default_rng(4))
+    write_reduced(tmp_path / "air.h5", m.air, title="air")
+    write_pattern(tmp_path / "wall.dat", m.capillary)
+    write_pattern(tmp_path / "solvent.dat", m.solvent)
+    (tmp_path / "qdsizer.toml").write_text(
+        """
+        [background]
+        solvent_scale = 0.99
+        sample_attenuation_per_cm = 4.815
+        solvent_attenuation_per_cm = 0.326
+        air = { path = "air.h5" }
+        empty_capillary = { path = "wall.dat" }
+        solvent = { path = "solvent.dat" }
+        [background.capillary]
+        outer_diameter_mm = 0.8
+        wall_mm = 0.02
+        wall_attenuation_per_cm = 3.89
+        """
+    )
+    config = load_background(tmp_path / "qdsizer.toml")
+    assert config is not None
+    from_files = BackgroundSubtractor.from_files(config, Q, WAVELENGTH).subtract(m.sample)
+    assert from_files.pattern.intensity == pytest.approx(
+        subtractor(settings(), m).subtract(m.sample).pattern.intensity, rel=1e-6, abs=1e-6
+    )
+
+
+def test_settings_without_backgrounds(tmp_path: Path) -> None:
+    (tmp_path / "qdsizer.toml").write_text("[reduction]\n")
+    assert load_background(tmp_path / "qdsizer.toml") is None
+    (tmp_path / "qdsizer.toml").write_text("[background]\nwater = 1\n")
+    with pytest.raises(ConfigurationError, match=r"\[background\]: water: Extra inputs are not permitted"):
+        load_background(tmp_path / "qdsizer.toml")
 
 
 def test_nothing_to_subtract_leaves_the_pattern_alone() -> None:

@@ -2,6 +2,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from qdsizer_stream.configuration import Config
 from qdsizer_stream.errors import CalibrationError, ConfigurationError, PatternError
@@ -34,6 +38,17 @@ ONES = np.ones(N)
 
 def config(**settings: object) -> ReductionConfig:
     return ReductionConfig.model_validate({"detector": DETECTOR, "arm_deg": 0.0, **settings})
+
+
+HOSTILE_REDUCER = Reducer(
+    ReductionConfig(
+        detector=DETECTOR,
+        bins=GRID,
+        dead_time=DeadTime(shaping="standard"),
+        normalise_exposure=True,
+        normalise_monitor=True,
+    )
+)
 
 
 def flat_file(folder: Path, response: np.ndarray, counts: float = 1e6) -> FlatFieldFile:
@@ -322,7 +337,7 @@ def test_monitor_that_cannot_be_divided_by_is_refused(monitor: float | None) -> 
         ({"dead_time": DeadTime(shaping="fast")}, "for the dead time"),
     ],
 )
-@pytest.mark.parametrize("exposure", [None, 0.0, np.nan])
+@pytest.mark.parametrize("exposure", [None, 0.0, 1e-9, np.nan])
 def test_exposure_that_is_no_time_is_refused(
     settings: dict[str, object], purpose: str, exposure: float | None
 ) -> None:
@@ -399,6 +414,32 @@ def test_settings_that_make_no_sense(settings: dict[str, object], message: str) 
         config(**settings)
 
 
+NUMBERS = st.one_of(st.integers(-5, 2**32), st.floats(allow_nan=True, allow_infinity=True, width=64))
+HOSTILE = st.one_of(
+    arrays(
+        st.sampled_from(["u1", "u4", "i8", "f4", "f8", "?", "c16", "U3", "O"]),
+        st.sampled_from([(), (0,), (1,), (1280,), (N,), (1, N), (N, 3), (3, N), (3, 1280), (2, N)]),
+    ),
+    st.builds(lambda value: np.full(N, value, float), NUMBERS),
+    st.builds(lambda value, n: [value] * n, NUMBERS, st.sampled_from([0, 1, N])),
+    st.sampled_from([None, "frame", {}, object(), [[1], [2, 3]], b"\x00" * N]),
+)
+
+
+@given(HOSTILE, st.one_of(st.none(), NUMBERS), st.one_of(st.none(), NUMBERS), st.one_of(st.none(), NUMBERS))
+@hypothesis_settings(max_examples=300, deadline=None)
+def test_hostile_input_is_refused_in_words(
+    frame: object, arm: float | None, exposure: float | None, monitor: float | None
+) -> None:
+    reducer = HOSTILE_REDUCER
+    try:
+        pattern = reducer.reduce(frame, WAVELENGTH, arm, exposure_s=exposure, monitor=monitor)  # type: ignore[arg-type]
+    except (CalibrationError, PatternError):
+        return
+    # A pattern checks itself: finite intensity and positive sigma where it is not masked.
+    assert np.all(np.isnan(pattern.intensity[pattern.mask]))
+
+
 # Settings of a beamline ----------------------------------------------------------------------------
 
 
@@ -466,8 +507,8 @@ def test_provenance_holds_settings_and_hashes(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("x = [", "is not TOML"),
-        ("[other]\n", r"has no table \[reduction\]: found other"),
-        ("", r"has no table \[reduction\]: found nothing"),
+        ("[other]\n", r"has no table \[reduction\]: it is needed for raw frames"),
+        ("reduction = 3\n", r"reduction is 3, a table \[reduction\] is needed"),
         ("[reduction]\n", r"\[reduction\]: detector: Field required"),
         ("[reduction]\nspeed = 1\n", "speed: Extra inputs are not permitted"),
     ],
