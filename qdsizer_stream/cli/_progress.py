@@ -16,14 +16,31 @@ from rich.progress import (
 __all__ = ["progress_bar"]
 
 
+LOG_SHARE = 0.05
+"""In a log file a line appears after every twentieth of the work."""
+
+
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar on the error stream, which leaves the output to results.
+    """Show a bar on the error stream, which leaves the output to results; in a log file, a line now and then.
 
     Yields
     ------
     Function that takes what is being done, steps done and steps in all.
     """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        told = -1
+
+        def log(what: str, done: int, total: int) -> None:
+            nonlocal told
+            share = int(done / max(total, 1) / LOG_SHARE)
+            if share > told:
+                told = share
+                console.print(f"{what}: {done} of {total}", highlight=False)
+
+        yield log
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -31,7 +48,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=None)
 
         def tell(what: str, done: int, total: int) -> None:

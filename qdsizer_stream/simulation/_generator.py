@@ -28,8 +28,8 @@ GROUP = 32
 """Frames that share cut, strain and wavelength: one small matrix product each."""
 
 
-N_HALF_WAVES = 8
-"""Half waves of a smooth distortion; more than eight over 14 Å⁻¹ would mimic the peaks of a 2 nm dot."""
+N_HALF_WAVES = 6
+"""Half waves of a smooth distortion over the grid: absorption and flat fields are no wigglier."""
 
 
 class GeneratorRecipe(Config):
@@ -264,7 +264,7 @@ class FrameGenerator:
         rng, q = self._rng, self._q
         shares = rng.dirichlet((1.0, 1.0, 1.0), n)
         fall = np.exp(-(q - q[0]) / rng.uniform(0.3, 6.0, (n, 1)))
-        centre, width = rng.uniform(0.8, 6.0, (n, 1)), rng.uniform(0.35, 3.0, (n, 1))
+        centre, width = rng.uniform(0.8, 6.0, (n, 1)), rng.uniform(0.5, 3.0, (n, 1))
         hump = np.exp(-0.5 * ((q - centre) / width) ** 2)
         curves = shares[:, :1] + shares[:, 1:2] * fall / fall.mean(axis=1, keepdims=True)
         curves = curves + shares[:, 2:] * hump / hump.mean(axis=1, keepdims=True)

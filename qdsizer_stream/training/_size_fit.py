@@ -100,9 +100,10 @@ def _targets(batch: FrameBatch) -> Tensor:
 
 def _loss(network: SizeNetwork, batch: FrameBatch) -> Tensor:
     """Gaussian negative log likelihood where there are dots, plus cross-entropy of their presence."""
-    mean, log_sigma, presence = network(
-        torch.from_numpy(binned_vectors(batch.intensity, batch.sigma, batch.mask))
-    )
+    vectors = torch.from_numpy(binned_vectors(batch.intensity, batch.sigma, batch.mask))
+    # bfloat16 products halve the time of a step where the processor has them; the sums stay float32.
+    with torch.autocast("cpu", torch.bfloat16):
+        mean, log_sigma, presence = (output.float() for output in network(vectors))
     present = torch.from_numpy(batch.present)
     squared = ((mean - _targets(batch)) / log_sigma.exp()) ** 2
     likelihood = (0.5 * squared + log_sigma)[present].mean()
