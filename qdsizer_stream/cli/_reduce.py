@@ -45,15 +45,35 @@ def reduce(
     output_format: Annotated[
         OutputFormat, typer.Option("--format", help="Format of the patterns.")
     ] = OutputFormat.NEXUS,
+    angle_step: Annotated[
+        float | None,
+        typer.Option(
+            help="Bins of this many degrees in place of those of the settings; 0.0036 is customary.",
+            min=0.002,
+            max=1,
+        ),
+    ] = None,
     together: Annotated[
         bool, typer.Option(help="Add all frames up into one pattern, named after the first.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a pattern on the output.")] = False,
 ) -> None:
     """Reduce raw detector frames to patterns; backgrounds come off where the TOML file has [background]."""
-    from ..reduction import BackgroundSubtractor, Reducer, load_background, load_reduction, read_raw_frames
+    from ..reduction import (
+        AngleGrid,
+        BackgroundSubtractor,
+        Reducer,
+        load_background,
+        load_reduction,
+        read_raw_frames,
+    )
 
-    reducer = Reducer(load_reduction(config))
+    settings = load_reduction(config)
+    if angle_step is not None:
+        # From the first step to the last before 180°: bins without a strip are not written.
+        bins = AngleGrid(first_deg=angle_step, step_deg=angle_step, n_bins=int(179 / angle_step))
+        settings = settings.model_copy(update={"bins": bins})
+    reducer = Reducer(settings)
     background = load_background(config)
     subtractors: dict[float, BackgroundSubtractor] = {}  # by wavelength
     errors = Console(stderr=True, soft_wrap=True)

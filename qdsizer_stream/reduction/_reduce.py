@@ -105,6 +105,7 @@ class Reducer:
             raise CalibrationError(
                 f"all {n_strips} strips are bad: check bad_strips, edge_strips and the flat field"
             )
+        self._never = np.flatnonzero(~self._good)
         self._installed = self._good.reshape(-1, MODULE_STRIPS).any(axis=1)
         self._axes: OrderedDict[tuple[float, float, bool], Axis] = OrderedDict()
 
@@ -197,6 +198,7 @@ class Reducer:
             )
         axis = self._axis(wavelength_angstrom, arm_deg, applied.flat_field)
         warnings: list[str] = []
+        values[self._never] = 0.0  # strips that are always bad are no news, whatever they count
         bad = self._unusable(values, warnings)
         values[bad] = 0.0
         self._mask_silent_modules(values, bad, warnings)
@@ -275,7 +277,7 @@ class Reducer:
         self, values: NDArray[np.float64], bad: NDArray[np.bool_], warnings: list[str]
     ) -> None:
         """Mask modules that are off: their zeros would pass for an absence of scattering."""
-        totals = (values * self._good).reshape(-1, MODULE_STRIPS).sum(axis=1)
+        totals = values.reshape(-1, MODULE_STRIPS).sum(axis=1)
         silent = (totals == 0) & self._installed
         counting = np.count_nonzero(totals)
         if np.any(silent) and counting and totals.sum() / counting >= SILENT_MODULE_COUNTS:

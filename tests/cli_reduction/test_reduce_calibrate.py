@@ -106,6 +106,22 @@ def test_reduce_writes_text_that_predict_reads(
     assert len(pattern) == row["points"]
 
 
+def test_reduce_exports_the_customary_grid(run: Run, beamline: Path, tmp_path: Path) -> None:
+    write_raw_text(tmp_path / "frame.raw", counts())
+    result = run(
+        "reduce", tmp_path / "frame.raw", "--config", beamline, "--wavelength", WAVELENGTH, "--arm", 0,
+        "--format", "xye", "--angle-step", 0.0036, "--json",
+    )  # fmt: skip
+    assert result.code == 0
+    angles, intensity, _ = np.loadtxt(tmp_path / "frame.xye").T
+    steps = angles / 0.0036
+    assert steps == pytest.approx(np.rint(steps), abs=1e-6)
+    # Strips are wider than the bins: every strip that is alone in its bin, and no bin without one.
+    assert 0.93 < angles.size / DETECTOR.n_strips <= 1
+    assert json.loads(result.out)["counts"] == counts().sum()
+    assert intensity.mean() == pytest.approx(20, rel=0.01)
+
+
 def test_reduce_takes_what_the_file_knows(run: Run, beamline: Path, tmp_path: Path) -> None:
     frame = RawFrame(counts=counts(), exposure_s=2.0, arm_deg=1.5, wavelength_angstrom=0.62)
     write_nxmonopd(

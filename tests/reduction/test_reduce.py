@@ -262,6 +262,16 @@ def test_bad_strip_in_a_bin_neither_counts_nor_exposes() -> None:
     assert np.nanmax(np.abs(holed.intensity() - 50)) < 0.1
 
 
+def test_strips_known_to_be_bad_are_no_news() -> None:
+    counts = np.full(N, 1e4)
+    counts[:3] = [np.nan, 2**24 - 1, 5e6]
+    settings = {"bad_strips": (0, 1, 2), "dead_time": DeadTime(shaping="standard")}
+    pooled = Reducer(config(**settings)).pool(counts, WAVELENGTH, exposure_s=0.1)
+    assert pooled.warnings == ()
+    assert np.flatnonzero(pooled.pattern().mask).tolist() == [0, 1, 2]
+    assert pooled.counts[3:] == pytest.approx(np.full(N - 3, 1e4 * 1.0174), rel=1e-4)
+
+
 def test_edges_of_modules_can_be_left_out() -> None:
     mask = Reducer(config(edge_strips=20)).reduce(ONES, WAVELENGTH).mask.reshape(3, 1280)
     assert np.all(mask[:, :20])
