@@ -93,7 +93,7 @@ def _run(frames: int, out: Path, model: str, seed: int, console: Console) -> Out
     from bluesky.plans import count
     from bluesky_tiled_plugins import TiledWriter
 
-    from ..archive import archived_config, embedded_tiled, replay
+    from ..archive import SpooledWriter, archived_config, embedded_tiled, replay
     from ..callbacks import STREAM_NAME, LiveConfig, LiveSizer, SynthesisRecord, WavelengthSource
     from ..devices import SimMythen
     from ..patterns import q_from_two_theta
@@ -123,7 +123,8 @@ def _run(frames: int, out: Path, model: str, seed: int, console: Console) -> Out
     out.mkdir(parents=True, exist_ok=True)
     with _starting(console, out / "archive", embedded_tiled) as archive:
         live = LiveSizer(config, sizer)
-        live.subscribe(TiledWriter(archive, batch_size=BATCH_FRAMES))
+        writer = SpooledWriter(TiledWriter(archive, batch_size=BATCH_FRAMES), out / "spool")
+        live.subscribe(writer)
         record = SynthesisRecord(sizer, "mythen_elapsed", "truth_number_mean")
         live.subscribe(record)
         engine: Any = RunEngine({})  # bluesky states no types
@@ -134,16 +135,18 @@ def _run(frames: int, out: Path, model: str, seed: int, console: Console) -> Out
                 count([mythen, _truth(mythen, dots.number_mean_nm)], frames), sample="PbS in toluene"
             )
             live.close()
-        if live.counters.contained:
+        if live.counters.contained or not writer.close():
             raise QdsizerError(f"{live.counters.contained} errors while measuring: see the log above")
+        if writer.spooled:
+            raise QdsizerError(f"the archive failed: the run lies in {out / 'spool'}, see the log above")
         with console.status("replaying the stored run"):
             run = archive[uid]
             sizes = run[STREAM_NAME].base["internal"].read()
             replayed: list[dict[str, Any]] = []
             replayed_uid = ""
-            writer = TiledWriter(archive)
+            derived_writer = TiledWriter(archive)
             for name, doc in replay(run, archived_config(run), sizer):
-                writer(name, doc)
+                derived_writer(name, doc)
                 if name == "start":
                     replayed_uid = doc["uid"]
                 elif name == "event":

@@ -1,0 +1,286 @@
+"""What a writer could not write is not lost, and comes into the archive once."""
+
+import resource
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from bluesky.plans import count
+from bluesky_tiled_plugins import TiledWriter
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from qdsizer_stream.archive import SpooledWriter, archived_config, embedded_tiled, spooled_runs, upload
+from qdsizer_stream.archive._journal import append_document, read_documents
+from qdsizer_stream.callbacks import LiveConfig, LiveSizer
+from qdsizer_stream.devices import SimMythen
+from qdsizer_stream.errors import ArchiveError
+from qdsizer_stream.sizing import Sizer
+
+Documents = list[tuple[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def documents(mythen: Callable[..., SimMythen], config: LiveConfig, sizer: Sizer) -> Documents:
+    """Raw and derived documents of a run of five frames."""
+    out: Documents = []
+    live = LiveSizer(config, sizer)
+    live.subscribe(lambda name, doc: out.append((name, doc)))
+    engine = RunEngine({})
+    engine.subscribe(live)
+    engine(count([mythen()], 5))
+    assert live.close(60)
+    return out
+
+
+def again(documents: Documents, run: str) -> Documents:
+    """Make the same run under another name."""
+    named = {"uid": "uid", "run_start": "run_start", "descriptor": "descriptor"}
+    return [(name, {**doc, **{f: f"{run}-{doc[f]}" for f in named if f in doc}}) for name, doc in documents]
+
+
+def uid_of(documents: Documents) -> str:
+    return str(documents[0][1]["uid"])
+
+
+def assert_equal(found: Documents, expected: Documents) -> None:
+    assert [name for name, _ in found] == [name for name, _ in expected]
+    for (_, one), (_, other) in zip(found, expected, strict=True):
+        np.testing.assert_equal(one, other)
+
+
+plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text()
+    | st.binary()
+    | hnp.arrays(
+        st.one_of(hnp.integer_dtypes(), hnp.floating_dtypes(sizes=(32, 64)), hnp.boolean_dtypes()),
+        hnp.array_shapes(min_dims=0, min_side=0),
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(docs=st.lists(st.dictionaries(st.text(), plain, max_size=4), max_size=3))
+def test_journals_give_back_what_they_were_given(
+    docs: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "j"
+    with path.open("wb", buffering=0) as file:
+        for doc in docs:
+            append_document(file, "event", doc)
+    found = list(read_documents(path))
+    np.testing.assert_equal([doc for _, doc in found], docs)
+
+
+def test_a_journal_cut_short_gives_what_is_whole(tmp_path: Path, documents: Documents) -> None:
+    path = tmp_path / "j"
+    with path.open("wb", buffering=0) as file:
+        for name, doc in documents:
+            append_document(file, name, doc)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    assert_equal(list(read_documents(path)), documents[:-1])
+
+
+def test_objects_are_refused(tmp_path: Path) -> None:
+    with (tmp_path / "j").open("wb", buffering=0) as file, pytest.raises(TypeError, match="a ndarray cannot"):
+        append_document(file, "event", {"data": np.array([object()])})
+
+
+def test_a_writer_that_works_leaves_no_journal(tmp_path: Path, documents: Documents) -> None:
+    out: Documents = []
+    writer = SpooledWriter(lambda name, doc: out.append((name, doc)), tmp_path)
+    for name, doc in documents:
+        writer(name, doc)
+    assert writer.close(10)
+    assert_equal(out, documents)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["start", "descriptor", "event", "stop"])
+def test_a_run_whose_writer_fails_lies_in_the_spool_whole(
+    tmp_path: Path, documents: Documents, kind: str
+) -> None:
+    offered: list[str] = []
+
+    def failing(name: str, doc: Any) -> None:
+        offered.append(name)
+        if name == kind:
+            raise ConnectionError("the archive is gone")
+
+    writer = SpooledWriter(failing, tmp_path)
+    for name, doc in documents:
+        writer(name, doc)
+    assert writer.close(10)
+    assert offered.count(kind) == 1  # after the first failure the run is not offered any more
+    assert writer.spooled == 1
+    (journal,) = spooled_runs(tmp_path)
+    assert_equal(list(read_documents(journal)), documents)
+
+
+def test_a_writer_that_hangs_holds_nobody_up(tmp_path: Path, documents: Documents) -> None:
+    go, hung = threading.Event(), threading.Event()
+    offered: Documents = []
+
+    def hanging(name: str, doc: Any) -> None:
+        offered.append((name, doc))
+        hung.set()
+        assert go.wait(60)
+
+    writer = SpooledWriter(hanging, tmp_path, queue_documents=3)
+    other = again(documents, "other")
+    writer(*documents[0])
+    assert hung.wait(10)
+    for run in (documents[1:], other):
+        for name, doc in run:
+            writer(name, doc)  # returns although the writer hangs
+    assert not writer.wait(0.05)
+    journals = {path.stem: list(read_documents(path)) for path in spooled_runs(tmp_path)}
+    assert journals.keys() == {uid_of(documents), uid_of(other)}
+    assert_equal(journals[uid_of(documents)], documents)
+    assert_equal(journals[uid_of(other)], other)
+    go.set()
+    assert writer.wait(10)
+    # It recovers with the next run, and the spooled ones stay where they are.
+    third = again(documents, "third")
+    writer_documents = len(offered)
+    for name, doc in third[:3]:
+        writer(name, doc)
+    assert writer.wait(10)
+    for name, doc in third[3:]:
+        writer(name, doc)
+        assert writer.wait(10)
+    assert writer.close(10)
+    assert_equal(offered[writer_documents:], third)
+    assert len(spooled_runs(tmp_path)) == 2
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[int], None]]:
+    """Lets files of this process grow no further, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk_does_not_stop_the_writer(
+    tmp_path: Path, documents: Documents, full_disk: Callable[[int], None]
+) -> None:
+    out: Documents = []
+    writer = SpooledWriter(lambda name, doc: out.append((name, doc)), tmp_path)
+    full_disk(300_000)  # two frames of 123 kB
+    for name, doc in documents:
+        writer(name, doc)
+    assert writer.close(10)
+    assert_equal(out, documents)
+    assert 0 < writer.unrecorded < len(documents)
+
+
+def test_a_full_disk_leaves_a_journal_that_can_be_read(
+    tmp_path: Path, documents: Documents, full_disk: Callable[[int], None]
+) -> None:
+    path = tmp_path / "j"
+    full_disk(300_000)
+    kept = []
+    with path.open("wb", buffering=0) as file:
+        for name, doc in documents:
+            try:
+                append_document(file, name, doc)
+                kept.append((name, doc))
+            except OSError:
+                continue
+    assert len(kept) < len(documents)
+    assert kept[-1][0] == "stop"  # small ones still fit after a large one did not
+    assert_equal(list(read_documents(path)), kept)
+
+
+def test_a_server_that_dies_in_mid_run(
+    tmp_path: Path, documents: Documents, monkeypatch: pytest.MonkeyPatch, sizer: Sizer
+) -> None:
+    monkeypatch.setattr("tiled.client.utils.TILED_RETRY_ATTEMPTS", 1)
+    spool = tmp_path / "spool"
+    before = again(documents, "before")
+    with embedded_tiled(tmp_path / "archive") as archive:
+        writer = SpooledWriter(TiledWriter(archive, batch_size=1), spool)
+        for name, doc in before:
+            writer(name, doc)
+        for name, doc in documents[:7]:
+            writer(name, doc)
+        assert writer.wait(60)
+    for name, doc in documents[7:]:
+        writer(name, doc)
+    assert writer.close(60)
+    assert writer.spooled == 1
+    with embedded_tiled(tmp_path / "archive") as archive:
+        uid = uid_of(documents)
+        assert not archive[uid].metadata.get("stop")  # half of it is there
+        (journal,) = spooled_runs(spool)
+        assert upload(journal, archive, TiledWriter(archive)) == uid
+        assert not spooled_runs(spool)
+        for run in (archive[uid], archive[uid_of(before)]):
+            assert run.metadata["stop"]["num_events"] == {"primary": 5, "qd_size": 5}
+            frames = [
+                doc["data"]["mythen_image"]
+                for name, doc in documents
+                if "mythen_image" in doc.get("data", {})
+            ]
+            np.testing.assert_array_equal(run["primary/mythen_image"].read(), frames)
+            sizes = [
+                doc["data"]["qdsizer_size"]
+                for name, doc in documents
+                if "qdsizer_size" in doc.get("data", {})
+            ]
+            np.testing.assert_array_equal(run["qd_size"].read()["qdsizer_size"], sizes)
+        assert archived_config(archive[uid]).sizing.model == "pbs"
+
+
+def test_what_was_written_after_all_is_not_written_twice(
+    tmp_path: Path, archive: Any, documents: Documents
+) -> None:
+    run = again(documents, "twice")
+    writer = TiledWriter(archive)
+    path = tmp_path / f"{uid_of(run)}.spool"
+    with path.open("wb", buffering=0) as file:
+        for name, doc in run:
+            writer(name, doc)
+            append_document(file, name, doc)
+    upload(path, archive, TiledWriter(archive))
+    assert not path.exists()
+    assert len(archive[uid_of(run)]["primary"].base["internal"].read()) == 5
+
+
+def test_a_run_that_a_crash_cut_off_gets_an_end(tmp_path: Path, archive: Any, documents: Documents) -> None:
+    run = again(documents, "cut")
+    path = tmp_path / f"{uid_of(run)}.spool.part"
+    with path.open("wb", buffering=0) as file:
+        for name, doc in run[:6]:
+            append_document(file, name, doc)
+    assert not spooled_runs(tmp_path)
+    (found,) = spooled_runs(tmp_path, unfinished=True)
+    upload(found, archive, TiledWriter(archive))
+    stop = archive[uid_of(run)].metadata["stop"]
+    assert (stop["exit_status"], stop["reason"]) == (
+        "abort",
+        "the process that measured the run ended before it",
+    )
+
+
+def test_what_is_no_spool(tmp_path: Path, archive: Any) -> None:
+    with pytest.raises(ArchiveError, match="there is no spool"):
+        spooled_runs(tmp_path / "nowhere")
+    (tmp_path / "x.spool").write_bytes(b"")
+    with pytest.raises(ArchiveError, match="begins with nothing, not with start"):
+        upload(tmp_path / "x.spool", archive, print)
