@@ -171,15 +171,14 @@ def count_pairs(
         for number, kinds in enumerate(kinds_of_groups):
             indices, distances = merged[number]
             for place, kind in enumerate(kinds):
-                pairs = kind.weight * correlate(twins[kind.s], twins[kind.t])
+                pairs = correlate(twins[kind.s], twins[kind.t])
                 if presence is not None:
                     pairs = pairs * presence.together(kind.s, kind.t, layers[window[2]])
                 index = indices[place][window].ravel()
                 weighted = [pairs, *(pairs * factor[window] for factor in weights[number][place])]
                 for row, values in enumerate(weighted):
-                    counts[number][row, :, column] += np.bincount(
-                        index, weights=values.ravel(), minlength=distances.size + 1
-                    )[:-1]
+                    found = np.bincount(index, weights=values.ravel(), minlength=distances.size + 1)
+                    counts[number][row, :, column] += kind.weight * found[:-1]
     self_terms = np.array([cluster.n_atoms for cluster in clusters]).T
     if presence is not None:
         self_terms = self_terms * presence.alone()[:, None]
@@ -319,7 +318,7 @@ def _correlator(cluster: Cluster) -> Callable[[int, int], NDArray[np.float64]]:
     occupancy = cluster.occupancy
     size = np.array(occupancy[0].shape)
     padded = [scipy.fft.next_fast_len(int(2 * n - 1), real=True) for n in size]
-    lags = np.ix_(*[np.arange(-(n - 1), n) for n in size])
+    whole = [bool(np.all((o == 0) | (o == 1))) for o in occupancy]
 
     @cache
     def transform(s: int) -> NDArray[np.complex128]:
@@ -328,8 +327,9 @@ def _correlator(cluster: Cluster) -> Callable[[int, int], NDArray[np.float64]]:
     @lru_cache(maxsize=KEPT_CORRELATIONS)
     def correlation(s: int, t: int) -> NDArray[np.float64]:
         full = scipy.fft.irfftn(np.conj(transform(s)) * transform(t), padded, workers=-1)
-        counts = np.asarray(full[lags])
-        if all(np.all(np.isin(occupancy[n], (0.0, 1.0))) for n in (s, t)):
+        # From lag 0 first, negative lags last, to the lags in order.
+        counts = np.asarray(np.roll(full, size - 1, axis=(0, 1, 2))[tuple(slice(2 * n - 1) for n in size)])
+        if whole[s] and whole[t]:
             np.rint(counts, out=counts)  # counts of whole atoms are integers: rounding makes them exact
         return counts
 
