@@ -82,7 +82,7 @@ class LiveSizer:
         self._lock = threading.Lock()
         self._tally: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
-        self._latest: SizeEstimate | None = None
+        self._newest: dict[str, Any] | None = None
         self._queue = WorkQueue(self._handle, config.queue_frames, config.queue_policy)
         atexit.register(self.close, EXIT_TIMEOUT_S)
 
@@ -178,9 +178,9 @@ class LiveSizer:
         return done
 
     @property
-    def latest(self) -> SizeEstimate | None:
-        """Newest estimate; None before the first."""
-        return self._latest
+    def newest(self) -> dict[str, Any] | None:
+        """Data of the newest event in `qd_size`, by data key; None before the first."""
+        return self._newest
 
     @property
     def counters(self) -> Counters:
@@ -212,6 +212,7 @@ class LiveSizer:
             with self._contained(item):
                 for name, derived, estimate in run.documents(item):
                     if estimate is not None:
+                        self._newest = derived["data"]
                         self._count_frame(estimate)
                     self._forward(name, derived)
 
@@ -256,7 +257,6 @@ class LiveSizer:
 
     def _count_frame(self, estimate: SizeEstimate) -> None:
         with self._lock:
-            self._latest = estimate
             self._tally["frames"] += 1
             if estimate.status is Status.SIZED:
                 self._tally["sized"] += 1

@@ -2,6 +2,16 @@
 
 from ._sim_mythen import Scene, SimMythen
 from ._sim_mythen_hdf5 import SimMythenHdf5
-from ._unit_signal import UnitSignal
+from ._size_device import LiveCounters, SizeDevice, Sizing
+from ._unit_signal import PolledSignal, UnitSignal
 
-__all__ = ["Scene", "SimMythen", "SimMythenHdf5", "UnitSignal"]
+__all__ = [
+    "LiveCounters",
+    "PolledSignal",
+    "Scene",
+    "SimMythen",
+    "SimMythenHdf5",
+    "SizeDevice",
+    "Sizing",
+    "UnitSignal",
+]

@@ -1,11 +1,12 @@
-"""A software signal that says its unit."""
+"""Software signals that say their unit."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from ophyd import Signal
 
-__all__ = ["UnitSignal"]
+__all__ = ["PolledSignal", "UnitSignal"]
 
 
 class UnitSignal(Signal):  # type: ignore[misc]  # ophyd states no types
@@ -39,3 +40,29 @@ class UnitSignal(Signal):  # type: ignore[misc]  # ophyd states no types
         if self._precision is not None:
             description[self.name]["precision"] = self._precision
         return description
+
+
+class PolledSignal(UnitSignal):
+    """A signal whose value is asked for each time it is read.
+
+    Parameters
+    ----------
+    poll
+        Takes the parent device and gives the value.
+    arguments
+        As for `UnitSignal`.
+    """
+
+    def __init__(self, *, poll: Callable[[Any], Any], **arguments: Any) -> None:
+        self._poll = poll
+        super().__init__(**arguments)
+
+    def get(self, **_: Any) -> Any:
+        """Ask for the value.
+
+        Returns
+        -------
+        The value.
+        """
+        self._readback = self._poll(self.parent)
+        return self._readback

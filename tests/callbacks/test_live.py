@@ -83,8 +83,7 @@ def test_a_run_in_a_run_engine(
     np.testing.assert_allclose(size_data(out, "size"), truth, atol=0.5)
     assert sizer.counters.frames == sizer.counters.sized == 6
     assert sizer.counters.documents == 9
-    assert sizer.latest is not None
-    assert sizer.latest.size_nm == size_data(out, "size")[-1]
+    assert sizer.newest == size_events(out)[-1]["data"]
 
 
 def test_the_descriptor_says_how_the_sizes_were_got(
