@@ -539,3 +539,15 @@ def test_settings_are_frozen() -> None:
     settings: Config = config()
     with pytest.raises(ValueError, match="frozen"):
         settings.bit_depth = 16  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("bins", [None, GRID, AngleGrid(first_deg=2.5, n_bins=1000)])
+def test_settings_survive_json(bins: BinGrid | AngleGrid | None) -> None:
+    # They are recorded in descriptors and read back by a replay.
+    before = config(
+        bins=bins,
+        bad_strips=(3, 4),
+        dead_time=DeadTime(shaping="mythen3", tau_ns=70.0),
+        polarisation=Polarisation(fraction=0.95, plane="vertical"),
+    )
+    assert ReductionConfig.model_validate_json(before.model_dump_json()) == before
