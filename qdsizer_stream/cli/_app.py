@@ -24,5 +24,6 @@ def main() -> None:
     try:
         app()
     except QdsizerError as error:
-        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        line = f"[bold red]error:[/] {escape(str(error))}"
+        Console(stderr=True, soft_wrap=True).print(line, highlight=False)
         sys.exit(1)

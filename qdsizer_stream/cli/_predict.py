@@ -37,6 +37,7 @@ def predict(
 
     check_wavelength(wavelength)
     sizer = Sizer(SizingConfig(model=model, solvent=solvent))
+    errors = Console(stderr=True, soft_wrap=True)
     rows: list[TableRow] = []
     failed = 0
     as_table = Console().is_terminal and not as_json
@@ -45,7 +46,7 @@ def predict(
             row = {"file": str(file), **sizer.size(read_pattern(file, wavelength, axis)).to_dict()}
         except PatternError as error:
             failed += 1
-            Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", highlight=False)
+            errors.print(f"error: {error}", style="red", highlight=False, markup=False)
             continue
         rows.append(row)
         if not as_table:
