@@ -2,21 +2,15 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
-from event_model import compose_run
-
-from .. import __version__
-from ..callbacks import OBJECT_NAME, RUN_KEY, STREAM_NAME, Item, LiveConfig, RunSizing
+from ..callbacks import OBJECT_NAME, RUN_KEY, STREAM_NAME, Destination, Item, LiveConfig, RunSizing
 from ..configuration import validated
 from ..errors import ArchiveError
 from ..sizing import Sizer
 from ._documents import run_documents
 
 __all__ = ["archived_config", "replay"]
-
-OF_THE_ORIGINAL = frozenset({"uid", "time", "hints"})
-"""Entries of a start document that a derived run does not take over."""
 
 
 def archived_config(run: Any) -> LiveConfig:
@@ -76,29 +70,17 @@ def replay(run: Any, config: LiveConfig, sizer: Sizer | None = None) -> Iterator
     sizer = sizer or Sizer(config.sizing)
     # The settings given are final: what the original run overrode is in them, or was left out on purpose.
     original = {key: value for key, value in run.metadata["start"].items() if key != RUN_KEY}
-    bundle = compose_run(
-        metadata={key: value for key, value in original.items() if key not in OF_THE_ORIGINAL}
-        | {
-            "original_run_uid": original["uid"],
-            "plan_name": "qdsizer_replay",
-            RUN_KEY: config.model_dump(mode="json"),
-            "qdsizer_model": sizer.model.name,
-            "qdsizer_model_sha256": sizer.model.sha256,
-            "qdsizer_version": __version__,
-        }
-    )
-    yield "start", bundle.start_doc
-    sizing = RunSizing(original, config, lambda _: sizer, live=False, derived_start=bundle.start_doc)
+    sizing = RunSizing(original, config, lambda _: sizer, live=False, destination=Destination.LINKED_RUN)
 
-    def stop(exit_status: Literal["success", "fail"], reason: str = "") -> tuple[str, Any]:
-        doc = bundle.compose_stop(exit_status=exit_status, reason=reason)
-        return "stop", {**doc, "num_events": {STREAM_NAME: sizing.n_events}}
+    def end(exit_status: str, reason: str = "") -> Iterator[tuple[str, Any]]:
+        stops = sizing.stop({"exit_status": exit_status, "reason": reason})
+        return (("stop", stop) for stop in stops[1:])  # the first is that of the original
 
     try:
         for name, doc in run_documents(run, config):
             for derived_name, derived, _ in sizing.documents(Item(name, doc)):
                 yield derived_name, derived
     except Exception as error:
-        yield stop("fail", f"{error}")
+        yield from end("fail", f"{error}")
         raise
-    yield stop("success")
+    yield from end("success")

@@ -1,6 +1,6 @@
 """Documents in, frames out of them, derived documents."""
 
-from ._config import RUN_KEY, LiveConfig, QueuePolicy, config_of_run
+from ._config import RUN_KEY, Destination, LiveConfig, QueuePolicy, config_of_run
 from ._derived import OBJECT_NAME, STREAM_NAME, estimate_data
 from ._live import Counters, LiveSizer
 from ._quantity import AngleSource, NumberSource, WavelengthSource
@@ -16,6 +16,7 @@ __all__ = [
     "STREAM_NAME",
     "AngleSource",
     "Counters",
+    "Destination",
     "Item",
     "LiveConfig",
     "LiveSizer",

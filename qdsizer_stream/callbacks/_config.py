@@ -11,7 +11,7 @@ from ..errors import ConfigurationError
 from ..sizing import SizingConfig
 from ._quantity import AngleSource, WavelengthSource
 
-__all__ = ["RUN_KEY", "LiveConfig", "QueuePolicy", "config_of_run"]
+__all__ = ["RUN_KEY", "Destination", "LiveConfig", "QueuePolicy", "config_of_run"]
 
 RUN_KEY = "qdsizer"
 """Key of the start document under which a run overrides settings."""
@@ -24,6 +24,15 @@ class QueuePolicy(StrEnum):
     """The plan waits until there is room: every frame is sized."""
     MARK = "mark"
     """The frame is recorded as not sized, with the reason: the plan is never held up."""
+
+
+class Destination(StrEnum):
+    """Where the estimates go."""
+
+    SAME_RUN = "same-run"
+    """Into the stream `qd_size` of the run of their frames."""
+    LINKED_RUN = "linked-run"
+    """Into a run of their own, whose start document names the run of the frames."""
 
 
 class LiveConfig(Config):
@@ -39,6 +48,8 @@ class LiveConfig(Config):
     """Data key of the frames; None for the only array in a descriptor that fits the detector."""
     stream: str | None = None
     """Stream of the frames; None for the first of a run that has any."""
+    destination: Destination = Destination.SAME_RUN
+    """Where the estimates go."""
     counter: int = Field(default=0, ge=0, le=2)
     """Which counter of a detector that has several for each strip (MYTHEN III: 0, 1, 2)."""
     queue_frames: int = Field(default=1000, ge=1, le=100_000)

@@ -224,11 +224,12 @@ class LiveSizer:
 
     def _stop(self, item: Item, runs: list[RunSizing]) -> None:
         """Pass a stop on with the number of estimates, then forget the run."""
-        stop = item.doc
+        stops: list[Any] = [item.doc]
         for run in runs:
             with self._contained(item):
-                stop = run.stop(stop)
-        self._forward("stop", stop)
+                stops = run.stop(item.doc)
+        for stop in stops:
+            self._forward("stop", stop)
         for run in runs:
             del self._runs[run.uid]
             self._index.forget(run.uid)

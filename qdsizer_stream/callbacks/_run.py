@@ -6,9 +6,10 @@ from typing import Any
 
 from ..errors import QdsizerError
 from ..sizing import SizeEstimate, Sizer, SizingConfig, Status
-from ._config import LiveConfig, config_of_run
+from ._config import Destination, LiveConfig, config_of_run
 from ._derived import STREAM_NAME, SizeStream
 from ._frame import Frame
+from ._linked import LinkedRun
 from ._queue import Item
 from ._source import FrameSource
 
@@ -30,8 +31,8 @@ class RunSizing:
         Gives the sizer of a configuration; may raise.
     live
         Whether the documents come from a running experiment.
-    derived_start
-        Start document of the run that the estimates are to stand in; None for the same run.
+    destination
+        Where the estimates go; None for where the settings say.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class RunSizing:
         config: LiveConfig,
         sizer_for: Callable[[SizingConfig], Sizer],
         live: bool = True,
-        derived_start: Mapping[str, Any] | None = None,
+        destination: Destination | None = None,
     ) -> None:
         self._sizer: Sizer | None = None
         self._refusal = ""
@@ -53,14 +54,13 @@ class RunSizing:
             self._refusal = f"{error}"
             logger.exception("run %s cannot be sized", start.get("uid"))
         self._source = FrameSource(config, start)
-        self._size_stream = SizeStream(derived_start or start, config, self._sizer)
+        linked = (destination or config.destination) is Destination.LINKED_RUN
+        self._linked = LinkedRun(start, config, self._sizer) if linked else None
+        self._begun = not linked
+        derived_start = self._linked.start if self._linked is not None else start
+        self._size_stream = SizeStream(derived_start, config, self._sizer)
         self.uid = str(start["uid"])
         """Identifier of the run."""
-
-    @property
-    def n_events(self) -> int:
-        """Estimates so far."""
-        return self._size_stream.n_events
 
     def documents(self, item: Item) -> Iterator[tuple[str, Any, SizeEstimate | None]]:
         """Take one raw document.
@@ -73,6 +73,7 @@ class RunSizing:
         Returns
         -------
         Name, document and, for an event, its estimate: of every frame that the document completes.
+        The start of a linked run comes before its first.
         """
         for number, frame in enumerate(self._source.frames(item.name, item.doc, item.received)):
             if number < item.frames_done:
@@ -83,13 +84,16 @@ class RunSizing:
             elif item.interrupted and number == item.frames_done:
                 reason = "the sizing thread ended while this frame was sized"
             estimate = self._estimate(frame, reason)
+            if self._linked is not None and not self._begun:
+                yield "start", self._linked.start, None
+                self._begun = True
             for name, doc in self._size_stream.documents(
                 frame, estimate, self._source.stream or "", self._source.data_key or "", self._live
             ):
                 yield name, doc, estimate if name == "event" else None
             item.frames_done = number + 1
 
-    def stop(self, doc: Mapping[str, Any]) -> Mapping[str, Any]:
+    def stop(self, doc: Mapping[str, Any]) -> list[Any]:
         """Close the run.
 
         Parameters
@@ -99,13 +103,17 @@ class RunSizing:
 
         Returns
         -------
-        A copy that counts the estimates; the document itself where there are none.
+        Stop documents to pass on: the same one where there are no estimates, a copy that counts them,
+        or the same one and that of the linked run.
         """
         self._source.close()
-        if not self.n_events:
+        n_events = self._size_stream.n_events
+        if not n_events:
             logger.warning("run %s: %s", self.uid, self._source.explain_no_frames())
-            return doc
-        return {**doc, "num_events": {**doc.get("num_events", {}), STREAM_NAME: self.n_events}}
+            return [doc]
+        if self._linked is not None:
+            return [doc, self._linked.stop(n_events, doc["exit_status"], doc.get("reason", ""))]
+        return [{**doc, "num_events": {**doc.get("num_events", {}), STREAM_NAME: n_events}}]
 
     def _estimate(self, frame: Frame, reason: str) -> SizeEstimate:
         if reason or self._sizer is None:

@@ -166,14 +166,31 @@ def test_a_run_that_is_not_there(archive: Any) -> None:
         find_run(archive, "123")
 
 
-def test_a_replay_that_fails_says_so_in_its_stop(measured: Any, config: LiveConfig, sizer: Sizer) -> None:
+def test_a_replay_that_fails_says_so_in_its_stop(
+    measured: Any, config: LiveConfig, sizer: Sizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run, _ = measured
+    whole = documents_module._events
+
+    def interrupted(*arguments: Any) -> Any:
+        yield from list(whole(*arguments))[:3]
+        raise ConnectionError("the archive is gone")
+
+    monkeypatch.setattr(documents_module, "_events", interrupted)
     documents: Documents = []
-    with pytest.raises(ArchiveError):
-        documents.extend(replay(run, config.model_copy(update={"data_key": "nothing"}), sizer))
-    name, stop = documents[-1]
-    assert (name, stop["exit_status"]) == ("stop", "fail")
-    assert "no frames of this detector" in stop["reason"]
+    with pytest.raises(ConnectionError):
+        documents.extend(replay(run, config, sizer))
+    assert [name for name, _ in documents] == ["start", "descriptor", *["event"] * 3, "stop"]
+    stop = documents[-1][1]
+    schema_validators[DocumentNames.stop].validate(stop)
+    assert (stop["exit_status"], stop["reason"]) == ("fail", "the archive is gone")
+    assert stop["num_events"] == {"qd_size": 3}
+
+
+def test_a_replay_without_frames_begins_nothing(measured: Any, config: LiveConfig, sizer: Sizer) -> None:
+    run, _ = measured
+    with pytest.raises(ArchiveError, match="no frames of this detector"):
+        next(replay(run, config.model_copy(update={"data_key": "nothing"}), sizer))
 
 
 def test_the_key_is_for_its_owner_alone(archive: Any, tmp_path_factory: pytest.TempPathFactory) -> None:

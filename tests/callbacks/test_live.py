@@ -3,19 +3,22 @@
 import copy
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from bluesky import RunEngine
+from bluesky import plan_stubs as bps
 from bluesky.callbacks import LiveTable
 from bluesky.plans import count
+from bluesky.preprocessors import run_decorator
+from bluesky.utils import RunEngineInterrupted
 from event_model import DocumentNames, schema_validators
 
 from qdsizer_stream import __version__
-from qdsizer_stream.callbacks import LiveConfig, LiveSizer, QueuePolicy, WavelengthSource
+from qdsizer_stream.callbacks import Destination, LiveConfig, LiveSizer, QueuePolicy, WavelengthSource
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.errors import ModelError
 from qdsizer_stream.reduction import nominal_detector
@@ -202,6 +205,75 @@ def test_a_run_without_frames_passes_and_is_told(
     out = through(raw, data_key="pilatus_image")
     assert [doc for _, doc in out] == [doc for _, doc in raw]
     assert "no frames: looked for pilatus_image" in caplog.text
+
+
+def test_estimates_in_a_linked_run(raw: Documents, through: Through, sizer: Sizer) -> None:
+    out = through(raw, destination=Destination.LINKED_RUN)
+    same = through(raw)
+    for name, doc in out:
+        schema_validators[DocumentNames[name]].validate(doc)
+    starts = [doc for name, doc in out if name == "start"]
+    stops = [doc for name, doc in out if name == "stop"]
+    assert starts[1]["original_run_uid"] == starts[0]["uid"]
+    assert starts[1]["qdsizer_model_sha256"] == sizer.model.sha256
+    assert stops[0] is raw[-1][1]
+    assert (stops[1]["run_start"], stops[1]["num_events"]) == (starts[1]["uid"], {"qd_size": 6})
+    (descriptor,) = [doc for name, doc in out if name == "descriptor" and doc["name"] == "qd_size"]
+    assert descriptor["run_start"] == starts[1]["uid"]
+    assert size_data(out, "size") == size_data(same, "size")
+
+
+def test_a_plan_that_pauses_and_goes_back(
+    live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen]
+) -> None:
+    device = mythen()
+
+    @run_decorator()
+    def plan() -> Iterator[Any]:
+        yield from bps.trigger_and_read([device])
+        yield from bps.checkpoint()
+        yield from bps.trigger_and_read([device])
+        if not engine.md.get("paused"):
+            engine.md["paused"] = True
+            yield from bps.pause()
+        yield from bps.trigger_and_read([device])
+
+    sizer = live()
+    out: Documents = []
+    straight: Documents = []
+    engine = RunEngine({})
+    engine.subscribe(sizer)
+    engine.subscribe(lambda name, doc: straight.append((name, doc)))
+    sizer.subscribe(lambda name, doc: out.append((name, doc)))
+    with pytest.raises(RunEngineInterrupted):
+        engine(plan())
+    engine.resume()
+    assert sizer.wait(60)
+    taken = [doc["seq_num"] for name, doc in straight if name == "event"]
+    assert taken == [1, 2, 2, 3]  # the second frame was measured again
+    assert size_data(out, "frame_seq_num") == taken
+    assert [event["seq_num"] for event in size_events(out)] == [1, 2, 3, 4]
+    assert out[-1][1]["num_events"]["qd_size"] == 4
+
+
+def test_a_plan_that_fails(live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen]) -> None:
+    @run_decorator()
+    def plan() -> Iterator[Any]:
+        yield from bps.trigger_and_read([device])
+        raise RuntimeError("the pump broke")
+
+    device = mythen()
+    sizer = live()
+    out: Documents = []
+    engine = RunEngine({})
+    engine.subscribe(sizer)
+    sizer.subscribe(lambda name, doc: out.append((name, doc)))
+    with pytest.raises(RuntimeError, match="the pump broke"):
+        engine(plan())
+    assert sizer.wait(60)
+    stop = out[-1][1]
+    assert (stop["exit_status"], stop["reason"]) == ("fail", "the pump broke")
+    assert stop["num_events"] == {"primary": 1, "qd_size": 1}
 
 
 def test_interleaved_runs_keep_apart(
