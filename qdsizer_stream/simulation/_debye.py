@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from ..errors import PhysicsError
 from ._material import Material
-from ._pairs import PairTable, averaged_sphere_pairs, pair_table
+from ._pairs import PairTable
 from ._sines import sine_sums
 
-__all__ = ["PairTable", "averaged_sphere_pairs", "pair_table", "pattern_sums", "structure_sums"]
+__all__ = ["pattern_sums", "structure_sums"]
 
 
 def structure_sums(

@@ -9,10 +9,10 @@ from pydantic import Field
 from ..configuration import Config
 from ..patterns import BinGrid
 from ._cluster import SphereCut, sphere
-from ._debye import PairTable, averaged_sphere_pairs, pair_table
 from ._interpolate import StrainedSums
 from ._liquids import random_liquids
 from ._material import Material, load_material
+from ._pairs import PairTable, averaged_sphere_pairs, pair_table
 from ._population import lognormal_weights, population_moments
 from ._scattering import compton_intensity, form_factors
 from ._solvents import load_solvent

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 
-from ._debye import PairTable, structure_sums
+from ._debye import structure_sums
+from ._pairs import PairTable
 
 __all__ = ["StrainedSums"]
 

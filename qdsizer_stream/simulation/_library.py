@@ -18,9 +18,10 @@ from ..configuration import Config, load_toml
 from ..errors import LibraryError
 from ..patterns import PaperGrid
 from ._cluster import SphereCut, sphere
-from ._debye import pair_table, pattern_sums
+from ._debye import pattern_sums
 from ._interpolate import StrainedSums
 from ._material import load_material
+from ._pairs import pair_table
 from ._population import Weighting, lognormal_weights, population_moments
 from ._scattering import compton_intensity, form_factors
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..errors import PhysicsError
 from ..patterns import energy_ev_from_wavelength
+from ._edges import warn_near_edges
 from ._material import Material
 
 __all__ = ["compton_intensity", "compton_per_atom", "form_factors", "recoil"]
@@ -23,7 +24,7 @@ F0_LIMIT_INV_ANGSTROM = 6.0 * 4 * np.pi
 def form_factors(
     material: Material, q_inv_angstrom: NDArray[np.float64], wavelength_angstrom: float
 ) -> list[NDArray[np.complex128]]:
-    """Complex form factor f0 + f' + if'' of each site.
+    """Complex form factor f0 + f' + if'' of each site; a warning tells of an absorption edge nearby.
 
     f0 of neutral atoms: Waasmaier & Kirfel, Acta Cryst. A51, 416 (1995); f', f'': Chantler,
     J. Phys. Chem. Ref. Data 29, 597 (2000); both through xraydb.
@@ -51,6 +52,7 @@ def form_factors(
             f"Q from {q_inv_angstrom.min():.4g} to {q_inv_angstrom.max():.4g} Å⁻¹ leaves the form-factor "
             f"tables: stay within 0 … {F0_LIMIT_INV_ANGSTROM:.1f} Å⁻¹"
         )
+    warn_near_edges(material, wavelength_angstrom)
     energy = energy_ev_from_wavelength(wavelength_angstrom)
     by_element = {
         element: xraydb.f0(element, q_inv_angstrom / (4 * np.pi))

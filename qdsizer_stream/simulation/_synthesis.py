@@ -7,8 +7,9 @@ from pydantic import Field
 from ..configuration import Config
 from ..errors import PhysicsError
 from ._cluster import sphere
-from ._debye import pair_table, pattern_sums, structure_sums
+from ._debye import pattern_sums, structure_sums
 from ._material import load_material
+from ._pairs import pair_table
 from ._population import lognormal_weights, population_moments
 from ._scattering import compton_intensity, form_factors
 from ._solvents import load_solvent

@@ -2,11 +2,13 @@
 
 import warnings
 
+import numpy as np
 import pytest
 
 from qdsizer_stream.errors import PatternError
 from qdsizer_stream.simulation._edges import warn_near_edges
 from qdsizer_stream.simulation._material import load_material
+from qdsizer_stream.simulation._scattering import form_factors
 
 
 @pytest.mark.parametrize(
@@ -34,3 +36,9 @@ def test_away_from_edges(wavelength_angstrom: float) -> None:
 def test_no_wavelength() -> None:
     with pytest.raises(PatternError, match="is not an X-ray wavelength"):
         warn_near_edges(load_material("PbS"), -1.0)
+
+
+def test_form_factors_at_an_edge_warn_their_caller() -> None:
+    with pytest.warns(UserWarning, match="is at the L3 edge of Pb") as warned:
+        form_factors(load_material("PbS"), np.array([1.0]), 12.398 / 13.035)
+    assert warned[0].filename == __file__
