@@ -12,7 +12,7 @@ from typing import Any
 from bluesky.run_engine import Dispatcher
 from event_model import DocumentNames
 
-from ..sizing import SizeEstimate, Sizer, SizingConfig, Status
+from ..sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
 from ._config import LiveConfig
 from ._queue import Item, WorkQueue
 from ._run import RunSizing
@@ -83,6 +83,7 @@ class LiveSizer:
         self._tally: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
         self._newest: dict[str, Any] | None = None
+        self._examination: Examination | None = None
         self._queue = WorkQueue(self._handle, config.queue_frames, config.queue_policy)
         atexit.register(self.close, EXIT_TIMEOUT_S)
 
@@ -183,6 +184,11 @@ class LiveSizer:
         return self._newest
 
     @property
+    def examination(self) -> Examination | None:
+        """What the newest estimate rests on, for pictures: in a subscriber, that of the event in hand."""
+        return self._examination
+
+    @property
     def counters(self) -> Counters:
         """What became of documents and frames so far."""
         with self._lock:
@@ -210,10 +216,11 @@ class LiveSizer:
                 self._runs[item.doc["uid"]] = RunSizing(item.doc, self.config, self._sizer_for)
         for run in runs:
             with self._contained(item):
-                for name, derived, estimate in run.documents(item):
-                    if estimate is not None:
+                for name, derived, examination in run.documents(item):
+                    if examination is not None:
                         self._newest = derived["data"]
-                        self._count_frame(estimate)
+                        self._examination = examination
+                        self._count_frame(examination.estimate)
                     self._forward(name, derived)
 
     def _runs_of(self, name: str, doc: Mapping[str, Any]) -> list[RunSizing]:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..sizing import Examination, Sizer, Status
+from ..sizing import Examination, Status
 from ._derived import OBJECT_NAME, STREAM_NAME
+from ._live import LiveSizer
 
 __all__ = ["SizedFrame", "SynthesisRecord"]
 
@@ -35,20 +36,20 @@ class SizedFrame:
 
 
 class SynthesisRecord:
-    """Gathers the newest run from raw and derived documents; subscribe it to a LiveSizer.
+    """Gathers the newest run from raw and derived documents; subscribe it to its live sizer.
 
     Parameters
     ----------
-    sizer
-        Examines the frames, for their patterns.
+    live
+        The live sizer, which has examined the frames.
     time_key
         Data key of the time of a synthesis, s; None for the clock on the wall.
     truth_key
         Data key of the true size of a simulated synthesis, nm.
     """
 
-    def __init__(self, sizer: Sizer, time_key: str | None = None, truth_key: str | None = None) -> None:
-        self._sizer = sizer
+    def __init__(self, live: LiveSizer, time_key: str | None = None, truth_key: str | None = None) -> None:
+        self._live = live
         self._time_key = time_key
         self._truth_key = truth_key
         self._start: Any = {}
@@ -105,19 +106,13 @@ class SynthesisRecord:
                 status=Status(data["qdsizer_status"]),
                 reason=data["qdsizer_reason"],
                 truth_nm=raw.get(self._truth_key, float("nan")),
-                pattern=self._pattern(raw),
+                pattern=self._pattern(),
             )
         )
 
-    def _pattern(self, raw: Any) -> NDArray[np.float64]:
-        described = self.configuration
-        counts = raw.get(described["qdsizer_frame_data_key"])
-        if counts is None:
-            return np.empty(0)
-        examination = self._sizer.examine_frame(
-            counts, described["qdsizer_wavelength"], described["qdsizer_arm_angle"]
-        )
-        if examination.binned is None:
+    def _pattern(self) -> NDArray[np.float64]:
+        examination = self._live.examination
+        if examination is None or examination.binned is None:
             return np.empty(0)
         self.newest = examination
         self.q_inv_angstrom = examination.binned.q_inv_angstrom

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..errors import QdsizerError
-from ..sizing import SizeEstimate, Sizer, SizingConfig, Status
+from ..sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
 from ._config import Destination, LiveConfig, config_of_run
 from ._derived import STREAM_NAME, SizeStream
 from ._frame import Frame
@@ -62,7 +62,7 @@ class RunSizing:
         self.uid = str(start["uid"])
         """Identifier of the run."""
 
-    def documents(self, item: Item) -> Iterator[tuple[str, Any, SizeEstimate | None]]:
+    def documents(self, item: Item) -> Iterator[tuple[str, Any, Examination | None]]:
         """Take one raw document.
 
         Parameters
@@ -72,7 +72,8 @@ class RunSizing:
 
         Returns
         -------
-        Name, document and, for an event, its estimate: of every frame that the document completes.
+        Name, document and, for an event, what its estimate rests on: of every frame that the document
+        completes.
         The start of a linked run comes before its first.
         """
         for number, frame in enumerate(self._source.frames(item.name, item.doc, item.received)):
@@ -83,14 +84,18 @@ class RunSizing:
                 reason = "not sized: the queue was full; raise queue_frames, or set queue_policy to wait"
             elif item.interrupted and number == item.frames_done:
                 reason = "the sizing thread ended while this frame was sized"
-            estimate = self._estimate(frame, reason)
+            examination = self._examine(frame, reason)
             if self._linked is not None and not self._begun:
                 yield "start", self._linked.start, None
                 self._begun = True
             for name, doc in self._size_stream.documents(
-                frame, estimate, self._source.stream or "", self._source.data_key or "", self._live
+                frame,
+                examination.estimate,
+                self._source.stream or "",
+                self._source.data_key or "",
+                self._live,
             ):
-                yield name, doc, estimate if name == "event" else None
+                yield name, doc, examination if name == "event" else None
             item.frames_done = number + 1
 
     def stop(self, doc: Mapping[str, Any]) -> list[Any]:
@@ -115,12 +120,12 @@ class RunSizing:
             return [doc, self._linked.stop(n_events, doc["exit_status"], doc.get("reason", ""))]
         return [{**doc, "num_events": {**doc.get("num_events", {}), STREAM_NAME: n_events}}]
 
-    def _estimate(self, frame: Frame, reason: str) -> SizeEstimate:
+    def _examine(self, frame: Frame, reason: str) -> Examination:
         if reason or self._sizer is None:
-            return SizeEstimate(status=Status.BAD_FRAME, reason=reason)
+            return Examination(SizeEstimate(status=Status.BAD_FRAME, reason=reason))
         try:
-            return self._sizer.size_frame(frame.counts, frame.wavelength_angstrom, frame.arm_deg)
+            return self._sizer.examine_frame(frame.counts, frame.wavelength_angstrom, frame.arm_deg)
         except Exception as error:
             logger.exception("frame %d of run %s could not be sized", frame.seq_num, self.uid)
             kind = "" if isinstance(error, QdsizerError) else f"{type(error).__name__}: "
-            return SizeEstimate(status=Status.BAD_FRAME, reason=f"sizing failed: {kind}{error}")
+            return Examination(SizeEstimate(status=Status.BAD_FRAME, reason=f"sizing failed: {kind}{error}"))

@@ -125,7 +125,7 @@ def _run(frames: int, out: Path, model: str, seed: int, console: Console) -> Out
         live = LiveSizer(config, sizer)
         writer = SpooledWriter(TiledWriter(archive, batch_size=BATCH_FRAMES), out / "spool")
         live.subscribe(writer)
-        record = SynthesisRecord(sizer, "mythen_elapsed", "truth_number_mean")
+        record = SynthesisRecord(live, "mythen_elapsed", "truth_number_mean")
         live.subscribe(record)
         engine: Any = RunEngine({})  # bluesky states no types
         engine.subscribe(live)

@@ -376,29 +376,29 @@ def test_a_thread_that_ends_is_replaced(
 def fault_at(sizer: Sizer, monkeypatch: pytest.MonkeyPatch, frame: int, fault: BaseException) -> None:
     """Have the real sizer raise at one frame."""
     seen = 0
-    size_frame = sizer.size_frame
+    examine_frame = sizer.examine_frame
 
     def faulty(*arguments: Any) -> Any:
         nonlocal seen
         seen += 1
         if seen == frame:
             raise fault
-        return size_frame(*arguments)
+        return examine_frame(*arguments)
 
-    monkeypatch.setattr(sizer, "size_frame", faulty)
+    monkeypatch.setattr(sizer, "examine_frame", faulty)
 
 
 @pytest.fixture
 def held(sizer: Sizer, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Holds the real sizer up until the event is set."""
     go = threading.Event()
-    size_frame = sizer.size_frame
+    examine_frame = sizer.examine_frame
 
     def slow(*arguments: Any) -> Any:
         assert go.wait(60)
-        return size_frame(*arguments)
+        return examine_frame(*arguments)
 
-    monkeypatch.setattr(sizer, "size_frame", slow)
+    monkeypatch.setattr(sizer, "examine_frame", slow)
     return go
 
 
