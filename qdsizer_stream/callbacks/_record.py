@@ -1,5 +1,6 @@
 """What a picture of a synthesis is drawn from."""
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,10 @@ from ._derived import OBJECT_NAME, STREAM_NAME
 from ._live import LiveSizer
 
 __all__ = ["SizedFrame", "SynthesisRecord"]
+
+KEPT_FRAMES = 4000
+"""Frames kept for the picture, 23 MB of patterns: four times the pixels it has for them. When there are
+more, every second one goes."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -56,13 +61,22 @@ class SynthesisRecord:
         self._raw: Any = {}
         self._size_descriptor: Any = None
         self.frames: list[SizedFrame] = []
-        """Frames so far."""
+        """Frames so far, of a long run evenly thinned out."""
+        self.n_frames = 0
+        """Frames seen."""
+        self.n_sized = 0
+        """Frames sized."""
         self.newest: Examination | None = None
         """Newest frame that could be binned, with its fit."""
         self.q_inv_angstrom: NDArray[np.float64] = np.empty(0)
         """Momentum transfers of the patterns, Å⁻¹, shape (n_bins,)."""
         self.latency_s: float = float("nan")
         """From the newest raw event to its estimate, s."""
+
+    @property
+    def run(self) -> str:
+        """Identifier of the run; empty before the first."""
+        return str(self._start.get("uid", ""))
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -84,6 +98,7 @@ class SynthesisRecord:
         if name == "start":
             self._start, self._size_descriptor = doc, None
             self.frames = []
+            self.n_frames = self.n_sized = 0
             self.newest = None
         elif name == "descriptor" and doc["name"] == STREAM_NAME:
             self._size_descriptor = doc
@@ -93,10 +108,25 @@ class SynthesisRecord:
             else:
                 self._raw = doc
 
+    def snapshot(self) -> "SynthesisRecord":
+        """Take a copy that stays as it is while documents go on coming.
+
+        Returns
+        -------
+        The copy.
+        """
+        taken = copy(self)
+        taken.frames = list(self.frames)
+        return taken
+
     def _add(self, event: Any) -> None:
         data, raw = event["data"], self._raw.get("data", {})
         seconds = raw.get(self._time_key, event["time"] - self._start.get("time", event["time"]))
         self.latency_s = data["qdsizer_latency"]
+        self.n_frames += 1
+        self.n_sized += data["qdsizer_status"] == Status.SIZED
+        if len(self.frames) >= KEPT_FRAMES:
+            self.frames = self.frames[::2]
         self.frames.append(
             SizedFrame(
                 minutes=seconds / 60,

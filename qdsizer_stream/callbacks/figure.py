@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..sizing import Status
 from ._record import SizedFrame, SynthesisRecord
 
-__all__ = ["draw_synthesis"]
+__all__ = ["LiveFigure", "draw_synthesis"]
 
 # Okabe and Ito's palette: told apart by every kind of colour vision.
 SIZE, TRUTH, MEASURED, FIT, LIQUID = "#0072B2", "#000000", "#000000", "#D55E00", "#56B4E9"
@@ -26,6 +26,57 @@ REFUSED = {
 
 GROWTH_FRAMES = 10
 """Growth is the slope over the last so many sized frames: fewer are noise, more are history."""
+
+
+REDRAW_MS = 100
+"""Nothing is drawn more often than ten times a second."""
+
+
+class LiveFigure:
+    """A window that shows the newest state of a synthesis; older states are skipped, never queued.
+
+    The window is drawn by its own timer, in the thread of the user interface: neither the plan nor the
+    sizing waits for it. It outlives its run until the next one begins, and is reused.
+
+    Parameters
+    ----------
+    record
+        The synthesis.
+    figure
+        Figure to draw into; None for the window `qdsizer`, opened where there is none.
+    """
+
+    def __init__(self, record: SynthesisRecord, figure: Figure | None = None) -> None:
+        if figure is None:
+            from matplotlib import pyplot
+
+            figure = pyplot.figure("qdsizer", figsize=(16, 9))
+        self.figure = figure
+        self._record = record
+        self._drawn: tuple[str, int] = ("", -1)
+        self._timer: Any = figure.canvas.new_timer(interval=REDRAW_MS)
+        self._timer.add_callback(self.refresh)
+        self._timer.start()
+
+    def refresh(self) -> bool:
+        """Draw the newest state where it is new.
+
+        Returns
+        -------
+        Whether something was drawn.
+        """
+        state = self._record.snapshot()
+        now = (state.run, state.n_frames)
+        if now == self._drawn:
+            return False
+        draw_synthesis(state, self.figure)
+        self.figure.canvas.draw_idle()
+        self._drawn = now
+        return True
+
+    def close(self) -> None:
+        """Stop drawing; the window stays."""
+        self._timer.stop()
 
 
 def draw_synthesis(record: SynthesisRecord, figure: Figure) -> None:
@@ -68,10 +119,10 @@ def _top_line(axes: Axes, record: SynthesisRecord) -> None:
     growth = _growth(sized)
     right = f"{growth:+.2f} nm/min   " if np.isfinite(growth) else ""
     axes.text(0.57, 0.4, right, fontsize=22, va="center", transform=axes.transAxes)
-    refused = len(record.frames) - len(sized)
+    counts = f"{record.n_frames} frames: {record.n_sized} sized, {record.n_frames - record.n_sized} refused"
     axes.text(1, 0.72, status, fontsize=22, fontweight="bold", color=colour, ha="right", va="center",
               transform=axes.transAxes)  # fmt: skip
-    axes.text(1, 0.0, f"{len(record.frames)} frames: {len(sized)} sized, {refused} refused", fontsize=12,
+    axes.text(1, 0.0, counts, fontsize=12,
               ha="right", va="center", transform=axes.transAxes)  # fmt: skip
 
 

@@ -1,0 +1,114 @@
+"""The picture of a synthesis."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from qdsizer_stream.callbacks import LiveSizer, SynthesisRecord
+from qdsizer_stream.callbacks import _record as record_module
+from qdsizer_stream.callbacks.figure import LiveFigure, draw_synthesis
+
+Documents = list[tuple[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def no_window() -> Iterator[None]:
+    before = matplotlib.get_backend()
+    matplotlib.use("agg")
+    yield
+    matplotlib.pyplot.close("all")
+    matplotlib.use(before)
+
+
+def texts(figure: Figure) -> str:
+    found = [text.get_text() for axes in figure.axes for text in axes.texts] + [
+        t.get_text() for t in figure.texts
+    ]
+    return " | ".join(found)
+
+
+@pytest.fixture
+def followed(live: Callable[..., LiveSizer]) -> Callable[..., SynthesisRecord]:
+    def follow(documents: Documents, **settings: Any) -> SynthesisRecord:
+        sizer = live(**settings)
+        record = SynthesisRecord(sizer, "mythen_elapsed")
+        sizer.subscribe(record)
+        for name, doc in documents:
+            sizer(name, doc)
+        assert sizer.wait(60)
+        assert sizer.counters.contained == 0
+        return record
+
+    return follow
+
+
+def test_the_picture_says_what_the_newest_event_says(
+    raw: Documents, followed: Callable[..., SynthesisRecord], tmp_path: Path
+) -> None:
+    record = followed(raw)
+    last = record.frames[-1]
+    figure = Figure(figsize=(16, 9))
+    draw_synthesis(record, figure)
+    figure.savefig(tmp_path / "picture.png")
+    shown = texts(figure)
+    assert f"{last.size_nm:.2f} nm  [{last.low_nm:.2f}, {last.high_nm:.2f}]" in shown
+    assert "6 frames: 6 sized, 0 refused" in shown
+    assert "wavelength 0.5637 Å from configuration key mythen_wavelength" in shown
+    # x is the time of the synthesis: six frames of 30 s, at their middles.
+    np.testing.assert_allclose(
+        [frame.minutes for frame in record.frames], [0.25, 0.75, 1.25, 1.75, 2.25, 2.75]
+    )
+    assert {frame.pattern.shape for frame in record.frames} == {record.q_inv_angstrom.shape}
+
+
+def test_refused_frames_are_shown_in_words(raw: Documents, followed: Callable[..., SynthesisRecord]) -> None:
+    figure = Figure(figsize=(16, 9))
+    draw_synthesis(followed(raw, wavelength=None), figure)
+    assert "bad frame" in texts(figure)
+    assert "6 frames: 0 sized, 6 refused" in texts(figure)
+
+
+def test_nothing_measured_yet(live: Callable[..., LiveSizer]) -> None:
+    figure = Figure(figsize=(16, 9))
+    draw_synthesis(SynthesisRecord(live()), figure)
+    assert "no frame yet" in texts(figure)
+
+
+def test_the_window_shows_the_newest_and_skips_the_rest(
+    raw: Documents, live: Callable[..., LiveSizer]
+) -> None:
+    sizer = live()
+    record = SynthesisRecord(sizer, "mythen_elapsed")
+    sizer.subscribe(record)
+    window = LiveFigure(record)
+    assert window.refresh()
+    assert not window.refresh()  # nothing new, nothing drawn
+    for name, doc in raw:
+        sizer(name, doc)
+    assert sizer.wait(60)
+    assert window.refresh()  # six frames, one drawing
+    assert "6 frames: 6 sized" in texts(window.figure)
+    assert not window.refresh()  # it outlives its run
+    again = LiveFigure(record)
+    assert again.figure is window.figure
+    # The next run begins: the picture is emptied, then filled anew.
+    sizer("start", {**raw[0][1], "uid": "next"})
+    assert sizer.wait(60)
+    assert window.refresh()
+    assert "no frame yet" in texts(window.figure)
+    window.close()
+    again.close()
+
+
+def test_a_long_run_is_thinned_out(
+    raw: Documents, followed: Callable[..., SynthesisRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_module, "KEPT_FRAMES", 4)
+    record = followed(raw)
+    assert (record.n_frames, record.n_sized) == (6, 6)
+    assert [round(frame.minutes, 2) for frame in record.frames] == [0.25, 1.25, 2.25, 2.75]
