@@ -1,6 +1,9 @@
 """``qdsizer-stream simulate``: from a recipe to a library."""
 
 import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +28,7 @@ def simulate(
 
     settings = load_recipe(recipe)
     began = time.perf_counter()
-    with progress_bar() as tell:
+    with progress_bar() as tell, _warnings_as_lines():
         library = build_library(settings, out, tell)
     seconds = time.perf_counter() - began
     n_patterns, n_points = library.intensity.shape
@@ -40,3 +43,12 @@ def simulate(
         typer.echo(json.dumps(summary))
     else:
         typer.echo(f"{out}: {n_patterns} patterns of {n_points} points in {seconds:.1f} s")
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Tell warnings as they come, without the source lines that Python adds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)
+        yield

@@ -18,7 +18,14 @@ from ._material import (
     read_crystal,
 )
 from ._pairs import PairTable, averaged_sphere_pairs, pair_table
-from ._population import Moments, Weighting, lognormal_weights, population_moments
+from ._population import (
+    Moments,
+    Sampling,
+    Weighting,
+    histogram_weights,
+    lognormal_weights,
+    population_moments,
+)
 from ._scattering import compton_intensity, form_factors, recoil
 from ._shapes import Ellipsoid, Platelet, Polyhedron, Rod, Shape, Sphere
 from ._solvents import Solvent, load_solvent, mix_by_area, solvent_names
@@ -44,6 +51,7 @@ __all__ = [
     "Platelet",
     "Polyhedron",
     "Rod",
+    "Sampling",
     "Shape",
     "Site",
     "Solvent",
@@ -62,6 +70,7 @@ __all__ = [
     "faulted_nanocrystal",
     "faulted_pair_table",
     "form_factors",
+    "histogram_weights",
     "load_material",
     "load_recipe",
     "load_solvent",

@@ -202,7 +202,8 @@ class FrameGenerator:
         strain_index = int(rng.integers(recipe.n_strains))
         mean_nm = rng.uniform(*recipe.mean_diameter_nm, n)
         relative_sd = rng.uniform(*recipe.dispersion, n)
-        weights = lognormal_weights(self._diameters_nm, mean_nm, relative_sd)
+        # The ends of the range are cut on purpose: the truth is what the frames realise.
+        weights = lognormal_weights(self._diameters_nm, mean_nm, relative_sd, least_share=0.0)
         moments = population_moments(self._diameters_nm, weights)
         dots = self._dots(wave, strain_index, weights)
 

@@ -22,7 +22,7 @@ from ._debye import pattern_sums
 from ._interpolate import StrainedSums
 from ._material import load_material
 from ._pairs import pair_table
-from ._population import Weighting, lognormal_weights, population_moments
+from ._population import Sampling, Weighting, lognormal_weights, population_moments
 from ._scattering import compton_intensity, form_factors
 
 __all__ = ["Library", "LibraryRecipe", "build_library", "load_recipe", "read_library"]
@@ -65,6 +65,8 @@ class LibraryRecipe(Config):
     """Whether Compton scattering, with recoil, is part of the patterns."""
     grid: PaperGrid
     """Points of the patterns."""
+    sampling: Sampling | None = None
+    """How the size distribution becomes fractions of clusters; by its density at each where left out."""
 
     @property
     def strains(self) -> NDArray[np.float64]:
@@ -79,7 +81,13 @@ class LibraryRecipe(Config):
     @property
     def sha256(self) -> str:
         """Hash of the recipe, hexadecimal."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return hashlib.sha256(self.as_json.encode()).hexdigest()
+
+    @property
+    def as_json(self) -> str:
+        """The recipe as it is hashed and stored, without what was left out."""
+        # Settings of later versions are None here and leave the hashes of older recipes alone.
+        return self.model_dump_json(exclude_none=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +180,9 @@ def simulate(recipe: LibraryRecipe, progress: Progress = lambda what, done, tota
     means, dispersions = (
         grid.ravel() for grid in np.meshgrid(recipe.mean_diameters_nm, recipe.dispersions, indexing="ij")
     )
-    weights = lognormal_weights(diameters / 10, means, dispersions, recipe.weighting)
+    weights = lognormal_weights(
+        diameters / 10, means, dispersions, recipe.weighting, recipe.sampling or Sampling.POINTS
+    )
     moments = population_moments(diameters / 10, weights)
 
     total = recipe.n_strains + 3
@@ -244,7 +254,7 @@ def build_library(
                     "format": FORMAT,
                     "format_version": FORMAT_VERSION,
                     "package_version": __version__,
-                    "recipe": recipe.model_dump_json(),
+                    "recipe": recipe.as_json,
                     "recipe_sha256": recipe.sha256,
                 }
             )

@@ -18,6 +18,7 @@ from qdsizer_stream.simulation import (
     pair_table,
     pattern_sums,
     read_library,
+    simulate,
     sphere,
     structure_sums,
 )
@@ -52,6 +53,8 @@ def path(built: Path, tmp_path: Path) -> Path:
 
 def test_the_papers_recipe_has_1292_patterns() -> None:
     paper = load_recipe("paper")
+    # Model cards name this hash: settings of later versions must not change it.
+    assert paper.sha256 == "84494d72ec476126884bbf9d3b3850e178acfa347b3ec7c19b78780a940c5d62"
     assert paper.n_patterns == 1292
     assert paper.strains[[0, -1]] + 1 == pytest.approx([0.9975, 1.0051])
 
@@ -137,3 +140,10 @@ def test_a_setting_nobody_knows_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text('name = "x"\nwavelenght_angstrom = 0.56\n')
     with pytest.raises(ConfigurationError, match="wavelenght_angstrom: Extra inputs are not permitted"):
         load_recipe(str(tmp_path / "recipe.toml"))
+
+
+def test_a_library_can_realise_the_means_asked_for(recipe: LibraryRecipe) -> None:
+    exact = LibraryRecipe.model_validate({**recipe.model_dump(), "sampling": "exact-mean"})
+    assert exact.sha256 != recipe.sha256
+    library = simulate(exact)
+    np.testing.assert_allclose(library.number_mean_nm, library.nominal_mean_nm, rtol=1e-9)
