@@ -3,6 +3,7 @@
 import copy
 import os
 import secrets
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,11 @@ from tiled.server.app import build_app_from_config
 from tiled.server.logging_config import LOGGING_CONFIG
 from tiled.server.simple import ThreadedServer
 
+from ..errors import ArchiveError
+
 __all__ = ["embedded_tiled"]
+
+_one_at_a_time = threading.Lock()
 
 KEY_FILE = "api_key"
 """File in the server's folder with the key that every request needs; readable by its owner alone."""
@@ -38,8 +43,26 @@ def embedded_tiled(directory: Path, readable: Sequence[Path] = ()) -> Iterator[C
     Returns
     -------
     Client of the archive's root.
+
+    Raises
+    ------
+    ArchiveError
+        This process serves an archive already: Tiled keeps one key a process.
     """
     directory = directory.resolve()
+    if not _one_at_a_time.acquire(blocking=False):
+        raise ArchiveError(
+            f"cannot serve {directory}: this process serves an archive already, and can serve one at a time"
+        )
+    try:
+        with _served(directory, readable) as client:
+            yield client
+    finally:
+        _one_at_a_time.release()
+
+
+@contextmanager
+def _served(directory: Path, readable: Sequence[Path]) -> Iterator[Container]:
     (directory / "data").mkdir(parents=True, exist_ok=True)
     key = _key(directory / KEY_FILE)
     catalog = directory / "catalog.db"

@@ -55,13 +55,13 @@ def mythen(dots: GrowingDots) -> Callable[..., SimMythen]:
     return make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of frame files that the archive may read."""
     return tmp_path_factory.mktemp("files")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory, files: Path) -> Iterator[Any]:
     with embedded_tiled(tmp_path_factory.mktemp("archive"), readable=[files]) as client:
         yield client

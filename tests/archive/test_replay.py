@@ -13,7 +13,7 @@ from bluesky_tiled_plugins import TiledWriter
 from event_model import DocumentNames, schema_validators
 
 from qdsizer_stream.archive import _documents as documents_module
-from qdsizer_stream.archive import archived_config, find_run, replay, run_documents
+from qdsizer_stream.archive import archived_config, embedded_tiled, find_run, replay, run_documents
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer, WavelengthSource
 from qdsizer_stream.devices import SimMythen, SimMythenHdf5
 from qdsizer_stream.errors import ArchiveError
@@ -198,3 +198,12 @@ def test_the_key_is_for_its_owner_alone(archive: Any, tmp_path_factory: pytest.T
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert len(key.read_text()) == 64
     assert archive.context.api_uri.host == "127.0.0.1"
+
+
+def test_a_process_serves_one_archive_at_a_time(archive: Any, tmp_path: Path) -> None:
+    with (
+        pytest.raises(ArchiveError, match="this process serves an archive already"),
+        embedded_tiled(tmp_path),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())

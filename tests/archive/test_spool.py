@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from qdsizer_stream.archive import SpooledWriter, archived_config, embedded_tiled, spooled_runs, upload
+from qdsizer_stream.archive import SpooledWriter, spooled_runs, upload
 from qdsizer_stream.archive._journal import append_document, read_documents
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer
 from qdsizer_stream.devices import SimMythen
@@ -205,46 +205,6 @@ def test_a_full_disk_leaves_a_journal_that_can_be_read(
     assert len(kept) < len(documents)
     assert kept[-1][0] == "stop"  # small ones still fit after a large one did not
     assert_equal(list(read_documents(path)), kept)
-
-
-def test_a_server_that_dies_in_mid_run(
-    tmp_path: Path, documents: Documents, monkeypatch: pytest.MonkeyPatch, sizer: Sizer
-) -> None:
-    monkeypatch.setattr("tiled.client.utils.TILED_RETRY_ATTEMPTS", 1)
-    spool = tmp_path / "spool"
-    before = again(documents, "before")
-    with embedded_tiled(tmp_path / "archive") as archive:
-        writer = SpooledWriter(TiledWriter(archive, batch_size=1), spool)
-        for name, doc in before:
-            writer(name, doc)
-        for name, doc in documents[:7]:
-            writer(name, doc)
-        assert writer.wait(60)
-    for name, doc in documents[7:]:
-        writer(name, doc)
-    assert writer.close(60)
-    assert writer.spooled == 1
-    with embedded_tiled(tmp_path / "archive") as archive:
-        uid = uid_of(documents)
-        assert not archive[uid].metadata.get("stop")  # half of it is there
-        (journal,) = spooled_runs(spool)
-        assert upload(journal, archive, TiledWriter(archive)) == uid
-        assert not spooled_runs(spool)
-        for run in (archive[uid], archive[uid_of(before)]):
-            assert run.metadata["stop"]["num_events"] == {"primary": 5, "qd_size": 5}
-            frames = [
-                doc["data"]["mythen_image"]
-                for name, doc in documents
-                if "mythen_image" in doc.get("data", {})
-            ]
-            np.testing.assert_array_equal(run["primary/mythen_image"].read(), frames)
-            sizes = [
-                doc["data"]["qdsizer_size"]
-                for name, doc in documents
-                if "qdsizer_size" in doc.get("data", {})
-            ]
-            np.testing.assert_array_equal(run["qd_size"].read()["qdsizer_size"], sizes)
-        assert archived_config(archive[uid]).sizing.model == "pbs"
 
 
 def test_what_was_written_after_all_is_not_written_twice(
