@@ -192,7 +192,11 @@ class SpooledWriter:
                     error = raised
             with self._changed:
                 if error is not None:
-                    self._give_up(run, f"the writer failed on its {name} document: {error}")
+                    # An archive refuses a second start: the usual cause is a writer too many.
+                    hint = (
+                        "; is another writer subscribed to the RunEngine as well?" if name == "start" else ""
+                    )
+                    self._give_up(run, f"the writer failed on its {name} document: {error}{hint}")
                 elif name == "stop" and not run.failed:
                     run.written = True
                     if run.journal is None and run.path.suffix == FINISHED:
@@ -231,7 +235,7 @@ def upload(journal: Path, catalog: Any, writer: Writer) -> str:
     """Bring a spooled run into an archive, nothing doubled, and remove its journal.
 
     What the failed writer left of the run in the archive is removed first; a run that is there with
-    its end was written after all.
+    the same end was written after all.
 
     Parameters
     ----------
@@ -249,7 +253,8 @@ def upload(journal: Path, catalog: Any, writer: Writer) -> str:
     Raises
     ------
     ArchiveError
-        The journal does not begin with a start document.
+        The journal does not begin with a start document, or the archive holds the run as another
+        writer wrote it.
     """
     documents = read_documents(journal)
     first: tuple[str, Any] = next(documents, ("nothing", None))
@@ -258,7 +263,14 @@ def upload(journal: Path, catalog: Any, writer: Writer) -> str:
         raise ArchiveError(f"journal {journal} begins with {name}, not with start: it was cut or is foreign")
     uid = str(start["uid"])
     if uid in catalog:
-        if catalog[uid].metadata.get("stop"):
+        if there := catalog[uid].metadata.get("stop"):
+            here = next((doc for name, doc in documents if name == "stop"), {})
+            if there.get("num_events") != here.get("num_events"):
+                raise ArchiveError(
+                    f"run {uid} is in the archive with events {there.get('num_events')}, its journal {journal} "
+                    f"has {here.get('num_events')}: another writer wrote it, and its sizes are in the journal "
+                    "alone; subscribe one writer only, and get the sizes into the archive with replay"
+                )
             journal.unlink()
             return uid
         catalog.delete_contents([uid], recursive=True, external_only=False)

@@ -222,6 +222,29 @@ def test_what_was_written_after_all_is_not_written_twice(
     assert len(archive[uid_of(run)]["primary"].base["internal"].read()) == 5
 
 
+def test_a_writer_too_many_is_explained_and_loses_nothing(
+    tmp_path: Path, archive: Any, documents: Documents, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = again(documents, "both")
+    raw = [
+        (name, doc)
+        for name, doc in run
+        if doc.get("name") != "qd_size" and "qdsizer_size" not in doc.get("data", {})
+    ]
+    raw[-1] = ("stop", {**run[-1][1], "num_events": {"primary": 5}})
+    other, spooled = TiledWriter(archive), SpooledWriter(TiledWriter(archive), tmp_path)
+    for name, doc in raw:
+        other(name, doc)
+    for name, doc in run:
+        spooled(name, doc)
+    assert spooled.close(60)
+    assert "is another writer subscribed to the RunEngine as well?" in caplog.text
+    (journal,) = spooled_runs(tmp_path)
+    with pytest.raises(ArchiveError, match="another writer wrote it, and its sizes are in the journal alone"):
+        upload(journal, archive, TiledWriter(archive))
+    assert_equal(list(read_documents(journal)), run)
+
+
 def test_a_run_that_a_crash_cut_off_gets_an_end(tmp_path: Path, archive: Any, documents: Documents) -> None:
     run = again(documents, "cut")
     path = tmp_path / f"{uid_of(run)}.spool.part"
