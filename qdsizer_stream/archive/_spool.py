@@ -193,9 +193,7 @@ class SpooledWriter:
             with self._changed:
                 if error is not None:
                     # An archive refuses a second start: the usual cause is a writer too many.
-                    hint = (
-                        "; is another writer subscribed to the RunEngine as well?" if name == "start" else ""
-                    )
+                    hint = "; is another writer subscribed too?" if name == "start" else ""
                     self._give_up(run, f"the writer failed on its {name} document: {error}{hint}")
                 elif name == "stop" and not run.failed:
                     run.written = True
@@ -264,12 +262,13 @@ def upload(journal: Path, catalog: Any, writer: Writer) -> str:
     uid = str(start["uid"])
     if uid in catalog:
         if there := catalog[uid].metadata.get("stop"):
-            here = next((doc for name, doc in documents if name == "stop"), {})
-            if there.get("num_events") != here.get("num_events"):
+            here: Any = next((doc for name, doc in documents if name == "stop"), {})
+            found, expected = there.get("num_events"), here.get("num_events")
+            if found != expected:
                 raise ArchiveError(
-                    f"run {uid} is in the archive with events {there.get('num_events')}, its journal {journal} "
-                    f"has {here.get('num_events')}: another writer wrote it, and its sizes are in the journal "
-                    "alone; subscribe one writer only, and get the sizes into the archive with replay"
+                    f"run {uid} is in the archive with events {found}, its journal {journal} has {expected}: "
+                    "another writer wrote it, and its sizes are in the journal alone; subscribe one writer "
+                    "only, and get the sizes into the archive with replay"
                 )
             journal.unlink()
             return uid
