@@ -1,13 +1,27 @@
 """Simulation: from a crystal structure to the frames that a detector would count."""
 
+from ._backgrounds import Background, FallingBackground, HumpBackground
 from ._cif import material_from_cif
 from ._cluster import Cluster, SphereCut, Surface, nanocrystal, sphere
 from ._crystal import Crystal, CrystalSite
 from ._debye import pattern_sums, structure_sums
+from ._dots import DotPopulation, mixed_pairs
 from ._edges import warn_near_edges
+from ._frame import FrameRecipe, counted_frame, expected_frame
 from ._generator import FrameBatch, FrameGenerator, GeneratorRecipe
+from ._instrument import (
+    COPPER_K_ALPHA,
+    Displacement,
+    Gaps,
+    Instrument,
+    SpectralLine,
+    cylinder_absorption,
+    monochromator_share,
+    polarisation_factor,
+)
 from ._interpolate import StrainedSums
 from ._library import Library, LibraryRecipe, build_library, load_recipe, read_library, simulate
+from ._ligands import LigandShell
 from ._material import (
     Material,
     Site,
@@ -16,6 +30,14 @@ from ._material import (
     material_from_crystal,
     material_names,
     read_crystal,
+)
+from ._mixing import (
+    area_fraction_from_weight_fraction,
+    area_per_mass_ratio,
+    core_molar_mass,
+    mix_by_area,
+    mix_by_weight,
+    weight_fraction_from_area_fraction,
 )
 from ._pairs import PairTable, averaged_sphere_pairs, pair_table
 from ._population import (
@@ -28,22 +50,32 @@ from ._population import (
 )
 from ._scattering import compton_intensity, form_factors, recoil
 from ._shapes import Ellipsoid, Platelet, Polyhedron, Rod, Shape, Sphere
-from ._solvents import Solvent, load_solvent, mix_by_area, solvent_names
+from ._solvents import Solvent, load_solvent, read_solvent, solvent_names
 from ._stacking import close_packed_layers, faulted_nanocrystal, faulted_pair_table
 from ._synthesis import GrowingDots, SynthesisRecipe
 from ._texture import MarchDollase, TexturedPairs, textured_pairs, textured_sums
 
 __all__ = [
+    "COPPER_K_ALPHA",
+    "Background",
     "Cluster",
     "Crystal",
     "CrystalSite",
+    "Displacement",
+    "DotPopulation",
     "Ellipsoid",
+    "FallingBackground",
     "FrameBatch",
     "FrameGenerator",
+    "FrameRecipe",
+    "Gaps",
     "GeneratorRecipe",
     "GrowingDots",
+    "HumpBackground",
+    "Instrument",
     "Library",
     "LibraryRecipe",
+    "LigandShell",
     "MarchDollase",
     "Material",
     "Moments",
@@ -55,6 +87,7 @@ __all__ = [
     "Shape",
     "Site",
     "Solvent",
+    "SpectralLine",
     "Sphere",
     "SphereCut",
     "StrainedSums",
@@ -62,11 +95,17 @@ __all__ = [
     "SynthesisRecipe",
     "TexturedPairs",
     "Weighting",
+    "area_fraction_from_weight_fraction",
+    "area_per_mass_ratio",
     "averaged_sphere_pairs",
     "axial_strain",
     "build_library",
     "close_packed_layers",
     "compton_intensity",
+    "core_molar_mass",
+    "counted_frame",
+    "cylinder_absorption",
+    "expected_frame",
     "faulted_nanocrystal",
     "faulted_pair_table",
     "form_factors",
@@ -79,12 +118,17 @@ __all__ = [
     "material_from_crystal",
     "material_names",
     "mix_by_area",
+    "mix_by_weight",
+    "mixed_pairs",
+    "monochromator_share",
     "nanocrystal",
     "pair_table",
     "pattern_sums",
+    "polarisation_factor",
     "population_moments",
     "read_crystal",
     "read_library",
+    "read_solvent",
     "recoil",
     "simulate",
     "solvent_names",
@@ -93,4 +137,5 @@ __all__ = [
     "textured_pairs",
     "textured_sums",
     "warn_near_edges",
+    "weight_fraction_from_area_fraction",
 ]

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from qdsizer_stream.errors import PhysicsError
-from qdsizer_stream.simulation import load_solvent, mix_by_area, solvent_names
+from qdsizer_stream.patterns import Axis
+from qdsizer_stream.simulation import load_solvent, read_solvent, solvent_names
 
 Q = np.linspace(0.99, 14.9984, 5004)
 
@@ -33,8 +36,29 @@ def test_unknown_solvent() -> None:
         load_solvent("water")
 
 
-def test_area_fractions_are_areas() -> None:
-    dots, solvent = np.array([[4.0, 0.0], [0.0, 8.0]]), np.array([1.0, 1.0])
-    mixed = mix_by_area(dots, solvent, 0.25)
-    np.testing.assert_allclose(mixed, [[1.25, 0.75], [0.75, 1.25]])
-    np.testing.assert_allclose(mixed.mean(axis=1), 1)
+def test_molar_masses() -> None:
+    """IUPAC: C 12.011, H 1.008."""
+    assert load_solvent("toluene").known_molar_mass_g == pytest.approx(7 * 12.011 + 8 * 1.008, abs=0.01)
+    assert load_solvent("hexane").known_molar_mass_g == pytest.approx(6 * 12.011 + 14 * 1.008, abs=0.01)
+
+
+def test_a_measured_solvent(tmp_path: Path) -> None:
+    path = tmp_path / "octane.xye"
+    path.write_text("# two_theta counts sigma\n10 4 1\n5 2 1\n20 8 1\n")
+    solvent = read_solvent(path, 1.0)
+    q = 4 * np.pi * np.sin(np.radians([5.0, 7.5]))
+    # 4 counts at 10°, and half-way to 20° in Q a little more than at 15°
+    assert solvent.intensity(q, 1.0)[0] == pytest.approx(4)
+    fraction = (np.sin(np.radians(7.5)) - np.sin(np.radians(5))) / (
+        np.sin(np.radians(10)) - np.sin(np.radians(5))
+    )
+    assert solvent.intensity(q, 0.5)[1] == pytest.approx(4 + 4 * fraction)
+    assert solvent.name == "octane"
+    with pytest.raises(PhysicsError, match="octane has no molar mass, so it cannot be mixed by weight"):
+        _ = solvent.known_molar_mass_g
+
+
+def test_a_solvent_that_was_subtracted(tmp_path: Path) -> None:
+    (tmp_path / "nothing.xy").write_text("1 -4\n2 2\n3 1\n")
+    with pytest.raises(PhysicsError, match=r"nothing.xy has a mean of -0\.3333: was more subtracted"):
+        read_solvent(tmp_path / "nothing.xy", 1.0, Axis.Q)
