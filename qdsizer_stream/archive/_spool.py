@@ -1,5 +1,6 @@
 """A writer that may be slow, dead or hung, and a place for what it could not write."""
 
+import atexit
 import logging
 import threading
 from collections import deque
@@ -23,6 +24,10 @@ Writer = Callable[[str, Any], object]
 
 FINISHED, UNFINISHED = ".spool", ".spool.part"
 """Suffixes of journals: of runs that have ended, and of runs that have not, or never will."""
+
+
+EXIT_TIMEOUT_S = 30.0
+"""How long the end of the process waits for the writer, s; what it has not taken stays in the spool."""
 
 
 @dataclass(eq=False)
@@ -69,6 +74,7 @@ class SpooledWriter:
         """Documents that could not be put in a journal, the disk being full."""
         directory.mkdir(parents=True, exist_ok=True)
         self._thread.start()
+        atexit.register(self.close, EXIT_TIMEOUT_S)
 
     def __call__(self, name: str, doc: Any) -> None:
         """Take a document; returns when it is in the journal.
@@ -116,6 +122,7 @@ class SpooledWriter:
         -------
         Whether the writer took everything; what it did not stays in the spool.
         """
+        atexit.unregister(self.close)
         deadline = None if timeout_s is None else monotonic() + timeout_s
         done = self.wait(timeout_s)
         with self._changed:
