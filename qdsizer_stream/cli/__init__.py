@@ -5,6 +5,7 @@ from . import (  # noqa: F401  (each registers its command)
     _demo,
     _models,
     _predict,
+    _profile,
     _reduce,
     _replay,
     _simulate,

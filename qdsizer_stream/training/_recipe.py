@@ -47,12 +47,12 @@ class PaperRecipe(_Common):
     """Parents are split into this many folds; the first is the test."""
     batch_size: int = Field(ge=1)
     """Patterns a step."""
-    learning_rate: float = Field(gt=0)
-    """Adam step."""
+    learning_rates: tuple[float, ...] = Field(min_length=1)
+    """Adam steps, one a stage; each stage starts from the best weights of the one before."""
     max_epochs: int = Field(ge=1)
-    """Passes over the training patterns at most."""
+    """Passes over the training patterns at most, in each stage."""
     patience: int = Field(ge=1)
-    """Epochs without a better validation loss after which training stops."""
+    """Epochs without a better validation loss after which a stage ends."""
 
 
 class SizeRecipe(_Common):

@@ -78,7 +78,12 @@ def _train_paper(recipe: PaperRecipe, path: Path, progress: Progress) -> SizingM
         input=PaperInput(grid=library.grid),
         output=ClassOutput(classes_nm=tuple(fit.classes_nm)),
         strain_range=(library.strain_first, library.strain_last),
-        training={"epochs": fit.epochs, "patterns": fit.n_train, "seconds": round(fit.seconds)},
+        training={
+            "epochs": fit.epochs,
+            "patterns": fit.n_train,
+            "seconds": round(fit.seconds),
+            "processor seconds": round(fit.cpu_seconds),
+        },
         evaluation={"accuracy, parents never seen": fit.accuracy, **fit.accuracy_by_area_fraction},
     )
     vectors = np.random.default_rng(0).gamma(4.0, 0.25, (N_REFERENCES, library.grid.n_points))
