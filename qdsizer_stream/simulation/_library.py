@@ -2,8 +2,10 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,12 @@ from .. import __version__
 from ..configuration import Config, load_toml
 from ..errors import LibraryError
 from ..patterns import PaperGrid
+from ._blocks import KeptBlocks, Progress, blocks_by_dask
 from ._cluster import SphereCut, sphere
 from ._debye import pattern_sums
 from ._interpolate import StrainedSums
-from ._material import load_material
-from ._pairs import pair_table
+from ._material import Material, load_material
+from ._pairs import PairTable, pair_table
 from ._population import Sampling, Weighting, lognormal_weights, population_moments
 from ._scattering import compton_intensity, form_factors
 
@@ -30,8 +33,12 @@ __all__ = ["Library", "LibraryRecipe", "build_library", "load_recipe", "read_lib
 FORMAT = "qdsizer_stream library"
 FORMAT_VERSION = 1
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, steps done and steps in all."""
+N_COMMON = 3
+"""Steps that come before the strains: clusters, distances, sines."""
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 class LibraryRecipe(Config):
@@ -72,6 +79,16 @@ class LibraryRecipe(Config):
     def strains(self) -> NDArray[np.float64]:
         """Strains, shape (n_strains,)."""
         return np.linspace(self.strain_first, self.strain_last, self.n_strains)
+
+    @property
+    def crystal(self) -> Material:
+        """The material with the B of the recipe."""
+        return load_material(self.material).with_b(self.b_angstrom2)
+
+    @property
+    def diameters_angstrom(self) -> NDArray[np.float64]:
+        """Diameters of the spheres, Å, shape (n_clusters,)."""
+        return np.asarray(self.crystal.unit_diameter_angstrom * np.arange(1, self.n_clusters + 1))
 
     @property
     def n_patterns(self) -> int:
@@ -155,7 +172,80 @@ def load_recipe(name_or_path: str) -> LibraryRecipe:
     return load_toml(LibraryRecipe, path)
 
 
-def simulate(recipe: LibraryRecipe, progress: Progress = lambda what, done, total: None) -> Library:
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """What all strains of a recipe share."""
+
+    recipe: LibraryRecipe
+    material: Material
+    table: PairTable
+    sums: StrainedSums
+    factors: list[NDArray[np.complex128]]
+    incoherent: NDArray[np.float64]
+    weights: NDArray[np.float64]
+
+    def block(self, number: int) -> NDArray[np.float32]:
+        """Patterns of one strain, shape (n_populations, n_q)."""
+        sums = self.sums(float(self.recipe.strains[number]))
+        q = self.recipe.grid.q_inv_angstrom
+        coherent = pattern_sums(self.material, self.table, sums, q, self.factors) @ self.weights
+        return np.asarray((coherent + self.incoherent).T, np.float32)
+
+
+def _populations(
+    recipe: LibraryRecipe, diameters_nm: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Nominal means and dispersions of the patterns of one strain, and their number fractions."""
+    means, dispersions = (
+        grid.ravel() for grid in np.meshgrid(recipe.mean_diameters_nm, recipe.dispersions, indexing="ij")
+    )
+    sampling = recipe.sampling or Sampling.POINTS
+    return means, dispersions, lognormal_weights(diameters_nm, means, dispersions, recipe.weighting, sampling)
+
+
+def _prepare(recipe: LibraryRecipe, progress: Progress) -> _Prepared:
+    total = recipe.n_strains + N_COMMON
+    material = recipe.crystal
+    q = recipe.grid.q_inv_angstrom
+    weights = _populations(recipe, recipe.diameters_angstrom / 10)[2]
+    progress("cutting clusters", 0, total)
+    clusters = [sphere(material, float(d), recipe.cut) for d in recipe.diameters_angstrom]
+    progress("counting distances", 1, total)
+    table = pair_table(material, clusters)
+    progress("summing sines", 2, total)
+    sums = StrainedSums(table, q, (recipe.strain_first, recipe.strain_last))
+    factors = form_factors(material, q, recipe.wavelength_angstrom)
+    incoherent = np.zeros((q.size, weights.shape[1]))
+    if recipe.compton:
+        incoherent = (
+            compton_intensity(material, q, recipe.wavelength_angstrom, list(table.self_terms)) @ weights
+        )
+    return _Prepared(recipe, material, table, sums, factors, incoherent, weights)
+
+
+@lru_cache(maxsize=1)
+def _prepared_once(recipe_json: str) -> _Prepared:
+    return _prepare(LibraryRecipe.model_validate_json(recipe_json), _silent)
+
+
+def simulate_block(recipe_json: str, number: int) -> NDArray[np.float32]:
+    """Simulate the patterns of one strain in a process of its own, which keeps what all strains share.
+
+    Parameters
+    ----------
+    recipe_json
+        Recipe (`LibraryRecipe.as_json`).
+    number
+        Number of the strain.
+
+    Returns
+    -------
+    Patterns, shape (n_populations, n_q).
+    """
+    return _prepared_once(recipe_json).block(number)
+
+
+def simulate(recipe: LibraryRecipe, progress: Progress = _silent) -> Library:
     """Simulate the patterns of a recipe.
 
     Parameters
@@ -174,44 +264,33 @@ def simulate(recipe: LibraryRecipe, progress: Progress = lambda what, done, tota
     PhysicsError
         The material is unknown or a population leaves the clusters.
     """
-    material = load_material(recipe.material).with_b(recipe.b_angstrom2)
-    q = recipe.grid.q_inv_angstrom
-    diameters = material.unit_diameter_angstrom * np.arange(1, recipe.n_clusters + 1)
-    means, dispersions = (
-        grid.ravel() for grid in np.meshgrid(recipe.mean_diameters_nm, recipe.dispersions, indexing="ij")
-    )
-    weights = lognormal_weights(
-        diameters / 10, means, dispersions, recipe.weighting, recipe.sampling or Sampling.POINTS
-    )
-    moments = population_moments(diameters / 10, weights)
+    blocks = _blocks_here(recipe, range(recipe.n_strains), progress)
+    return _assembled(recipe, dict(blocks))
 
-    total = recipe.n_strains + 3
-    progress("cutting clusters", 0, total)
-    clusters = [sphere(material, float(d), recipe.cut) for d in diameters]
-    progress("counting distances", 1, total)
-    table = pair_table(material, clusters)
-    progress("summing sines", 2, total)
-    sums = StrainedSums(table, q, (recipe.strain_first, recipe.strain_last))
-    factors = form_factors(material, q, recipe.wavelength_angstrom)
-    incoherent = np.zeros((q.size, means.size))
-    if recipe.compton:
-        incoherent = (
-            compton_intensity(material, q, recipe.wavelength_angstrom, list(table.self_terms)) @ weights
-        )
-    block = means.size
-    intensity = np.empty((recipe.n_patterns, q.size), np.float32)
-    for number, strain in enumerate(recipe.strains):
-        progress("mixing populations", 3 + number, total)
-        coherent = pattern_sums(material, table, sums(float(strain)), q, factors) @ weights
-        intensity[number * block : (number + 1) * block] = (coherent + incoherent).T
-    progress("done", total, total)
+
+def _blocks_here(
+    recipe: LibraryRecipe, numbers: Sequence[int], progress: Progress
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    prepared = _prepare(recipe, progress)
+    for number in numbers:
+        progress("mixing populations", N_COMMON + number, recipe.n_strains + N_COMMON)
+        yield number, prepared.block(number)
+    progress("done", recipe.n_strains + N_COMMON, recipe.n_strains + N_COMMON)
+
+
+def _assembled(recipe: LibraryRecipe, blocks: Mapping[int, NDArray[np.float32]]) -> Library:
+    diameters_nm = recipe.diameters_angstrom / 10
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # told where the patterns were simulated
+        means, dispersions, weights = _populations(recipe, diameters_nm)
+    moments = population_moments(diameters_nm, weights)
     return Library(
         recipe=recipe,
-        q_inv_angstrom=q,
-        intensity=intensity,
+        q_inv_angstrom=recipe.grid.q_inv_angstrom,
+        intensity=np.concatenate([blocks[number] for number in range(recipe.n_strains)]),
         nominal_mean_nm=np.tile(means, recipe.n_strains),
         nominal_dispersion=np.tile(dispersions, recipe.n_strains),
-        strain=np.repeat(recipe.strains, block),
+        strain=np.repeat(recipe.strains, means.size),
         number_mean_nm=np.tile(moments.number_mean_nm, recipe.n_strains),
         mass_mean_nm=np.tile(moments.mass_mean_nm, recipe.n_strains),
         dispersion=np.tile(moments.dispersion, recipe.n_strains),
@@ -219,9 +298,12 @@ def simulate(recipe: LibraryRecipe, progress: Progress = lambda what, done, tota
 
 
 def build_library(
-    recipe: LibraryRecipe, path: Path, progress: Progress = lambda what, done, total: None
+    recipe: LibraryRecipe, path: Path, progress: Progress = _silent, scheduler: str | None = None
 ) -> Library:
     """Simulate a recipe and write it to a file, which appears whole or not at all.
+
+    Strains that are done are kept beside the file until all are, so that a build that was interrupted
+    goes on where it was. The file has the same bytes whichever way it was built, on one kind of processor.
 
     Parameters
     ----------
@@ -231,6 +313,9 @@ def build_library(
         HDF5 file to write; one that exists is replaced.
     progress
         Told of each step.
+    scheduler
+        Address of a Dask scheduler whose workers simulate, such as tcp://host:8786; this process where
+        left out.
 
     Returns
     -------
@@ -239,14 +324,37 @@ def build_library(
     Raises
     ------
     LibraryError
-        The folder of `path` does not exist or cannot be written.
+        The folder of `path` does not exist or cannot be written, Dask is not installed, or no scheduler
+        answers.
     PhysicsError
         The recipe cannot be simulated.
     """
     if not path.parent.is_dir():
         raise LibraryError(f"folder {path.parent} does not exist: make it first")
-    library = simulate(recipe, progress)
+    kept = KeptBlocks(path, recipe.sha256, (recipe.n_patterns // recipe.n_strains, recipe.grid.n_points))
+    blocks = kept.load(recipe.n_strains)
+    missing = [number for number in range(recipe.n_strains) if number not in blocks]
+    try:
+        if missing:
+            simulated = (
+                _blocks_here(recipe, missing, progress)
+                if scheduler is None
+                else blocks_by_dask(simulate_block, recipe.as_json, missing, scheduler, progress)
+            )
+            for number, block in simulated:
+                kept.save(number, block)
+                blocks[number] = block
+        library = _assembled(recipe, blocks)
+        _write(library, path)
+        kept.discard()
+    except OSError as error:
+        raise LibraryError(f"cannot write library {path}: {error}") from error
+    return library
+
+
+def _write(library: Library, path: Path) -> None:
     part = path.with_name(path.name + ".part")
+    recipe = library.recipe
     try:
         with h5py.File(part, "w") as file:
             file.attrs.update(
@@ -269,11 +377,8 @@ def build_library(
             for column in COLUMNS:
                 file.create_dataset(column, data=getattr(library, column), fletcher32=True)
         os.replace(part, path)
-    except OSError as error:
-        raise LibraryError(f"cannot write library {path}: {error}") from error
     finally:
         part.unlink(missing_ok=True)
-    return library
 
 
 def read_library(path: Path) -> Library:

@@ -9,6 +9,7 @@ from qdsizer_stream.errors import ConfigurationError, LibraryError
 from qdsizer_stream.simulation import (
     LibraryRecipe,
     SphereCut,
+    _blocks,
     build_library,
     compton_intensity,
     form_factors,
@@ -121,14 +122,81 @@ def test_a_missing_library_tells_how_to_build_it(tmp_path: Path) -> None:
         read_library(tmp_path / "none.h5")
 
 
-def test_a_build_that_fails_leaves_nothing(recipe: LibraryRecipe, tmp_path: Path) -> None:
+def interrupted(recipe: LibraryRecipe, path: Path, after: int) -> list[str]:
+    """Begin a build and break it off after some strains; tells which were done."""
+
     def interrupt(what: str, done: int, total: int) -> None:
-        if what == "mixing populations":
+        if what == "mixing populations" and done == total - recipe.n_strains + after:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_library(recipe, tmp_path / "library.h5", interrupt)
-    assert list(tmp_path.iterdir()) == []
+        build_library(recipe, path, interrupt)
+    (parts,) = path.parent.iterdir()
+    return sorted(file.name for file in parts.iterdir())
+
+
+def steps_of(recipe: LibraryRecipe, path: Path) -> list[str]:
+    steps: list[str] = []
+    build_library(recipe, path, lambda what, done, total: steps.append(f"{what} {done}/{total}"))
+    return steps
+
+
+def test_a_build_that_fails_leaves_no_library_but_its_work(recipe: LibraryRecipe, tmp_path: Path) -> None:
+    assert interrupted(recipe, tmp_path / "library.h5", after=2) == ["0.npy", "1.npy"]
+    assert not (tmp_path / "library.h5").exists()
+
+
+def test_an_interrupted_build_goes_on_and_has_the_same_bytes(
+    recipe: LibraryRecipe, built: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "library.h5"
+    interrupted(recipe, path, after=2)
+    assert [step for step in steps_of(recipe, path) if "mixing" in step] == ["mixing populations 5/6"]
+    assert path.read_bytes() == built.read_bytes()
+    assert [file.name for file in tmp_path.iterdir()] == ["library.h5"]
+
+
+def test_a_damaged_part_is_made_again(recipe: LibraryRecipe, built: Path, tmp_path: Path) -> None:
+    path = tmp_path / "library.h5"
+    interrupted(recipe, path, after=2)
+    (parts,) = tmp_path.iterdir()
+    (parts / "0.npy").write_bytes((parts / "0.npy").read_bytes()[:1000])
+    np.save(parts / "1.npy", np.ones((2, 2), np.float32))
+    assert sum("mixing" in step for step in steps_of(recipe, path)) == 3
+    assert path.read_bytes() == built.read_bytes()
+
+
+def test_parts_of_another_recipe_are_not_taken(recipe: LibraryRecipe, tmp_path: Path) -> None:
+    path = tmp_path / "library.h5"
+    other = LibraryRecipe.model_validate({**recipe.model_dump(), "dispersions": (0.06, 0.10, 0.15, 0.20)})
+    interrupted(other, path, after=2)
+    assert sum("mixing" in step for step in steps_of(recipe, path)) == 3
+
+
+def test_a_cluster_builds_the_same_bytes(recipe: LibraryRecipe, built: Path, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
+    # Workers in threads that speak TCP: processes take ten seconds to come and go.
+    with distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp://",
+        host="127.0.0.1",
+        dashboard_address=None,
+    ) as cluster:
+        build_library(recipe, tmp_path / "library.h5", scheduler=cluster.scheduler_address)
+    assert (tmp_path / "library.h5").read_bytes() == built.read_bytes()
+
+
+def test_nobody_at_the_address(
+    recipe: LibraryRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    monkeypatch.setattr(_blocks, "CONNECT_TIMEOUT_S", 0.5)
+    with pytest.raises(LibraryError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        build_library(recipe, tmp_path / "library.h5", scheduler="tcp://127.0.0.1:9")
+    with pytest.raises(LibraryError, match="no Dask scheduler answers at nonsense://"):
+        build_library(recipe, tmp_path / "library.h5", scheduler="nonsense://here")
 
 
 def test_unknown_recipe_names_the_known() -> None:
