@@ -9,6 +9,7 @@ from . import (  # noqa: F401  (each registers its command)
     _reduce,
     _replay,
     _simulate,
+    _spool,
     _train,
 )
 from ._app import app, main

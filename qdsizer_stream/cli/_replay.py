@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from ..errors import ArchiveError
 from ._app import app
+from ._archive import opened_archive
 from ._progress import progress_bar
 
 __all__ = ["replay"]
@@ -42,7 +41,7 @@ def replay(
     from ..configuration import load_toml
     from ..sizing import Sizer
 
-    with _opened(archive) as catalog:
+    with opened_archive(archive) as catalog:
         found = find_run(catalog, run)
         if config is None:
             settings = archived_config(found)
@@ -77,30 +76,6 @@ def replay(
     counts = ", ".join(f"{number} {status}" for status, number in statuses.most_common())
     typer.echo(f"{outcome['frames']} frames with model {outcome['model']}: {counts}")
     typer.echo(f"table: {out}" if out is not None else f"linked run: {outcome['replayed_run']}")
-
-
-@contextmanager
-def _opened(archive: str) -> Iterator[Any]:
-    """Serve a folder for as long as it is needed, or connect to a server."""
-    from ..archive import embedded_tiled
-
-    if archive.startswith(("http://", "https://")):
-        from tiled.client import from_uri
-
-        yield from_uri(archive)
-        return
-    if not (Path(archive) / "catalog.db").exists():
-        raise ArchiveError(
-            f"{archive} is no archive: give the folder that holds catalog.db, or the URL of a Tiled server"
-        )
-    status = Console(stderr=True).status("starting the archive")
-    status.start()
-    try:
-        with embedded_tiled(Path(archive)) as catalog:
-            status.stop()
-            yield catalog
-    finally:
-        status.stop()
 
 
 @contextmanager

@@ -5,11 +5,15 @@ import json
 from pathlib import Path
 
 import pytest
+from bluesky import RunEngine
+from bluesky.plans import count
+from ophyd.sim import det
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from qdsizer_stream.cli import _demo, _replay  # noqa: F401  (each registers its command)
-from qdsizer_stream.cli._app import app
+from qdsizer_stream.archive import SpooledWriter
+from qdsizer_stream.cli import app
+from qdsizer_stream.errors import ArchiveError
 
 FRAMES = 4
 
@@ -81,3 +85,29 @@ def test_bad_replays_say_why_and_leave_nothing(
     assert result.exit_code != 0
     assert message in str(result.exception)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_spooled_run_is_listed_and_uploaded(demo: dict, tmp_path: Path) -> None:
+    def refuse(name: str, doc: object) -> None:
+        raise ConnectionError("the archive is away")
+
+    engine = RunEngine({})
+    writer = SpooledWriter(refuse, tmp_path)
+    engine.subscribe(writer)
+    (uid,) = engine(count([det], 3))
+    assert writer.close(30)
+
+    listed = run("spool", "list", str(tmp_path))
+    assert listed.exit_code == 0
+    assert uid in listed.stdout.replace("\n", "")
+    uploaded = run("spool", "upload", str(tmp_path), demo["archive"])
+    assert uploaded.exit_code == 0, uploaded.output
+    assert f"run {uid} is in the archive" in uploaded.stdout
+    assert "nothing waits" in run("spool", "list", str(tmp_path)).stdout
+    assert "nothing waits" in run("spool", "upload", str(tmp_path), demo["archive"]).stdout
+
+
+def test_a_spool_that_is_none(tmp_path: Path) -> None:
+    result = run("spool", "list", str(tmp_path / "none"))
+    assert isinstance(result.exception, ArchiveError)
+    assert "there is no spool" in str(result.exception)

@@ -6,8 +6,7 @@ import pytest
 from bluesky import RunEngine
 from typer.testing import CliRunner
 
-from qdsizer_stream.cli import _profile  # noqa: F401  (registers its command)
-from qdsizer_stream.cli._app import app
+from qdsizer_stream.cli import app
 from qdsizer_stream.profiles import installed, uninstall
 
 TOML = """
