@@ -74,7 +74,8 @@ def main() -> None:
     off = np.abs(np.array(classes) - truths)
     print(
         f"pbs: {np.sum(absolute <= 0.25)} of {len(errors)} within 0.25 nm, "
-        f"mean error {np.nanmean(absolute):.3f} nm, largest {np.nanmax(absolute):.3f} nm, {np.sum(covered)} within the 95 % interval"
+        f"mean error {np.nanmean(absolute):.3f} nm, largest {np.nanmax(absolute):.3f} nm, "
+        f"{np.sum(covered)} within the 95 % interval"
     )
     print(
         f"pbs-paper: {np.sum(off == 0)} of {len(errors)} in their class, "
