@@ -9,17 +9,16 @@ from pydantic import Field
 from ..configuration import Config
 from ..patterns import BinGrid
 from ._cluster import SphereCut, sphere
+from ._draws import Range, log_uniform
 from ._interpolate import StrainedSums
 from ._liquids import random_liquids
 from ._material import Material, load_material
-from ._pairs import PairTable, averaged_sphere_pairs, pair_table
+from ._pairs import PairTable, averaged_sphere_pairs, bin_averaged, pair_table
 from ._population import lognormal_weights, population_moments
 from ._scattering import compton_intensity, form_factors
 from ._solvents import load_solvent
 
 __all__ = ["FrameBatch", "FrameGenerator", "GeneratorRecipe"]
-
-Range = tuple[float, float]
 
 POOL_SIZE = 512
 """Liquids kept at a time; each is mixed and distorted anew for every frame."""
@@ -128,7 +127,7 @@ class FrameGenerator:
         tables = [self._cut_table(cut) for cut in recipe.cuts]
         if recipe.centre_averaged:
             tables.append(averaged_sphere_pairs(self._material, self._diameters_nm * 10))
-        self._tables = [_bin_averaged(table, recipe.grid.q_step_inv_angstrom) for table in tables]
+        self._tables = [bin_averaged(table, recipe.grid.q_step_inv_angstrom) for table in tables]
         self._sums = [self._strained(table) for table in self._tables]
         self._factors = [form_factors(self._material, self._q, w) for w in recipe.wavelengths_angstrom]
         self._compton = [
@@ -207,7 +206,7 @@ class FrameGenerator:
         moments = population_moments(self._diameters_nm, weights)
         dots = self._dots(wave, strain_index, weights)
 
-        fraction = _log_uniform(rng, recipe.area_fraction, n)
+        fraction = log_uniform(rng, recipe.area_fraction, n)
         fraction[rng.random(n) < 0.25] = 1.0
         present = rng.random(n) >= recipe.no_dots
         fraction[~present] = 0.0
@@ -219,7 +218,7 @@ class FrameGenerator:
         frames = self._shifted(frames)
 
         mask = self._mask(n, recipe.wavelengths_angstrom[wave])
-        counts = _log_uniform(rng, recipe.counts_per_bin, n)[:, None]
+        counts = log_uniform(rng, recipe.counts_per_bin, n)[:, None]
         expected = (
             counts
             * frames
@@ -246,7 +245,7 @@ class FrameGenerator:
         which = int(rng.integers(len(self._tables)))
         table, sums = self._tables[which], self._sums[which][strain_index]
         factors = self._factors[wave]
-        heavy = _log_uniform(rng, self.recipe.b_angstrom2, n)
+        heavy = log_uniform(rng, self.recipe.b_angstrom2, n)
         b = [heavy * (1 if s == 0 else np.exp(rng.uniform(-0.47, 0.47, n))) for s in range(len(factors))]
         s_squared = (self._q / (4 * np.pi)) ** 2
         damping = [np.exp(-np.outer(s_squared, value)) for value in b]
@@ -306,17 +305,3 @@ class FrameGenerator:
                 start = int(rng.integers(q.size))
                 mask[row, start : start + int(rng.integers(5, 60))] = True
         return np.asarray(mask)
-
-
-def _log_uniform(rng: np.random.Generator, limits: Range, n: int) -> NDArray[np.float64]:
-    low, high = limits
-    return np.asarray(np.exp(rng.uniform(np.log(low), np.log(high), n)))
-
-
-def _bin_averaged(table: PairTable, q_step_inv_angstrom: float) -> PairTable:
-    """Pairs whose sums are averages over a bin: each distance gains sin(x)/x, x = d ΔQ/2."""
-    multiplicities = tuple(
-        counts * np.sinc(d * q_step_inv_angstrom / (2 * np.pi))[:, None]
-        for d, counts in zip(table.distances_angstrom, table.multiplicities, strict=True)
-    )
-    return PairTable(table.distances_angstrom, multiplicities, table.group, table.self_terms)

@@ -14,7 +14,15 @@ from ..errors import PhysicsError
 from ._cluster import Cluster
 from ._material import OVERLAP_ANGSTROM, Material
 
-__all__ = ["PairTable", "Presence", "Vectors", "averaged_sphere_pairs", "count_pairs", "pair_table"]
+__all__ = [
+    "PairTable",
+    "Presence",
+    "Vectors",
+    "averaged_sphere_pairs",
+    "bin_averaged",
+    "count_pairs",
+    "pair_table",
+]
 
 SAME_DISTANCE = 1e-9
 """Squared distances closer than this (Å²) are one: rounding is below 1e-11, crystals stay above 1e-6."""
@@ -237,6 +245,27 @@ def averaged_sphere_pairs(material: Material, diameters_angstrom: NDArray[np.flo
         distances.append(d)
         multiplicities.append(vectors[:, None] * cells * (1 - 1.5 * ratio + 0.5 * ratio**3))
     return PairTable(tuple(distances), tuple(multiplicities), group, occupancy[:, None] * cells)
+
+
+def bin_averaged(table: PairTable, q_step_inv_angstrom: float) -> PairTable:
+    """Weigh pairs so that their sums are averages over a bin: each distance gains sin(x)/x, x = d ΔQ/2.
+
+    Parameters
+    ----------
+    table
+        Pairs.
+    q_step_inv_angstrom
+        Width of the bins, Å⁻¹.
+
+    Returns
+    -------
+    Pairs at the same distances.
+    """
+    multiplicities = tuple(
+        counts * np.sinc(d * q_step_inv_angstrom / (2 * np.pi))[:, None]
+        for d, counts in zip(table.distances_angstrom, table.multiplicities, strict=True)
+    )
+    return PairTable(table.distances_angstrom, multiplicities, table.group, table.self_terms)
 
 
 def _grouped_kinds(

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -61,6 +61,7 @@ def test_absorption_that_the_formula_does_not_know() -> None:
         cylinder_absorption(ANGLES, 6.6)
 
 
+@settings(deadline=None)
 @given(distance=st.floats(-1, 1), angle=st.floats(1, 170))
 def test_displacement_of_a_capillary(distance: float, angle: float) -> None:
     """A ray that leaves (0, s) at 2θ meets the circle of the detector elsewhere than one from the centre."""
@@ -76,6 +77,7 @@ def test_displacement_of_a_capillary(distance: float, angle: float) -> None:
     assert shift == pytest.approx(apparent - angle, abs=1.5 * np.degrees((distance / radius) ** 2) + 1e-9)
 
 
+@settings(deadline=None)
 @given(distance=st.floats(-0.3, 0.3), angle=st.floats(5, 150))
 def test_displacement_of_a_plate(distance: float, angle: float) -> None:
     """The plate's normal is at θ + 90° of the beam; the beam meets it early or late along its direction."""
@@ -118,6 +120,7 @@ def test_a_zero_shift_and_a_displacement_move_a_peak() -> None:
     assert peak == pytest.approx(expected, abs=6e-4)
 
 
+@settings(deadline=None)
 @given(fwhm=st.floats(0.02, 0.5), period=st.floats(0.2, 5))
 def test_resolution_damps_a_wave(fwhm: float, period: float) -> None:
     """A Gaussian of standard deviation σ leaves exp(-σ²k²/2) of a wave."""

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdsizer_stream.errors import PhysicsError
@@ -44,6 +44,7 @@ def test_the_papers_areas_in_toluene(area: float, weight: float) -> None:
     assert weight_fraction_from_area_fraction(area, 10.6) == pytest.approx(weight, abs=5e-4)
 
 
+@settings(deadline=None)
 @given(weight=st.floats(0, 1), ratio=st.floats(0.1, 100))
 def test_weight_and_area_are_inverse(weight: float, ratio: float) -> None:
     area = area_fraction_from_weight_fraction(weight, ratio)

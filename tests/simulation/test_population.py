@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qdsizer_stream.errors import PhysicsError
@@ -16,6 +16,7 @@ FINE = np.linspace(0.2, 40, 20_000)
 PAPER = 0.4637970736422045 * np.arange(1, 46)
 
 
+@settings(deadline=None)
 @given(mean=st.floats(2, 10), dispersion=st.floats(0.04, 0.25))
 def test_moments_of_a_log_normal(mean: float, dispersion: float) -> None:
     weights = lognormal_weights(FINE, np.array([mean]), np.array([dispersion]))
@@ -26,6 +27,7 @@ def test_moments_of_a_log_normal(mean: float, dispersion: float) -> None:
     assert moments.mass_mean_nm[0] == pytest.approx(mean * (1 + dispersion**2) ** 3, rel=1e-3)
 
 
+@settings(deadline=None)
 @given(mean=st.floats(3, 10), dispersion=st.floats(0.05, 0.2))
 def test_a_mass_log_normal_weighs_its_mean(mean: float, dispersion: float) -> None:
     weights = lognormal_weights(FINE, np.array([mean]), np.array([dispersion]), Weighting.MASS)
@@ -62,6 +64,7 @@ def test_an_exact_mean_of_two_clusters() -> None:
     assert weights[3:5, 0] == pytest.approx([0.688, 0.312], abs=5e-4)
 
 
+@settings(deadline=None)
 @given(
     mean=st.floats(1.5, 10),
     dispersion=st.floats(0.03, 0.2),
@@ -107,6 +110,7 @@ def test_a_histogram_of_micrographs() -> None:
     assert by_mass == pytest.approx(np.array([5, 20 / 8, 15 / 27, 0]) / (5 + 20 / 8 + 15 / 27))
 
 
+@settings(deadline=None)
 @given(counts=st.lists(st.integers(0, 1000), min_size=1, max_size=30).filter(lambda c: sum(c) > 0))
 def test_a_histogram_keeps_its_mean(counts: list[int]) -> None:
     edges = np.linspace(2, 9, len(counts) + 1)

@@ -1,0 +1,193 @@
+"""Random structures of dots, tabulated over size and momentum transfer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.ndimage import uniform_filter1d
+
+from ..configuration import Config
+from ._cluster import SphereCut, Surface, nanocrystal
+from ._debye import structure_sums
+from ._draws import Range
+from ._material import Material, Vector, axial_strain, load_material
+from ._pairs import PairTable, averaged_sphere_pairs, bin_averaged, pair_table
+from ._shapes import Shape, Sphere
+from ._stacking import close_packed_layers, faulted_nanocrystal, faulted_pair_table
+from ._texture import MarchDollase, textured_pairs, textured_sums
+
+__all__ = ["StructureRanges", "StructureTable", "draw_structure"]
+
+SMALLEST_UNITS = 2.5
+"""Diameter of the smallest cluster in diameters of the sphere of one primitive cell: 7 of these."""
+
+UNIT_STEP = 0.5
+"""Half a unit from cluster to cluster: a whole one leaves a 5 % population at 2 nm with one cluster."""
+
+PHASE_STEP = 0.6
+"""Steps of the tables in Q times the longest distance: a cubic through four points is then within 3e-3 of the
+longest distances and 1e-5 of the mean one."""
+
+TEXTURE_TOLERANCE = 1e-4
+"""Sum of the Legendre coefficients left out of a texture."""
+
+
+class StructureRanges(Config):
+    """Ranges that structures of dots are drawn from."""
+
+    material: str
+    """Material of the package."""
+    shapes: tuple[Shape, ...] = (Sphere(),)
+    """Shapes."""
+    cuts: tuple[SphereCut, ...] = Field(default=(SphereCut.NODE,), min_length=1)
+    """Which atoms belong to a shape."""
+    centre_averaged: float = Field(default=0.0, ge=0, le=1)
+    """Share of structures that are spheres averaged over their centre instead."""
+    faulted: float = Field(default=0.0, ge=0, le=1)
+    """Share of structures with stacking faults instead (zinc blende, wurtzite)."""
+    reversal_probability: Range = (0.0, 1.0)
+    """Probability that the stacking sense reverses at a layer of these, uniform."""
+    occupancy: dict[str, Range] = Field(default={})
+    """Share of the atoms that vacancies leave, by element, uniform."""
+    poor_elements: tuple[str, ...] = ()
+    """Elements that a surface layer lacks; none for whole surfaces."""
+    surface_thickness_angstrom: Range = (1.0, 3.0)
+    """Depth of that layer, uniform, Å."""
+    surface_occupancy: Range = (0.3, 1.0)
+    """Share of these atoms that it keeps, uniform."""
+    strain_axis: Vector = (1.0, 1.0, 1.0)
+    """Axis of a strain along one direction."""
+    strain_along: Range = (0.0, 0.0)
+    """Strain along it, uniform."""
+    textured: float = Field(default=0.0, ge=0, le=1)
+    """Share of structures that prefer a direction, which is along Q."""
+    texture_axes: tuple[Vector, ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    """Preferred directions, all equivalents."""
+    march_ratio: Range = (0.6, 1.4)
+    """March parameter of these, uniform."""
+    max_cluster_nm: float = Field(gt=0, le=30)
+    """Largest cluster of any population, nm."""
+
+
+@dataclass(frozen=True, eq=False)
+class StructureTable:
+    """Structure sums of one structure, by momentum transfer and size.
+
+    Parameters
+    ----------
+    material
+        Crystal, for elements and species.
+    diameters_nm
+        Diameters of the clusters, nm, shape (n_clusters,).
+    group
+        Which table the species pair (s, t), s ≤ t, is in.
+    self_terms
+        Atoms of each site in each cluster, shape (n_sites, n_clusters).
+    q_first_inv_angstrom, q_step_inv_angstrom
+        Grid of the tables, Å⁻¹.
+    sums
+        Structure sums, averaged over bins, shape (n_q, n_clusters) each.
+    """
+
+    material: Material
+    diameters_nm: NDArray[np.float64]
+    group: dict[tuple[int, int], int]
+    self_terms: NDArray[np.float64]
+    q_first_inv_angstrom: float
+    q_step_inv_angstrom: float
+    sums: tuple[NDArray[np.float32], ...]
+
+
+def draw_structure(
+    ranges: StructureRanges, rng: np.random.Generator, q_limits: Range, q_step_inv_angstrom: float
+) -> StructureTable:
+    """Draw one structure and tabulate it.
+
+    Parameters
+    ----------
+    ranges
+        What to draw from.
+    rng
+        Source of randomness.
+    q_limits
+        Range that the tables have to cover, Å⁻¹.
+    q_step_inv_angstrom
+        Width of the bins that frames will have, Å⁻¹.
+
+    Returns
+    -------
+    The tables.
+
+    Raises
+    ------
+    PhysicsError
+        A range cannot be had with this material.
+    """
+    material = load_material(ranges.material)
+    unit_nm = material.unit_diameter_angstrom / 10
+    diameters_nm = unit_nm * np.arange(SMALLEST_UNITS, ranges.max_cluster_nm / unit_nm, UNIT_STEP)
+    diameters = diameters_nm * 10
+    material = material.with_occupancy({e: rng.uniform(*limits) for e, limits in ranges.occupancy.items()})
+    strain = axial_strain(ranges.strain_axis, rng.uniform(*ranges.strain_along))
+    kind = rng.random()
+    textured = rng.random() < ranges.textured
+    ratio = rng.uniform(*ranges.march_ratio)
+    shape = ranges.shapes[rng.integers(len(ranges.shapes))]
+    cut = ranges.cuts[rng.integers(len(ranges.cuts))]
+    surface = None
+    if ranges.poor_elements:
+        surface = Surface(
+            elements=ranges.poor_elements,
+            thickness_angstrom=rng.uniform(*ranges.surface_thickness_angstrom),
+            occupancy=rng.uniform(*ranges.surface_occupancy),
+        )
+    if kind < ranges.centre_averaged:
+        material = material.strained(strain)
+        table = averaged_sphere_pairs(material, diameters)
+    elif kind < ranges.centre_averaged + ranges.faulted:
+        material = close_packed_layers(material)
+        clusters = [faulted_nanocrystal(material, shape, float(d)) for d in diameters]
+        table = faulted_pair_table(material, clusters, rng.uniform(*ranges.reversal_probability))
+    else:
+        clusters = [nanocrystal(material, shape, float(d), cut, surface=surface) for d in diameters]
+        material = material.strained(strain)
+        if textured:
+            pairs = textured_pairs(
+                material, clusters, MarchDollase(axes=ranges.texture_axes, ratio=ratio), TEXTURE_TOLERANCE
+            )
+            q, per_bin = _grid(pairs.table, q_limits, q_step_inv_angstrom)
+            sums = [uniform_filter1d(s, per_bin, axis=0) for s in textured_sums(pairs, q)]
+            return _tabulated(material, diameters_nm, pairs.table, q, sums)
+        table = pair_table(material, clusters)
+    q, _ = _grid(table, q_limits, q_step_inv_angstrom)
+    sums = structure_sums(bin_averaged(table, q_step_inv_angstrom), q)
+    return _tabulated(material, diameters_nm, table, q, sums)
+
+
+def _grid(table: PairTable, q_limits: Range, q_step_inv_angstrom: float) -> tuple[NDArray[np.float64], int]:
+    """Even grid that is fine enough for a cubic, and the odd number of its points in a bin."""
+    per_bin = 2 * (int(q_step_inv_angstrom * table.longest_angstrom / PHASE_STEP + 1) // 2) + 1
+    step = q_step_inv_angstrom / per_bin
+    # A cubic takes two points past either end.
+    low = max(q_limits[0] - 2 * step, step)
+    n_points = int(np.ceil((q_limits[1] - low) / step)) + 3
+    return np.asarray(low + step * np.arange(n_points)), per_bin
+
+
+def _tabulated(
+    material: Material,
+    diameters_nm: NDArray[np.float64],
+    table: PairTable,
+    q: NDArray[np.float64],
+    sums: list[NDArray[np.float64]],
+) -> StructureTable:
+    return StructureTable(
+        material,
+        diameters_nm,
+        table.group,
+        table.self_terms,
+        float(q[0]),
+        float(q[1] - q[0]),
+        tuple(s.astype(np.float32) for s in sums),
+    )
