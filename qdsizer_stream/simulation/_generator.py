@@ -27,6 +27,9 @@ GROUP = 32
 """Frames that share cut, strain and wavelength: one small matrix product each."""
 
 
+MIN_BINS = 10
+"""Bins with data that every frame keeps: nobody sizes fewer."""
+
 N_HALF_WAVES = 6
 """Half waves of a smooth distortion over the grid: absorption and flat fields are no wigglier."""
 
@@ -287,7 +290,8 @@ class FrameGenerator:
         )
         reach = min(recipe.q_high_inv_angstrom[1], 4 * np.pi / wavelength_angstrom * np.sin(np.radians(70)))
         high = np.where(rng.random(n) < 0.5, rng.uniform(recipe.q_high_inv_angstrom[0], reach, n), reach)
-        mask = (q < low[:, None]) | (q > high[:, None])
+        outside = (q < low[:, None]) | (q > high[:, None])
+        mask = outside.copy()
         number = np.arange(q.size)
         step = recipe.grid.q_step_inv_angstrom
         for row in range(n):
@@ -304,4 +308,7 @@ class FrameGenerator:
             elif kind < 0.55:  # a module is missing
                 start = int(rng.integers(q.size))
                 mask[row, start : start + int(rng.integers(5, 60))] = True
+        # A missing module may be all that a short range had: such a frame keeps its range whole.
+        empty = np.count_nonzero(~mask, axis=1) < MIN_BINS
+        mask[empty] = outside[empty]
         return np.asarray(mask)
