@@ -52,7 +52,7 @@ from ._scattering import compton_intensity, form_factors, recoil
 from ._shapes import Ellipsoid, Platelet, Polyhedron, Rod, Shape, Sphere
 from ._solvents import Solvent, load_solvent, read_solvent, solvent_names
 from ._stacking import close_packed_layers, faulted_nanocrystal, faulted_pair_table
-from ._stream import FrameStream, Source, StreamRecipe
+from ._stream import FrameStream, SolventFile, Source, StreamRecipe
 from ._structures import StructureRanges
 from ._synthesis import GrowingDots, SynthesisRecipe
 from ._texture import MarchDollase, TexturedPairs, textured_pairs, textured_sums
@@ -90,6 +90,7 @@ __all__ = [
     "Shape",
     "Site",
     "Solvent",
+    "SolventFile",
     "Source",
     "SpectralLine",
     "Sphere",

@@ -2,15 +2,17 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from ..configuration import Config
-from ..patterns import BinGrid, q_from_two_theta, two_theta_from_q
-from ._draws import Range, log_uniform
+from ..errors import ConfigurationError
+from ..patterns import Axis, BinGrid, q_from_two_theta, two_theta_from_q
+from ._draws import PositiveRange, Range, log_uniform
 from ._generator import FrameBatch
 from ._instrument import SpectralLine, cylinder_absorption, polarisation_factor
 from ._ligands import LigandShell
@@ -18,10 +20,10 @@ from ._liquids import random_liquids
 from ._photons import fast_poisson
 from ._population import lognormal_weights, population_moments
 from ._scattering import compton_per_atom, form_factors, recoil
-from ._solvents import load_solvent
+from ._solvents import load_solvent, read_solvent
 from ._structures import StructureRanges, StructureTable, draw_structure
 
-__all__ = ["FrameStream", "Source", "StreamRecipe"]
+__all__ = ["FrameStream", "SolventFile", "Source", "StreamRecipe"]
 
 GROUP = 32
 """Frames that share structure, strain and instrument: one small matrix product each."""
@@ -60,6 +62,17 @@ class Source(Config):
     """Share of the intensity that is polarised normal to the scattering plane, uniform."""
 
 
+class SolventFile(Config):
+    """A measured solvent."""
+
+    path: Path
+    """Text file of two or three columns."""
+    wavelength_angstrom: float = Field(ge=0.05, le=5)
+    """Wavelength it was measured at, Å."""
+    axis: Axis = Axis.TWO_THETA
+    """What the first column holds."""
+
+
 class StreamRecipe(Config):
     """Ranges that frames are drawn from."""
 
@@ -77,18 +90,21 @@ class StreamRecipe(Config):
     """Relative standard deviation, uniform."""
     strain: Range = (0.0, 0.0)
     """Isotropic strain, uniform."""
-    b_angstrom2: Range
+    b_angstrom2: PositiveRange
     """Displacement parameter of the first element, log-uniform, Å²."""
-    b_ratio: Range = (1.0, 1.0)
+    b_ratio: PositiveRange = (1.0, 1.0)
     """Those of the other elements over it, log-uniform."""
-    area_fraction: Range
+    area_fraction: PositiveRange
     """Share of the dots in the area of dots and solvent, log-uniform."""
     pure: float = Field(default=0.0, ge=0, le=1)
     """Share of frames without solvent."""
     no_dots: float = Field(default=0.0, ge=0, lt=1)
     """Share of frames without dots."""
     known_solvents: tuple[str, ...] = ()
-    """Solvents of the package that make up half of the liquids; the others are random."""
+    """Solvents of the package, which with the measured ones make up half of the liquids; the others are
+    random."""
+    measured_solvents: tuple[SolventFile, ...] = ()
+    """Measured solvents; their curves have to cover the grid, stretched."""
     solvent_stretch: float = Field(default=0.0, ge=0, lt=0.2)
     """Largest relative stretch of a liquid's Q axis: temperature, and what the computed curves miss."""
     solvent_distortion: float = Field(default=0.0, ge=0, lt=1)
@@ -111,7 +127,7 @@ class StreamRecipe(Config):
     """Shift by a displaced sample at 2θ = 0, which goes with cos 2θ, uniform, degrees."""
     resolution_fwhm_deg: Range = (0.0, 0.0)
     """Full width at half maximum of the resolution in 2θ, uniform, degrees."""
-    counts_per_bin: Range
+    counts_per_bin: PositiveRange
     """Mean photons of a usable bin, log-uniform."""
     q_low_inv_angstrom: Range
     """First usable Q, uniform for half of the frames, Å⁻¹; the others begin at the lower limit."""
@@ -123,15 +139,6 @@ class StreamRecipe(Config):
     """From module to module, uniform, degrees."""
     gap_width_deg: Range = (0.1, 0.4)
     """Width of the gaps, uniform, degrees."""
-
-    @model_validator(mode="after")
-    def _check_ranges(self) -> "StreamRecipe":
-        for name, value in self:
-            if isinstance(value, tuple) and len(value) == 2 and not isinstance(value[0], str | Source):
-                low, high = value
-                if not low <= high:
-                    raise ValueError(f"{name} runs from {low} to {high}: give the lower limit first")
-        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +198,11 @@ class FrameStream:
         self._smooth_q = np.linspace(
             max(self._q[0] - SMOOTH_MARGIN, SMOOTH_MARGIN / 10), self._q[-1] + SMOOTH_MARGIN, SMOOTH_POINTS
         )
-        self._wide = np.linspace(self._q[0] * 0.85, self._q[-1] * 1.15, LIQUID_POINTS)
+        self._wide = np.linspace(
+            self._q[0] * (1 - recipe.solvent_stretch),
+            self._q[-1] * (1 + recipe.solvent_stretch),
+            LIQUID_POINTS,
+        )
         self._lights = [
             self._light(source, self._rng("light", number)) for number, source in enumerate(recipe.sources)
         ]
@@ -207,7 +218,14 @@ class FrameStream:
         Returns
         -------
         The frames.
+
+        Raises
+        ------
+        ConfigurationError
+            `n` is not a positive multiple of 32.
         """
+        if n <= 0 or n % GROUP:
+            raise ConfigurationError(f"{n} frames asked for: frames come {GROUP} at a time, give a multiple")
         numbers = range(self._next_group, self._next_group + n // GROUP)
         self._next_group = numbers.stop
         groups = list(self._pool.map(self._group, numbers))
@@ -252,7 +270,11 @@ class FrameStream:
             for other, g in factors.items()
         }
         liquids = random_liquids(rng, LIQUIDS, self._wide, wavelength)
-        known = [load_solvent(name).intensity(self._wide, wavelength) for name in self.recipe.known_solvents]
+        solvents = [load_solvent(name) for name in self.recipe.known_solvents]
+        solvents += [
+            read_solvent(s.path, s.wavelength_angstrom, s.axis) for s in self.recipe.measured_solvents
+        ]
+        known = [solvent.intensity(self._wide, wavelength) for solvent in solvents]
         for row in range(1, LIQUIDS, 2) if known else ():
             liquids[row] = rng.dirichlet(np.ones(len(known))) @ [k / k.mean() for k in known]
         return _Light(

@@ -20,7 +20,7 @@ from ._texture import MarchDollase, textured_pairs, textured_sums
 __all__ = ["StructureRanges", "StructureTable", "draw_structure"]
 
 SMALLEST_UNITS = 2.5
-"""Diameter of the smallest cluster in diameters of the sphere of one primitive cell: 7 of these."""
+"""Diameter of the smallest cluster over that of the sphere of one primitive cell: 19 nodes in rock salt."""
 
 UNIT_STEP = 0.5
 """Half a unit from cluster to cluster: a whole one leaves a 5 % population at 2 nm with one cluster."""

@@ -1,8 +1,10 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from qdsizer_stream.errors import PhysicsError
+from qdsizer_stream.errors import ConfigurationError, PhysicsError
 from qdsizer_stream.patterns import BinGrid, two_theta_from_q
 from qdsizer_stream.simulation import (
     COPPER_K_ALPHA,
@@ -220,8 +222,44 @@ def test_faults_that_a_crystal_cannot_have() -> None:
         FrameStream(WIDE.model_copy(update={"structures": structures}), seed=0)
 
 
-def test_limits_the_wrong_way_round() -> None:
-    with pytest.raises(
-        ValidationError, match=r"strain runs from 0\.01 to -0\.01: give the lower limit first"
-    ):
-        StreamRecipe.model_validate({**dict(WIDE), "strain": (0.01, -0.01)})
+def test_a_measured_solvent_is_drawn(tmp_path: Path) -> None:
+    """Frames of a solvent with a spike at 3 Å⁻¹, half of them; the others are of random liquids."""
+    q = np.linspace(0.5, 20, 4000)
+    curve = 1 + 50 * np.exp(-0.5 * ((q - 3) / 0.05) ** 2)
+    np.savetxt(tmp_path / "spike.xy", np.column_stack([q, curve]))
+    recipe = StreamRecipe.model_validate(
+        {
+            **EXACT,
+            "structures": {"material": "PbS", "max_cluster_nm": 4.0},
+            "sources": (SYNCHROTRON,),
+            "no_dots": 0.999,
+            "measured_solvents": [{"path": tmp_path / "spike.xy", "wavelength_angstrom": 0.5, "axis": "q"}],
+        }
+    )
+    frames = FrameStream(recipe, seed=0).batch(128)
+    spiked = frames.intensity.max(axis=1) > 20 * np.median(frames.intensity, axis=1)
+    assert np.mean(spiked) == pytest.approx(0.5, abs=0.15)
+    at = recipe.grid.centres[np.argmax(frames.intensity[spiked], axis=1)]
+    np.testing.assert_allclose(at, 3.0, atol=0.01)
+    too_far = recipe.model_copy(update={"grid": recipe.grid.model_copy(update={"n_bins": 6500})})
+    with pytest.raises(PhysicsError, match=r"leaves the curve of spike \(0\.5 … 20 Å⁻¹\)"):
+        FrameStream(too_far, seed=0)
+
+
+@pytest.mark.parametrize("n", [0, 40])
+def test_frames_come_in_groups(stream: FrameStream, n: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"{n} frames asked for: frames come 32 at a time"):
+        stream.batch(n)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"strain": (0.01, -0.01)}, r"strain\n.*0\.01 to -0\.01: give the lower limit first"),
+        ({"area_fraction": (0.0, 1.0)}, r"area_fraction\n.*the logarithm is drawn, give limits > 0"),
+        ({"strain": (float("nan"), 0.0)}, "give the lower limit first"),
+    ],
+)
+def test_ranges_that_cannot_be(settings: dict[str, tuple[float, float]], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        StreamRecipe.model_validate({**dict(WIDE), **settings})
