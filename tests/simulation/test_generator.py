@@ -70,3 +70,11 @@ def test_dots_show_where_their_peaks_are() -> None:
     covered = ~batch.mask[:, (plain.grid.centres > 1.7) & (plain.grid.centres < 2.3)].any(axis=1)
     assert covered.sum() > 20
     assert np.all(near[covered] < 0.1)
+
+
+def test_every_frame_has_data() -> None:
+    """A missing module must not take all that a short range had."""
+    short = RECIPE.model_copy(update={"q_low_inv_angstrom": (1.6, 1.7), "q_high_inv_angstrom": (2.5, 2.51)})
+    batch = FrameGenerator(short, 0).batch(2048)
+    assert np.all((~batch.mask).sum(axis=1) >= 10)
+    assert np.all(np.isfinite(batch.intensity))
