@@ -84,7 +84,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 
 def drifting(elapsed_s: float) -> float:
-    return 1.0 + 0.3 * float(np.sin(elapsed_s / 20))
+    return 1.0 + 0.3 * float(np.sin(3 * elapsed_s))
 
 
 def measure(bench: Bench, config: LiveConfig | None = None, **settings: Any) -> list[dict[str, Any]]:
@@ -93,8 +93,8 @@ def measure(bench: Bench, config: LiveConfig | None = None, **settings: Any) -> 
         "scene": bench.dots,
         "detector": bench.strips,
         "wavelength_angstrom": WAVELENGTH,
-        "counts_per_second": 6e4,
-        "exposure_s": 0.08,
+        "counts_per_second": 1.2e4,
+        "exposure_s": 0.4,
         "beam": drifting,
         "speed": np.inf,
         "seed": 11,
@@ -194,6 +194,6 @@ def test_a_module_that_is_off_is_masked_and_told(bench: Bench) -> None:
 
 
 def test_strips_beyond_their_dead_time_are_told(bench: Bench) -> None:
-    # Ten times the beam: half the strips count faster than their dead time is known for.
+    # Fifty times the beam: half the strips count faster than their dead time is known for.
     sizes = measure(bench, counts_per_second=6e5)
     assert all("strips count faster than" in data["qdsizer_warnings"] for data in sizes)
