@@ -21,7 +21,7 @@ from qdsizer_stream.callbacks import LiveConfig, LiveSizer, WavelengthSource
 from qdsizer_stream.callbacks._source import FrameSource
 from qdsizer_stream.devices import SimMythenHdf5, UnitSignal
 from qdsizer_stream.patterns import q_from_two_theta
-from qdsizer_stream.reduction import nominal_detector
+from qdsizer_stream.reduction import ReductionConfig, nominal_detector
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
 from qdsizer_stream.sizing import Sizer, SizingConfig
 
@@ -146,7 +146,7 @@ def stages(config: LiveConfig, sizer: Sizer, documents: list[tuple[str, Any]]) -
     frames = [f for name, doc in documents for f in source.frames(name, doc, 0.0)]
     got = time.perf_counter()
     for one in frames:
-        sizer.size_frame(one.counts, one.wavelength_angstrom, one.arm_deg)
+        sizer.size_frame(**one.readings)
     sized = time.perf_counter()
     print(
         f"of which                      frame out of document {1000 * (got - begin) / len(frames):.3f} ms, "
@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=200)
     frames = parser.parse_args().frames
     config = LiveConfig(
-        sizing=SizingConfig(detector=DETECTOR),
+        sizing=SizingConfig(reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)),
         wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
     )
     sizer = Sizer(config.sizing)

@@ -16,6 +16,7 @@ from bluesky.plans import count
 from benchmarks.live_path import DETECTOR, WAVELENGTH_ANGSTROM, StoredMythen, frame
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer, QueuePolicy, WavelengthSource
 from qdsizer_stream.patterns import q_from_two_theta
+from qdsizer_stream.reduction import ReductionConfig
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
 from qdsizer_stream.sizing import SizingConfig
 
@@ -53,7 +54,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=200)
     arguments = parser.parse_args()
     config = LiveConfig(
-        sizing=SizingConfig(detector=DETECTOR),
+        sizing=SizingConfig(reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)),
         wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
         queue_policy=QueuePolicy.WAIT,
         queue_frames=50,

@@ -2,13 +2,13 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
 
 from .errors import ConfigurationError
 
-__all__ = ["Config", "load_toml", "validated"]
+__all__ = ["Config", "SettingsPath", "load_toml", "validated"]
 
 
 class Config(BaseModel):
@@ -18,6 +18,15 @@ class Config(BaseModel):
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
+
+
+def _anchored(path: Path, info: ValidationInfo) -> Path:
+    folder = (info.context or {}).get("folder")
+    return path if folder is None else folder / path
+
+
+SettingsPath = Annotated[Path, AfterValidator(_anchored)]
+"""A path among settings; a relative one in a file starts at the folder of the file."""
 
 
 def load_toml(kind: type[ConfigT], path: Path) -> ConfigT:
@@ -45,10 +54,10 @@ def load_toml(kind: type[ConfigT], path: Path) -> ConfigT:
         raise ConfigurationError(f"cannot read configuration {path}: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"configuration {path} is not TOML: {error}") from error
-    return validated(kind, values, str(path))
+    return validated(kind, values, str(path), path.parent)
 
 
-def validated(kind: type[ConfigT], values: dict[str, Any], where: str) -> ConfigT:
+def validated(kind: type[ConfigT], values: dict[str, Any], where: str, folder: Path | None = None) -> ConfigT:
     """Validate settings, naming where they came from when they are wrong.
 
     Parameters
@@ -59,6 +68,8 @@ def validated(kind: type[ConfigT], values: dict[str, Any], where: str) -> Config
         Settings by name.
     where
         Source of the settings, for the error message.
+    folder
+        Where relative paths among the settings start; None for the working folder.
 
     Returns
     -------
@@ -70,7 +81,7 @@ def validated(kind: type[ConfigT], values: dict[str, Any], where: str) -> Config
         A setting is unknown, missing or out of range; one line for each.
     """
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(values, context={"folder": folder})
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc'])) or kind.__name__}: {problem['msg']}"

@@ -80,6 +80,8 @@ def replay(run: Any, config: LiveConfig, sizer: Sizer | None = None) -> Iterator
         for name, doc in run_documents(run, config):
             for derived_name, derived, _ in sizing.documents(Item(name, doc)):
                 yield derived_name, derived
+        for derived_name, derived, _ in sizing.finish():
+            yield derived_name, derived
     except Exception as error:
         yield from end("fail", f"{error}")
         raise

@@ -3,7 +3,7 @@
 from ._config import RUN_KEY, Destination, LiveConfig, QueuePolicy, config_of_run
 from ._derived import OBJECT_NAME, STREAM_NAME, estimate_data
 from ._live import Counters, LiveSizer
-from ._quantity import AngleSource, NumberSource, WavelengthSource
+from ._quantity import AngleSource, ExposureSource, NumberSource, WavelengthSource
 from ._queue import Item
 from ._record import SizedFrame, SynthesisRecord
 from ._run import RunSizing
@@ -17,6 +17,7 @@ __all__ = [
     "AngleSource",
     "Counters",
     "Destination",
+    "ExposureSource",
     "Item",
     "LiveConfig",
     "LiveSizer",

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..configuration import Config, validated
 from ..errors import ConfigurationError
+from ..reduction import SWITCHES, AccumulationConfig
 from ..sizing import SizingConfig
-from ._quantity import AngleSource, WavelengthSource
+from ._quantity import AngleSource, ExposureSource, NumberSource, WavelengthSource
 
 __all__ = ["RUN_KEY", "Destination", "LiveConfig", "QueuePolicy", "config_of_run"]
 
@@ -39,19 +40,27 @@ class LiveConfig(Config):
     """What the live path needs to know besides the documents."""
 
     sizing: SizingConfig
-    """Model, detector calibration and solvent."""
+    """Model, detector with its corrections, and solvent."""
     wavelength: WavelengthSource | None = None
     """Where the wavelength is read from; there is no default, without it no frame is sized."""
-    arm_angle: AngleSource = AngleSource(value=0.0, unit="deg")
-    """Where the angle of the detector arm is read from."""
+    arm_angle: AngleSource | None = None
+    """Where the angle of the detector arm is read from; None where it never moves and
+    `sizing.reduction.arm_deg` says where it stands."""
+    exposure: ExposureSource | None = None
+    """Where the exposure is read from; needed for dead time and where it is divided by."""
+    monitor: NumberSource | None = None
+    """Where the monitor (I0) is read from, in any unit; needed where it is divided by."""
+    applied: dict[str, str] = Field(default_factory=dict)
+    """What the control system does to the counts itself: each of its switches, such as `UseFlatField_RBV`,
+    with its key in the data or the configuration of the frames' descriptor."""
+    accumulation: AccumulationConfig | None = None
+    """How frames are added up before they are sized; None sizes every frame by itself."""
     data_key: str | None = None
     """Data key of the frames; None for the only array in a descriptor that fits the detector."""
     stream: str | None = None
     """Stream of the frames; None for the first of a run that has any."""
     destination: Destination = Destination.SAME_RUN
     """Where the estimates go."""
-    counter: int = Field(default=0, ge=0, le=2)
-    """Which counter of a detector that has several for each strip (MYTHEN III: 0, 1, 2)."""
     queue_frames: int = Field(default=1000, ge=1, le=100_000)
     """Frames that may wait to be sized; 1000 of 30 720 strips are 123 to 246 MB."""
     queue_policy: QueuePolicy = QueuePolicy.MARK
@@ -59,11 +68,20 @@ class LiveConfig(Config):
     file_timeout_s: float = Field(default=5.0, ge=0, le=600)
     """How long a frame announced in a file may take to appear there, s."""
 
+    @field_validator("applied")
+    @classmethod
+    def _known_switches(cls, value: dict[str, str]) -> dict[str, str]:
+        if unknown := sorted(value.keys() - set(SWITCHES)):
+            raise ValueError(
+                f"{', '.join(unknown)}: no switch of a control system, allowed are {', '.join(SWITCHES)}"
+            )
+        return value
+
     @model_validator(mode="after")
     def _needs_a_detector(self) -> Self:
-        if self.sizing.detector is None:
+        if self.sizing.reduction is None:
             raise ValueError(
-                "sizing.detector is missing: live frames are raw counts, give the calibration of the detector"
+                "sizing.reduction is missing: live frames are raw counts, give the detector's calibration"
             )
         return self
 

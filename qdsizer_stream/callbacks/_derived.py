@@ -9,7 +9,7 @@ from typing import Any
 from event_model import ComposeDescriptor, ComposeDescriptorBundle
 
 from .. import __version__
-from ..sizing import SizeEstimate, Sizer, Status
+from ..sizing import Examination, SizeEstimate, Sizer, Status
 from ._config import LiveConfig
 from ._frame import Frame
 
@@ -34,6 +34,7 @@ def _number(units: str | None, precision: int, low: float | None, high: float | 
 
 
 _TEXT = {"dtype": "string", "shape": []}
+_INTEGER = {"dtype": "integer", "dtype_numpy": "<i8", "shape": []}
 
 # Scalars only: archives hand small array columns back as strings.
 DATA_KEYS: dict[str, dict[str, Any]] = {
@@ -49,7 +50,9 @@ DATA_KEYS: dict[str, dict[str, Any]] = {
     "qdsizer_counts": _number("counts", 0, 0.0, None),
     "qdsizer_status": {**_TEXT, "choices": [status.value for status in Status]},
     "qdsizer_reason": dict(_TEXT),
-    "qdsizer_frame_seq_num": {"dtype": "integer", "dtype_numpy": "<i8", "shape": []},
+    "qdsizer_warnings": dict(_TEXT),
+    "qdsizer_n_frames": dict(_INTEGER),
+    "qdsizer_frame_seq_num": dict(_INTEGER),
     "qdsizer_latency": _number("s", 4, 0.0, None),
 }
 """Data keys of an estimate, less their source."""
@@ -110,16 +113,16 @@ class SizeStream:
         return self._next_seq_num.get(STREAM_NAME, 1) - 1
 
     def documents(
-        self, frame: Frame, estimate: SizeEstimate, stream: str, data_key: str, live: bool = True
+        self, frame: Frame, examination: Examination, stream: str, data_key: str, live: bool = True
     ) -> Iterator[tuple[str, Any]]:
         """Compose the documents of one estimate.
 
         Parameters
         ----------
         frame
-            The frame that was sized, or not.
-        estimate
-            Its estimate.
+            The frame that was sized, or not; the last one of a sum of frames.
+        examination
+            Its estimate and what that rests on.
         stream, data_key
             Where the frame came from.
         live
@@ -138,7 +141,9 @@ class SizeStream:
             yield "descriptor", self._bundle.descriptor_doc
         # A clock that stepped back must not date an estimate before its frame.
         estimated = max(now, frame.time)
-        data = estimate_data(estimate) | {
+        data = estimate_data(examination.estimate) | {
+            "qdsizer_warnings": "; ".join(examination.warnings),
+            "qdsizer_n_frames": examination.n_frames,
             "qdsizer_frame_seq_num": frame.seq_num,
             "qdsizer_latency": estimated - frame.time if live else math.nan,
         }
@@ -156,8 +161,15 @@ class SizeStream:
         per_frame = source is not None and source.data_key is not None
         return (
             None if per_frame else frame.wavelength_angstrom,
-            None if self._config.arm_angle.data_key is not None else frame.arm_deg,
+            self._arm_deg(frame),
         )
+
+    def _arm_deg(self, frame: Frame) -> float | None:
+        """Angle of the arm where it holds for more than one frame."""
+        source, reducer = self._config.arm_angle, self._sizer.reducer if self._sizer is not None else None
+        if source is None:
+            return None if reducer is None else reducer.config.arm_deg
+        return None if source.data_key is not None else frame.arm_deg
 
     def _descriptor(
         self,
@@ -169,7 +181,7 @@ class SizeStream:
     ) -> ComposeDescriptorBundle:
         """Compose the descriptor, which says all that is needed to size the frames again."""
         config = self._config
-        model = self._sizer.model if self._sizer is not None else None
+        model, reducer = (None, None) if self._sizer is None else (self._sizer.model, self._sizer.reducer)
         configuration: dict[str, tuple[Any, dict[str, Any]]] = {
             "qdsizer_model": (model.name if model else "", _TEXT),
             "qdsizer_model_sha256": (model.sha256 if model else "", _TEXT),
@@ -184,7 +196,11 @@ class SizeStream:
                 _TEXT,
             ),
             "qdsizer_arm_angle": (math.nan if arm_deg is None else arm_deg, _number("deg", 4, None, None)),
-            "qdsizer_arm_angle_source": (config.arm_angle.describe(), _TEXT),
+            "qdsizer_arm_angle_source": (
+                config.arm_angle.describe() if config.arm_angle else "arm_deg in [sizing.reduction]",
+                _TEXT,
+            ),
+            "qdsizer_reduction": (json.dumps(reducer.provenance() if reducer else {}, sort_keys=True), _TEXT),
             "qdsizer_frame_stream": (stream, _TEXT),
             "qdsizer_frame_data_key": (data_key, _TEXT),
         }

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from ..reduction import NOTHING_APPLIED, AppliedCorrections
+
 __all__ = ["Frame"]
 
 
@@ -18,7 +20,25 @@ class Frame:
     """Counts per strip as the document or file held them; not looked at where `reason` is set."""
     wavelength_angstrom: float = float("nan")
     """Wavelength, Å."""
-    arm_deg: float = 0.0
-    """Angle of the detector arm, degrees."""
+    arm_deg: float | None = None
+    """Angle of the detector arm, degrees; None for the arm of the settings."""
+    exposure_s: float | None = None
+    """Exposure, s; None where nobody says."""
+    monitor: float | None = None
+    """Reading of the monitor (I0); None where nobody says."""
+    applied: AppliedCorrections = NOTHING_APPLIED
+    """What the control system did to the counts already."""
     reason: str = ""
     """Why the frame cannot be sized; empty where it can."""
+
+    @property
+    def readings(self) -> dict[str, Any]:
+        """Counts and numbers by name, as `Reducer.pool` takes them."""
+        return {
+            "counts": self.counts,
+            "wavelength_angstrom": self.wavelength_angstrom,
+            "arm_deg": self.arm_deg,
+            "exposure_s": self.exposure_s,
+            "monitor": self.monitor,
+            "applied": self.applied,
+        }

@@ -4,7 +4,7 @@ import atexit
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,11 +33,11 @@ class Counters:
     documents: int = 0
     """Raw documents received."""
     frames: int = 0
-    """Frames with an event in `qd_size`."""
+    """Events in `qd_size`: one a frame, or one a sum where frames are added up."""
     sized: int = 0
-    """Frames with a size."""
+    """Of these, with a size."""
     refused: Mapping[str, int] = field(default_factory=dict)
-    """Frames without a size, by status."""
+    """Of these, without a size, by status."""
     marked: int = 0
     """Documents whose frames were not sized because the queue was full; in `refused` as well."""
     orphans: int = 0
@@ -216,12 +216,16 @@ class LiveSizer:
                 self._runs[item.doc["uid"]] = RunSizing(item.doc, self.config, self._sizer_for)
         for run in runs:
             with self._contained(item):
-                for name, derived, examination in run.documents(item):
-                    if examination is not None:
-                        self._newest = derived["data"]
-                        self._examination = examination
-                        self._count_frame(examination.estimate)
-                    self._forward(name, derived)
+                self._derive(run.documents(item))
+
+    def _derive(self, documents: Iterable[tuple[str, Any, Examination | None]]) -> None:
+        """Pass on what a document led to."""
+        for name, derived, examination in documents:
+            if examination is not None:
+                self._newest = derived["data"]
+                self._examination = examination
+                self._count_frame(examination.estimate)
+            self._forward(name, derived)
 
     def _runs_of(self, name: str, doc: Mapping[str, Any]) -> list[RunSizing]:
         owners = self._index.runs_of(name, doc)
@@ -233,6 +237,8 @@ class LiveSizer:
         """Pass a stop on with the number of estimates, then forget the run."""
         stops: list[Any] = [item.doc]
         for run in runs:
+            with self._contained(item):
+                self._derive(run.finish())
             with self._contained(item):
                 stops = run.stop(item.doc)
         for stop in stops:

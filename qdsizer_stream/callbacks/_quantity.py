@@ -10,7 +10,17 @@ from ..configuration import Config
 from ..errors import ConfigurationError, PatternError
 from ..patterns import check_wavelength, energy_ev_from_wavelength
 
-__all__ = ["AngleSource", "NumberSource", "WavelengthSource", "read_angle", "read_wavelength"]
+__all__ = [
+    "AngleSource",
+    "ExposureSource",
+    "NumberSource",
+    "WavelengthSource",
+    "read_angle",
+    "read_exposure",
+    "read_monitor",
+    "read_switches",
+    "read_wavelength",
+]
 
 WAVELENGTH_UNITS = {
     "angstrom": "angstrom",
@@ -25,6 +35,21 @@ WAVELENGTH_UNITS = {
 
 ANGLE_UNITS = {"deg": "deg", "degree": "deg", "degrees": "deg", "°": "deg", "rad": "rad", "radian": "rad"}
 """What control systems write as units of angle, lower case, and what it means."""
+
+TIME_UNITS = {
+    "s": "s",
+    "sec": "s",
+    "second": "s",
+    "seconds": "s",
+    "ms": "ms",
+    "us": "us",
+    "µs": "us",
+    "ns": "ns",
+}
+"""What control systems write as units of time, lower case, and what it means."""
+
+PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
+"""Units of time in a second: dividing by them keeps 30 000 ms exactly 30 s."""
 
 
 class NumberSource(Config):
@@ -73,6 +98,13 @@ class AngleSource(NumberSource):
     """Where the angle of the detector arm is read from."""
 
     unit: Literal["deg", "rad"] | None = None
+    """Unit of the number; None where the descriptor states it for the key."""
+
+
+class ExposureSource(NumberSource):
+    """Where the exposure of a frame is read from."""
+
+    unit: Literal["s", "ms", "us", "ns"] | None = None
     """Unit of the number; None where the descriptor states it for the key."""
 
 
@@ -151,6 +183,93 @@ def read_angle(
     return math.degrees(number) if unit == "rad" else number
 
 
+def read_exposure(
+    source: ExposureSource,
+    start: Mapping[str, Any],
+    descriptor: Mapping[str, Any],
+    data: Mapping[str, Any],
+) -> float:
+    """Read the exposure of one frame.
+
+    Parameters
+    ----------
+    source, start, descriptor, data
+        As in `read_wavelength`.
+
+    Returns
+    -------
+    Exposure, s; whether it can be one is for the reduction to say.
+
+    Raises
+    ------
+    ConfigurationError
+        It is not where the mapping says, or has no unit or two.
+    """
+    number, unit = _read("exposure", source, source.unit, TIME_UNITS, start, descriptor, data)
+    return number / PER_SECOND[unit]
+
+
+def read_monitor(
+    source: NumberSource,
+    start: Mapping[str, Any],
+    descriptor: Mapping[str, Any],
+    data: Mapping[str, Any],
+) -> float:
+    """Read the monitor (I0) of one frame, in the unit that it has.
+
+    Parameters
+    ----------
+    source, start, descriptor, data
+        As in `read_wavelength`.
+
+    Returns
+    -------
+    The reading; whether it can be divided by is for the reduction to say.
+
+    Raises
+    ------
+    ConfigurationError
+        It is not where the mapping says, or no number.
+    """
+    found, _ = _find("monitor", source, start, descriptor, data)
+    return _number("monitor", source, found)
+
+
+def read_switches(
+    keys: Mapping[str, str], descriptor: Mapping[str, Any], data: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Read what the control system says it does to the counts.
+
+    Parameters
+    ----------
+    keys
+        Key of each switch in the data or the descriptor's configuration.
+    descriptor, data
+        As in `read_wavelength`.
+
+    Returns
+    -------
+    Values by name of the switch.
+
+    Raises
+    ------
+    ConfigurationError
+        A key is in neither place.
+    """
+    readings = {}
+    for switch, key in keys.items():
+        value = data.get(key)
+        if value is None:
+            value, _ = _in_configuration(key, descriptor)
+        if value is None:
+            raise ConfigurationError(
+                f"no {switch}: {key} is neither in the data nor in the configuration of the frames' "
+                "descriptor; set [applied] to where it is"
+            )
+        readings[switch] = value
+    return readings
+
+
 def _read(
     name: str,
     source: NumberSource,
@@ -161,22 +280,7 @@ def _read(
     data: Mapping[str, Any],
 ) -> tuple[float, str]:
     """Find a number and its unit, refusing to guess either."""
-    if source.value is not None:
-        found: Any = source.value
-        written_unit = None
-    elif source.start_key is not None:
-        found = start.get(source.start_key)
-        written_unit = None
-    elif source.data_key is not None:
-        found = data.get(source.data_key)
-        written_unit = descriptor.get("data_keys", {}).get(source.data_key, {}).get("units")
-    else:
-        found, written_unit = _in_configuration(source.configuration_key, descriptor)
-    if found is None:
-        raise ConfigurationError(
-            f"no {name}: {source.describe()} is not there, only "
-            f"{_candidates(source, start, descriptor, data)}; set [{name}] to where it is"
-        )
+    found, written_unit = _find(name, source, start, descriptor, data)
     allowed = ", ".join(sorted(set(units.values())))
     # A unit that is written but unknown ("mm", "counts") must stop us: it says the key is another quantity.
     known_unit = units.get(str(written_unit).strip().lower()) if written_unit else None
@@ -194,12 +298,42 @@ def _read(
         raise ConfigurationError(
             f"{name} from {source.describe()} has no unit: set {name}.unit to one of {allowed}"
         )
+    return _number(name, source, found), unit
+
+
+def _number(name: str, source: NumberSource, found: Any) -> float:
     try:
-        return float(found), unit
+        return float(found)
     except (TypeError, ValueError) as error:
         raise ConfigurationError(
             f"{name} from {source.describe()} is {found!r}: a number is needed"
         ) from error
+
+
+def _find(
+    name: str,
+    source: NumberSource,
+    start: Mapping[str, Any],
+    descriptor: Mapping[str, Any],
+    data: Mapping[str, Any],
+) -> tuple[Any, Any]:
+    """Find a value where it is said to be, with the unit that is written there."""
+    written_unit: Any = None
+    if source.value is not None:
+        found: Any = source.value
+    elif source.start_key is not None:
+        found = start.get(source.start_key)
+    elif source.data_key is not None:
+        found = data.get(source.data_key)
+        written_unit = descriptor.get("data_keys", {}).get(source.data_key, {}).get("units")
+    else:
+        found, written_unit = _in_configuration(source.configuration_key, descriptor)
+    if found is None:
+        raise ConfigurationError(
+            f"no {name}: {source.describe()} is not there, only "
+            f"{_candidates(source, start, descriptor, data)}; set [{name}] to where it is"
+        )
+    return found, written_unit
 
 
 def _in_configuration(key: str | None, descriptor: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -1,10 +1,11 @@
 """What is known of one run while it is sized."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ..errors import QdsizerError
+from ..errors import CalibrationError, PatternError, QdsizerError
+from ..reduction import FrameAccumulator, PooledCounts
 from ..sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
 from ._config import Destination, LiveConfig, config_of_run
 from ._derived import STREAM_NAME, SizeStream
@@ -47,13 +48,16 @@ class RunSizing:
         self._refusal = ""
         self._live = live
         try:
-            config = config_of_run(config, start)
-            self._sizer = sizer_for(config.sizing)
+            of_run = config_of_run(config, start)
+            self._sizer = sizer_for(of_run.sizing)
+            config = of_run  # else the frames are found by the settings of the beamline
         except Exception as error:
             # Every frame of the run will carry the reason; the run itself goes on.
             self._refusal = f"{error}"
             logger.exception("run %s cannot be sized", start.get("uid"))
         self._source = FrameSource(config, start)
+        self._accumulator = None if config.accumulation is None else FrameAccumulator(config.accumulation)
+        self._last: Frame | None = None  # of those in the accumulator
         linked = (destination or config.destination) is Destination.LINKED_RUN
         self._linked = LinkedRun(start, config, self._sizer) if linked else None
         self._begun = not linked
@@ -72,8 +76,8 @@ class RunSizing:
 
         Returns
         -------
-        Name, document and, for an event, what its estimate rests on: of every frame that the document
-        completes.
+        Name, document and, for an event, what its estimate rests on: of every frame, or sum of frames,
+        that the document completes.
         The start of a linked run comes before its first.
         """
         for number, frame in enumerate(self._source.frames(item.name, item.doc, item.received)):
@@ -84,19 +88,20 @@ class RunSizing:
                 reason = "not sized: the queue was full; raise queue_frames, or set queue_policy to wait"
             elif item.interrupted and number == item.frames_done:
                 reason = "the sizing thread ended while this frame was sized"
-            examination = self._examine(frame, reason)
-            if self._linked is not None and not self._begun:
-                yield "start", self._linked.start, None
-                self._begun = True
-            for name, doc in self._size_stream.documents(
-                frame,
-                examination.estimate,
-                self._source.stream or "",
-                self._source.data_key or "",
-                self._live,
-            ):
-                yield name, doc, examination if name == "event" else None
+            for of, examination in self._examined(frame, reason):
+                yield from self._derived(of, examination)
             item.frames_done = number + 1
+
+    def finish(self) -> Iterator[tuple[str, Any, Examination | None]]:
+        """Size the frames that were still being added up; call it before `stop`.
+
+        Returns
+        -------
+        As of `documents`.
+        """
+        if self._accumulator is not None:
+            for of, examination in self._sized(self._last, self._accumulator.flush()):
+                yield from self._derived(of, examination)
 
     def stop(self, doc: Mapping[str, Any]) -> list[Any]:
         """Close the run.
@@ -120,12 +125,57 @@ class RunSizing:
             return [doc, self._linked.stop(n_events, doc["exit_status"], doc.get("reason", ""))]
         return [{**doc, "num_events": {**doc.get("num_events", {}), STREAM_NAME: n_events}}]
 
-    def _examine(self, frame: Frame, reason: str) -> Examination:
-        if reason or self._sizer is None:
-            return Examination(SizeEstimate(status=Status.BAD_FRAME, reason=reason))
+    def _derived(
+        self, frame: Frame, examination: Examination
+    ) -> Iterator[tuple[str, Any, Examination | None]]:
+        """Documents of one estimate."""
+        if self._linked is not None and not self._begun:
+            yield "start", self._linked.start, None
+            self._begun = True
+        for name, doc in self._size_stream.documents(
+            frame, examination, self._source.stream or "", self._source.data_key or "", self._live
+        ):
+            yield name, doc, examination if name == "event" else None
+
+    def _examined(self, frame: Frame, reason: str) -> Iterator[tuple[Frame, Examination]]:
+        """Estimates that a frame leads to, each with the frame that it ends with.
+
+        Its own, or those of the sums that are complete with it. A frame that cannot be reduced joins no sum
+        and has an estimate of its own, with the reason.
+        """
+        if reason or self._sizer is None or self._sizer.reducer is None:
+            yield frame, _bad(reason)
+            return
+        if self._accumulator is not None:
+            yield from self._sized(self._last, self._accumulator.expire(frame.time))
         try:
-            return self._sizer.examine_frame(frame.counts, frame.wavelength_angstrom, frame.arm_deg)
+            pooled = self._sizer.reducer.pool(**frame.readings)
+            sums = [pooled] if self._accumulator is None else self._accumulator.add(pooled, frame.time)
+        except (CalibrationError, PatternError) as error:
+            yield frame, _bad(f"{error}")
         except Exception as error:
-            logger.exception("frame %d of run %s could not be sized", frame.seq_num, self.uid)
-            kind = "" if isinstance(error, QdsizerError) else f"{type(error).__name__}: "
-            return Examination(SizeEstimate(status=Status.BAD_FRAME, reason=f"sizing failed: {kind}{error}"))
+            yield frame, self._failed(frame, error)
+        else:
+            self._last = frame
+            yield from self._sized(frame, sums)
+
+    def _sized(self, last: Frame | None, sums: Iterable[PooledCounts]) -> Iterator[tuple[Frame, Examination]]:
+        """Estimates of sums that end with a frame."""
+        for pooled in sums:
+            assert last is not None  # a sum holds frames
+            assert self._sizer is not None
+            try:
+                examination = self._sizer.examine_pooled(pooled)
+            except Exception as error:
+                examination = self._failed(last, error)
+            yield last, examination
+
+    def _failed(self, frame: Frame, error: Exception) -> Examination:
+        """Make an error that should not be the reason of one frame."""
+        logger.error("frame %d of run %s could not be sized", frame.seq_num, self.uid, exc_info=error)
+        kind = "" if isinstance(error, QdsizerError) else f"{type(error).__name__}: "
+        return _bad(f"sizing failed: {kind}{error}")
+
+
+def _bad(reason: str) -> Examination:
+    return Examination(SizeEstimate(status=Status.BAD_FRAME, reason=reason))

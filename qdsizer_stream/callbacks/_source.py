@@ -9,10 +9,11 @@ import numpy as np
 from event_model import unpack_datum_page, unpack_event_page
 
 from ..errors import ArchiveError, ConfigurationError
+from ..reduction import AppliedCorrections, frame_layouts
 from ._config import LiveConfig
 from ._frame import Frame
 from ._hdf5 import Hdf5Rows, path_from_uri
-from ._quantity import read_angle, read_wavelength
+from ._quantity import read_angle, read_exposure, read_monitor, read_switches, read_wavelength
 
 __all__ = ["FrameSource", "frame_keys"]
 
@@ -39,10 +40,26 @@ def frame_keys(config: LiveConfig, descriptor: Mapping[str, Any]) -> list[str]:
     keys = descriptor["data_keys"]
     if config.data_key is not None:
         return [key for key in keys if key == config.data_key]
-    assert config.sizing.detector is not None  # LiveConfig refuses to be made without
-    n_strips = config.sizing.detector.n_strips
-    # By shape, never by dtype: external data may be declared as anything.
-    return [key for key in keys if n_strips in keys[key].get("shape", ())]
+    layouts = _layouts(config)
+    n_strips = layouts[1][0]
+    # By shape, never by dtype: external data may be declared as anything. Strips with more counters than
+    # the settings know are frames too: the reduction says what is wrong with them.
+    return [
+        key
+        for key in keys
+        if n_strips in (shape := tuple(keys[key].get("shape", ()))) or _layout(shape, layouts) is not None
+    ]
+
+
+def _layouts(config: LiveConfig) -> list[tuple[int, ...]]:
+    """Shapes of one frame of the detector."""
+    assert config.sizing.reduction is not None  # LiveConfig refuses to be made without
+    return frame_layouts(config.sizing.reduction.load_detector().n_strips, config.sizing.reduction.n_counters)
+
+
+def _layout(shape: tuple[int, ...], layouts: list[tuple[int, ...]]) -> tuple[int, ...] | None:
+    """How one frame lies in an array of one or several; None where it is of another detector."""
+    return next((layout for layout in layouts if shape[-len(layout) :] == layout), None)
 
 
 class FrameSource:
@@ -60,10 +77,9 @@ class FrameSource:
     """
 
     def __init__(self, config: LiveConfig, start: Mapping[str, Any]) -> None:
-        assert config.sizing.detector is not None  # LiveConfig refuses to be made without
         self._config = config
         self._start = start
-        self._n_strips = config.sizing.detector.n_strips
+        self._layouts = _layouts(config)
         self._descriptors: dict[str, Mapping[str, Any]] = {}
         self._files: dict[tuple[Path, str], Hdf5Rows] = {}
         self._resources: dict[str, Mapping[str, Any]] = {}
@@ -116,8 +132,9 @@ class FrameSource:
         One line with what was looked for, what was found and what to set.
         """
         found = "; ".join(f"{stream}: {', '.join(keys)}" for stream, keys in self._seen_keys.items())
+        sought = self._config.data_key or f"an array of {self._layouts[1][0]} strips"
         return (
-            f"no frames: looked for {self._config.data_key or f'an array of {self._n_strips} strips'} in "
+            f"no frames: looked for {sought} in "
             f"stream {self._config.stream or '(any)'}, found {found or 'no streams'}; set data_key and stream"
         )
 
@@ -165,9 +182,10 @@ class FrameSource:
         resource = self._resources.get(doc["stream_resource"])
         if descriptor is None or resource is None or resource["data_key"] != self.data_key:
             return
-        shape = descriptor["data_keys"][self.data_key].get("shape", ())
+        shape = tuple(descriptor["data_keys"][self.data_key].get("shape", ()))
         # An index covers as many rows as the key's shape has before the strips: (k, N) is k rows.
-        rows_each = shape[0] if len(shape) > 1 and shape[0] and shape[0] != self._n_strips else 1
+        layout = _layout(shape, self._layouts)
+        rows_each = shape[0] if layout is not None and len(shape) > len(layout) and shape[0] else 1
         parameters = resource["parameters"]
         dataset = parameters.get("dataset") or parameters.get("path") or HDF5_DATASET
         first, last = doc["indices"]["start"], doc["indices"]["stop"]
@@ -212,35 +230,35 @@ class FrameSource:
     def _with_numbers(
         self, descriptor: Mapping[str, Any], data: Mapping[str, Any], counts: Any, seq_num: int, time: float
     ) -> Iterator[Frame]:
-        """Frames of one event, each with its wavelength and angle."""
+        """Frames of one event, each with what sizing it needs."""
+        config, places = self._config, (self._start, descriptor, data)
         try:
             if self._ambiguous:
                 raise ConfigurationError(
                     f"{len(self._ambiguous)} data keys fit the detector, {', '.join(self._ambiguous)}: "
                     "set data_key to the one that holds the frames"
                 )
-            wavelength = read_wavelength(self._config.wavelength, self._start, descriptor, data)
-            arm = read_angle(self._config.arm_angle, self._start, descriptor, data)
+            numbers: dict[str, Any] = {
+                "wavelength_angstrom": read_wavelength(config.wavelength, *places),
+                "arm_deg": None if config.arm_angle is None else read_angle(config.arm_angle, *places),
+                "exposure_s": None if config.exposure is None else read_exposure(config.exposure, *places),
+                "monitor": None if config.monitor is None else read_monitor(config.monitor, *places),
+                "applied": AppliedCorrections.from_readings(read_switches(config.applied, descriptor, data)),
+            }
             rows = self._split(counts)
         except Exception as error:
             yield Frame(seq_num=seq_num, time=time, reason=_one_line(error))
             return
         for row in rows:
-            yield Frame(seq_num=seq_num, time=time, counts=row, wavelength_angstrom=wavelength, arm_deg=arm)
+            yield Frame(seq_num=seq_num, time=time, counts=row, **numbers)
 
     def _split(self, counts: Any) -> list[Any]:
-        """Rows of one event: (N,), (1, N) and (k, 1, N) by strips, (N, counters) by counter."""
+        """Frames of one event, which may hold one or, along the first axes, several."""
         frames = np.asarray(counts)
-        if frames.ndim > 1 and frames.shape[-1] == self._n_strips:
-            return list(frames.reshape(-1, self._n_strips))
-        if frames.ndim == 2 and frames.shape[0] == self._n_strips:
-            if self._config.counter >= frames.shape[1]:
-                raise ConfigurationError(
-                    f"counter {self._config.counter} is not in a frame of {frames.shape[1]} counters: "
-                    f"set counter to 0 … {frames.shape[1] - 1}"
-                )
-            return [frames[:, self._config.counter]]
-        return [frames]  # of another length: the reduction says so in its own words
+        layout = _layout(frames.shape, self._layouts)
+        if layout is None:
+            return [frames]  # of another length: the reduction says so in its own words
+        return list(frames.reshape(-1, *layout))
 
 
 def _one_line(error: Exception) -> str:

@@ -97,13 +97,13 @@ def _run(frames: int, out: Path, model: str, seed: int, console: Console) -> Out
     from ..callbacks import STREAM_NAME, LiveConfig, LiveSizer, SynthesisRecord, WavelengthSource
     from ..devices import SimMythen
     from ..patterns import q_from_two_theta
-    from ..reduction import nominal_detector
+    from ..reduction import ReductionConfig, nominal_detector
     from ..simulation import GrowingDots, SynthesisRecipe
     from ..sizing import Sizer, SizingConfig
 
     detector = nominal_detector(N_MODULES, 0.0)
     config = LiveConfig(
-        sizing=SizingConfig(model=model, detector=detector),
+        sizing=SizingConfig(model=model, reduction=ReductionConfig(detector=detector, arm_deg=0.0)),
         wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
     )
     sizer = Sizer(config.sizing)

@@ -1,9 +1,9 @@
-"""``qdsizer-stream predict``: sizes of pattern files."""
+"""``qdsizer-stream predict``: sizes of patterns and raw frames in files."""
 
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from ..errors import PatternError
 from ..patterns import Axis
 from ._app import app
 
+if TYPE_CHECKING:
+    from ..sizing import Sizer
+
 __all__ = ["predict"]
 
 TableRow = dict[str, Any]
@@ -20,36 +23,59 @@ TableRow = dict[str, Any]
 
 @app.command()
 def predict(
-    files: Annotated[list[Path], typer.Argument(help="Patterns: .xy, .xye, .dat or .csv.")],
-    wavelength: Annotated[float, typer.Option(help="Wavelength, Å.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Patterns: .xy, .xye, .dat or .csv; raw frames: text, X04SA HDF5 or NXmonopd."),
+    ],
+    wavelength: Annotated[
+        float | None, typer.Option(help="Wavelength, Å; needed unless a raw frame brings its own.")
+    ] = None,
     axis: Annotated[Axis, typer.Option(help="What the first column holds.")] = Axis.TWO_THETA,
     solvent: Annotated[
         Path | None, typer.Option(help="Measured pattern of the pure solvent: Q (Å⁻¹), intensity.")
     ] = None,
     model: Annotated[str, typer.Option(help="Model by name or path.")] = "pbs",
+    raw: Annotated[bool, typer.Option("--raw", help="The files hold raw detector frames.")] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="For raw frames: the beamline's TOML file, with a table [reduction]."),
+    ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per file, also on a terminal.")
+        bool, typer.Option("--json", help="One JSON object per pattern or frame, also on a terminal.")
     ] = False,
 ) -> None:
-    """Size patterns from files; one JSON object a file, a table on a terminal."""
-    from ..patterns import check_wavelength, read_pattern
+    """Size patterns or raw frames from files; one JSON object each, a table on a terminal."""
+    from ..patterns import check_wavelength
+    from ..reduction import load_reduction
     from ..sizing import Sizer, SizingConfig
 
-    check_wavelength(wavelength)
-    sizer = Sizer(SizingConfig(model=model, solvent=solvent))
+    if raw != (config is not None):
+        raise typer.BadParameter(
+            "raw frames need --raw and --config, patterns neither", param_hint="--raw, --config"
+        )
+    if wavelength is None and not raw:
+        raise typer.BadParameter("patterns hold no wavelength: give it in Å", param_hint="--wavelength")
+    if wavelength is not None:
+        check_wavelength(wavelength)
+    reduction = None if config is None else load_reduction(config)
+    sizer = Sizer(SizingConfig(model=model, solvent=solvent, reduction=reduction))
     errors = Console(stderr=True, soft_wrap=True)
     rows: list[TableRow] = []
     failed = 0
     as_table = Console().is_terminal and not as_json
     for file in files:
         try:
-            row = {"file": str(file), **sizer.size(read_pattern(file, wavelength, axis)).to_dict()}
+            if raw:
+                sized = _frames(sizer, file, wavelength)
+            else:
+                assert wavelength is not None  # refused above
+                sized = [_pattern(sizer, file, wavelength, axis)]
         except PatternError as error:
             failed += 1
             errors.print(f"error: {error}", style="red", highlight=False, markup=False)
             continue
-        rows.append(row)
-        if not as_table:
+        rows.extend(sized)
+        for row in [] if as_table else sized:
             # JSON has no NaN: what was not sized is null.
             typer.echo(
                 json.dumps({k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()})
@@ -58,6 +84,36 @@ def predict(
         Console().print(_table(rows))
     if failed:
         raise typer.Exit(1)
+
+
+def _pattern(sizer: "Sizer", file: Path, wavelength_angstrom: float, axis: Axis) -> TableRow:
+    """Size the pattern of a file."""
+    from ..patterns import read_pattern
+
+    return {"file": str(file), **sizer.size(read_pattern(file, wavelength_angstrom, axis)).to_dict()}
+
+
+def _frames(sizer: "Sizer", file: Path, wavelength_angstrom: float | None) -> list[TableRow]:
+    """Size the raw frames of a file."""
+    from ..reduction import read_raw_frames
+
+    rows = []
+    for number, frame in enumerate(read_raw_frames(file)):
+        light = frame.wavelength_angstrom if wavelength_angstrom is None else wavelength_angstrom
+        if light is None:
+            raise typer.BadParameter(f"{file} holds no wavelength: give it in Å", param_hint="--wavelength")
+        examined = sizer.examine_frame(
+            frame.counts, light, frame.arm_deg, exposure_s=frame.exposure_s, monitor=frame.monitor
+        )
+        rows.append(
+            {
+                "file": str(file),
+                "frame": number,
+                **examined.estimate.to_dict(),
+                "warnings": list(examined.warnings),
+            }
+        )
+    return rows
 
 
 def _table(rows: list[TableRow]) -> Table:
@@ -69,7 +125,7 @@ def _table(rows: list[TableRow]) -> Table:
     for row in rows:
         sized = row["status"] == "sized"
         table.add_row(
-            Path(row["file"]).name,
+            Path(row["file"]).name + (f", frame {row['frame']}" if "frame" in row else ""),
             row["status"] if sized else f"{row['status']}: {row['reason']}",
             f"{row['size_nm']:.2f}" if sized else "",
             f"{row['size_low_nm']:.2f} – {row['size_high_nm']:.2f}" if sized else "",

@@ -34,7 +34,7 @@ def profile(
     sizer = Sizer(settings.sizing)
     console = Console(stderr=True, soft_wrap=True)
     said = settings.wavelength.describe() if settings.wavelength is not None else None
-    n_strips = settings.sizing.detector.n_strips if settings.sizing.detector is not None else 0
+    n_strips = sizer.reducer.detector.n_strips if sizer.reducer is not None else 0
     console.print(
         f"model {sizer.model.name} {sizer.model.sha256[:8]}, {n_strips} strips, "
         f"wavelength from {said or 'nowhere: no frame will be sized unless a run says it, set [wavelength]'}",

@@ -1,11 +1,12 @@
 """Ophyd devices."""
 
-from ._sim_mythen import Scene, SimMythen
+from ._sim_mythen import Beam, Scene, SimMythen
 from ._sim_mythen_hdf5 import SimMythenHdf5
 from ._size_device import LiveCounters, SizeDevice, Sizing
 from ._unit_signal import PolledSignal, UnitSignal
 
 __all__ = [
+    "Beam",
     "LiveCounters",
     "PolledSignal",
     "Scene",

@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 from ophyd import Component, Device, DeviceStatus, Kind
 
 from ..errors import CalibrationError
-from ..patterns import check_wavelength, q_from_two_theta
-from ..reduction import StripDetector
+from ..patterns import check_wavelength
+from ..reduction import StripDetector, StripSimulator
 from ._unit_signal import UnitSignal
 
-__all__ = ["Scene", "SimMythen"]
+__all__ = ["Beam", "Scene", "SimMythen"]
 
 Scene = Callable[[NDArray[np.float64], float], NDArray[np.float64]]
 """What stands in the beam: Q (Å⁻¹, shape (n,)) and the time since the synthesis began (s) to the
 relative intensity, shape (n,)."""
 
-COUNTER_LIMIT = 2**24 - 1
-"""The counter of a strip has 24 bits."""
+Beam = Callable[[float], float]
+"""Intensity of the beam, relative, at a time since the synthesis began (s)."""
 
 
 class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
-    """A MYTHEN whose strips count Poisson photons of a scene.
+    """A MYTHEN whose strips count the photons of a scene.
 
     The synthesis goes on by one exposure a frame, so the frames depend on the seed alone and not on
     how fast the computer is.
@@ -39,7 +39,7 @@ class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
     scene
         What stands in the beam.
     detector
-        Calibration of the detector.
+        Where the strips are, for a detector without faults; or a detector with known faults.
     wavelength_angstrom
         Wavelength, Å.
     counts_per_second
@@ -50,6 +50,8 @@ class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
         Seconds of the synthesis in a second of the clock on the wall; infinite for no waiting.
     seed
         Seed of the photons.
+    beam
+        How the beam drifts; None for one that does not.
     arguments
         As for `ophyd.Device`.
 
@@ -63,6 +65,8 @@ class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
 
     image = Component(UnitSignal, value=np.zeros(0, np.uint32), unit="counts", kind=Kind.normal)
     """Counts of the newest frame, shape (n_strips,)."""
+    monitor = Component(UnitSignal, value=1.0, unit="", precision=4, kind=Kind.normal)
+    """Intensity of the beam during the newest frame, relative: the monitor (I0)."""
     elapsed = Component(UnitSignal, value=0.0, unit="s", precision=1, kind=Kind.normal)
     """Time of the synthesis at the middle of the newest frame, s."""
     exposure_s = Component(UnitSignal, value=1.0, unit="s", precision=3, kind=Kind.config)
@@ -78,12 +82,13 @@ class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
         *,
         name: str,
         scene: Scene,
-        detector: StripDetector,
+        detector: StripDetector | StripSimulator,
         wavelength_angstrom: float,
         counts_per_second: float,
         exposure_s: float = 1.0,
         speed: float = 1.0,
         seed: int = 0,
+        beam: Beam | None = None,
         **arguments: Any,
     ) -> None:
         super().__init__(prefix, name=name, **arguments)
@@ -95,12 +100,13 @@ class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
             if not value > 0:
                 raise CalibrationError(f"{what} is {value}: give a positive number")
         self._scene = scene
-        self._detector = detector
+        self._strips = detector if isinstance(detector, StripSimulator) else StripSimulator(detector=detector)
+        self._beam = beam if beam is not None else _steady
         self._counts_per_second = counts_per_second
         self._speed = speed
         self._random = np.random.default_rng(seed)
         self._now_s = 0.0
-        self.image.put(np.zeros(detector.n_strips, np.uint32))
+        self.image.put(np.zeros(self._strips.detector.n_strips, np.uint32))
         self.exposure_s.put(exposure_s)
         self.wavelength.put(check_wavelength(wavelength_angstrom))
 
@@ -116,7 +122,7 @@ class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
         return status
 
     def expected_counts(self, elapsed_s: float) -> NDArray[np.float64]:
-        """Mean counts of a frame.
+        """Mean photons that reach the counters in a frame.
 
         Parameters
         ----------
@@ -125,13 +131,15 @@ class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
 
         Returns
         -------
-        Counts per strip, shape (n_strips,); none on strips at or behind the direct beam.
+        Photons per strip, shape (n_strips,).
         """
-        q = q_from_two_theta(self._detector.two_theta(self.arm_angle.get()), self.wavelength.get())
-        lit = q > 0
-        expected = np.zeros(q.size)
-        expected[lit] = self._counts_per_second * self.exposure_s.get() * self._scene(q[lit], elapsed_s)
-        return expected
+        return self._strips.photons(
+            lambda q: self._counts_per_second * self._scene(q, elapsed_s),
+            self.wavelength.get(),
+            self.arm_angle.get(),
+            self.exposure_s.get(),
+            self._beam(elapsed_s),
+        )
 
     def _read_out(self, counts: NDArray[np.uint32]) -> None:
         self.image.put(counts)
@@ -141,12 +149,17 @@ class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
             exposure_s = self.exposure_s.get()
             began = time.monotonic()
             middle_s = self._now_s + exposure_s / 2
-            counts = self._random.poisson(self.expected_counts(middle_s))
+            counts = self._strips.count(self.expected_counts(middle_s), exposure_s, self._random)
             time.sleep(max(exposure_s / self._speed - (time.monotonic() - began), 0.0))
             self._now_s += exposure_s
-            self._read_out(np.minimum(counts, COUNTER_LIMIT).astype(np.uint32))
+            self.monitor.put(self._beam(middle_s))
+            self._read_out(counts)
             self.elapsed.put(middle_s)
         except Exception as error:
             status.set_exception(error)
         else:
             status.set_finished()
+
+
+def _steady(_: float) -> float:
+    return 1.0

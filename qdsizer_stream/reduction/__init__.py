@@ -9,7 +9,7 @@ from ._absorption import (
     straight_transmission,
 )
 from ._accumulate import AccumulationConfig, FrameAccumulator
-from ._applied import NOTHING_APPLIED, AppliedCorrections
+from ._applied import NOTHING_APPLIED, SWITCHES, AppliedCorrections
 from ._background import (
     BackgroundConfig,
     BackgroundSubtractor,
@@ -42,7 +42,7 @@ from ._config import (
 )
 from ._counting import DeadTime, Shaping, observed_rate, true_rate
 from ._forward import StripSimulator
-from ._frames import strip_counts
+from ._frames import frame_layouts, strip_counts
 from ._geometry import (
     MODULE_STRIPS,
     StripDetector,
@@ -60,6 +60,7 @@ from ._reduced_files import read_reduced, write_reduced, write_xye
 __all__ = [
     "MODULE_STRIPS",
     "NOTHING_APPLIED",
+    "SWITCHES",
     "AbsorptionFactors",
     "AccumulationConfig",
     "AngleConvention",
@@ -94,6 +95,7 @@ __all__ = [
     "attenuation_from_transmission",
     "attenuation_per_cm",
     "compton_electron_units",
+    "frame_layouts",
     "load_background",
     "load_reduction",
     "nominal_detector",

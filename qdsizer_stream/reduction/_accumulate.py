@@ -68,11 +68,24 @@ class FrameAccumulator:
             window.drop_first()
         return [window.total()] if full or window.counts >= config.min_counts else []
 
+    def expire(self, time_s: float) -> list[PooledCounts]:
+        """End a sum that a frame of this time could no longer join; `add` does so by itself.
+
+        Parameters
+        ----------
+        time_s
+            When the next frame was measured, s.
+
+        Returns
+        -------
+        In reset mode the sum that ran out of time, if there is one; in rolling mode nothing.
+        """
+        late = len(self._window) and time_s - self._window.first_time_s > self.config.max_seconds
+        return self.flush() if late and self.config.mode == "reset" else []
+
     def _add_once(self, frame: PooledCounts, time_s: float) -> list[PooledCounts]:
         config = self.config
-        complete = []
-        if len(self._window) and time_s - self._window.first_time_s > config.max_seconds:
-            complete += self.flush()
+        complete = self.expire(time_s)
         self._window.append(frame, time_s)
         waited = time_s - self._window.first_time_s
         if self._window.counts >= config.min_counts or waited >= config.max_seconds:

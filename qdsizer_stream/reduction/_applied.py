@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from ..errors import CalibrationError
 
-__all__ = ["NOTHING_APPLIED", "AppliedCorrections"]
+__all__ = ["NOTHING_APPLIED", "SWITCHES", "AppliedCorrections"]
 
 FLAT_FIELD_KEYS = ("UseFlatField", "flatFieldCorrection")
 RATE_KEYS = ("UseCountRate", "rateCorrection")
@@ -14,6 +14,13 @@ INTERPOLATION_KEYS = ("UseBadChanIntrpl", "badChannelInterpolation")
 READ_MODE_KEY = "ReadMode"
 """ADMythen delivers uncorrected counts in this mode, whatever the other switches say."""
 READ_MODES: dict[Any, bool] = {"Raw": True, "Corrected": False, 0: True, 1: False}
+
+SWITCHES = tuple(
+    f"{key}{suffix}"
+    for key in (READ_MODE_KEY, *FLAT_FIELD_KEYS, *RATE_KEYS, *INTERPOLATION_KEYS)
+    for suffix in ("", "_RBV")
+)
+"""Names of all switches that `AppliedCorrections.from_readings` looks at."""
 
 
 @dataclass(frozen=True, kw_only=True)

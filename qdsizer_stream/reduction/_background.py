@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ..configuration import Config, validated
+from ..configuration import Config, SettingsPath, validated
 from ..errors import ConfigurationError, PatternError
 from ..patterns import Axis, Pattern, energy_ev_from_wavelength, read_pattern, two_theta_from_q
 from ._absorption import Capillary, paalman_pings, straight_transmission
@@ -44,7 +44,7 @@ class Compton(Config):
 class PatternFile(Config):
     """A measured pattern in a file."""
 
-    path: Path
+    path: SettingsPath
     """Reduced with the same bins as the frames: NXcanSAS of this package (.h5), or text with Q in Å⁻¹."""
 
 
@@ -359,7 +359,9 @@ def load_background(path: Path) -> BackgroundConfig | None:
         The file is missing or not TOML, or a setting in it is wrong.
     """
     values = toml_table(path, "background")
-    return None if values is None else validated(BackgroundConfig, values, f"{path} [background]")
+    if values is None:
+        return None
+    return validated(BackgroundConfig, values, f"{path} [background]", path.parent)
 
 
 def _aligned(pattern: Pattern | None, q_inv_angstrom: NDArray[np.float64], what: str) -> _Curve:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from ..configuration import Config, validated
+from ..configuration import Config, SettingsPath, validated
 from ..errors import ConfigurationError
 from ..patterns import BinGrid
 from ._calibration_files import (
@@ -36,7 +36,7 @@ __all__ = [
 class CalibrationFile(Placement):
     """A ring of modules whose angle calibration is in a file."""
 
-    path: Path
+    path: SettingsPath
     """Angle calibration (`.off`)."""
     convention: AngleConvention
     """What its offsets are relative to."""
@@ -62,7 +62,7 @@ class CalibrationFile(Placement):
 class FlatFieldFile(Config):
     """A flat field in a file."""
 
-    path: Path
+    path: SettingsPath
     """Text file."""
     layout: FlatLayout
     """What its columns hold."""
@@ -92,7 +92,7 @@ class FlatFieldFile(Config):
 class BadStripFile(Config):
     """A list of bad strips in a file."""
 
-    path: Path
+    path: SettingsPath
     """Text file: a strip or a range a line."""
 
 
@@ -198,6 +198,20 @@ class ReductionConfig(Config):
             raise ValueError(f"counter {self.counter} of {self.n_counters}: choose 0 … {self.n_counters - 1}")
         return self
 
+    def load_detector(self) -> StripDetector:
+        """Give the detector with its angle calibration.
+
+        Returns
+        -------
+        The detector.
+
+        Raises
+        ------
+        CalibrationError
+            The file cannot be used.
+        """
+        return self.detector.load() if isinstance(self.detector, CalibrationFile) else self.detector
+
     def load_bad_strips(self, n_strips: int) -> NDArray[np.intp]:
         """List the strips never to be used.
 
@@ -228,12 +242,13 @@ class ReductionConfig(Config):
 
 
 def load_reduction(path: Path) -> ReductionConfig:
-    """Read the table ``[reduction]`` of a beamline's TOML file.
+    """Read the table ``[reduction]``, or ``[sizing.reduction]``, of a beamline's TOML file.
 
     Parameters
     ----------
     path
-        TOML file; relative paths in the table start at its folder. Other tables are not looked at.
+        TOML file; relative paths in the table start at its folder. The table stands by itself, or within
+        ``[sizing]`` where the file also serves the live path. Other tables are not looked at.
 
     Returns
     -------
@@ -242,14 +257,23 @@ def load_reduction(path: Path) -> ReductionConfig:
     Raises
     ------
     ConfigurationError
-        The file is missing, not TOML, without that table, or a setting in it is wrong.
+        The file is missing, not TOML, without that table or with both, or a setting in it is wrong.
     """
-    values = toml_table(path, "reduction")
-    if values is None:
+    tables = {
+        "reduction": toml_table(path, "reduction"),
+        "sizing.reduction": (toml_table(path, "sizing") or {}).get("reduction"),
+    }
+    found = {name: table for name, table in tables.items() if table is not None}
+    if not found:
         raise ConfigurationError(
             f"configuration {path} has no table [reduction]: it is needed for raw frames"
         )
-    return validated(ReductionConfig, values, f"{path} [reduction]")
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"configuration {path} has tables [reduction] and [sizing.reduction]: keep one of them"
+        )
+    ((name, values),) = found.items()
+    return validated(ReductionConfig, values, f"{path} [{name}]", path.parent)
 
 
 def toml_table(path: Path, name: str) -> dict[str, Any] | None:
@@ -264,7 +288,7 @@ def toml_table(path: Path, name: str) -> dict[str, Any] | None:
 
     Returns
     -------
-    The table, every `path` in it relative to the folder of the file; None where there is no such table.
+    The table; None where the file has no such table.
 
     Raises
     ------
@@ -282,16 +306,4 @@ def toml_table(path: Path, name: str) -> dict[str, Any] | None:
         return None
     if not isinstance(table, dict):
         raise ConfigurationError(f"configuration {path}: {name} is {table!r}, a table [{name}] is needed")
-    return _anchored(table, path.parent)
-
-
-def _anchored(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Make every `path` in the settings relative to a folder."""
-    return {
-        key: _anchored(value, folder)
-        if isinstance(value, dict)
-        else folder / value
-        if key == "path" and isinstance(value, str)
-        else value
-        for key, value in values.items()
-    }
+    return table

@@ -6,7 +6,31 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import CalibrationError
 from ._geometry import MODULE_STRIPS
 
-__all__ = ["strip_counts"]
+__all__ = ["frame_layouts", "strip_counts"]
+
+
+def frame_layouts(n_strips: int, n_counters: int = 1) -> list[tuple[int, ...]]:
+    """Give the shapes in which a detector may deliver one frame.
+
+    Parameters
+    ----------
+    n_strips
+        Strips of the calibration.
+    n_counters
+        Counters that the detector writes for each strip.
+
+    Returns
+    -------
+    Shapes, those with fewer axes first: strip by strip, the counters of a strip side by side or on an
+    axis of their own, with an axis of modules or without.
+    """
+    n_modules = n_strips // MODULE_STRIPS
+    return [
+        (n_strips * n_counters,),
+        (n_strips, n_counters),
+        (n_modules, MODULE_STRIPS * n_counters),
+        (n_modules, MODULE_STRIPS, n_counters),
+    ]
 
 
 def strip_counts(
@@ -56,17 +80,11 @@ def strip_counts(
             f"{counters} ({n_strips // MODULE_STRIPS} modules of {MODULE_STRIPS}): give the calibration "
             "and the counters of this detector"
         )
-    n_modules = n_strips // MODULE_STRIPS
-    layouts = {
-        (n_strips * n_counters,),
-        (n_strips, n_counters),
-        (n_modules, MODULE_STRIPS * n_counters),
-        (n_modules, MODULE_STRIPS, n_counters),
-    }
+    layouts = frame_layouts(n_strips, n_counters)
     # With one counter or one module some axes have length 1, and squeezing took them away.
     if array.shape not in {tuple(n for n in shape if n > 1) for shape in layouts}:
         raise CalibrationError(
             f"the frame has shape {np.shape(frame)}: one frame of {n_strips} strips is needed, counters "
-            f"last: {' or '.join(str(shape) for shape in sorted(layouts, key=len))}"
+            f"last: {' or '.join(str(shape) for shape in layouts)}"
         )
     return array.reshape(n_strips, n_counters)[:, counter].astype(np.float64)

@@ -85,8 +85,7 @@ class Reducer:
         if isinstance(config, StripDetector):
             config = ReductionConfig(detector=config, arm_deg=0.0)
         self.config = config
-        calibration = config.detector
-        self.detector = calibration.load() if isinstance(calibration, CalibrationFile) else calibration
+        self.detector = config.load_detector()
         n_strips = self.detector.n_strips
         flat = config.flat_field.load(n_strips) if config.flat_field is not None else None
         self._width = self.detector.strip_width_deg()
@@ -108,6 +107,10 @@ class Reducer:
         self._never = np.flatnonzero(~self._good)
         self._installed = self._good.reshape(-1, MODULE_STRIPS).any(axis=1)
         self._axes: OrderedDict[tuple[float, float, bool], Axis] = OrderedDict()
+        # Now, not when it is asked for: the files may change while the frames are still reduced with these.
+        parts = (config.detector, config.flat_field, config.bad_strips)
+        files = [p.path for p in parts if isinstance(p, CalibrationFile | FlatFieldFile | BadStripFile)]
+        self._sha256 = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     def reduce(
         self,
@@ -232,13 +235,7 @@ class Reducer:
         -------
         Settings as JSON values, and the SHA-256 of every file that they name.
         """
-        config = self.config
-        parts = (config.detector, config.flat_field, config.bad_strips)
-        files = [p.path for p in parts if isinstance(p, CalibrationFile | FlatFieldFile | BadStripFile)]
-        return {
-            "settings": config.model_dump(mode="json"),
-            "sha256": {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
-        }
+        return {"settings": self.config.model_dump(mode="json"), "sha256": dict(self._sha256)}
 
     def _scale(self, exposure_s: float | None, monitor: float | None) -> tuple[float, float]:
         """Give the exposure in seconds (NaN where unknown), and the factor of the strips' exposure."""

@@ -1,9 +1,7 @@
 """Settings of a sizer."""
 
-from pathlib import Path
-
-from ..configuration import Config
-from ..reduction import StripDetector
+from ..configuration import Config, SettingsPath
+from ..reduction import ReductionConfig
 
 __all__ = ["SizingConfig"]
 
@@ -13,7 +11,8 @@ class SizingConfig(Config):
 
     model: str = "pbs"
     """Model that sizes: a name from `qdsizer-stream models`, or the path of a model file."""
-    detector: StripDetector | None = None
-    """Calibration of the strip detector; None where patterns come already reduced."""
-    solvent: Path | None = None
+    reduction: ReductionConfig | None = None
+    """Detector and corrections of raw frames; None where patterns come already reduced. Frames are pooled
+    in the bins of the model where it has bins, whatever this says of bins."""
+    solvent: SettingsPath | None = None
     """Measured pattern of the pure solvent, two or three columns: Q (Å⁻¹), intensity, sigma."""

@@ -1,7 +1,7 @@
 """The one path from a frame to an estimate: live, replayed or from a file."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import CalibrationError, ConfigurationError, PatternError
 from ..models import Answer, BinnedInput, GuardLimits, PhysicsCheck, PhysicsFit, SizingModel, load_model
 from ..patterns import BinGrid, Pattern, bin_pattern, read_curve
-from ..reduction import Reducer
+from ..reduction import NOTHING_APPLIED, AppliedCorrections, PooledCounts, Reducer, ReductionConfig
 from ._config import SizingConfig
 from ._estimate import SizeEstimate, Status
 
@@ -37,6 +37,10 @@ class Examination:
     """The frame on the bins of the physics check; None where there was nothing to bin."""
     fit: PhysicsFit | None = None
     """What the frame is made of; None where it never came to the check."""
+    n_frames: int = 1
+    """Frames that were added up."""
+    warnings: tuple[str, ...] = ()
+    """What the reduction masked or is unsure of, one line each."""
 
 
 class Sizer:
@@ -45,7 +49,7 @@ class Sizer:
     Parameters
     ----------
     config
-        Model, detector and solvent.
+        Model, reduction and solvent.
 
     Raises
     ------
@@ -54,7 +58,9 @@ class Sizer:
     PatternFileError
         The solvent file cannot be read.
     ConfigurationError
-        The solvent file lies outside the range of the model.
+        The solvent file lies outside the range of the model, or a bad strip off the detector.
+    CalibrationError
+        A calibration file cannot be used, or it leaves no strip.
     """
 
     def __init__(self, config: SizingConfig) -> None:
@@ -63,7 +69,8 @@ class Sizer:
         self._grid = self._check_grid(self.model)
         liquid = None if config.solvent is None else _solvent_on(config.solvent, self._grid)
         self._check = PhysicsCheck(self.model.templates, self._grid, liquid)
-        self._reducer = None if config.detector is None else Reducer(config.detector)
+        self.reducer = None if config.reduction is None else Reducer(self._in_bins(config.reduction))
+        """Reduces raw frames; None where none are expected."""
         self._strains = np.linspace(*self.model.card.strain_range, N_STRAINS)
 
     @staticmethod
@@ -80,23 +87,36 @@ class Sizer:
                     n_bins=int(span / step) + 1,
                 )
 
-    def size_frame(self, counts: ArrayLike, wavelength_angstrom: float, arm_deg: float = 0.0) -> SizeEstimate:
+    def _in_bins(self, reduction: ReductionConfig) -> ReductionConfig:
+        """Pool photons in the model's own bins: strips that are averaged later have no right errors."""
+        if not isinstance(self.model.card.input, BinnedInput):
+            return reduction
+        return reduction.model_copy(update={"bins": self._grid})
+
+    def size_frame(
+        self,
+        counts: ArrayLike,
+        wavelength_angstrom: float,
+        arm_deg: float | None = None,
+        *,
+        exposure_s: float | None = None,
+        monitor: float | None = None,
+        applied: AppliedCorrections = NOTHING_APPLIED,
+    ) -> SizeEstimate:
         """Size one raw frame of the configured detector.
 
         Parameters
         ----------
-        counts
-            Counts per strip.
-        wavelength_angstrom
-            Wavelength, Å.
-        arm_deg
-            Angle of the detector arm, degrees.
+        counts, wavelength_angstrom, arm_deg, exposure_s, monitor, applied
+            As in `Reducer.pool`.
 
         Returns
         -------
         The estimate; `bad_frame` where the frame cannot be reduced.
         """
-        return self.examine_frame(counts, wavelength_angstrom, arm_deg).estimate
+        return self.examine_frame(
+            counts, wavelength_angstrom, arm_deg, exposure_s=exposure_s, monitor=monitor, applied=applied
+        ).estimate
 
     def size(self, pattern: Pattern) -> SizeEstimate:
         """Size one pattern.
@@ -113,28 +133,71 @@ class Sizer:
         return self.examine(pattern).estimate
 
     def examine_frame(
-        self, counts: ArrayLike, wavelength_angstrom: float, arm_deg: float = 0.0
+        self,
+        counts: ArrayLike,
+        wavelength_angstrom: float,
+        arm_deg: float | None = None,
+        *,
+        exposure_s: float | None = None,
+        monitor: float | None = None,
+        applied: AppliedCorrections = NOTHING_APPLIED,
     ) -> Examination:
         """Size one raw frame and keep what the estimate rests on.
 
         Parameters
         ----------
-        counts, wavelength_angstrom, arm_deg
-            As in `size_frame`.
+        counts, wavelength_angstrom, arm_deg, exposure_s, monitor, applied
+            As in `Reducer.pool`.
 
         Returns
         -------
         The estimate with the binned frame and its fit.
         """
-        if self._reducer is None:
+        if self.reducer is None:
             return self._refused(
-                Status.BAD_FRAME, "no detector is configured: give its calibration as detector"
+                Status.BAD_FRAME, "no detector is configured: give [sizing.reduction] with its calibration"
             )
         try:
-            pattern = self._reducer.reduce(counts, wavelength_angstrom, arm_deg)
+            pooled = self.reducer.pool(
+                counts,
+                wavelength_angstrom,
+                arm_deg,
+                exposure_s=exposure_s,
+                monitor=monitor,
+                applied=applied,
+            )
         except (CalibrationError, PatternError) as error:
             return self._refused(Status.BAD_FRAME, str(error))
-        return self.examine(pattern)
+        return self.examine_pooled(pooled)
+
+    def examine_pooled(self, pooled: PooledCounts) -> Examination:
+        """Size a reduced frame, or a sum of them, and keep what the estimate rests on.
+
+        Parameters
+        ----------
+        pooled
+            Photons and exposure, as `reducer` pools them.
+
+        Returns
+        -------
+        The estimate with the binned frame and its fit.
+        """
+        try:
+            examination = self._examine(pooled.pattern(), self._photons(pooled))
+        except (CalibrationError, PatternError) as error:
+            examination = self._refused(Status.BAD_FRAME, str(error))
+        return replace(examination, n_frames=pooled.n_frames, warnings=pooled.warnings)
+
+    def _photons(self, pooled: PooledCounts) -> float:
+        """Photons within the bins that the counts are worth: their own number where nothing is corrected.
+
+        The sigma of a pattern would undercount them, since it holds what a bin with few counts leaves
+        open about its rate.
+        """
+        first, last = np.searchsorted(pooled.q_inv_angstrom, self._grid.edges[[0, -1]])
+        counts, variance = pooled.counts[first:last], pooled.variance[first:last]
+        seen = variance > 0
+        return float(np.sum(counts[seen] ** 2 / variance[seen]))
 
     def examine(self, pattern: Pattern) -> Examination:
         """Size one pattern and keep what the estimate rests on.
@@ -148,6 +211,10 @@ class Sizer:
         -------
         The estimate with the binned pattern and its fit.
         """
+        return self._examine(pattern)
+
+    def _examine(self, pattern: Pattern, photons: float | None = None) -> Examination:
+        """Size a pattern; its photons are counted from its sigma where nobody knows them better."""
         guard = self.model.card.guard
         binned = bin_pattern(pattern, self._grid)
         usable = binned.usable
@@ -157,10 +224,12 @@ class Sizer:
             return self._refused(
                 Status.BAD_FRAME, f"no usable point between {low:.3g} and {high:.3g} Å⁻¹", binned
             )
-        positive = np.maximum(binned.intensity[usable], 0.0)
         q_used = binned.q_inv_angstrom[usable]
+        if photons is None:
+            positive = np.maximum(binned.intensity[usable], 0.0)
+            photons = float(np.sum((positive / binned.sigma[usable]) ** 2))
         seen: dict[str, Any] = {
-            "counts": float(np.sum((positive / binned.sigma[usable]) ** 2)),
+            "counts": photons,
             "q_min": float(q_used[0]),
             "q_max": float(q_used[-1]),
         }

@@ -11,7 +11,7 @@ from qdsizer_stream.archive import embedded_tiled
 from qdsizer_stream.callbacks import LiveConfig, WavelengthSource
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.patterns import q_from_two_theta
-from qdsizer_stream.reduction import nominal_detector
+from qdsizer_stream.reduction import ReductionConfig, nominal_detector
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
 from qdsizer_stream.sizing import Sizer, SizingConfig
 
@@ -22,7 +22,7 @@ DETECTOR = nominal_detector(24, 0.0)
 @pytest.fixture(scope="session")
 def config() -> LiveConfig:
     return LiveConfig(
-        sizing=SizingConfig(model="pbs", detector=DETECTOR),
+        sizing=SizingConfig(model="pbs", reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)),
         wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
     )
 
@@ -40,7 +40,7 @@ def dots() -> GrowingDots:
 
 @pytest.fixture(scope="session")
 def mythen(dots: GrowingDots) -> Callable[..., SimMythen]:
-    def make(name: str = "mythen", **settings: Any) -> SimMythen:
+    def make(name: str = "mythen", kind: type[SimMythen] = SimMythen, **settings: Any) -> SimMythen:
         defaults: dict[str, Any] = {
             "scene": dots,
             "detector": DETECTOR,
@@ -50,7 +50,7 @@ def mythen(dots: GrowingDots) -> Callable[..., SimMythen]:
             "speed": np.inf,
             "seed": 5,
         }
-        return SimMythen(name=name, **{**defaults, **settings})
+        return kind(name=name, **{**defaults, **settings})
 
     return make
 

@@ -11,7 +11,7 @@ from bluesky.plans import count
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer, WavelengthSource
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.patterns import q_from_two_theta
-from qdsizer_stream.reduction import nominal_detector
+from qdsizer_stream.reduction import ReductionConfig, nominal_detector
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
 from qdsizer_stream.sizing import Sizer, SizingConfig
 
@@ -24,7 +24,7 @@ DETECTOR = nominal_detector(24, 0.0)
 @pytest.fixture(scope="session")
 def config() -> LiveConfig:
     return LiveConfig(
-        sizing=SizingConfig(model="pbs", detector=DETECTOR),
+        sizing=SizingConfig(model="pbs", reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)),
         wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
     )
 

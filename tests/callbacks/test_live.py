@@ -21,7 +21,7 @@ from qdsizer_stream import __version__
 from qdsizer_stream.callbacks import Destination, LiveConfig, LiveSizer, QueuePolicy, WavelengthSource
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.errors import ModelError
-from qdsizer_stream.reduction import nominal_detector
+from qdsizer_stream.reduction import ReductionConfig, nominal_detector
 from qdsizer_stream.simulation import GrowingDots
 from qdsizer_stream.sizing import Sizer, SizingConfig
 
@@ -145,7 +145,9 @@ def test_live_table_shows_the_size_unasked(raw: Documents, live: Callable[..., L
         (
             {
                 "data_key": "mythen_image",
-                "sizing": SizingConfig(model="pbs", detector=nominal_detector(18, 0.0)),
+                "sizing": SizingConfig(
+                    model="pbs", reduction=ReductionConfig(detector=nominal_detector(18, 0.0), arm_deg=0.0)
+                ),
             },
             "the frame has 30720 values",
         ),
@@ -376,29 +378,29 @@ def test_a_thread_that_ends_is_replaced(
 def fault_at(sizer: Sizer, monkeypatch: pytest.MonkeyPatch, frame: int, fault: BaseException) -> None:
     """Have the real sizer raise at one frame."""
     seen = 0
-    examine_frame = sizer.examine_frame
+    examine_pooled = sizer.examine_pooled
 
     def faulty(*arguments: Any) -> Any:
         nonlocal seen
         seen += 1
         if seen == frame:
             raise fault
-        return examine_frame(*arguments)
+        return examine_pooled(*arguments)
 
-    monkeypatch.setattr(sizer, "examine_frame", faulty)
+    monkeypatch.setattr(sizer, "examine_pooled", faulty)
 
 
 @pytest.fixture
 def held(sizer: Sizer, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Holds the real sizer up until the event is set."""
     go = threading.Event()
-    examine_frame = sizer.examine_frame
+    examine_pooled = sizer.examine_pooled
 
     def slow(*arguments: Any) -> Any:
         assert go.wait(60)
-        return examine_frame(*arguments)
+        return examine_pooled(*arguments)
 
-    monkeypatch.setattr(sizer, "examine_frame", slow)
+    monkeypatch.setattr(sizer, "examine_pooled", slow)
     return go
 
 

@@ -17,13 +17,13 @@ core = pytest.importorskip("ophyd_async.core", reason="ophyd-async is not instal
 from qdsizer_stream.callbacks import LiveConfig, WavelengthSource  # noqa: E402
 from qdsizer_stream.callbacks._frame import Frame  # noqa: E402
 from qdsizer_stream.callbacks._source import FrameSource  # noqa: E402
-from qdsizer_stream.reduction import nominal_detector  # noqa: E402
+from qdsizer_stream.reduction import ReductionConfig, nominal_detector  # noqa: E402
 from qdsizer_stream.sizing import SizingConfig  # noqa: E402
 
 N_STRIPS = 2560
 FRAMES = np.random.default_rng(2).poisson(50, (6, N_STRIPS)).astype(np.uint32)
 CONFIG = LiveConfig(
-    sizing=SizingConfig(detector=nominal_detector(2, -1.0)),
+    sizing=SizingConfig(reduction=ReductionConfig(detector=nominal_detector(2, -1.0), arm_deg=0.0)),
     wavelength=WavelengthSource(configuration_key="mythen-energy"),
 )
 

@@ -1,12 +1,18 @@
-"""Wavelength and angle from documents: read where the mapping says, never guessed."""
+"""Numbers of a frame from documents: read where the mapping says, never guessed."""
 
 import math
 
 import pytest
 from pydantic import ValidationError
 
-from qdsizer_stream.callbacks import AngleSource, WavelengthSource
-from qdsizer_stream.callbacks._quantity import read_angle, read_wavelength
+from qdsizer_stream.callbacks import AngleSource, ExposureSource, NumberSource, WavelengthSource
+from qdsizer_stream.callbacks._quantity import (
+    read_angle,
+    read_exposure,
+    read_monitor,
+    read_switches,
+    read_wavelength,
+)
 from qdsizer_stream.errors import ConfigurationError
 
 
@@ -114,3 +120,38 @@ def test_exactly_one_place(places: dict) -> None:
         ValidationError, match="give exactly one of value, configuration_key, data_key, start_key"
     ):
         WavelengthSource(**places)
+
+
+@pytest.mark.parametrize(
+    ("unit", "number", "seconds"),
+    [("s", 30.0, 30.0), ("ms", 30_000.0, 30.0), ("us", 500.0, 0.0005), ("ns", 100.0, 1e-7)],
+)
+def test_exposure_in_every_unit(unit: str, number: float, seconds: float) -> None:
+    stated = ExposureSource(configuration_key="mono_x", unit=unit)
+    assert read_exposure(stated, {}, descriptor(value=number), {}) == seconds
+    written = ExposureSource(data_key="mono_y")
+    assert read_exposure(written, {}, descriptor(units=unit), {"mono_y": number}) == seconds
+
+
+def test_an_exposure_without_unit_is_not_guessed() -> None:
+    with pytest.raises(ConfigurationError, match=r"has no unit: set exposure\.unit to one of ms, ns, s, us"):
+        read_exposure(ExposureSource(configuration_key="mono_x"), {}, descriptor(), {})
+
+
+def test_the_monitor_needs_no_unit() -> None:
+    source = NumberSource(data_key="mono_y")
+    assert read_monitor(source, {}, descriptor(units="counts"), {"mono_y": 1234}) == 1234.0
+    with pytest.raises(ConfigurationError, match="monitor from data key mono_y is 'off': a number is needed"):
+        read_monitor(source, {}, descriptor(), {"mono_y": "off"})
+    with pytest.raises(
+        ConfigurationError, match=r"no monitor: data key mono_y is not there, only nothing; set"
+    ):
+        read_monitor(source, {}, descriptor(), {})
+
+
+def test_switches_are_found_in_data_or_configuration_and_never_missed() -> None:
+    keys = {"UseFlatField": "mono_x", "ReadMode": "mono_y"}
+    found = read_switches(keys, descriptor(value=1), {"mono_y": "Raw"})
+    assert found == {"UseFlatField": 1, "ReadMode": "Raw"}
+    with pytest.raises(ConfigurationError, match="no ReadMode: mono_y is neither in the data nor in the"):
+        read_switches(keys, descriptor(value=1), {})

@@ -20,14 +20,16 @@ from qdsizer_stream.callbacks import LiveConfig, WavelengthSource
 from qdsizer_stream.callbacks._frame import Frame
 from qdsizer_stream.callbacks._source import FrameSource
 from qdsizer_stream.devices import SimMythen, SimMythenHdf5
-from qdsizer_stream.reduction import nominal_detector
+from qdsizer_stream.errors import CalibrationError
+from qdsizer_stream.reduction import ReductionConfig, nominal_detector, strip_counts
 from qdsizer_stream.sizing import SizingConfig
 
 DETECTOR = nominal_detector(2, -1.0)
 N_STRIPS = 2560
 WAVELENGTH = 0.5637
 CONFIG = LiveConfig(
-    sizing=SizingConfig(detector=DETECTOR), wavelength=WavelengthSource(configuration_key="mythen_wavelength")
+    sizing=SizingConfig(reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)),
+    wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
 )
 SETTINGS: dict[str, Any] = {
     "name": "mythen",
@@ -165,7 +167,7 @@ def expected(inline: Documents) -> list[np.ndarray]:
 
 def assert_equal(frames: list[Frame], expected: list[np.ndarray]) -> None:
     assert [frame.reason for frame in frames] == [""] * len(expected)
-    assert {(frame.wavelength_angstrom, frame.arm_deg) for frame in frames} == {(WAVELENGTH, 0.0)}
+    assert {(frame.wavelength_angstrom, frame.arm_deg) for frame in frames} == {(WAVELENGTH, None)}
     for frame, counts in zip(frames, expected, strict=True):
         np.testing.assert_array_equal(frame.counts, counts)
 
@@ -206,9 +208,44 @@ def test_several_frames_and_several_counters_in_one_event(
     frames = frames_of([*inline[:2], ("event", stacked)])
     assert_equal(frames, expected)
     assert {frame.seq_num for frame in frames} == {1}
-    counters = {**first, "data": {"mythen_image": np.array(expected[:3]).T}}
-    third = CONFIG.model_copy(update={"counter": 2})
-    assert_equal(frames_of([*inline[:2], ("event", counters)], third), expected[2:3])
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda three: three,
+        lambda three: three.reshape(-1),
+        lambda three: three.reshape(1, 2, 3 * 1280),
+        lambda three: np.stack([three, three]),
+        lambda three: np.stack([three.reshape(-1)] * 2)[:, None],
+    ],
+    ids=["(N, 3)", "interleaved", "by module", "two frames", "two frames interleaved"],
+)
+def test_counters_of_a_strip_stay_with_their_frame(
+    inline: Documents, expected: list[np.ndarray], form: Any
+) -> None:
+    first = next(doc for name, doc in inline if name == "event")
+    three = np.array(expected[:3]).T
+    counters = {**first, "data": {"mythen_image": form(three)}}
+    reduction = ReductionConfig(detector=DETECTOR, n_counters=3, counter=2)
+    config = CONFIG.model_copy(update={"sizing": SizingConfig(reduction=reduction)})
+    frames = frames_of([*inline[:2], ("event", counters)], config)
+    assert len(frames) == (2 if form(three).size > three.size else 1)
+    for frame in frames:
+        assert not frame.reason
+        np.testing.assert_array_equal(strip_counts(frame.counts, N_STRIPS, 3, 2), expected[2])
+
+
+def test_a_layout_that_might_be_two_things_is_one_frame_to_refuse(
+    inline: Documents, expected: list[np.ndarray]
+) -> None:
+    first = next(doc for name, doc in inline if name == "event")
+    doubtful = {**first, "data": {"mythen_image": np.array(expected[:3])}}  # three frames or three counters
+    reduction = ReductionConfig(detector=DETECTOR, n_counters=3)
+    config = CONFIG.model_copy(update={"sizing": SizingConfig(reduction=reduction)})
+    (frame,) = frames_of([*inline[:2], ("event", doubtful)], config)
+    with pytest.raises(CalibrationError, match=r"the frame has shape \(3, 2560\)"):
+        strip_counts(frame.counts, N_STRIPS, 3, 2)
 
 
 def test_event_page(inline: Documents, expected: list[np.ndarray]) -> None:
@@ -354,5 +391,5 @@ def test_a_run_without_frames_says_what_it_has(inline: Documents) -> None:
     assert not [frame for name, doc in inline for frame in source.frames(name, doc, 0.0)]
     assert source.explain_no_frames() == (
         "no frames: looked for pilatus_image in stream (any), found "
-        "primary: mythen_image (2560,), mythen_elapsed (); set data_key and stream"
+        "primary: mythen_image (2560,), mythen_monitor (), mythen_elapsed (); set data_key and stream"
     )

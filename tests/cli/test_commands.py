@@ -82,7 +82,7 @@ def test_a_frame_without_dots_is_an_answer_not_a_failure(run: Run, tmp_path: Pat
 def test_predict_needs_a_wavelength(run: Run, pattern_file: Path) -> None:
     result = run("predict", pattern_file)
     assert result.code != 0
-    assert "Missing option '--wavelength'" in result.err
+    assert "patterns hold no wavelength: give it in Å" in result.err
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,10 @@ from qdsizer_stream.cli import app
 from qdsizer_stream.profiles import installed, uninstall
 
 TOML = """
-[sizing.detector]
+[sizing.reduction]
+arm_deg = 0.0
+
+[sizing.reduction.detector]
 global_offset_deg = 0.0
 modules = [{ centre_strip = 639.5, conversion_rad_per_strip = 6.579e-5, offset_deg = 0.0 }]
 """

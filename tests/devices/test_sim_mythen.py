@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.errors import CalibrationError, PatternError
 from qdsizer_stream.patterns import q_from_two_theta
-from qdsizer_stream.reduction import nominal_detector
+from qdsizer_stream.reduction import StripSimulator, nominal_detector
 
 DETECTOR = nominal_detector(2, -1.0)
 WAVELENGTH = 0.5637
@@ -45,15 +45,37 @@ def test_counts_are_poisson_around_the_scene() -> None:
     events, _ = frames(mythen(), 1)
     counts = events[0]["data"]["mythen_image"]
     q = q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH)
-    # 40 counts/s for 2 s of a scene of (1 + 1 s)(1 + Q), written out; strips behind the beam are dark.
-    mean = np.where(q > 0, 40 * 2 * (1 + 1.0) * (1 + q), 0)
+    # 40 counts/s for 2 s of a scene of (1 + 1 s)(1 + Q), written out, on strips of their width; both sides
+    # of the beam see the same.
+    width = np.diff(DETECTOR.two_theta(0.0), append=np.nan)
+    width[1279::1280] = np.nan  # the next strip is on another module
+    mean = 40 * 2 * (1 + 1.0) * (1 + np.abs(q)) * width / np.nanmean(width)
     assert counts.dtype == np.uint32
-    assert np.all(counts[q <= 0] == 0)
-    lit = q > 0
-    chi_squared = np.sum((counts[lit] - mean[lit]) ** 2 / mean[lit])
+    inside = np.isfinite(mean)
+    chi_squared = np.sum((counts[inside] - mean[inside]) ** 2 / mean[inside])
     # Index of dispersion: chi² with n degrees of freedom, sd √(2n); five of them.
-    assert abs(chi_squared - lit.sum()) < 5 * np.sqrt(2 * lit.sum())
-    assert np.unique(counts[lit]).size > 50
+    assert abs(chi_squared - inside.sum()) < 5 * np.sqrt(2 * inside.sum())
+    assert np.unique(counts).size > 50
+
+
+def test_the_monitor_follows_the_beam() -> None:
+    events, descriptor = frames(mythen(beam=lambda elapsed_s: 1 / (1 + elapsed_s)), 3)
+    monitor = [event["data"]["mythen_monitor"] for event in events]
+    assert monitor == [1 / 2, 1 / 4, 1 / 6]
+    # The scene grows as the beam falls: what is left is one and the same.
+    totals = [float(event["data"]["mythen_image"].sum()) for event in events]
+    assert max(totals) - min(totals) < 5 * np.sqrt(2 * totals[0])
+    assert descriptor["data_keys"]["mythen_monitor"]["dtype"] == "number"
+
+
+def test_a_detector_with_faults_counts_with_them() -> None:
+    response = np.ones(DETECTOR.n_strips)
+    response[100:200] = 0.0
+    response[200:300] = 3.0
+    events, _ = frames(mythen(detector=StripSimulator(detector=DETECTOR, response=response)), 1)
+    counts = events[0]["data"]["mythen_image"].astype(float)
+    assert np.all(counts[100:200] == 0)
+    assert counts[200:300].mean() == pytest.approx(3 * counts[300:400].mean(), rel=0.1)
 
 
 def test_the_synthesis_moves_by_one_exposure_a_frame() -> None:

@@ -53,7 +53,10 @@ queue_policy = "wait"
 [sizing]
 model = "pbs"
 
-[sizing.detector]
+[sizing.reduction]
+arm_deg = 0.0
+
+[sizing.reduction.detector]
 global_offset_deg = 0.0
 modules = [{ centre_strip = 639.5, conversion_rad_per_strip = 6.579e-5, offset_deg = 0.0 }]
 
@@ -79,7 +82,7 @@ def test_settings_from_a_file(tmp_path: Path) -> None:
     [
         (TOML.replace("keV", "MeV"), "wavelength.unit: Input should be 'angstrom', 'nm', 'keV' or 'eV'"),
         (TOML.replace("queue_policy", "queue_polizy"), "queue_polizy: Extra inputs are not permitted"),
-        ("[sizing]\nmodel = 'pbs'", "sizing.detector is missing: live frames are raw counts"),
+        ("[sizing]\nmodel = 'pbs'", "sizing.reduction is missing: live frames are raw counts"),
         ("[sizing", "is not TOML"),
     ],
 )

@@ -132,3 +132,24 @@ def test_frames_on_other_points_are_refused() -> None:
     other = Reducer(DETECTOR).pool(np.ones(1280), 0.5636)
     with pytest.raises(CalibrationError, match="at different Q cannot be added"):
         adder.add(other, 1.0)
+
+
+def test_a_sum_can_be_asked_for_before_the_frame_that_comes_too_late() -> None:
+    adder = accumulator("reset", frames=100, seconds=1.0)
+    assert adder.expire(0.0) == []
+    adder.add(frame(1), 0.0)
+    adder.add(frame(2), 0.5)
+    assert adder.expire(1.0) == []
+    (late,) = adder.expire(1.1)
+    assert late.n_frames == 2
+    assert adder.add(frame(3), 1.1) == []
+    (rest,) = adder.flush()
+    assert rest.n_frames == 1
+
+
+def test_rolling_sums_do_not_expire() -> None:
+    adder = accumulator("rolling", frames=100, seconds=1.0)
+    adder.add(frame(1), 0.0)
+    assert adder.expire(10.0) == []
+    (total,) = adder.add(frame(1), 10.0)
+    assert total.n_frames == 1

@@ -530,6 +530,23 @@ def test_settings_that_cannot_be_read(tmp_path: Path, text: str, message: str) -
         load_reduction(path)
 
 
+def test_the_live_path_s_table_serves_as_well(tmp_path: Path) -> None:
+    alone = load_reduction(beamline(tmp_path))
+    path = tmp_path / "qdsizer.toml"
+    path.write_text(path.read_text().replace("[reduction", "[sizing.reduction"))
+    assert load_reduction(path) == alone
+    path.write_text(path.read_text() + "\n[reduction]\narm_deg = 0.0\n")
+    with pytest.raises(ConfigurationError, match=r"has tables \[reduction\] and \[sizing.reduction\]: keep"):
+        load_reduction(path)
+
+
+def test_provenance_is_that_of_the_files_as_they_were_read(tmp_path: Path) -> None:
+    reducer = Reducer(load_reduction(beamline(tmp_path)))
+    before = reducer.provenance()
+    (tmp_path / "flat.raw").unlink()
+    assert reducer.provenance() == before
+
+
 def test_settings_that_are_missing(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cannot read configuration .*No such file"):
         load_reduction(tmp_path / "none.toml")

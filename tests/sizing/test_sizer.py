@@ -7,7 +7,7 @@ import pytest
 
 from qdsizer_stream.errors import ConfigurationError, ModelError
 from qdsizer_stream.patterns import Pattern, q_from_two_theta, read_curve
-from qdsizer_stream.reduction import nominal_detector
+from qdsizer_stream.reduction import ReductionConfig, nominal_detector
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe, load_solvent
 from qdsizer_stream.sizing import Sizer, SizingConfig, Status
 
@@ -18,12 +18,12 @@ Q = np.linspace(0.97, 15.0, 5000)
 
 @pytest.fixture(scope="module")
 def sizer() -> Sizer:
-    return Sizer(SizingConfig(detector=DETECTOR))
+    return Sizer(SizingConfig(reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)))
 
 
 @pytest.fixture(scope="module", params=["pbs", "pbs-paper"])
 def any_sizer(request: pytest.FixtureRequest) -> Sizer:
-    return Sizer(SizingConfig(model=request.param, detector=DETECTOR))
+    return Sizer(SizingConfig(model=request.param, reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,9 @@ def test_a_clean_frame_is_sized_within_its_interval(
 def test_one_frame_gives_one_answer_to_the_last_bit(dots: GrowingDots) -> None:
     counts = frame(dots, 300.0, 10.0)
     estimates = [
-        Sizer(SizingConfig(detector=DETECTOR)).size_frame(c, WAVELENGTH_ANGSTROM)
+        Sizer(SizingConfig(reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0))).size_frame(
+            c, WAVELENGTH_ANGSTROM
+        )
         for c in (counts, counts.tolist())
     ]
     assert estimates[0] == estimates[1]
@@ -70,6 +72,65 @@ def test_counts_are_photons(sizer: Sizer, dots: GrowingDots) -> None:
     assert estimate.counts == pytest.approx(counts[inside].sum(), rel=1e-3)
     assert estimate.q_min == pytest.approx(0.96, abs=0.021)
     assert estimate.q_max == pytest.approx(15.02, abs=0.021)
+
+
+@pytest.mark.parametrize("level", [0.05, 0.5, 5.0])
+def test_few_counts_are_photons_too(sizer: Sizer, dots: GrowingDots, level: float) -> None:
+    # The limit on a model's card is one of photons: a bin's sigma at low counts must not change their number.
+    counts = frame(dots, 300.0, level)
+    q = q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH_ANGSTROM)
+    edges = sizer.model.card.input.grid.edges
+    seen = counts[(q >= edges[0]) & (q < edges[-1])].sum()
+    estimate = sizer.size_frame(counts, WAVELENGTH_ANGSTROM)
+    assert estimate.counts == pytest.approx(seen, rel=1e-12)
+
+
+def test_frames_fall_straight_into_the_bins_of_the_model(sizer: Sizer, dots: GrowingDots) -> None:
+    counts = frame(dots, 300.0, 0.2)
+    binned = sizer.examine_frame(counts, WAVELENGTH_ANGSTROM).binned
+    assert binned is not None
+    q = q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH_ANGSTROM)
+    edges = sizer.model.card.input.grid.edges
+    photons = np.histogram(q, edges, weights=counts)[0]
+    strips = np.histogram(q, edges)[0]
+    seen = (strips > 1) & (photons > 0)
+    # σ² of a pooled bin is N + 2, whatever it is divided by.
+    np.testing.assert_allclose(
+        binned.sigma[seen] / binned.intensity[seen], np.sqrt(photons[seen] + 2) / photons[seen], rtol=1e-9
+    )
+
+
+def test_a_sum_of_frames_is_sized_like_one_long_frame(sizer: Sizer, dots: GrowingDots) -> None:
+    short = [frame(dots, 300.0, 1.0, seed) for seed in range(20)]
+    pooled = [sizer.reducer.pool(counts, WAVELENGTH_ANGSTROM) for counts in short]
+    total = pooled[0]
+    for one in pooled[1:]:
+        total = total + one
+    examined = sizer.examine_pooled(total)
+    long = sizer.examine_frame(np.sum(short, axis=0), WAVELENGTH_ANGSTROM)
+    assert examined.n_frames == 20
+    assert examined.binned is not None
+    assert long.binned is not None
+    # A bin that holds one strip of one frame is no pooled bin: at a gap between modules the sigmas differ.
+    shared = pooled[0].n_strips > 1
+    assert np.count_nonzero(~shared) < 30
+    for field in ("intensity", "sigma"):
+        a, b = getattr(examined.binned, field)[shared], getattr(long.binned, field)[shared]
+        np.testing.assert_allclose(20 * a, b, rtol=1e-12)
+    # The network computes in single precision.
+    assert examined.estimate.size_nm == pytest.approx(long.estimate.size_nm, rel=1e-4)
+    assert examined.estimate.counts == pytest.approx(long.estimate.counts, rel=1e-12)
+
+
+def test_what_was_masked_goes_with_the_estimate(sizer: Sizer, dots: GrowingDots) -> None:
+    counts = frame(dots, 300.0, 100.0).astype(float)
+    counts[5000:5010], counts[6000:6003], counts[7000] = np.nan, -1, 2**24 - 1
+    examined = sizer.examine_frame(counts, WAVELENGTH_ANGSTROM)
+    assert examined.estimate.status is Status.SIZED
+    assert examined.warnings == (
+        "1 strips at the end of their 24-bit counter",
+        "13 strips with a negative count or none",
+    )
 
 
 NO_SIZE: dict[str, tuple[Callable[[], np.ndarray], set[Status]]] = {
@@ -130,6 +191,10 @@ def test_a_wrong_wavelength_is_not_sized(sizer: Sizer, dots: GrowingDots, wavele
         (np.ones((2, 30720)), "the frame has 61440 values"),
         ([], "the frame has 0 values"),
         ("no frame", "not numbers: give the counts of 30720 strips"),
+        (np.ones(30719), "the frame has 30719 values, no multiple of 1280: part of a module is missing"),
+        (np.full(30720, np.nan), "no usable strip in the frame: 30720 strips with a negative count or none"),
+        (np.full(30720, -1), "no usable strip in the frame: 30720 strips with a negative count or none"),
+        (np.zeros(30720), "the intensities sum to zero or less"),
     ],
 )
 def test_a_bad_frame_has_a_reason(sizer: Sizer, counts: object, message: str) -> None:
@@ -147,7 +212,7 @@ def test_a_wavelength_that_cannot_be_is_a_bad_frame(sizer: Sizer, dots: GrowingD
 def test_frames_need_a_detector() -> None:
     estimate = Sizer(SizingConfig()).size_frame(np.ones(30720), WAVELENGTH_ANGSTROM)
     assert estimate.status is Status.BAD_FRAME
-    assert estimate.reason == "no detector is configured: give its calibration as detector"
+    assert estimate.reason == "no detector is configured: give [sizing.reduction] with its calibration"
 
 
 def test_unknown_model() -> None:
@@ -158,9 +223,9 @@ def test_unknown_model() -> None:
 def test_a_measured_solvent_joins_the_check(tmp_path: Path, dots: GrowingDots) -> None:
     path = tmp_path / "blank.xy"
     np.savetxt(path, np.column_stack([Q, load_solvent("toluene").intensity(Q, WAVELENGTH_ANGSTROM)]))
-    estimate = Sizer(SizingConfig(detector=DETECTOR, solvent=path)).size_frame(
-        frame(dots, 600.0, 300.0), WAVELENGTH_ANGSTROM
-    )
+    estimate = Sizer(
+        SizingConfig(reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0), solvent=path)
+    ).size_frame(frame(dots, 600.0, 300.0), WAVELENGTH_ANGSTROM)
     assert estimate.status is Status.SIZED, estimate.reason
 
 
