@@ -183,7 +183,7 @@ class SizingModel:
 def _model_paths() -> dict[str, Path]:
     """Model files by name: shipped ones, then those that other packages offer."""
     folder = Path(str(files(__package__) / "shipped"))
-    paths = {path.stem: path for path in sorted(folder.glob("*.onnx"))}
+    paths = {path.stem: path for path in sorted(folder.glob("*.onnx"), key=lambda path: path.stem)}
     for point in entry_points(group=ENTRY_POINT_GROUP):
         paths.setdefault(point.name, Path(point.load()))
     return paths
