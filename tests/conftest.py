@@ -1,8 +1,100 @@
-"""Data that tests share."""
+"""Data, detector, model and RunEngine that tests share; a folder may override them."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from bluesky import RunEngine
+from bluesky.plans import count
+
+from qdsizer_stream.callbacks import LiveConfig, LiveSizer, WavelengthSource
+from qdsizer_stream.devices import SimMythen
+from qdsizer_stream.patterns import q_from_two_theta
+from qdsizer_stream.reduction import ReductionConfig, nominal_detector
+from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
+from qdsizer_stream.sizing import Sizer, SizingConfig
+
+Documents = list[tuple[str, Any]]
+
+WAVELENGTH = 0.5637
+DETECTOR = nominal_detector(24, 0.0)
+
+
+@pytest.fixture(scope="session")
+def config() -> LiveConfig:
+    return LiveConfig(
+        sizing=SizingConfig(model="pbs", reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)),
+        wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
+    )
+
+
+@pytest.fixture(scope="session")
+def sizer(config: LiveConfig) -> Sizer:
+    return Sizer(config.sizing)
+
+
+@pytest.fixture(scope="session")
+def dots() -> GrowingDots:
+    q_max = float(q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH).max())
+    return GrowingDots(SynthesisRecipe(wavelength_angstrom=WAVELENGTH, growth_time_s=100.0), q_max)
+
+
+@pytest.fixture(scope="session")
+def mythen(dots: GrowingDots) -> Callable[..., SimMythen]:
+    def make(name: str = "mythen", **settings: Any) -> SimMythen:
+        defaults: dict[str, Any] = {
+            "scene": dots,
+            "detector": DETECTOR,
+            "wavelength_angstrom": WAVELENGTH,
+            "counts_per_second": 1.0,
+            "exposure_s": 30.0,
+            "speed": np.inf,
+            "seed": 5,
+        }
+        return SimMythen(name=name, **{**defaults, **settings})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def raw(mythen: Callable[..., SimMythen]) -> Documents:
+    """Documents of a run of six frames; not to be changed."""
+    documents: Documents = []
+    RunEngine({})(count([mythen()], 6), lambda name, doc: documents.append((name, doc)))
+    return documents
+
+
+@pytest.fixture
+def live(config: LiveConfig, sizer: Sizer) -> Iterator[Callable[..., LiveSizer]]:
+    """Makes live sizers and closes them."""
+    made: list[LiveSizer] = []
+
+    def make(**settings: Any) -> LiveSizer:
+        made.append(LiveSizer(config.model_copy(update=settings), sizer))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close(10)
+
+
+@pytest.fixture
+def through(live: Callable[..., LiveSizer]) -> Callable[..., Documents]:
+    """Sends documents through a live sizer and gives what comes out."""
+
+    def send(documents: Documents, **settings: Any) -> Documents:
+        out: Documents = []
+        one = live(**settings)
+        one.subscribe(lambda name, doc: out.append((name, doc)))
+        for name, doc in documents:
+            one(name, doc)
+        assert one.close(60)
+        return out
+
+    return send
+
 
 SHARED_DATA = Path(__file__).parents[1] / "../shared/data"
 
