@@ -1,0 +1,21 @@
+"""Plans that act on the size: each knows when to stop, and leaves the beamline safe."""
+
+from ._expose import count_until_precise
+from ._frames import SteeringFrame
+from ._growth import GrowthRate, growth_rate
+from ._monitor import monitor_synthesis
+from ._outcome import Ending, Outcome
+from ._safety import Shutter
+from ._size_until import size_until
+
+__all__ = [
+    "Ending",
+    "GrowthRate",
+    "Outcome",
+    "Shutter",
+    "SteeringFrame",
+    "count_until_precise",
+    "growth_rate",
+    "monitor_synthesis",
+    "size_until",
+]

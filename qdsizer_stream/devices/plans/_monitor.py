@@ -1,0 +1,109 @@
+"""A plan that watches a synthesis until the dots have stopped growing."""
+
+from collections import deque
+from typing import Any
+
+from pydantic import Field
+
+from ...configuration import Config, validated
+from .._size_device import Sizing
+from ._frames import Messages, SteeringFrame
+from ._growth import growth_rate
+from ._outcome import Ending
+from ._safety import Shutter
+from ._steer import MAX_UNSIZED, steer
+
+__all__ = ["monitor_synthesis"]
+
+
+class Rule(Config):
+    """When growth has ended."""
+
+    min_rate_nm_per_min: float = Field(gt=0, allow_inf_nan=False)
+    """Growth slower than this has ended, nm/min."""
+    window_frames: int = Field(ge=3)
+    """Newest sized frames that the rate is taken from."""
+
+
+def monitor_synthesis(
+    detector: Any,
+    sizer: Sizing,
+    min_rate_nm_per_min: float,
+    max_frames: int,
+    timeout: float,
+    *,
+    window_frames: int = 10,
+    max_unsized: int = MAX_UNSIZED,
+    shutter: Shutter | None = None,
+    time_key: str | None = None,
+    md: dict[str, Any] | None = None,
+) -> Messages:
+    """Measure a synthesis until its dots no longer grow.
+
+    The rate is a weighted line through the newest sized frames. The plan ends when the rate is below the
+    limit with 95 % confidence: sizes that scatter never end it by chance, they make it wait for more.
+
+    Parameters
+    ----------
+    detector
+        The detector; triggered, and read into the stream `primary`.
+    sizer
+        The live sizer that the RunEngine feeds, such as `install` returns; read into the stream `size`.
+    min_rate_nm_per_min
+        Growth slower than this has ended, nm/min.
+    max_frames
+        Frames at most.
+    timeout
+        Time at most, s.
+    window_frames
+        Newest sized frames that the rate is taken from, at least 3.
+    max_unsized
+        Frames in a row without a size at most.
+    shutter
+        Opened for the run, closed after it and while it is paused; None where there is none.
+    time_key
+        Data key of the detector that says the time of a frame, s; None for the clock on the wall.
+    md
+        For the start document.
+
+    Yields
+    ------
+    Messages for the RunEngine.
+
+    Returns
+    -------
+    The `Outcome`; the stop document has it as its reason.
+
+    Raises
+    ------
+    ConfigurationError
+        A limit is out of range, or the sizer is not subscribed to the RunEngine.
+    """
+    settings = {"min_rate_nm_per_min": min_rate_nm_per_min, "window_frames": window_frames}
+    rule = validated(Rule, settings, "monitor_synthesis")
+    window: deque[SteeringFrame] = deque(maxlen=rule.window_frames)
+
+    def judge(frame: SteeringFrame) -> tuple[Ending, str] | None:
+        window.append(frame)
+        if len(window) < rule.window_frames:
+            return None
+        rate = growth_rate(window)
+        if rate.at_most_nm_per_min >= rule.min_rate_nm_per_min:
+            return None
+        return Ending.GROWTH_ENDED, (
+            f"at frame {frame.number} the dots grow by {rate.nm_per_min:.3f} ± {rate.sd_nm_per_min:.3f} "
+            f"nm/min, less than {rule.min_rate_nm_per_min:g}; they are {frame.size_nm:.2f} nm"
+        )
+
+    return (
+        yield from steer(
+            "monitor_synthesis",
+            detector,
+            sizer,
+            judge,
+            {"max_frames": max_frames, "timeout": timeout, "max_unsized": max_unsized},
+            shutter=shutter,
+            time_key=time_key,
+            md={**settings, **(md or {})},
+        )
+    )

@@ -1,0 +1,413 @@
+"""Plans that act on the size, in a real RunEngine on a simulated synthesis."""
+
+import threading
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from bluesky.plans import count
+from bluesky.utils import FailedStatus, RunEngineInterrupted
+from event_model import DocumentNames, schema_validators
+from numpy.typing import NDArray
+from ophyd import Device, DeviceStatus
+
+from qdsizer_stream.callbacks import LiveSizer
+from qdsizer_stream.devices import SimMythen
+from qdsizer_stream.devices.plans import (
+    Ending,
+    Outcome,
+    Shutter,
+    SteeringFrame,
+    count_until_precise,
+    growth_rate,
+    monitor_synthesis,
+    size_until,
+)
+from qdsizer_stream.errors import ConfigurationError
+from qdsizer_stream.simulation import GrowingDots
+
+Documents = list[tuple[str, Any]]
+
+
+class Beamline:
+    """A RunEngine with a live sizer, a shutter and all documents."""
+
+    def __init__(self, live: LiveSizer) -> None:
+        self.live = live
+        self.engine = RunEngine({}, call_returns_result=True)
+        self.engine.subscribe(live)
+        self.documents: Documents = []
+        self.engine.subscribe(lambda name, doc: self.documents.append((name, doc)))
+        self.shutter = RecordedShutter(name="shutter")
+
+    def __call__(self, plan: Any) -> Outcome:
+        return self.engine(plan).plan_result
+
+    def events(self, stream: str) -> list[dict[str, Any]]:
+        streams = {doc["uid"]: doc["name"] for name, doc in self.documents if name == "descriptor"}
+        return [
+            doc["data"]
+            for name, doc in self.documents
+            if name == "event" and streams[doc["descriptor"]] == stream
+        ]
+
+    @property
+    def stop(self) -> dict[str, Any]:
+        return [doc for name, doc in self.documents if name == "stop"][-1]
+
+
+class RecordedShutter(Device):
+    """A shutter that takes a moment, and remembers."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__("", **arguments)
+        self.moves: list[str] = []
+
+    def set(self, value: str) -> DeviceStatus:
+        status = DeviceStatus(self)
+
+        def move() -> None:
+            time.sleep(0.01)
+            self.moves.append(value)
+            status.set_finished()
+
+        threading.Thread(target=move).start()
+        return status
+
+
+@pytest.fixture
+def beamline(live: Callable[..., LiveSizer]) -> Beamline:
+    return Beamline(live())
+
+
+def crossing(dots: GrowingDots, target_nm: float, exposure_s: float) -> int:
+    """Frame nearest in number to the moment at which the true size is the target."""
+    middles = exposure_s * (np.arange(1, 200) - 0.5)
+    truth = np.array([dots.number_mean_nm(float(middle)) for middle in middles])
+    return int(np.flatnonzero(truth >= target_nm)[0]) + 1
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("target_nm", [3.5, 5.0])
+def test_stops_within_one_frame_of_the_target(
+    beamline: Beamline, mythen: Callable[..., SimMythen], dots: GrowingDots, target_nm: float, seed: int
+) -> None:
+    detector = mythen(exposure_s=10.0, counts_per_second=6.0, seed=seed)
+    outcome = beamline(size_until(detector, beamline.live, target_nm, 0.1, 60, 60))
+    assert outcome.ending in (Ending.REACHED, Ending.PASSED)
+    assert abs(outcome.n_frames - crossing(dots, target_nm, 10.0)) <= 1
+    assert len(beamline.events("primary")) == outcome.n_frames
+    assert beamline.stop["exit_status"] == "success"
+    assert beamline.stop["reason"] == f"{outcome.ending}: {outcome.reason}"
+    sizes = beamline.events("size")
+    assert sizes[-1]["size_size"] == outcome.last_sized.size_nm
+    assert [event["size_frame_seq_num"] for event in sizes] == list(range(1, outcome.n_frames + 1))
+    for name, doc in beamline.documents:
+        schema_validators[DocumentNames[name]].validate(doc)
+
+
+def test_the_shutter_is_open_for_the_run_alone(beamline: Beamline, mythen: Callable[..., SimMythen]) -> None:
+    shutter = Shutter(beamline.shutter)
+    outcome = beamline(size_until(mythen(), beamline.live, 4.0, 0.2, 20, 60, shutter=shutter))
+    assert outcome.ending is Ending.REACHED
+    assert beamline.shutter.moves == ["Open", "Close"]
+
+
+def test_dots_that_shrink_are_followed_downwards(
+    beamline: Beamline, mythen: Callable[..., SimMythen], dots: GrowingDots
+) -> None:
+    def backwards(q: NDArray[np.float64], elapsed_s: float) -> NDArray[np.float64]:
+        return dots(q, max(300 - elapsed_s, 0.0))
+
+    detector = mythen(scene=backwards, exposure_s=20.0, counts_per_second=3.0)
+    outcome = beamline(size_until(detector, beamline.live, 4.5, 0.01, 20, 60))
+    assert outcome.ending is Ending.PASSED
+    assert outcome.last_sized.size_nm < 4.49
+    assert all(event["size_size"] > 4.51 for event in beamline.events("size")[:-1])
+
+
+def test_frames_without_size_end_the_plan(beamline: Beamline, mythen: Callable[..., SimMythen]) -> None:
+    starved = mythen(counts_per_second=1e-4)
+    outcome = beamline(
+        size_until(starved, beamline.live, 4.0, 0.1, 60, 60, max_unsized=4, shutter=Shutter(beamline.shutter))
+    )
+    assert (outcome.ending, outcome.n_frames, outcome.last_sized) == (Ending.TRUST_LOST, 4, None)
+    assert outcome.reason.startswith("4 frames in a row have no size, the last: low_counts: ")
+    assert beamline.stop["exit_status"] == "fail"
+    assert beamline.shutter.moves == ["Open", "Close"]
+
+
+def test_a_size_between_bad_frames_restores_trust(
+    beamline: Beamline, mythen: Callable[..., SimMythen]
+) -> None:
+    # The beam is off in frames 2, 3, 5 and 6 of 30 s: never three in a row.
+    off = {1, 2, 4, 5}
+    detector = mythen(beam=lambda elapsed_s: 1e-6 if int(elapsed_s // 30) in off else 1.0)
+    outcome = beamline(size_until(detector, beamline.live, 100.0, 0.1, 7, 60))
+    statuses = [event["size_status"] for event in beamline.events("size")]
+    assert [status == "sized" for status in statuses] == [True, False, False, True, False, False, True]
+    assert (outcome.ending, outcome.n_frames) == (Ending.MAX_FRAMES, 7)
+    assert outcome.last_sized.number == 7
+
+
+def test_a_detector_that_hangs_ends_in_time(beamline: Beamline, mythen: Callable[..., SimMythen]) -> None:
+    slow = mythen(speed=1.0, exposure_s=3.0)  # would take 3 s
+    began = time.monotonic()
+    outcome = beamline(size_until(slow, beamline.live, 4.0, 0.1, 60, 0.5, shutter=Shutter(beamline.shutter)))
+    assert time.monotonic() - began < 2.5
+    assert (outcome.ending, outcome.n_frames) == (Ending.TIMEOUT, 0)
+    assert outcome.reason == "0.5 s were over before frame 1 was read out"
+    assert beamline.shutter.moves == ["Open", "Close"]
+
+
+def test_time_ends_the_plan_between_frames(beamline: Beamline, mythen: Callable[..., SimMythen]) -> None:
+    outcome = beamline(size_until(mythen(speed=300.0), beamline.live, 100.0, 0.1, 10_000, 0.6))
+    assert outcome.ending is Ending.TIMEOUT
+    assert 1 <= outcome.n_frames <= 6
+
+
+def test_an_exception_leaves_the_beamline_safe(beamline: Beamline, mythen: Callable[..., SimMythen]) -> None:
+    def broken(q: NDArray[np.float64], elapsed_s: float) -> NDArray[np.float64]:
+        if elapsed_s > 30:
+            raise OSError("the detector is gone")
+        return np.ones_like(q)
+
+    stopped: list[bool] = []
+    detector = mythen(scene=broken)
+    detector.stop = lambda *, success=False: stopped.append(True)
+    with pytest.raises(FailedStatus):
+        beamline(size_until(detector, beamline.live, 4.0, 0.1, 60, 60, shutter=Shutter(beamline.shutter)))
+    assert beamline.shutter.moves == ["Open", "Close"]
+    assert stopped
+    assert beamline.stop["exit_status"] == "fail"
+    beamline.engine(count([mythen()], 1))  # staged no more, the RunEngine is ready
+
+
+def test_a_shutter_that_fails_does_not_keep_the_detector_running(
+    beamline: Beamline, mythen: Callable[..., SimMythen]
+) -> None:
+    class Stuck(RecordedShutter):
+        def set(self, value: str) -> DeviceStatus:
+            if value == "Open":
+                return super().set(value)
+            status = DeviceStatus(self)
+            status.set_exception(OSError("the shutter is stuck"))
+            return status
+
+    stopped: list[bool] = []
+    detector = mythen()
+    detector.stop = lambda *, success=False: stopped.append(True)
+    shutter = Shutter(Stuck(name="stuck"))
+    with pytest.raises(FailedStatus):
+        beamline(size_until(detector, beamline.live, 3.0, 0.5, 5, 60, shutter=shutter))
+    assert stopped
+    beamline.engine(count([detector], 1))
+
+
+def interrupt(beamline: Beamline, plan: Any, after_s: float) -> None:
+    timer = threading.Timer(after_s, beamline.engine.request_pause)
+    timer.start()
+    with pytest.raises(RunEngineInterrupted):
+        beamline.engine(plan)
+    timer.join()
+
+
+def test_a_pause_closes_the_shutter_until_the_plan_goes_on(
+    beamline: Beamline, mythen: Callable[..., SimMythen], capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped: list[bool] = []
+    detector = mythen(speed=300.0)  # 0.1 s a frame
+    detector.stop = lambda *, success=False: stopped.append(True)
+    plan = size_until(detector, beamline.live, 100.0, 0.1, 8, 60, shutter=Shutter(beamline.shutter))
+    interrupt(beamline, plan, 0.35)
+    assert beamline.shutter.moves == ["Open", "Close"]
+    assert stopped == [True]
+    outcome = beamline.engine.resume().plan_result
+    assert beamline.shutter.moves == ["Open", "Close", "Open", "Close"]
+    assert (outcome.ending, outcome.n_frames) == (Ending.MAX_FRAMES, 8)
+    # A frame that the pause broke is measured again, under the same number.
+    assert sorted({event["size_frame_seq_num"] for event in beamline.events("size")}) == list(range(1, 9))
+
+
+@pytest.mark.parametrize("how", ["abort", "stop"])
+def test_abort_and_stop_leave_the_beamline_safe(
+    beamline: Beamline, mythen: Callable[..., SimMythen], how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = size_until(
+        mythen(speed=300.0), beamline.live, 100.0, 0.1, 8, 60, shutter=Shutter(beamline.shutter)
+    )
+    interrupt(beamline, plan, 0.25)
+    getattr(beamline.engine, how)()
+    assert beamline.shutter.moves[-1] == "Close"
+    assert beamline.engine.state == "idle"
+    beamline.engine(count([mythen()], 1))
+
+
+def test_a_sizer_that_sees_nothing_is_an_error(
+    live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen]
+) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"got no document of this run: subscribe it with RE.subscribe"
+    ):
+        RunEngine({})(size_until(mythen(), live(), 4.0, 0.1, 5, 60))
+
+
+def test_the_size_of_an_earlier_run_is_never_taken(
+    beamline: Beamline, mythen: Callable[..., SimMythen], dots: GrowingDots
+) -> None:
+    beamline.engine(count([mythen()], 1))  # leaves an estimate of frame 1, 2.9 nm
+    assert beamline.live.wait(60)
+    assert beamline.live.newest["qdsizer_frame_seq_num"] == 1
+    small = mythen(name="other")
+    small.image.put(np.zeros(10, np.uint32))
+    small.trigger = lambda: _finished(small)  # frames of ten strips: the sizer makes nothing of them
+    outcome = beamline(size_until(small, beamline.live, 2.9, 1.0, 5, 60))
+    assert (outcome.ending, outcome.n_frames, outcome.last_sized) == (Ending.TRUST_LOST, 3, None)
+    assert "no estimate of this frame came" in outcome.reason
+
+
+def _finished(device: Device) -> DeviceStatus:
+    status = DeviceStatus(device)
+    status.set_finished()
+    return status
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"target_nm": -1.0}, r"size_until: target_nm: .*greater than 0 \(found -1.0\)"),
+        ({"tolerance": float("nan")}, r"size_until: tolerance: .*finite"),
+        ({"max_frames": 0}, r"size_until: max_frames: .*greater than or equal to 1 \(found 0\)"),
+        ({"timeout": 0.0}, r"size_until: timeout: .*greater than 0"),
+        ({"max_unsized": 0}, r"size_until: max_unsized"),
+        (
+            {"time_key": "nowhere"},
+            r"the detector has no 'nowhere', only mythen_image, mythen_monitor, mythen_elapsed",
+        ),
+    ],
+)
+def test_bad_settings_say_what_is_allowed(
+    beamline: Beamline, mythen: Callable[..., SimMythen], settings: dict[str, Any], message: str
+) -> None:
+    given = {"target_nm": 4.0, "tolerance": 0.1, "max_frames": 5, "timeout": 60.0, **settings}
+    with pytest.raises(ConfigurationError, match=message):
+        beamline(size_until(mythen(), beamline.live, **given))
+
+
+def test_monitoring_ends_with_growth(
+    beamline: Beamline, mythen: Callable[..., SimMythen], dots: GrowingDots
+) -> None:
+    # The synthesis of the fixtures: 7.0 - 4.6 exp(-t / 100 s) nm, so growth is 2.76 exp(-t / 100 s) nm/min.
+    detector = mythen(exposure_s=20.0, counts_per_second=5.0)
+    outcome = beamline(
+        monitor_synthesis(detector, beamline.live, 0.2, 60, 60, window_frames=6, time_key="mythen_elapsed")
+    )
+    assert outcome.ending is Ending.GROWTH_ENDED
+    # Growth of less than 0.2 nm/min begins at 262 s; the middle of the window is 50 s before its end.
+    last_s = outcome.last_sized.elapsed_s
+    middle_s = last_s - 50
+    true_rate = 60 * (dots.number_mean_nm(middle_s + 50) - dots.number_mean_nm(middle_s - 50)) / 100
+    assert true_rate < 0.2
+    assert last_s < 800
+    assert "the dots grow by" in beamline.stop["reason"]
+
+
+def test_monitoring_goes_on_while_dots_grow(beamline: Beamline, mythen: Callable[..., SimMythen]) -> None:
+    detector = mythen(exposure_s=10.0, counts_per_second=5.0)
+    outcome = beamline(
+        monitor_synthesis(detector, beamline.live, 0.2, 12, 60, window_frames=6, time_key="mythen_elapsed")
+    )
+    assert outcome.ending is Ending.MAX_FRAMES
+
+
+def sized(minutes: float, size_nm: float, sd_nm: float) -> SteeringFrame:
+    half = 1.959964 * sd_nm
+    return SteeringFrame(
+        number=1, elapsed_s=60 * minutes, size_nm=size_nm, low_nm=size_nm - half, high_nm=size_nm + half
+    )
+
+
+def test_growth_rate_is_the_weighted_line() -> None:
+    random = np.random.default_rng(3)
+    minutes, sd = np.sort(random.uniform(0, 10, 12)), random.uniform(0.05, 0.1, 12)
+    sizes = 3 + 0.25 * minutes + sd * random.standard_normal(12)
+    rate = growth_rate([sized(*frame) for frame in zip(minutes, sizes, sd, strict=True)])
+    # NumPy's least squares, with errors as given
+    (slope, _), covariance = np.polyfit(minutes, sizes, 1, w=1 / sd, cov="unscaled")
+    assert rate.nm_per_min == pytest.approx(slope, rel=1e-9)
+    chi_squared = np.sum(((sizes - np.polyval([slope, _], minutes)) / sd) ** 2) / 10
+    assert rate.sd_nm_per_min == pytest.approx(np.sqrt(covariance[0, 0] * max(chi_squared, 1)), rel=1e-6)
+
+
+def test_growth_rate_covers_the_truth() -> None:
+    random = np.random.default_rng(4)
+    minutes = np.arange(8.0)
+    below = [
+        growth_rate(
+            [sized(t, 3 + 0.1 * t + 0.05 * random.standard_normal(), 0.05) for t in minutes]
+        ).at_most_nm_per_min
+        < 0.1
+        for _ in range(2000)
+    ]
+    # One-sided 95 %: at most 5 % of the bounds lie below the truth; three deviations of 2000 draws are 1.5 %.
+    assert np.mean(below) < 0.05 + 0.015
+
+
+def test_frames_at_one_time_have_no_rate() -> None:
+    rate = growth_rate([sized(1.0, 3.0, 0.1)] * 4)
+    assert np.isinf(rate.at_most_nm_per_min) or np.isnan(rate.at_most_nm_per_min)
+    assert not rate.at_most_nm_per_min < 1.0
+
+
+def steady(dots: GrowingDots) -> Callable[[NDArray[np.float64], float], NDArray[np.float64]]:
+    return lambda q, _: dots(q, 60.0)
+
+
+def test_counting_until_the_interval_is_narrow(
+    beamline: Beamline, mythen: Callable[..., SimMythen], dots: GrowingDots
+) -> None:
+    detector = mythen(scene=steady(dots), exposure_s=2.0)
+    outcome = beamline(count_until_precise(detector, beamline.live, 0.5, 2000.0, 12, 60))
+    assert outcome.ending is Ending.PRECISE, outcome.reason
+    widths = [event["size_size_high"] - event["size_size_low"] for event in beamline.events("size")]
+    assert widths[-1] <= 0.5
+    assert all(not width <= 0.5 for width in widths[:-1])
+    assert outcome.last_sized.low_nm <= dots.number_mean_nm(60.0) <= outcome.last_sized.high_nm
+    # The descriptor of every frame says its own exposure, and the exposure is as it was.
+    exposures = [
+        doc["configuration"]["mythen"]["data"]["mythen_exposure_s"]
+        for name, doc in beamline.documents
+        if name == "descriptor" and doc["name"] == "primary"
+    ]
+    assert exposures[0] == 2.0
+    assert len(exposures) == outcome.n_frames > 1
+    assert all(1.25 <= after / before <= 8 for before, after in pairwise(exposures))
+    assert detector.exposure_s.get() == 2.0
+
+
+def test_an_interval_that_no_exposure_narrows_ends_the_plan(
+    beamline: Beamline, mythen: Callable[..., SimMythen], dots: GrowingDots
+) -> None:
+    detector = mythen(scene=steady(dots), exposure_s=20.0)
+    outcome = beamline(count_until_precise(detector, beamline.live, 1e-3, 60.0, 12, 60))
+    assert outcome.ending is Ending.IMPRECISE
+    assert "of 60 s" in outcome.reason
+    assert detector.exposure_s.get() == 20.0
+
+
+def test_the_exposure_is_restored_after_a_failure(
+    beamline: Beamline, mythen: Callable[..., SimMythen]
+) -> None:
+    detector = mythen(counts_per_second=1e-6, exposure_s=2.0)
+    outcome = beamline(count_until_precise(detector, beamline.live, 0.1, 2000.0, 12, 60))
+    assert outcome.ending is Ending.TRUST_LOST
+    assert detector.exposure_s.get() == 2.0
+
+
+def test_an_unknown_exposure_is_an_error(beamline: Beamline, mythen: Callable[..., SimMythen]) -> None:
+    with pytest.raises(ConfigurationError, match="mythen has no setting 'acquire_time'"):
+        beamline(count_until_precise(mythen(), beamline.live, 0.1, 10.0, 5, 60, exposure="acquire_time"))
