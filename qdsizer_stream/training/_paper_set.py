@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ..configuration import Config
 from ..simulation import Library, load_solvent, mix_by_area
+from ._degrade import Degradation
 
 __all__ = ["PaperAugmentation", "PaperSet", "Split", "augment", "split_by_parent"]
 
@@ -21,12 +22,16 @@ class PaperAugmentation(Config):
     """Shares of the dots in the area of the pattern; 1, 0.65, 0.37, 0.15 are the paper's 100, 44, 20, 7 %."""
     counts_per_point: tuple[float, ...] = Field(min_length=1)
     """Mean photons per grid point."""
+    degradation: Degradation | None = None
+    """What the training takes away from them; nothing where left out, as in the paper."""
 
 
 @dataclass(frozen=True, eq=False)
 class PaperSet:
     """Augmented patterns."""
 
+    q_inv_angstrom: NDArray[np.float64]
+    """Grid of the patterns, Å⁻¹, shape (n_points,)."""
     vectors: NDArray[np.float32]
     """Noisy patterns with mean 1, shape (n, n_points)."""
     class_index: NDArray[np.int64]
@@ -83,6 +88,7 @@ def augment(library: Library, augmentation: PaperAugmentation, seed: int) -> Pap
                 row += 1
     classes, class_index = np.unique(library.nominal_mean_nm, return_inverse=True)
     return PaperSet(
+        q_inv_angstrom=library.q_inv_angstrom,
         vectors=vectors.reshape(-1, n_points),
         class_index=np.tile(class_index, versions),
         parent=np.tile(np.arange(n_parents), versions),

@@ -31,7 +31,8 @@ class _Common(Config):
     @property
     def sha256(self) -> str:
         """Hash of the recipe, hexadecimal."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        # Settings of later versions are None here and leave the hashes of older recipes alone.
+        return hashlib.sha256(self.model_dump_json(exclude_none=True).encode()).hexdigest()
 
 
 class PaperRecipe(_Common):
@@ -53,6 +54,8 @@ class PaperRecipe(_Common):
     """Passes over the training patterns at most, in each stage."""
     patience: int = Field(ge=1)
     """Epochs without a better validation loss after which a stage ends."""
+    target: Literal["size"] | None = None
+    """What the network learns: the size in nm, as the paper's regression does; the class where left out."""
 
 
 class SizeRecipe(_Common):

@@ -15,11 +15,13 @@ from ..models import (
     ClassOutput,
     GaussianOutput,
     PaperInput,
+    SizeOutput,
     SizingModel,
     binned_vectors,
 )
 from ..patterns import BinGrid
 from ..simulation import FrameGenerator, load_material, load_recipe
+from ._checkpoint import Checkpoint
 from ._export import OPSET, export_model
 from ._paper_fit import fit_paper
 from ._progress import Progress, silent
@@ -42,6 +44,9 @@ TEMPLATE_WAVELENGTH_ANGSTROM = 0.56
 def train(recipe: TrainingRecipe, path: Path, progress: Progress = silent) -> SizingModel:
     """Train a model and write its file.
 
+    While it trains its state is kept beside the file (`Checkpoint.beside`). A training that was interrupted
+    goes on from there, and ends in the same model.
+
     Parameters
     ----------
     recipe
@@ -58,33 +63,46 @@ def train(recipe: TrainingRecipe, path: Path, progress: Progress = silent) -> Si
     Raises
     ------
     ModelError
-        The folder does not exist, or the file does not reproduce the network.
+        The folder does not exist, the checkpoint beside the file is damaged or of another recipe, or the
+        file does not reproduce the network.
     """
     if not path.parent.is_dir():  # known now, not after an hour
         raise ModelError(f"folder {path.parent} does not exist: make it first")
     match recipe:
         case PaperRecipe():
-            return _train_paper(recipe, path, progress)
+            checkpoint = Checkpoint.beside(path, recipe.sha256)
+            model = _train_paper(recipe, path, progress, checkpoint)
+            checkpoint.discard()
+            return model
         case SizeRecipe():
             return _train_size(recipe, path, progress)
 
 
-def _train_paper(recipe: PaperRecipe, path: Path, progress: Progress) -> SizingModel:
+def _train_paper(recipe: PaperRecipe, path: Path, progress: Progress, checkpoint: Checkpoint) -> SizingModel:
     library = load_recipe(recipe.library)
-    fit = fit_paper(recipe, progress)
+    fit = fit_paper(recipe, progress, checkpoint)
+    right = "accuracy" if recipe.target is None else "share within 0.25 nm"
+    by_fraction = fit.accuracy_by_area_fraction
     card = _card(
         recipe,
         material=library.material,
         input=PaperInput(grid=library.grid),
-        output=ClassOutput(classes_nm=tuple(fit.classes_nm)),
+        output=(
+            ClassOutput(classes_nm=tuple(fit.classes_nm))
+            if recipe.target is None
+            else SizeOutput(offset_nm=fit.offset_nm, scale_nm=fit.scale_nm, half_width_nm=fit.half_width_nm)
+        ),
         strain_range=(library.strain_first, library.strain_last),
         training={
-            "epochs": fit.epochs,
+            "epochs": len(fit.history),
             "patterns": fit.n_train,
             "seconds": round(fit.seconds),
             "processor seconds": round(fit.cpu_seconds),
         },
-        evaluation={"accuracy, parents never seen": fit.accuracy, **fit.accuracy_by_area_fraction},
+        evaluation={
+            f"{right}, parents never seen": fit.accuracy,
+            **{f"{right} at area fraction {x:g}": share for x, share in by_fraction.items()},
+        },
     )
     vectors = np.random.default_rng(0).gamma(4.0, 0.25, (N_REFERENCES, library.grid.n_points))
     templates = simulate_templates(library.material, CHECK_GRID, TEMPLATE_WAVELENGTH_ANGSTROM)
@@ -119,7 +137,7 @@ def _card(
     *,
     material: str,
     input: PaperInput | BinnedInput,
-    output: ClassOutput | GaussianOutput,
+    output: ClassOutput | SizeOutput | GaussianOutput,
     strain_range: tuple[float, float],
     training: dict[str, float | int | str],
     evaluation: dict[str, float],
