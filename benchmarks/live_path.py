@@ -1,10 +1,11 @@
 """Cost of live sizing: time added to the RunEngine, latency, sustained rate and burst.
 
-Run it on an idle machine: ``python -m benchmarks.live_path [--frames N]``. Ratios are taken within one
-run, with the cases in turns, so that a busy machine falls on all alike.
+Run it on an idle machine: ``python -m benchmarks.live_path [--frames N] [--turns N]``. Ratios are taken
+within one run, with the cases in turns, so that a busy machine falls on all alike.
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import threading
@@ -59,54 +60,63 @@ def per_event_ms(engine: Any, detector: Device, frames: int) -> float:
     return 1000 * (time.perf_counter() - begin) / frames
 
 
-def run_engine_cost(config: LiveConfig, sizer: Sizer, detector: Device, frames: int) -> None:
-    """Time per event with and without a live sizer, in turns; frames are paced as a detector would."""
-    live = LiveSizer(config, sizer)
-    bare, subscribed = RunEngine({}), RunEngine({})
-    bare.subscribe(lambda name, doc: None)
+def run_engine_cost(config: LiveConfig, sizer: Sizer, detector: Device, frames: int, turns: int) -> None:
+    """Time per event with no callback, with a thread that sizes and with a process, in turns."""
+    engines: dict[str, Any] = {"no callback": RunEngine({})}
+    lives = {
+        name: LiveSizer(config.model_copy(update={"workers": workers}), sizer)
+        for name, workers in (("thread", 0), ("process", 1))
+    }
     spent: list[float] = []
+    for name, live in lives.items():
 
-    def timed(name: str, doc: Any) -> None:
-        begin = time.perf_counter()
-        live(name, doc)
-        if name == "event":
-            spent.append(1000 * (time.perf_counter() - begin))
+        def timed(kind: str, doc: Any, live: LiveSizer = live) -> None:
+            begin = time.perf_counter()
+            live(kind, doc)
+            if kind == "event":
+                spent.append(1000 * (time.perf_counter() - begin))
 
-    subscribed.subscribe(timed)
-    per_event_ms(bare, detector, 20), per_event_ms(subscribed, detector, 20)
-    live.wait()
-    spent.clear()
-    without, with_sizer = [], []
-    for _ in range(5):
-        without.append(per_event_ms(bare, detector, frames))
-        with_sizer.append(per_event_ms(subscribed, detector, frames))
-        live.wait()  # what is sized meanwhile takes the GIL from the plan; the next turn starts clean
-    base = statistics.median(without)
-    print(f"RunEngine, no sizer           {base:.3f} ms/event")
-    in_callback = list(spent)
-    detector.exposure_s = 0.02
-    slow_without = [per_event_ms(bare, detector, frames) for _ in range(2)]
-    slow_with = [per_event_ms(subscribed, detector, frames) for _ in range(2)]
+        engines[name] = RunEngine({})
+        engines[name].subscribe(timed)
+    for what, exposure_s, n in (("20 ms exposures", 0.02, frames // 4), ("at full speed", 0.0, frames)):
+        detector.exposure_s = exposure_s
+        taken: dict[str, list[float]] = {name: [] for name in engines}
+        for turn in range(turns + 1):
+            for name, engine in engines.items():
+                each = per_event_ms(engine, detector, n)
+                for live in lives.values():
+                    live.wait()  # the next turn starts clean
+                if turn:  # the first one loads and warms up
+                    taken[name].append(each)
+        base = statistics.median(taken["no callback"])
+        print(f"RunEngine, {what:18} {base:6.3f} ms/event with no callback")
+        for name in lives:
+            # Ratios within a turn: a machine that becomes busy does so for all three.
+            added = statistics.median(
+                one / other - 1 for one, other in zip(taken[name], taken["no callback"], strict=True)
+            )
+            print(f"{'':30}{statistics.median(taken[name]):6.3f} with a sizing {name} ({added:+.1%})")
     detector.exposure_s = 0.0
-    live.close()
-    added = statistics.median(slow_with) - statistics.median(slow_without)
+    for live in lives.values():
+        live.close()
     print(
-        f"RunEngine, 20 ms exposures    {statistics.median(slow_without):.3f} ms/event without, "
-        f"{statistics.median(slow_with):.3f} with ({added / statistics.median(slow_without):+.1%})"
+        f"in the callback itself        {statistics.median(spent):.4f} ms/event median, "
+        f"{np.percentile(spent, 99):.4f} p99"
     )
-    print(
-        f"RunEngine, sizing meanwhile   {statistics.median(with_sizer):.3f} ms/event "
-        f"({statistics.median(with_sizer) / base - 1:+.0%}: both share one GIL at full speed)"
-    )
-    print(
-        f"in the callback itself        {statistics.median(in_callback):.4f} ms/event median, "
-        f"{np.percentile(in_callback, 99):.4f} p99 ({statistics.median(in_callback) / base:.1%} of an event)"
-    )
+
+
+def warm_up(live: LiveSizer, documents: list[tuple[str, Any]]) -> None:
+    """Send a run of its own and wait: the process has loaded its model then."""
+    named = ("uid", "run_start", "descriptor", "stream_resource")
+    for name, doc in documents[:5] + documents[-1:]:
+        live(name, {**doc, **{key: f"warm-{doc[key]}" for key in named if key in doc}})
+    live.wait()
 
 
 def latency(config: LiveConfig, sizer: Sizer, documents: list[tuple[str, Any]], rate_hz: float) -> None:
     """Raw event in, derived event out, at a pace."""
     live = LiveSizer(config, sizer)
+    warm_up(live, documents)
     arrived: list[float] = []
     live.subscribe(
         lambda n, d: arrived.append(time.perf_counter()) if "qdsizer_size" in d["data"] else None, "event"
@@ -118,7 +128,7 @@ def latency(config: LiveConfig, sizer: Sizer, documents: list[tuple[str, Any]], 
             sent.append(time.perf_counter())
         live(name, doc)
     live.close()
-    waits = 1000 * (np.array(arrived) - np.array(sent))[10:]
+    waits = 1000 * (np.array(arrived) - np.array(sent))
     p50, p99 = np.percentile(waits, [50, 99])
     print(f"latency at {rate_hz:.0f} Hz            p50 {p50:.2f} ms, p99 {p99:.2f} ms")
 
@@ -126,16 +136,20 @@ def latency(config: LiveConfig, sizer: Sizer, documents: list[tuple[str, Any]], 
 def burst(config: LiveConfig, sizer: Sizer, documents: list[tuple[str, Any]]) -> None:
     """All documents at once: nothing may be lost, and the rate is the sustained one."""
     live = LiveSizer(config, sizer)
+    warm_up(live, documents)
+    before = live.counters.frames
     begin = time.perf_counter()
     for name, doc in documents:
         live(name, doc)
     taken = time.perf_counter() - begin
-    live.close()
+    live.wait()
     spent = time.perf_counter() - begin
+    live.close()
     counters = live.counters
+    frames = counters.frames - before
     print(
-        f"burst of {counters.frames} inline frames    taken in {1000 * taken:.0f} ms, sized at "
-        f"{counters.frames / spent:.0f} frames/s, {counters.marked} marked, {counters.contained} errors"
+        f"burst of {frames} inline frames    taken in {1000 * taken:.0f} ms, sized at "
+        f"{frames / spent:.0f} frames/s, {counters.marked} marked, {counters.contained} errors"
     )
 
 
@@ -164,18 +178,22 @@ def stream_datum(config: LiveConfig, sizer: Sizer, scene: Any, frames: int) -> N
         documents: list[tuple[str, Any]] = []
         RunEngine({})(count([device], frames), lambda name, doc: documents.append((name, doc)))
         live = LiveSizer(config, sizer)
+        warm_up(live, documents)
         begin = time.perf_counter()
         for name, doc in documents:
             live(name, doc)
-        live.close()
+        live.wait()
         spent = time.perf_counter() - begin
-        print(f"stream_datum into HDF5        sized at {live.counters.frames / spent:.0f} frames/s")
+        live.close()
+        print(f"stream_datum into HDF5        sized at {frames / spent:.0f} frames/s")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=200)
-    frames = parser.parse_args().frames
+    parser.add_argument("--turns", type=int, default=5)
+    arguments = parser.parse_args()
+    frames = arguments.frames
     config = LiveConfig(
         sizing=SizingConfig(reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)),
         wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
@@ -186,14 +204,17 @@ def main() -> None:
     detector = StoredMythen(name="mythen")
     detector.image.put(frame(scene, 0))
     sizer.size_frame(detector.image.get(), WAVELENGTH_ANGSTROM)
-    print(f"{DETECTOR.n_strips} strips, {frames} frames, {threading.active_count()} threads at the start")
-    run_engine_cost(config, sizer, detector, frames)
+    print(f"{DETECTOR.n_strips} strips, {frames} frames, load {os.getloadavg()[0]:.1f} at the start")
+    run_engine_cost(config, sizer, detector, frames, arguments.turns)
     documents: list[tuple[str, Any]] = []
     RunEngine({})(count([detector], frames), lambda name, doc: documents.append((name, doc)))
+    many: list[tuple[str, Any]] = []
+    RunEngine({})(count([detector], 1000), lambda name, doc: many.append((name, doc)))
     stages(config, sizer, documents)
     latency(config, sizer, documents, 20.0)
-    burst(config, sizer, documents)
+    burst(config, sizer, many)
     stream_datum(config, sizer, scene, min(frames, 100))
+    print(f"load {os.getloadavg()[0]:.1f} at the end")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ def config() -> LiveConfig:
     return LiveConfig(
         sizing=SizingConfig(model="pbs", reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)),
         wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
+        workers=0,  # a process takes a second to start; tests that need one say so
     )
 
 

@@ -25,6 +25,9 @@ class QueuePolicy(StrEnum):
     """The plan waits until there is room: every frame is sized."""
     MARK = "mark"
     """The frame is recorded as not sized, with the reason: the plan is never held up."""
+    NEWEST = "newest"
+    """The frame that has waited longest is recorded as not sized, so that the newest is: for sizes that are
+    looked at or acted on, with `queue_frames` small."""
 
 
 class Destination(StrEnum):
@@ -61,6 +64,8 @@ class LiveConfig(Config):
     """Stream of the frames; None for the first of a run that has any."""
     destination: Destination = Destination.SAME_RUN
     """Where the estimates go."""
+    workers: int = Field(default=1, ge=0, le=1)
+    """Processes that size: with 1 the plan keeps its interpreter to itself, with 0 a thread of it sizes."""
     queue_frames: int = Field(default=1000, ge=1, le=100_000)
     """Frames that may wait to be sized; 1000 of 30 720 strips are 123 to 246 MB."""
     queue_policy: QueuePolicy = QueuePolicy.MARK

@@ -13,7 +13,9 @@ from bluesky.run_engine import Dispatcher
 from event_model import DocumentNames
 
 from ..sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
+from ..sizing_process import SizingProcess, run_here
 from ._config import LiveConfig
+from ._newest import NewestWins
 from ._queue import Item, WorkQueue
 from ._run import RunSizing
 from ._run_index import RunIndex
@@ -45,7 +47,9 @@ class Counters:
     contained: int = 0
     """Errors that were caught here instead of reaching the plan."""
     restarts: int = 0
-    """Times that the sizing thread had to be started anew."""
+    """Times that the sizing thread or process had to be started anew."""
+    skipped: int = 0
+    """Documents that displays were too slow for."""
     queued: int = 0
     """Documents in the queue now."""
     lag_s: float = 0.0
@@ -84,6 +88,8 @@ class LiveSizer:
         self._refused: Counter[str] = Counter()
         self._newest: dict[str, Any] | None = None
         self._examination: Examination | None = None
+        self._displays: dict[int, NewestWins] = {}
+        self._process = SizingProcess(self._sizer) if config.workers else None
         self._queue = WorkQueue(self._handle, config.queue_frames, config.queue_policy)
         atexit.register(self.close, EXIT_TIMEOUT_S)
 
@@ -98,16 +104,15 @@ class LiveSizer:
             The document; kept, never changed.
         """
         try:
-            item = Item(name, doc)
-            self._queue.put(item)
+            self._queue.put(Item(name, doc))
             self._count("documents")
-            if item.marked:
-                self._count("marked")
         except Exception:
             self._count("contained")
             logger.exception("a %s document could not be taken", name)
 
-    def subscribe(self, callback: Callable[[str, Any], object], name: str = "all") -> int:
+    def subscribe(
+        self, callback: Callable[[str, Any], object], name: str = "all", newest: bool = False
+    ) -> int:
         """Send documents, raw and derived, to a callback.
 
         Parameters
@@ -116,6 +121,9 @@ class LiveSizer:
             Called with name and document in the sizing thread; what it raises is logged and counted.
         name
             Kind of document it wants.
+        newest
+            Whether it is a display: called in a thread of its own, so that sizing does not wait for it, and
+            with the newest event alone of those that came meanwhile.
 
         Returns
         -------
@@ -134,7 +142,11 @@ class LiveSizer:
                     logger.exception("%r failed on a %s document; sizing goes on", callback, kind)
                 failing = True
 
-        return int(self._dispatcher.subscribe(contained, name))
+        target = NewestWins(contained) if newest else contained
+        token = int(self._dispatcher.subscribe(target, name))
+        if isinstance(target, NewestWins):
+            self._displays[token] = target
+        return token
 
     def unsubscribe(self, token: int) -> None:
         """Send no more documents to a callback.
@@ -145,6 +157,8 @@ class LiveSizer:
             What `subscribe` gave.
         """
         self._dispatcher.unsubscribe(token)
+        if token in self._displays:
+            self._displays.pop(token).close()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until every document so far has been sized and passed on.
@@ -174,8 +188,12 @@ class LiveSizer:
         """
         atexit.unregister(self.close)
         done = self._queue.close(timeout_s)
+        for display in self._displays.values():
+            display.close()
         if not done:
             logger.error("closed with %d documents not passed on", len(self._queue))
+        elif self._process is not None:
+            self._process.close()
         return done
 
     @property
@@ -195,7 +213,9 @@ class LiveSizer:
             return Counters(
                 **self._tally,
                 refused=dict(self._refused),
-                restarts=self._queue.restarts,
+                marked=self._queue.marked,
+                restarts=self._queue.restarts + (self._process.restarts if self._process is not None else 0),
+                skipped=sum(display.skipped for display in self._displays.values()),
                 queued=len(self._queue),
                 lag_s=self._queue.lag_s,
             )
@@ -213,7 +233,9 @@ class LiveSizer:
             item.forwarded = True
         if item.name == "start":
             with self._contained(item):
-                self._runs[item.doc["uid"]] = RunSizing(item.doc, self.config, self._sizer_for)
+                self._runs[item.doc["uid"]] = RunSizing(
+                    item.doc, self.config, self._sizer_for, run_step=self._process or run_here
+                )
         for run in runs:
             with self._contained(item):
                 self._derive(run.documents(item))

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from ._config import QueuePolicy
@@ -35,6 +36,10 @@ class Item:
     """The document."""
     received: float = field(default_factory=time.time)
     """When it came, s since the epoch."""
+    since: float = field(default_factory=time.monotonic)
+    """When it came, s on a clock that never steps."""
+    ahead: int = 0
+    """Documents that were in the queue when it came."""
     marked: bool = False
     """Whether its frames are recorded without being sized, because the queue was full."""
     forwarded: bool = False
@@ -71,6 +76,8 @@ class WorkQueue:
         self._thread: threading.Thread | None = None
         self.restarts = 0
         """Times that the thread ended by itself and was started anew."""
+        self.marked = 0
+        """Items that were marked."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -79,7 +86,7 @@ class WorkQueue:
     def lag_s(self) -> float:
         """Age of the item in hand, s; zero where there is none."""
         with self._changed:
-            return max(time.time() - self._items[0].received, 0.0) if self._items else 0.0
+            return time.monotonic() - self._items[0].since if self._items else 0.0
 
     def put(self, item: Item) -> None:
         """Add an item, waiting for room or marking it where the policy says so.
@@ -97,14 +104,15 @@ class WorkQueue:
         with self._changed:
             limit = self._size
             if len(self._items) >= limit and item.name in FRAME_DOCUMENTS:
-                if self._policy is QueuePolicy.MARK:
-                    item.marked = True
+                if self._policy is not QueuePolicy.WAIT:
+                    self._mark(item if self._policy is QueuePolicy.MARK else self._longest_waiting())
                     limit *= MARKED_LIMIT
                 while len(self._items) >= limit and not self._closing:
                     self._revive()
                     self._changed.wait(CHECK_S)
             if self._closing:
                 raise RuntimeError("the queue is closed")
+            item.ahead = len(self._items)
             self._items.append(item)
             self._revive()
             self._changed.notify_all()
@@ -150,6 +158,16 @@ class WorkQueue:
         if done and self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
         return done
+
+    def _mark(self, item: Item | None) -> None:
+        if item is not None:
+            item.marked = True
+            self.marked += 1
+
+    def _longest_waiting(self) -> Item | None:
+        """Item with frames that has waited longest without being marked; the first is in hand already."""
+        waiting = islice(self._items, 1, None)
+        return next((item for item in waiting if item.name in FRAME_DOCUMENTS and not item.marked), None)
 
     def _revive(self) -> None:
         """Start the thread, the first time or after it ended; the lock is held."""

@@ -1,13 +1,16 @@
 """What is known of one run while it is sized."""
 
 import logging
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..errors import CalibrationError, PatternError, QdsizerError
 from ..reduction import FrameAccumulator, PooledCounts
 from ..sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
-from ._config import Destination, LiveConfig, config_of_run
+from ..sizing_process import Step, StepRunner, examine_frame, examine_pooled, pool_frame, run_here
+from ._config import RUN_KEY, Destination, LiveConfig, config_of_run
 from ._derived import STREAM_NAME, SizeStream
 from ._frame import Frame
 from ._linked import LinkedRun
@@ -34,6 +37,8 @@ class RunSizing:
         Whether the documents come from a running experiment.
     destination
         Where the estimates go; None for where the settings say.
+    run_step
+        Runs the steps of the sizer, here or in another process.
     """
 
     def __init__(
@@ -43,7 +48,9 @@ class RunSizing:
         sizer_for: Callable[[SizingConfig], Sizer],
         live: bool = True,
         destination: Destination | None = None,
+        run_step: StepRunner = run_here,
     ) -> None:
+        self._run_step = run_step
         self._sizer: Sizer | None = None
         self._refusal = ""
         self._live = live
@@ -63,6 +70,10 @@ class RunSizing:
         self._begun = not linked
         derived_start = self._linked.start if self._linked is not None else start
         self._size_stream = SizeStream(derived_start, config, self._sizer)
+        self._statuses: Counter[str] = Counter()
+        self._marked = 0
+        self._longest_lag_s = 0.0
+        self._longest_queue = 0
         self.uid = str(start["uid"])
         """Identifier of the run."""
 
@@ -91,6 +102,9 @@ class RunSizing:
             for of, examination in self._examined(frame, reason):
                 yield from self._derived(of, examination)
             item.frames_done = number + 1
+            self._marked += item.marked
+            self._longest_lag_s = max(self._longest_lag_s, time.monotonic() - item.since)
+            self._longest_queue = max(self._longest_queue, item.ahead)
 
     def finish(self) -> Iterator[tuple[str, Any, Examination | None]]:
         """Size the frames that were still being added up; call it before `stop`.
@@ -114,21 +128,35 @@ class RunSizing:
         Returns
         -------
         Stop documents to pass on: the same one where there are no estimates, a copy that counts them,
-        or the same one and that of the linked run.
+        or the same one and that of the linked run. The copy says under `qdsizer` what became of the frames.
         """
         self._source.close()
         n_events = self._size_stream.n_events
         if not n_events:
             logger.warning("run %s: %s", self.uid, self._source.explain_no_frames())
             return [doc]
+        tally = self._tally(n_events)
+        logger.info("run %s: %s", self.uid, tally)
         if self._linked is not None:
-            return [doc, self._linked.stop(n_events, doc["exit_status"], doc.get("reason", ""))]
-        return [{**doc, "num_events": {**doc.get("num_events", {}), STREAM_NAME: n_events}}]
+            linked = self._linked.stop(n_events, doc["exit_status"], doc.get("reason", ""))
+            return [doc, {**linked, RUN_KEY: tally}]
+        num_events = {**doc.get("num_events", {}), STREAM_NAME: n_events}
+        return [{**doc, "num_events": num_events, RUN_KEY: tally}]
+
+    def _tally(self, n_events: int) -> dict[str, Any]:
+        """What became of the frames, for the stop document and the log."""
+        sized = self._statuses[Status.SIZED]
+        refused = {status: n for status, n in self._statuses.items() if status != Status.SIZED}
+        tally = {"frames": n_events, "sized": sized, "refused": refused, "marked": self._marked}
+        if self._live:
+            tally |= {"longest_lag_s": self._longest_lag_s, "longest_queue": self._longest_queue}
+        return tally
 
     def _derived(
         self, frame: Frame, examination: Examination
     ) -> Iterator[tuple[str, Any, Examination | None]]:
         """Documents of one estimate."""
+        self._statuses[examination.estimate.status.value] += 1
         if self._linked is not None and not self._begun:
             yield "start", self._linked.start, None
             self._begun = True
@@ -143,16 +171,20 @@ class RunSizing:
         Its own, or those of the sums that are complete with it. A frame that cannot be reduced joins no sum
         and has an estimate of its own, with the reason.
         """
-        if reason or self._sizer is None or self._sizer.reducer is None:
+        if reason or self._sizer is None:
             yield frame, _bad(reason)
-            return
-        if self._accumulator is not None:
-            yield from self._sized(self._last, self._accumulator.expire(frame.time))
+        elif self._accumulator is None:
+            yield frame, self._examination(examine_frame, self._sizer, frame, frame.readings)
+        else:
+            yield from self._added(self._accumulator, self._sizer, frame)
+
+    def _added(
+        self, accumulator: FrameAccumulator, sizer: Sizer, frame: Frame
+    ) -> Iterator[tuple[Frame, Examination]]:
+        """Estimates of the sums that a frame ends or joins."""
+        yield from self._sized(self._last, accumulator.expire(frame.time))
         try:
-            pooled = self._sizer.reducer.pool(**frame.readings)
-            sums = [pooled] if self._accumulator is None else self._accumulator.add(pooled, frame.time)
-        except (CalibrationError, PatternError) as error:
-            yield frame, _bad(f"{error}")
+            sums = accumulator.add(self._run_step(pool_frame, sizer, frame.readings), frame.time)
         except Exception as error:
             yield frame, self._failed(frame, error)
         else:
@@ -164,15 +196,20 @@ class RunSizing:
         for pooled in sums:
             assert last is not None  # a sum holds frames
             assert self._sizer is not None
-            try:
-                examination = self._sizer.examine_pooled(pooled)
-            except Exception as error:
-                examination = self._failed(last, error)
-            yield last, examination
+            yield last, self._examination(examine_pooled, self._sizer, last, pooled)
+
+    def _examination(self, step: Step, sizer: Sizer, frame: Frame, argument: Any) -> Examination:
+        try:
+            examination: Examination = self._run_step(step, sizer, argument)
+        except Exception as error:
+            return self._failed(frame, error)
+        return examination
 
     def _failed(self, frame: Frame, error: Exception) -> Examination:
-        """Make an error that should not be the reason of one frame."""
-        logger.error("frame %d of run %s could not be sized", frame.seq_num, self.uid, exc_info=error)
+        """Make an error the reason of one frame."""
+        if isinstance(error, CalibrationError | PatternError):
+            return _bad(f"{error}")  # the frame's own fault
+        logger.error("frame %s of run %s could not be sized", frame.seq_num, self.uid, exc_info=error)
         kind = "" if isinstance(error, QdsizerError) else f"{type(error).__name__}: "
         return _bad(f"sizing failed: {kind}{error}")
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from ophyd import Component, Device, DeviceStatus, Kind
 
+from ..sizing import Status
 from ._unit_signal import PolledSignal, UnitSignal
 
 __all__ = ["LiveCounters", "SizeDevice", "Sizing"]
@@ -106,6 +107,12 @@ def _counter(name: str, unit: str = "") -> Component:
     return Component(PolledSignal, poll=lambda device: getattr(device.live.counters, name), unit=unit)
 
 
+def _refused(status: Status) -> Component:
+    return Component(
+        PolledSignal, poll=lambda device: device.live.counters.refused.get(status.value, 0), unit=""
+    )
+
+
 class LiveCounters(Device):  # type: ignore[misc]  # ophyd states no types
     """Counters of a live sizer, as signals that are current whenever they are read.
 
@@ -121,16 +128,32 @@ class LiveCounters(Device):  # type: ignore[misc]  # ophyd states no types
         As for `ophyd.Device`.
     """
 
+    documents = _counter("documents")
+    """Raw documents received."""
     frames = _counter("frames")
     """Frames with an event in `qd_size`."""
     sized = _counter("sized")
     """Frames with a size."""
+    low_counts = _refused(Status.LOW_COUNTS)
+    """Frames refused for too few counts."""
+    no_crystal = _refused(Status.NO_CRYSTAL)
+    """Frames refused because no dots were seen."""
+    out_of_range = _refused(Status.OUT_OF_RANGE)
+    """Frames refused because the model does not answer for their size."""
+    out_of_domain = _refused(Status.OUT_OF_DOMAIN)
+    """Frames refused because they do not look like the material."""
+    bad_frame = _refused(Status.BAD_FRAME)
+    """Frames that could not be sized at all."""
     marked = _counter("marked")
     """Documents whose frames were not sized because the queue was full."""
+    orphans = _counter("orphans")
+    """Documents of runs whose start never came."""
     contained = _counter("contained")
     """Errors that were kept from the plan."""
     restarts = _counter("restarts")
-    """Times that the sizing thread had to be started anew."""
+    """Times that the sizing thread or process had to be started anew."""
+    skipped = _counter("skipped")
+    """Documents that displays were too slow for."""
     queued = _counter("queued")
     """Documents in the queue."""
     lag = _counter("lag_s", "s")
