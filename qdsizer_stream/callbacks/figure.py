@@ -1,35 +1,40 @@
-"""The picture of a synthesis: the same in IPython and in the demo's file. Loads matplotlib."""
+"""The picture of a synthesis in matplotlib: the same in IPython and in the demo's file."""
 
-from typing import Any
+import time
+from typing import Any, Protocol
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from ..sizing import Status
 from ._record import SizedFrame, SynthesisRecord
+from ._view import LOOKS, footer, headline, size_limits_nm, tell_frame, waterfall
 
 __all__ = ["LiveFigure", "draw_synthesis"]
 
-# Okabe and Ito's palette: told apart by every kind of colour vision.
-SIZE, TRUTH, MEASURED, FIT, LIQUID = "#0072B2", "#000000", "#000000", "#D55E00", "#56B4E9"
-REFUSED = {
-    Status.LOW_COUNTS: ("#E69F00", "v"),
-    Status.NO_CRYSTAL: ("#56B4E9", "o"),
-    Status.OUT_OF_RANGE: ("#CC79A7", "^"),
-    Status.OUT_OF_DOMAIN: ("#D55E00", "s"),
-    Status.BAD_FRAME: ("#000000", "x"),
-}
-"""Colour and marker of each status: never colour alone."""
+SIZE, MEASURED, FIT, LIQUID, BACKGROUND = "#0072B2", "#000000", "#D55E00", "#56B4E9", "#999999"
+"""Okabe and Ito's palette, as for the statuses."""
 
-GROWTH_FRAMES = 10
-"""Growth is the slope over the last so many sized frames: fewer are noise, more are history."""
-
+FONT_POINTS = 12
+"""Of axes and legends, on 16 by 9 inches; the top line is four times as large."""
 
 REDRAW_MS = 100
 """Nothing is drawn more often than ten times a second."""
+
+IDLE_SHARE = 4.0
+"""After each drawing the window rests this many times as long: drawing shares the interpreter with the plan
+and the sizing, and gets a fifth of it at most."""
+
+
+class Spool(Protocol):
+    """Counts the runs that a writer could not write."""
+
+    @property
+    def spooled(self) -> int:
+        """Runs that went to the spool."""
 
 
 class LiveFigure:
@@ -44,34 +49,43 @@ class LiveFigure:
         The synthesis.
     figure
         Figure to draw into; None for the window `qdsizer`, opened where there is none.
+    spool
+        Writer with a spool, whose runs the footer counts.
     """
 
-    def __init__(self, record: SynthesisRecord, figure: Figure | None = None) -> None:
+    def __init__(
+        self, record: SynthesisRecord, figure: Figure | None = None, spool: Spool | None = None
+    ) -> None:
         if figure is None:
             from matplotlib import pyplot
 
             figure = pyplot.figure("qdsizer", figsize=(16, 9))
         self.figure = figure
         self._record = record
+        self._spool = spool
         self._drawn: tuple[str, int] = ("", -1)
+        self._rests_until = 0.0
         self._timer: Any = figure.canvas.new_timer(interval=REDRAW_MS)
         self._timer.add_callback(self.refresh)
         self._timer.start()
 
     def refresh(self) -> bool:
-        """Draw the newest state where it is new.
+        """Draw the newest state where it is new and the last drawing is long enough ago.
 
         Returns
         -------
         Whether something was drawn.
         """
+        begin = time.monotonic()
         state = self._record.snapshot()
         now = (state.run, state.n_frames)
-        if now == self._drawn:
+        if now == self._drawn or begin < self._rests_until:
             return False
-        draw_synthesis(state, self.figure)
-        self.figure.canvas.draw_idle()
+        draw_synthesis(state, self.figure, None if self._spool is None else self._spool.spooled)
+        self.figure.canvas.draw()
         self._drawn = now
+        end = time.monotonic()
+        self._rests_until = end + IDLE_SHARE * (end - begin)
         return True
 
     def close(self) -> None:
@@ -79,7 +93,7 @@ class LiveFigure:
         self._timer.stop()
 
 
-def draw_synthesis(record: SynthesisRecord, figure: Figure) -> None:
+def draw_synthesis(record: SynthesisRecord, figure: Figure, spooled: int | None = None) -> None:
     """Draw a synthesis.
 
     Parameters
@@ -88,82 +102,90 @@ def draw_synthesis(record: SynthesisRecord, figure: Figure) -> None:
         The synthesis.
     figure
         Figure to draw into; emptied first.
+    spooled
+        Runs that went to the spool; None where there is none.
     """
     figure.clear()
+    with rc_context({"font.size": FONT_POINTS}):
+        _draw(record, figure, spooled)
+
+
+def _draw(record: SynthesisRecord, figure: Figure, spooled: int | None) -> None:
     layout = figure.add_gridspec(
-        3, 2, height_ratios=(0.14, 1, 0.9), width_ratios=(1.25, 1), hspace=0.42, wspace=0.2,
+        4, 2, height_ratios=(0.2, 1, 0.28, 0.95), width_ratios=(1.25, 1), hspace=0.42, wspace=0.16,
         left=0.06, right=0.97, top=0.97, bottom=0.11,
     )  # fmt: skip
     _top_line(figure.add_subplot(layout[0, :]), record)
-    _size_against_time(figure.add_subplot(layout[1, 0]), record.frames)
+    upper = layout[1:3, 0].subgridspec(2, 1, height_ratios=(4, 1), hspace=0.08)
+    sizes = figure.add_subplot(upper[0])
+    _size_against_time(sizes, record)
+    _dispersion(figure.add_subplot(upper[1], sharex=sizes), record.frames)
     newest = layout[1:, 1].subgridspec(2, 1, height_ratios=(3, 1), hspace=0.06)
-    upper = figure.add_subplot(newest[0])
-    _newest(upper, figure.add_subplot(newest[1], sharex=upper), record)
-    _waterfall(figure, figure.add_subplot(layout[2, 0]), record)
-    _footer(figure, record)
+    pattern = figure.add_subplot(newest[0])
+    _newest(pattern, figure.add_subplot(newest[1], sharex=pattern), record)
+    _waterfall(figure, figure.add_subplot(layout[3, 0]), record)
+    figure.text(0.06, 0.02, footer(record, spooled), fontsize=11, color="#444444")
 
 
 def _top_line(axes: Axes, record: SynthesisRecord) -> None:
     """Size, growth and status, readable from two metres."""
     axes.set_axis_off()
-    sized = [frame for frame in record.frames if frame.status is Status.SIZED]
-    last = record.frames[-1] if record.frames else None
-    if last is None:
-        text, status, colour = "no frame yet", "", "#000000"
-    elif last.status is Status.SIZED:
-        text = f"{last.size_nm:.2f} nm  [{last.low_nm:.2f}, {last.high_nm:.2f}]"
-        status, colour = "sized", SIZE
-    else:
-        text, status, colour = "— nm", last.status.value.replace("_", " "), REFUSED[last.status][0]
-    axes.text(0, 0.4, text, fontsize=30, fontweight="bold", va="center", transform=axes.transAxes)
-    growth = _growth(sized)
-    right = f"{growth:+.2f} nm/min   " if np.isfinite(growth) else ""
-    axes.text(0.57, 0.4, right, fontsize=22, va="center", transform=axes.transAxes)
-    counts = f"{record.n_frames} frames: {record.n_sized} sized, {record.n_frames - record.n_sized} refused"
-    axes.text(1, 0.72, status, fontsize=22, fontweight="bold", color=colour, ha="right", va="center",
-              transform=axes.transAxes)  # fmt: skip
-    axes.text(1, 0.0, counts, fontsize=12,
-              ha="right", va="center", transform=axes.transAxes)  # fmt: skip
+    line = headline(record)
+    where: dict[str, Any] = {"va": "center", "transform": axes.transAxes}
+    axes.text(0, 0.35, line.size, fontsize=44, fontweight="bold", **where)
+    axes.text(0.56, 0.6, line.growth, fontsize=28, **where)
+    axes.text(1, 0.6, line.status, fontsize=28, fontweight="bold", color=line.colour, ha="right", **where)
+    axes.text(1, -0.15, line.counts, fontsize=14, ha="right", **where)
 
 
-def _growth(sized: list[SizedFrame]) -> float:
-    recent = sized[-GROWTH_FRAMES:]
-    if len(recent) < 3:
-        return float("nan")
-    return float(np.polyfit([f.minutes for f in recent], [f.size_nm for f in recent], 1)[0])
-
-
-def _size_against_time(axes: Axes, frames: list[SizedFrame]) -> None:
+def _size_against_time(axes: Axes, record: SynthesisRecord) -> None:
+    frames = record.frames
     minutes = np.array([frame.minutes for frame in frames])
     size, low, high, truth = (
         np.array([getattr(frame, name) for frame in frames])
         for name in ("size_nm", "low_nm", "high_nm", "truth_nm")
     )
+    if np.isfinite(record.target_nm):
+        axes.axhline(record.target_nm, color="#000000", lw=1.5, ls=":", label="target", zorder=3)
     if np.any(np.isfinite(truth)):
-        axes.plot(minutes, truth, color=TRUTH, lw=1.5, ls="--", label="truth", zorder=3)
+        axes.plot(minutes, truth, color="#000000", lw=1.5, ls="--", label="truth", zorder=3)
     axes.fill_between(minutes, low, high, color=SIZE, alpha=0.25, lw=0, label="95 % interval")
-    axes.plot(minutes, size, "o", color=SIZE, ms=5, label="number mean", zorder=4)
+    axes.plot(minutes, size, LOOKS[Status.SIZED].marker, color=SIZE, ms=6, label="number mean", zorder=4)
     # Frames without a size stand on the axis, as ticks of their status.
-    for status, (colour, marker) in REFUSED.items():
+    for status, look in LOOKS.items():
         at = [frame.minutes for frame in frames if frame.status is status]
-        if at:
-            axes.plot(at, np.zeros(len(at)), marker, color=colour, ms=8, clip_on=False, zorder=5,
-                      transform=axes.get_xaxis_transform(), label=status.value.replace("_", " "))  # fmt: skip
-    axes.set(xlabel="time since start (min)", ylabel="diameter (nm)")
-    if np.any(np.isfinite(size)):
-        top = np.nanmax(np.concatenate([high, truth]))
-        bottom = np.nanmin(np.concatenate([low, truth]))
-        axes.set_ylim(bottom - 0.08 * (top - bottom) - 0.05, top + 0.08 * (top - bottom) + 0.05)
+        if at and status is not Status.SIZED:
+            axes.plot(at, np.zeros(len(at)), look.marker, color=look.colour, ms=9, mew=2, clip_on=False,
+                      zorder=5, transform=axes.get_xaxis_transform(), label=look.words)  # fmt: skip
+    axes.set(ylabel="diameter (nm)", ylim=size_limits_nm(record))
+    axes.tick_params(labelbottom=False)
+    axes.format_coord = lambda x, y: _pointed_at(frames, minutes, x)  # type: ignore[method-assign]
     axes.grid(alpha=0.25)
-    axes.legend(loc="lower right", frameon=False, fontsize=10)
+    axes.legend(loc="lower right", frameon=False)
+
+
+def _pointed_at(frames: list[SizedFrame], minutes: Any, x: float) -> str:
+    """What the window says of the frame under the mouse."""
+    return tell_frame(frames[int(np.abs(minutes - x).argmin())]) if frames else ""
+
+
+def _dispersion(axes: Axes, frames: list[SizedFrame]) -> None:
+    axes.plot(
+        [frame.minutes for frame in frames], [100 * frame.dispersion for frame in frames],
+        ".", color=SIZE, ms=5,
+    )  # fmt: skip
+    axes.set(xlabel="time since start (min)", ylabel="spread (%)")
+    axes.margins(y=0.3)
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.25)
 
 
 def _newest(axes: Axes, below: Axes, record: SynthesisRecord) -> None:
     """Measured pattern, what the physics check says it is made of, and what that leaves."""
-    below.set_xlabel("Q (Å⁻¹)")
-    below.set_ylabel("residual (σ)")
+    below.set(xlabel="Q (Å⁻¹)", ylabel="residual (σ)")
     axes.set_ylabel("counts per strip")
     axes.tick_params(labelbottom=False)
+    axes.set_title("newest frame", loc="left")
     examination = record.newest
     if examination is None or examination.binned is None:
         return
@@ -173,7 +195,7 @@ def _newest(axes: Axes, below: Axes, record: SynthesisRecord) -> None:
     fit = examination.fit
     if fit is not None:
         axes.plot(q, fit.total, color=FIT, lw=1.5, label="fit")
-        axes.fill_between(q, fit.background, color="#999999", alpha=0.45, lw=0, label="background")
+        axes.fill_between(q, fit.background, color=BACKGROUND, alpha=0.45, lw=0, label="background")
         axes.fill_between(q, fit.background, fit.background + fit.liquid, color=LIQUID, alpha=0.45, lw=0,
                           label="solvent")  # fmt: skip
         axes.fill_between(q, fit.background + fit.liquid, fit.total, color=FIT, alpha=0.25, lw=0,
@@ -182,50 +204,24 @@ def _newest(axes: Axes, below: Axes, record: SynthesisRecord) -> None:
         below.axhline(0, color=FIT, lw=1)
         below.set_ylim(-6, 6)
     axes.set_ylim(bottom=0)
-    axes.set_title("newest frame", loc="left", fontsize=11)
-    axes.legend(frameon=False, fontsize=10)
+    axes.legend(frameon=False)
     axes.grid(alpha=0.25)
     below.grid(alpha=0.25)
 
 
 def _waterfall(figure: Figure, axes: Axes, record: SynthesisRecord) -> None:
-    frames = [frame for frame in record.frames if frame.pattern.size]
     axes.set(xlabel="Q (Å⁻¹)", ylabel="time (min)")
-    if not frames:
+    shown = waterfall(record)
+    if shown is None:
         return
-    patterns: NDArray[np.float64] = np.array([frame.pattern for frame in frames])
-    minutes = np.array([frame.minutes for frame in frames])
-    # The colour scale is that of the whole run, so that a colour means one intensity; its root shows
-    # the weak peaks at high Q beside the solvent's halo.
-    low, high = np.nanpercentile(patterns, [1, 99.5])
-    mesh = axes.pcolormesh(
-        _edges(record.q_inv_angstrom),
-        _edges(minutes),
-        patterns,
+    image = axes.imshow(
+        shown.image,
+        extent=(*shown.q_inv_angstrom, *shown.minutes),
+        origin="lower",  # time runs upwards: the newest frame is on top
+        aspect="auto",
+        interpolation="nearest",
         cmap="cividis",
-        norm=PowerNorm(0.5, low, high),
-        rasterized=True,
+        # Its root shows the weak peaks at high Q beside the solvent's halo.
+        norm=PowerNorm(0.5, 0.0, shown.highest),
     )
-    figure.colorbar(mesh, ax=axes, label="counts per strip", pad=0.02)
-
-
-def _edges(centres: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Edges half-way between centres."""
-    half = np.diff(centres) / 2 if centres.size > 1 else np.array([0.5])
-    ends = centres[0] - half[0], centres[-1] + half[-1]
-    return np.concatenate([ends[:1], (centres[:-1] + centres[1:]) / 2, ends[1:]])
-
-
-def _footer(figure: Figure, record: SynthesisRecord) -> None:
-    said: dict[str, Any] = record.configuration
-    if not said:
-        return
-    figure.text(
-        0.06,
-        0.02,
-        f"model {said['qdsizer_model']} {said['qdsizer_model_sha256'][:8]}   ·   "
-        f"wavelength {said['qdsizer_wavelength']:.5g} Å from {said['qdsizer_wavelength_source']}   ·   "
-        f"latency {1000 * record.latency_s:.0f} ms",
-        fontsize=10,
-        color="#444444",
-    )
+    figure.colorbar(image, ax=axes, label="counts per strip", pad=0.02)

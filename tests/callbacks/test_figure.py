@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from qdsizer_stream.callbacks import LiveSizer, SynthesisRecord
 from qdsizer_stream.callbacks import _record as record_module
+from qdsizer_stream.callbacks import figure as figure_module
 from qdsizer_stream.callbacks.figure import LiveFigure, draw_synthesis
 
 Documents = list[tuple[str, Any]]
@@ -70,7 +71,7 @@ def test_refused_frames_are_shown_in_words(raw: Documents, followed: Callable[..
     figure = Figure(figsize=(16, 9))
     draw_synthesis(followed(raw, wavelength=None), figure)
     assert "bad frame" in texts(figure)
-    assert "6 frames: 0 sized, 6 refused" in texts(figure)
+    assert "6 frames: 0 sized, 6 refused (6 bad frame)" in texts(figure)
 
 
 def test_nothing_measured_yet(live: Callable[..., LiveSizer]) -> None:
@@ -79,6 +80,12 @@ def test_nothing_measured_yet(live: Callable[..., LiveSizer]) -> None:
     assert "no frame yet" in texts(figure)
 
 
+@pytest.fixture
+def tireless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figure_module, "IDLE_SHARE", 0.0)
+
+
+@pytest.mark.usefixtures("tireless")
 def test_the_window_shows_the_newest_and_skips_the_rest(
     raw: Documents, live: Callable[..., LiveSizer]
 ) -> None:
@@ -103,6 +110,30 @@ def test_the_window_shows_the_newest_and_skips_the_rest(
     assert "no frame yet" in texts(window.figure)
     window.close()
     again.close()
+
+
+def test_the_window_rests_after_drawing(
+    raw: Documents, followed: Callable[..., SynthesisRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figure_module, "IDLE_SHARE", 1e6)
+    record = followed(raw)
+    window = LiveFigure(record)
+    assert window.refresh()
+    record.n_frames += 1
+    assert not window.refresh()
+    window.close()
+
+
+def test_the_window_tells_of_the_frame_under_the_mouse(
+    raw: Documents, followed: Callable[..., SynthesisRecord]
+) -> None:
+    figure = Figure(figsize=(16, 9))
+    draw_synthesis(followed(raw, wavelength=None), figure, spooled=2)
+    sizes = next(axes for axes in figure.axes if axes.get_ylabel() == "diameter (nm)")
+    told = sizes.format_coord(0.8, 0.0)
+    assert told.startswith("frame 2, ")
+    assert ": bad frame: no wavelength" in told
+    assert "spool 2 runs" in texts(figure)
 
 
 def test_a_long_run_is_thinned_out(
