@@ -46,6 +46,9 @@ SMOOTH_MARGIN = 0.2
 LARGEST_ANGLE_DEG = 140.0
 """No detector arm goes further."""
 
+MIN_BINS = 30
+"""Bins with data that every frame has; no model answers for fewer."""
+
 HERMITE_NODES = 6
 """Points over a resolution: exact for polynomials of degree 11."""
 
@@ -139,6 +142,14 @@ class StreamRecipe(Config):
     """From module to module, uniform, degrees."""
     gap_width_deg: Range = (0.1, 0.4)
     """Width of the gaps, uniform, degrees."""
+    coarse: float = Field(default=0.0, ge=0, le=1)
+    """Share of frames that are scans in coarse steps: of the bins, only those that a step meets hold data."""
+    coarse_step_inv_angstrom: Range = (0.015, 0.056)
+    """Step of these scans, uniform, Å⁻¹."""
+    missing: float = Field(default=0.0, ge=0, le=1)
+    """Share of frames with a dead stretch, as of a module."""
+    missing_inv_angstrom: Range = (0.1, 1.2)
+    """Width of that stretch, uniform, Å⁻¹."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,6 +241,16 @@ class FrameStream:
         self._next_group = numbers.stop
         groups = list(self._pool.map(self._group, numbers))
         return FrameBatch(*(np.concatenate(parts) for parts in zip(*groups, strict=True)))
+
+    def skip(self, n: int) -> None:
+        """Pass over the next frames without drawing them.
+
+        Parameters
+        ----------
+        n
+            Number of frames, a multiple of 32.
+        """
+        self._next_group += n // GROUP
 
     def _rng(self, what: str, number: int) -> np.random.Generator:
         """Source of randomness of its own for everything that is drawn: threads cannot disturb it."""
@@ -455,7 +476,7 @@ class FrameStream:
         )
 
     def _mask(self, rng: np.random.Generator, light: _Light) -> NDArray[np.bool_]:
-        """Short ranges and module gaps, shape (n, n_bins)."""
+        """Short ranges, module gaps, coarse steps and dead stretches, shape (n, n_bins)."""
         recipe, n = self.recipe, GROUP
         reach = self._q[light.n_bins - 1]
         lowest, highest = recipe.q_low_inv_angstrom[0], min(recipe.q_high_inv_angstrom[1], reach)
@@ -469,6 +490,23 @@ class FrameStream:
         begin = rng.uniform(0, 1, (gapped.size, 1)).astype(np.float32)
         modules = light.two_theta_deg.astype(np.float32) / pitch + begin
         mask[gapped] |= modules - np.floor(modules) >= 1 - width / pitch
+        outside = mask.copy()
+        coarse = np.flatnonzero(rng.random(n) < recipe.coarse)
+        bins_a_step = (
+            rng.uniform(*recipe.coarse_step_inv_angstrom, coarse.size) / recipe.grid.q_step_inv_angstrom
+        )
+        phase = rng.random(coarse.size)
+        number = np.arange(self._q.size)
+        for row, stride, first in zip(coarse, bins_a_step, phase, strict=True):
+            steps = np.floor(number / stride + first)
+            mask[row] |= np.diff(steps, prepend=steps[0] - 1) == 0
+        for row in np.flatnonzero(rng.random(n) < recipe.missing):
+            width_inv_angstrom = rng.uniform(*recipe.missing_inv_angstrom)
+            start = rng.uniform(self._q[0] - width_inv_angstrom, self._q[-1])
+            mask[row] |= (self._q >= start) & (self._q < start + width_inv_angstrom)
+        # A dead stretch may be all that a short range had: such a frame keeps its range whole.
+        empty = np.count_nonzero(~mask, axis=1) < MIN_BINS
+        mask[empty] = outside[empty]
         return np.asarray(mask)
 
 

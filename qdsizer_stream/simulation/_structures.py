@@ -62,8 +62,8 @@ class StructureRanges(Config):
     """Strain along it, uniform."""
     textured: float = Field(default=0.0, ge=0, le=1)
     """Share of structures that prefer a direction, which is along Q."""
-    texture_axes: tuple[Vector, ...] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-    """Preferred directions, all equivalents."""
+    texture_axes: tuple[tuple[Vector, ...], ...] = (((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),)
+    """Families of preferred directions, all equivalents of each; a structure has one family."""
     march_ratio: Range = (0.6, 1.4)
     """March parameter of these, uniform."""
     max_cluster_nm: float = Field(gt=0, le=30)
@@ -133,6 +133,7 @@ def draw_structure(
     kind = rng.random()
     textured = rng.random() < ranges.textured
     ratio = rng.uniform(*ranges.march_ratio)
+    axes = ranges.texture_axes[rng.integers(len(ranges.texture_axes))]
     shape = ranges.shapes[rng.integers(len(ranges.shapes))]
     cut = ranges.cuts[rng.integers(len(ranges.cuts))]
     surface = None
@@ -154,7 +155,7 @@ def draw_structure(
         material = material.strained(strain)
         if textured:
             pairs = textured_pairs(
-                material, clusters, MarchDollase(axes=ranges.texture_axes, ratio=ratio), TEXTURE_TOLERANCE
+                material, clusters, MarchDollase(axes=axes, ratio=ratio), TEXTURE_TOLERANCE
             )
             q, per_bin = _grid(pairs.table, q_limits, q_step_inv_angstrom)
             sums = [uniform_filter1d(s, per_bin, axis=0) for s in textured_sums(pairs, q)]

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..patterns import BinGrid
+
 __all__ = ["PaperNetwork", "SizeNetwork"]
 
 
@@ -65,37 +67,58 @@ class PaperNetwork(nn.Module):
 
 
 class SizeNetwork(nn.Module):
-    """Convolutions over a binned pattern and its mask, then means and log standard deviations.
+    """A pattern seen twice, in momentum transfer and in distance, to means and log standard deviations.
+
+    Where peaks stand and how they compare is told by convolutions over Q: lattice, order, solvent. How
+    large the dots are is told by the Fourier transform of the pattern without its smooth part: its power
+    at a distance falls as fewer pairs of atoms are so far apart, which is the common volume of a dot and
+    its shifted self (Guinier & Fournet 1955; the reading of line profiles by Warren & Averbach 1950).
+    That fall cares neither for the heights of peaks, as texture changes them, nor for strain.
 
     Parameters
     ----------
-    n_bins
-        Bins of the input.
-    n_channels
-        Channels of the input.
+    grid
+        Bins of the patterns.
     n_targets
         Quantities to predict.
     """
 
-    # (filters, kernel, stride): the stem's 0.3 Å⁻¹ kernel spans the widest peak of a 2 nm dot; strides
-    # leave 22 positions, so that a peak keeps its place (no global pooling: position is lattice and order).
-    LAYERS: Sequence[tuple[int, int, int]] = ((48, 15, 4), (64, 5, 2), (96, 5, 2), (96, 3, 2))
+    # (filters, kernel, stride): the stem's 0.15 Å⁻¹ kernel spans a peak; strides leave 44 positions in Q
+    # and 31 in distance, which keep their places (no global pooling: position is lattice and size).
+    Q_LAYERS: Sequence[tuple[int, int, int]] = ((32, 15, 4), (64, 5, 2), (96, 5, 2), (96, 3, 2))
+    DISTANCE_LAYERS: Sequence[tuple[int, int, int]] = ((32, 9, 4), (64, 5, 2), (64, 5, 2))
     HIDDEN = 256
+    SMOOTH_INV_ANGSTROM = 1.0
+    """What is smooth on this scale is no peak of a dot above 1 nm."""
+    TAPER_INV_ANGSTROM = 0.3
+    """Ends of the covered range fade over this width: a sharp end shines into all distances."""
+    LONGEST_ANGSTROM = 200.0
+    """Few populations answered for hold longer pairs."""
+    FINEST_ANGSTROM = 0.4
+    """Spacing of distances at most: what 15 Å⁻¹ of pattern tells apart."""
+    NOISE_SHARE = 0.3
+    """Of the expected power of the noise, added before the logarithm so that noise is not shown in full."""
+    LEAST_POWER = 1e-4
+    """Power that counts as none; a peak as high as its surroundings has 100."""
+    POWER_SCALE = 0.3
+    """Brings the logarithm of the power to the size of the other inputs."""
 
-    def __init__(self, n_bins: int, n_channels: int, n_targets: int) -> None:
+    def __init__(self, grid: BinGrid, n_targets: int) -> None:
         super().__init__()
-        blocks: list[nn.Module] = []
-        channels, length = n_channels, n_bins
-        for filters, kernel, stride in self.LAYERS:
-            blocks += [
-                nn.Conv1d(channels, filters, kernel, stride, kernel // 2),
-                nn.BatchNorm1d(filters),
-                nn.ReLU(),
-            ]
-            channels, length = filters, math.ceil(length / stride)
-        self.features = nn.Sequential(*blocks, nn.Flatten())
+        step = grid.q_step_inv_angstrom
+        self.smooth = 2 * round(self.SMOOTH_INV_ANGSTROM / step / 2) + 1
+        self.taper = 2 * round(self.TAPER_INV_ANGSTROM / step) + 1
+        # Powers of two transform fastest.
+        n_least = max(2 * math.pi / (step * self.FINEST_ANGSTROM), grid.n_bins)
+        self.n_transform = 2 ** math.ceil(math.log2(n_least))
+        spacing = 2 * math.pi / (step * self.n_transform)
+        self.n_distances = min(round(self.LONGEST_ANGSTROM / spacing), self.n_transform // 2)
+        # Photons fade with the form factors: one signal is relative to its surroundings, one is not.
+        self.register_buffer("rise", torch.from_numpy(grid.centres / grid.centres.mean()).float())
+        self.over_q, n_q = _convolutions(self.Q_LAYERS, 3, grid.n_bins)
+        self.over_distance, n_r = _convolutions(self.DISTANCE_LAYERS, 2, self.n_distances)
         self.head = nn.Sequential(
-            nn.Linear(channels * length, self.HIDDEN), nn.ReLU(), nn.Linear(self.HIDDEN, 2 * n_targets + 1)
+            nn.Linear(n_q + n_r, self.HIDDEN), nn.ReLU(), nn.Linear(self.HIDDEN, 2 * n_targets + 1)
         )
         self.n_targets = n_targets
 
@@ -105,14 +128,52 @@ class SizeNetwork(nn.Module):
         Parameters
         ----------
         vectors
-            Network inputs, shape (n, n_channels, n_bins).
+            Network inputs, shape (n, 3, n_bins), as of `qdsizer_stream.models.binned_vectors`.
 
         Returns
         -------
         Means and log standard deviations of the targets, each of shape (n, n_targets), and the logit
         that there are dots at all, shape (n,).
         """
-        out: Tensor = self.head(self.features(vectors))
+        seen = torch.cat([self.over_q(vectors), self.over_distance(self._powers(vectors))], dim=1)
+        out: Tensor = self.head(seen)
         mean, log_sigma = out[:, : self.n_targets], out[:, self.n_targets : 2 * self.n_targets]
         # e⁻⁷ to e³: outside, the likelihood of one sample could swallow the batch.
         return mean, log_sigma.clamp(-7.0, 3.0), out[:, -1]
+
+    def _powers(self, vectors: Tensor) -> Tensor:
+        """Log power of the pattern's peaks at each distance, shape (n, 2, n_distances)."""
+        logarithm, noise, coverage = vectors[:, 0], vectors[:, 1], vectors[:, 2]
+        covered, measured = (coverage > 0).float(), (coverage == 1).float()
+        intensity = logarithm.exp() * covered
+        share = _local_mean(covered, self.smooth).clamp(min=1e-3)
+        around = _local_mean(intensity, self.smooth) / share + 1e-3  # no division by a dark frame's zero
+        ends = (2 * _local_mean(covered, self.taper) - 1).clamp(0, 1) * covered
+        variance = (noise * (2 * math.log(10))).exp() * measured
+        powers = []
+        for weight in (ends / around, ends * self.rise):
+            wave = torch.view_as_real(torch.fft.rfft((intensity - around) * weight, n=self.n_transform))
+            power = wave[:, : self.n_distances].square().sum(dim=-1)
+            noise_power = (variance * weight.square()).sum(dim=-1, keepdim=True)
+            powers.append(torch.log(power + self.NOISE_SHARE * noise_power + self.LEAST_POWER))
+        return self.POWER_SCALE * torch.stack(powers, dim=1)
+
+
+def _convolutions(
+    layers: Sequence[tuple[int, int, int]], channels: int, length: int
+) -> tuple[nn.Sequential, int]:
+    """A stack of convolutions, flattened, and the number of its outputs."""
+    blocks: list[nn.Module] = []
+    for filters, kernel, stride in layers:
+        blocks += [
+            nn.Conv1d(channels, filters, kernel, stride, kernel // 2),
+            nn.BatchNorm1d(filters),
+            nn.ReLU(),
+        ]
+        channels, length = filters, math.ceil(length / stride)
+    return nn.Sequential(*blocks, nn.Flatten()), channels * length
+
+
+def _local_mean(curves: Tensor, width: int) -> Tensor:
+    """Mean over so many bins around each, zeros past the ends, shape (n, n_bins)."""
+    return nn.functional.avg_pool1d(curves.unsqueeze(1), width, 1, width // 2).squeeze(1)

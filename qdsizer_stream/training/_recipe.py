@@ -10,7 +10,7 @@ from pydantic import Field
 from ..configuration import Config, load_toml
 from ..errors import ConfigurationError
 from ..models import GuardLimits
-from ..simulation import GeneratorRecipe
+from ..simulation import StreamRecipe
 from ._paper_set import PaperAugmentation
 
 __all__ = ["PaperRecipe", "SizeRecipe", "TrainingRecipe", "load_training_recipe"]
@@ -63,13 +63,13 @@ class SizeRecipe(_Common):
 
     kind: Literal["size"]
     """Discriminator."""
-    generator: GeneratorRecipe
+    generator: StreamRecipe
     """Frames to train on."""
-    held_out: GeneratorRecipe
+    held_out: StreamRecipe
     """Frames with physics kept out of training, on which the intervals are made honest."""
     steps: int = Field(ge=1)
     """Training steps."""
-    batch_size: int = Field(ge=32, multiple_of=32)
+    batch_size: int = Field(ge=64, multiple_of=64)
     """Frames a step."""
     learning_rate: float = Field(gt=0)
     """Peak of the one-cycle schedule (AdamW)."""

@@ -1,6 +1,7 @@
 """Training of a size network on frames that are simulated as it trains."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..models import N_CHANNELS, GaussianOutput, binned_vectors
-from ..simulation import FrameBatch, FrameGenerator
+from ..models import GaussianOutput, binned_vectors
+from ..simulation import FrameBatch, FrameStream
+from ._checkpoint import Checkpoint
 from ._networks import SizeNetwork
 from ._progress import Progress
 from ._recipe import SizeRecipe
@@ -26,6 +28,12 @@ PRESENCE_WEIGHT = 0.5
 WEIGHT_DECAY = 1e-4
 GRADIENT_LIMIT = 1.0
 """Norm at which gradients are cut: one confident miss must not undo a thousand steps."""
+
+SHUFFLED_FRAMES = 8192
+"""Frames that batches are drawn from: 256 structures, strains and sources."""
+
+CHECKPOINT_STEPS = 250
+"""A minute of work on two cores is all that an interruption costs."""
 
 QUANTILE_95 = 1.959964
 
@@ -44,7 +52,7 @@ class SizeFit:
     """Wall time."""
 
 
-def fit_size(recipe: SizeRecipe, progress: Progress) -> SizeFit:
+def fit_size(recipe: SizeRecipe, progress: Progress, checkpoint: Checkpoint | None = None) -> SizeFit:
     """Train, then set the width of the intervals.
 
     Parameters
@@ -53,59 +61,125 @@ def fit_size(recipe: SizeRecipe, progress: Progress) -> SizeFit:
         What to train.
     progress
         Told of each step.
+    checkpoint
+        Where the state is kept, and where it is taken up from; none for a short training.
 
     Returns
     -------
     The trained network.
+
+    Raises
+    ------
+    ModelError
+        The checkpoint is damaged or of another recipe.
     """
     began = time.perf_counter()
     progress("tabulating dots", 0, recipe.steps)
     torch.manual_seed(recipe.seed)
-    generator = FrameGenerator(recipe.generator, recipe.seed)
-    network = SizeNetwork(recipe.generator.grid.n_bins, N_CHANNELS, len(TARGET_SCALE))
+    network = SizeNetwork(recipe.generator.grid, len(TARGET_SCALE))
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=recipe.steps, pct_start=0.1
     )
-    running = 0.0
-    for step in range(1, recipe.steps + 1):
-        batch = generator.batch(recipe.batch_size)
-        loss = _loss(network, batch)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_LIMIT)
-        optimizer.step()
-        schedule.step()
-        running += (1.0 if step == 1 else 0.02) * (loss.item() - running)
-        if step % 10 == 0 or step == recipe.steps:
-            progress(f"training, loss {running:.3f}", step, recipe.steps)
+    first, running, spent = 1, 0.0, 0.0
+    state = None if checkpoint is None else checkpoint.load()
+    if state is not None:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        first, running, spent = state["step"] + 1, state["running"], state["seconds"]
+    frames = _ShuffledFrames(recipe, first)
+    # The next batch is drawn while the network learns from this one.
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(frames.draw)
+        for step in range(first, recipe.steps + 1):
+            vectors, targets, present = following.result()
+            if step < recipe.steps:
+                following = pool.submit(frames.draw)
+            loss = _loss(network, vectors, targets, present)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_LIMIT)
+            optimizer.step()
+            schedule.step()
+            running += (1.0 if step == 1 else 0.02) * (loss.item() - running)
+            if step % 10 == 0 or step == recipe.steps:
+                progress(f"training, loss {running:.3f}", step, recipe.steps)
+            if checkpoint is not None and (step % CHECKPOINT_STEPS == 0 or step == recipe.steps):
+                checkpoint.save(
+                    {
+                        "step": step,
+                        "running": running,
+                        "seconds": spent + time.perf_counter() - began,
+                        "network": network.state_dict(),
+                        "optimizer": optimizer.state_dict(),
+                        "schedule": schedule.state_dict(),
+                    }
+                )
     network.eval()
     progress("calibrating intervals", recipe.steps, recipe.steps)
-    fresh = FrameGenerator(recipe.generator, recipe.seed + 1)
-    held_out = FrameGenerator(recipe.held_out, recipe.seed + 2)
+    # Structures that the network has not seen, from the same ranges and from others.
+    fresh = FrameStream(recipe.generator, recipe.seed + 1)
+    held_out = FrameStream(recipe.held_out, recipe.seed + 2)
     output = _calibrated(recipe, network, fresh, held_out)
     evaluation = {
         f"{name}, {where}": value
         for where, source in (("training physics", fresh), ("held-out physics", held_out))
         for name, value in _evaluate(network, output, source.batch(recipe.calibration_frames)).items()
     }
-    return SizeFit(network, output, evaluation, time.perf_counter() - began)
+    return SizeFit(network, output, evaluation, spent + time.perf_counter() - began)
 
 
-def _targets(batch: FrameBatch) -> Tensor:
+class _ShuffledFrames:
+    """Batches drawn from the newest frames of a stream, each seen twice on the average.
+
+    The stream draws 32 frames of one structure, strain and source at a time; a batch of a few such
+    groups would pull the network to and fro.
+
+    Parameters
+    ----------
+    recipe
+        What to draw.
+    step
+        Step of the first batch: the batches do not depend on where a training was taken up again.
+    """
+
+    def __init__(self, recipe: SizeRecipe, step: int) -> None:
+        self._recipe, self._step = recipe, step
+        self._stream = FrameStream(recipe.generator, recipe.seed)
+        self._fresh = recipe.batch_size // 2
+        self._stream.skip((step - 1) * self._fresh)
+        self._kept = [self._new() for _ in range(SHUFFLED_FRAMES // self._fresh)]
+
+    def _new(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+        batch = self._stream.batch(self._fresh)
+        return binned_vectors(batch.intensity, batch.sigma, batch.mask), _targets(batch), batch.present
+
+    def draw(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw a batch: network inputs, targets and whether there are dots."""
+        rng = np.random.default_rng([self._recipe.seed, self._step])
+        self._step += 1
+        self._kept = [*self._kept[1:], self._new()]
+        chosen = rng.integers(len(self._kept) * self._fresh, size=self._recipe.batch_size)
+        vectors, targets, present = (
+            torch.from_numpy(np.array([part[n // self._fresh][n % self._fresh] for n in chosen]))
+            for part in zip(*self._kept, strict=True)
+        )
+        return vectors, targets, present
+
+
+def _targets(batch: FrameBatch) -> NDArray[np.float32]:
     columns = (np.log(batch.number_mean_nm), np.log(batch.mass_mean_nm), batch.dispersion, batch.strain)
     scaled = (np.stack(columns, axis=1) - TARGET_OFFSET) / TARGET_SCALE
-    return torch.from_numpy(scaled.astype(np.float32))
+    return np.asarray(scaled, np.float32)
 
 
-def _loss(network: SizeNetwork, batch: FrameBatch) -> Tensor:
+def _loss(network: SizeNetwork, vectors: Tensor, targets: Tensor, present: Tensor) -> Tensor:
     """Gaussian negative log likelihood where there are dots, plus cross-entropy of their presence."""
-    vectors = torch.from_numpy(binned_vectors(batch.intensity, batch.sigma, batch.mask))
     # bfloat16 products halve the time of a step where the processor has them; the sums stay float32.
     with torch.autocast("cpu", torch.bfloat16):
         mean, log_sigma, presence = (output.float() for output in network(vectors))
-    present = torch.from_numpy(batch.present)
-    squared = ((mean - _targets(batch)) / log_sigma.exp()) ** 2
+    squared = ((mean - targets) / log_sigma.exp()) ** 2
     likelihood = (0.5 * squared + log_sigma)[present].mean()
     crossed = nn.functional.binary_cross_entropy_with_logits(presence, present.float())
     return torch.as_tensor(likelihood + PRESENCE_WEIGHT * crossed)
@@ -124,7 +198,7 @@ def _sizes(
 
 
 def _calibrated(
-    recipe: SizeRecipe, network: SizeNetwork, fresh: FrameGenerator, held_out: FrameGenerator
+    recipe: SizeRecipe, network: SizeNetwork, fresh: FrameStream, held_out: FrameStream
 ) -> GaussianOutput:
     """Scale so that 95 % of fresh frames are covered, then a floor so that 95 % of held-out ones are."""
     batch = fresh.batch(recipe.calibration_frames)

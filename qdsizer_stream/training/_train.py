@@ -20,7 +20,7 @@ from ..models import (
     binned_vectors,
 )
 from ..patterns import BinGrid
-from ..simulation import FrameGenerator, load_material, load_recipe
+from ..simulation import FrameStream, load_material, load_recipe
 from ._checkpoint import Checkpoint
 from ._export import OPSET, export_model
 from ._paper_fit import fit_paper
@@ -68,14 +68,14 @@ def train(recipe: TrainingRecipe, path: Path, progress: Progress = silent) -> Si
     """
     if not path.parent.is_dir():  # known now, not after an hour
         raise ModelError(f"folder {path.parent} does not exist: make it first")
+    checkpoint = Checkpoint.beside(path, recipe.sha256)
     match recipe:
         case PaperRecipe():
-            checkpoint = Checkpoint.beside(path, recipe.sha256)
             model = _train_paper(recipe, path, progress, checkpoint)
-            checkpoint.discard()
-            return model
         case SizeRecipe():
-            return _train_size(recipe, path, progress)
+            model = _train_size(recipe, path, progress, checkpoint)
+    checkpoint.discard()
+    return model
 
 
 def _train_paper(recipe: PaperRecipe, path: Path, progress: Progress, checkpoint: Checkpoint) -> SizingModel:
@@ -109,11 +109,11 @@ def _train_paper(recipe: PaperRecipe, path: Path, progress: Progress, checkpoint
     return export_model(path, fit.network, card, templates, vectors.astype(np.float32))
 
 
-def _train_size(recipe: SizeRecipe, path: Path, progress: Progress) -> SizingModel:
-    fit = fit_size(recipe, progress)
+def _train_size(recipe: SizeRecipe, path: Path, progress: Progress, checkpoint: Checkpoint) -> SizingModel:
+    fit = fit_size(recipe, progress, checkpoint)
     card = _card(
         recipe,
-        material=recipe.generator.material,
+        material=recipe.generator.structures.material,
         input=BinnedInput(grid=recipe.generator.grid),
         output=fit.output,
         strain_range=recipe.generator.strain,
@@ -124,10 +124,10 @@ def _train_size(recipe: SizeRecipe, path: Path, progress: Progress) -> SizingMod
         },
         evaluation=fit.evaluation,
     )
-    batch = FrameGenerator(recipe.held_out, recipe.seed).batch(32)
+    batch = FrameStream(recipe.held_out, recipe.seed).batch(32)
     vectors = binned_vectors(batch.intensity, batch.sigma, batch.mask)[:N_REFERENCES]
     templates = simulate_templates(
-        recipe.generator.material, recipe.generator.grid, TEMPLATE_WAVELENGTH_ANGSTROM
+        recipe.generator.structures.material, recipe.generator.grid, TEMPLATE_WAVELENGTH_ANGSTROM
     )
     return export_model(path, fit.network, card, templates, vectors)
 

@@ -203,7 +203,7 @@ def test_faults_and_texture_show() -> None:
         "wurtzite": {"faulted": 1.0, "reversal_probability": (1.0, 1.0)},
         "zinc blende": {"faulted": 1.0, "reversal_probability": (0.0, 0.0)},
         "untextured": {},
-        "textured": {"textured": 1.0, "texture_axes": ((0.0, 0.0, 1.0),), "march_ratio": (0.6, 0.6)},
+        "textured": {"textured": 1.0, "texture_axes": (((0.0, 0.0, 1.0),),), "march_ratio": (0.6, 0.6)},
     }.items():
         structures = StructureRanges.model_validate({**base, **settings})
         batch = FrameStream(StreamRecipe(structures=structures, **plain), seed=0).batch(32)
