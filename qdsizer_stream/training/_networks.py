@@ -85,7 +85,7 @@ class SizeNetwork(nn.Module):
 
     # (filters, kernel, stride): the stem's 0.15 Å⁻¹ kernel spans a peak; strides leave 44 positions in Q
     # and 31 in distance, which keep their places (no global pooling: position is lattice and size).
-    Q_LAYERS: Sequence[tuple[int, int, int]] = ((32, 15, 4), (64, 5, 2), (96, 5, 2), (96, 3, 2))
+    Q_LAYERS: Sequence[tuple[int, int, int]] = ((24, 15, 4), (48, 5, 2), (64, 5, 2), (64, 3, 2))
     DISTANCE_LAYERS: Sequence[tuple[int, int, int]] = ((32, 9, 4), (64, 5, 2), (64, 5, 2))
     HIDDEN = 256
     SMOOTH_INV_ANGSTROM = 1.0
@@ -176,4 +176,6 @@ def _convolutions(
 
 def _local_mean(curves: Tensor, width: int) -> Tensor:
     """Mean over so many bins around each, zeros past the ends, shape (n, n_bins)."""
-    return nn.functional.avg_pool1d(curves.unsqueeze(1), width, 1, width // 2).squeeze(1)
+    half = width // 2
+    sums = nn.functional.pad(curves, (half + 1, half)).cumsum(dim=-1)
+    return (sums[:, width:] - sums[:, :-width]) / width
