@@ -1,62 +1,218 @@
 """Documents of an archived run, every frame inline."""
 
+import time
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from event_model import unpack_event_page
+from numpy.typing import NDArray
 
 from ..callbacks import STREAM_NAME, LiveConfig, frame_keys
 from ..errors import ArchiveError
+from ._ahead import ahead
+from ._connect import plain_errors
+from ._select import in_tables, plain_run
 
-__all__ = ["run_documents"]
+__all__ = ["FRAME_DOCUMENTS", "run_documents"]
 
-CHUNK_FRAMES = 64
-"""Frames asked for at a time: 8 to 16 MB of 30 720 strips, so that memory does not grow with the run."""
+Documents = Iterator[tuple[str, dict[str, Any]]]
+
+FRAME_DOCUMENTS = frozenset({"event", "stream_datum"})
+"""Documents of `run_documents` that bring frames."""
+
+REQUEST_BYTES = 48 * 2**20
+"""Frames asked for at a time: 400 of 30 720 32-bit strips. With the chunk in hand, the one that waits and
+the one on its way, memory does not grow with the run; smaller requests make the server unpack its own
+chunks of 100 MB more often."""
+
+POLL_S = 1.0
+"""How often a run in progress is asked for more, s."""
+
+PATIENCE_S = 60.0
+"""How long a run without an end may bring nothing before it is taken for dead, s."""
 
 
-def run_documents(run: Any, config: LiveConfig) -> Iterator[tuple[str, dict[str, Any]]]:
+def run_documents(run: Any, config: LiveConfig, skip: int = 0, patience_s: float = PATIENCE_S) -> Documents:
     """Read a run back as documents, frames in chunks.
 
-    Streams without frames are left out. Frames that were written to files come as if they had stood
-    in the events, so that who reads them need not know where they lay.
+    Streams without frames are left out. Frames that Tiled holds, in whichever way, come as if they had
+    stood in the events, so that who reads them need not know where they lay; from a MongoDB catalog of
+    databroker come its own documents. A run in progress is followed to its end.
 
     Parameters
     ----------
     run
-        A `BlueskyRun` from Tiled.
+        A `BlueskyRun` from Tiled or databroker, or a `Header` of databroker.
     config
         Says which data keys may hold frames.
+    skip
+        Documents with frames that are known already, and left out.
+    patience_s
+        How long a run without an end may bring nothing new, s.
 
     Returns
     -------
-    Name and document: start, then descriptors and events of each stream with frames, and stop.
+    Name and document: start, then descriptors and frames of each stream with frames, and stop; no stop
+    where the run has none and brought nothing new for `patience_s`. A run that ended before its first
+    reading has start and stop alone.
 
     Raises
     ------
     ArchiveError
-        The run is not finished, or holds no frames.
+        The run holds no frames of this detector, or the archive does not give them.
     """
-    start, stop = dict(run.metadata["start"]), run.metadata.get("stop")
-    if not stop:
-        raise ArchiveError(f"run {start['uid']} has no stop document: wait until it has ended")
+    run = plain_run(run)
+    start = dict(run.metadata["start"])
+    source = _Tables(run, config, skip) if in_tables(run) else _Mongo(run, config, skip)
     yield "start", start
-    streams = {name: run[name].descriptors for name in run if name != STREAM_NAME}
-    found = False
-    for name, descriptors in streams.items():
-        keys = frame_keys(config, descriptors[0])
-        if not keys or config.stream not in (None, name):
-            continue
-        found = True
-        for descriptor in descriptors:
-            yield "descriptor", _inline(descriptor, keys)
-        yield from _events(run.base[name], descriptors, keys, start["time"])
-    if not found:
+    brought = time.monotonic()
+    while True:
+        with plain_errors(f"run {start['uid']}"):
+            stop = run.refresh().metadata.get("stop")
+        for name, doc in source.news(ended=bool(stop)):
+            if name in FRAME_DOCUMENTS:
+                brought = time.monotonic()
+            yield name, doc
+        if stop:
+            break
+        if time.monotonic() - brought > patience_s:
+            return
+        time.sleep(POLL_S)
+    if source.streams and not source.found:
         raise ArchiveError(
             f"run {start['uid']} has no frames of this detector: its streams are "
-            f"{', '.join(streams) or 'none'}; set data_key and stream, or the calibration of its detector"
+            f"{', '.join(source.streams)}; set data_key and stream, or the calibration of its detector"
         )
     yield "stop", dict(stop)
+
+
+class _Mongo:
+    """A run whose documents lie in MongoDB."""
+
+    def __init__(self, run: Any, config: LiveConfig, skip: int) -> None:
+        self._run = run
+        self._config = config
+        self._skip = skip
+        self._given: set[str] = set()
+        self._dropped: set[str] = set()  # descriptors of estimates
+        self.streams: list[str] = []
+        self.found = False
+
+    def news(self, ended: bool) -> Documents:
+        """Documents that were not given before, but for start and stop."""
+        with plain_errors(f"run {self._run.metadata['start']['uid']}"):
+            yield from self._news()
+
+    def _news(self) -> Documents:
+        for name, doc in self._run.documents(fill=False):
+            if name in ("start", "stop"):
+                continue
+            if name == "event_page":
+                events = [("event", event) for event in unpack_event_page(doc)]
+            else:
+                events = [(name, doc)]
+            for kind, one in events:
+                uid = one.get("uid")
+                if uid in self._given or one.get("descriptor") in self._dropped:
+                    continue
+                if uid is not None:
+                    self._given.add(uid)
+                if kind == "descriptor" and not self._wanted(one):
+                    continue
+                if kind in FRAME_DOCUMENTS and self._skip > 0:
+                    self._skip -= 1
+                    continue
+                yield kind, dict(one)
+
+    def _wanted(self, descriptor: Mapping[str, Any]) -> bool:
+        stream = descriptor.get("name", "primary")
+        if stream == STREAM_NAME:
+            self._dropped.add(descriptor["uid"])
+            return False
+        self.streams.append(stream)
+        frames = frame_keys(self._config, descriptor) and self._config.stream in (None, stream)
+        self.found |= bool(frames)
+        return True
+
+
+class _Tables:
+    """A run that lies in the arrays and tables of Tiled."""
+
+    def __init__(self, run: Any, config: LiveConfig, skip: int) -> None:
+        self._run = run
+        self._config = config
+        self._skip = skip
+        self._described: set[str] = set()
+        self._given: Counter[str] = Counter()
+        self.streams: list[str] = []
+        self.found = False
+
+    def news(self, ended: bool) -> Documents:
+        """Documents that were not given before, but for start and stop."""
+        with plain_errors(f"run {self._run.metadata['start']['uid']}"):
+            described = {name: self._run[name].descriptors for name in self._run if name != STREAM_NAME}
+        self.streams = sorted(described, key=lambda name: described[name][0]["time"])
+        for name in self.streams:
+            descriptors = described[name]
+            keys = frame_keys(self._config, descriptors[0])
+            if not keys or self._config.stream not in (None, name):
+                continue
+            self.found = True
+            for descriptor in descriptors:
+                if descriptor["uid"] not in self._described:
+                    self._described.add(descriptor["uid"])
+                    yield "descriptor", _inline(descriptor, keys)
+            for doc in self._events(name, descriptors, keys, ended):
+                self._given[name] += 1
+                yield "event", doc
+
+    def _events(
+        self, name: str, descriptors: list[dict[str, Any]], keys: list[str], ended: bool
+    ) -> Iterator[dict[str, Any]]:
+        """Events of one stream that were not given before, a chunk of frames at a time."""
+        start, stop = self._run.metadata["start"], self._run.metadata.get("stop") or {}
+        where = f"run {start['uid']}, stream {name}"
+        with plain_errors(where):
+            base = self._run.base
+            # Tiled used to keep the streams one level deeper.
+            stream = base[name] if name in base else base["streams"][name]
+            # The parts as they are stored, not the columns of tables among the arrays.
+            parts = dict(getattr(stream, "base", stream).items())
+            table, columns = _table(parts, keys)
+        arrays: dict[str, Any] = {key: parts[key] for key in keys if key in parts} | columns
+        if missing := [key for key in keys if key not in arrays]:
+            if ended and (len(table) or stop.get("num_events", {}).get(name)):
+                raise ArchiveError(f"{where} announces {', '.join(missing)} but holds no such array")
+            return
+        rows_each = {
+            key: _rows_each(array.shape, descriptors[0]["data_keys"][key]["shape"])
+            for key, array in arrays.items()
+        }
+        n_events = min(array.shape[0] // rows_each[key] for key, array in arrays.items())
+        # The arrays may be ahead of the table. A fly scan has no table at all: its frames are numbered from
+        # one and dated by the run.
+        flown = not len(table) and all("external" in key for key in descriptors[0]["data_keys"].values())
+        n_events = n_events if flown else min(n_events, len(table))
+        skipped = max(min(self._skip, n_events - self._given[name]), 0)
+        self._skip -= skipped
+        self._given[name] += skipped
+        began = [descriptor["time"] for descriptor in descriptors]
+        for first, last, chunks in ahead(_chunks(where, arrays, rows_each, self._given[name], n_events)):
+            rows = table.iloc[first:last].to_dict("records")
+            for number in range(first, last):
+                row = rows[number - first] if rows else {"seq_num": number + 1, "time": start["time"]}
+                descriptor = descriptors[max(bisect_right(began, float(row["time"])) - 1, 0)]
+                yield _event(
+                    descriptor["uid"],
+                    row,
+                    {
+                        key: chunk[(number - first) * rows_each[key] :][: rows_each[key]]
+                        for key, chunk in chunks.items()
+                    },
+                )
 
 
 def _inline(descriptor: Mapping[str, Any], keys: list[str]) -> dict[str, Any]:
@@ -68,56 +224,68 @@ def _inline(descriptor: Mapping[str, Any], keys: list[str]) -> dict[str, Any]:
     return {**descriptor, "data_keys": data_keys}
 
 
-def _events(
-    stream: Any, descriptors: list[dict[str, Any]], keys: list[str], start_time: float
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Events of one stream, a chunk of frames at a time."""
-    parts = set(stream)
-    if missing := [key for key in keys if key not in parts]:
-        raise ArchiveError(
-            f"stream {stream.item['id']} announces {', '.join(missing)} but holds no such array"
-        )
-    rows = stream["internal"].read().to_dict("records") if "internal" in parts else []
-    arrays = {key: stream[key] for key in keys}
-    rows_each = {
-        key: _rows_each(array.shape, descriptors[0]["data_keys"][key]["shape"])
-        for key, array in arrays.items()
+def _table(parts: Mapping[str, Any], keys: list[str]) -> tuple[Any, dict[str, Any]]:
+    """Columns of a stream less its frames, and the columns that hold frames, unread.
+
+    Tables of many columns lie in several parts, of the same rows.
+    """
+    import pandas as pd
+
+    tables = [part for name, part in parts.items() if name == "internal" or name.startswith("internal_")]
+    tables = [part for part in tables if hasattr(part, "columns")]
+    frames = {key: table[key] for table in tables for key in keys if key in table.columns}
+    read = [table.read([column for column in table.columns if column not in keys]) for table in tables]
+    whole = pd.concat(read, axis=1) if read else pd.DataFrame()
+    return whole.loc[:, ~whole.columns.duplicated()], frames
+
+
+def _chunks(
+    where: str, arrays: Mapping[str, Any], rows_each: Mapping[str, int], first: int, n_events: int
+) -> Iterator[tuple[int, int, dict[str, NDArray[np.generic]]]]:
+    """First event, event after the last and rows of each array, in requests that suit the server."""
+    step = _step(arrays, rows_each)
+    while first < n_events:
+        last = min((first // step + 1) * step, n_events)
+        chunks = {}
+        for key, array in arrays.items():
+            with plain_errors(f"{where}, {key}, frames {first + 1} to {last}"):
+                chunks[key] = np.asarray(array[first * rows_each[key] : last * rows_each[key]])
+        yield first, last, chunks
+        first = last
+
+
+def _step(arrays: Mapping[str, Any], rows_each: Mapping[str, int]) -> int:
+    """Events a request: whole chunks of the server, or equal parts of one."""
+    event_bytes: int = sum(
+        rows_each[key] * array.dtype.itemsize * int(np.prod(array.shape[1:])) for key, array in arrays.items()
+    )
+    wanted = max(REQUEST_BYTES // max(event_bytes, 1), 1)
+    stored: int = max(max(array.chunks[0][0] // rows_each[key], 1) for key, array in arrays.items())
+    if stored <= wanted:
+        return wanted // stored * stored
+    return -(-stored // -(-stored // wanted))
+
+
+def _event(descriptor: str, row: Mapping[str, Any], frames: Mapping[str, Any]) -> dict[str, Any]:
+    """One event, from its row in the table and its frames."""
+    seq_num, at = int(row["seq_num"]), float(row["time"])
+    data = {
+        key: value
+        for key, value in row.items()
+        if key not in ("seq_num", "time") and not key.startswith("ts_")
     }
-    n_events = min(array.shape[0] // rows_each[key] for key, array in arrays.items())
-    began = [descriptor["time"] for descriptor in descriptors]
-    for first in range(0, n_events, CHUNK_FRAMES):
-        last = min(first + CHUNK_FRAMES, n_events)
-        chunks = {
-            key: np.asarray(array[first * rows_each[key] : last * rows_each[key]])
-            for key, array in arrays.items()
-        }
-        for number in range(first, last):
-            # A fly scan has frames but no events: they are numbered from one and dated by the run.
-            row = rows[number] if number < len(rows) else {"seq_num": number + 1, "time": start_time}
-            time = float(row["time"])
-            data = {
-                key: value
-                for key, value in row.items()
-                if key not in ("seq_num", "time") and not key.startswith("ts_")
-            }
-            for key, chunk in chunks.items():
-                offset = (number - first) * rows_each[key]
-                data[key] = chunk[offset : offset + rows_each[key]]
-            descriptor = descriptors[max(bisect_right(began, time) - 1, 0)]
-            yield (
-                "event",
-                {
-                    "uid": f"{descriptor['uid']}/{row['seq_num']}",
-                    "descriptor": descriptor["uid"],
-                    "seq_num": int(row["seq_num"]),
-                    "time": time,
-                    "data": data,
-                    "timestamps": {key: float(row.get(f"ts_{key}", time)) for key in data},
-                    "filled": {},
-                },
-            )
+    data |= frames
+    return {
+        "uid": f"{descriptor}/{seq_num}",
+        "descriptor": descriptor,
+        "seq_num": seq_num,
+        "time": at,
+        "data": data,
+        "timestamps": {key: float(row.get(f"ts_{key}", at)) for key in data},
+        "filled": {},
+    }
 
 
-def _rows_each(total: tuple[int, ...], datum: list[int]) -> int:
+def _rows_each(total: tuple[int, ...], datum: Sequence[int]) -> int:
     """Rows of an archived array that belong to one event: stacked arrays have an axis more."""
     return 1 if len(total) == len(datum) + 1 else max(datum[0], 1)

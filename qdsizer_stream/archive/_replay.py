@@ -8,9 +8,10 @@ from ..callbacks import OBJECT_NAME, RUN_KEY, STREAM_NAME, Destination, Item, Li
 from ..configuration import validated
 from ..errors import ArchiveError
 from ..sizing import Sizer
-from ._documents import run_documents
+from ._documents import FRAME_DOCUMENTS, PATIENCE_S, run_documents
+from ._select import plain_run
 
-__all__ = ["archived_config", "replay"]
+__all__ = ["archived_config", "replay", "sized_steps"]
 
 
 def archived_config(run: Any) -> LiveConfig:
@@ -32,6 +33,7 @@ def archived_config(run: Any) -> LiveConfig:
     ConfigurationError
         It was sized by another version, whose settings this one does not know.
     """
+    run = plain_run(run)
     uid = run.metadata["start"]["uid"]
     if STREAM_NAME not in set(run):
         raise ArchiveError(
@@ -46,12 +48,12 @@ def replay(run: Any, config: LiveConfig, sizer: Sizer | None = None) -> Iterator
     """Size the frames of an archived run again, as a new run that is linked to it.
 
     The frames take the same way as live ones, so the same model gives the same numbers, to the last
-    bit. What the original start document overrides is overridden here as well.
+    bit.
 
     Parameters
     ----------
     run
-        A `BlueskyRun` from Tiled.
+        A run, as of `run_documents`.
     config
         Settings, such as `archived_config(run)`; what the start document of the run overrides is not
         applied to them.
@@ -60,29 +62,68 @@ def replay(run: Any, config: LiveConfig, sizer: Sizer | None = None) -> Iterator
 
     Returns
     -------
-    Name and document of the derived run, as they come; pass them to a writer.
+    Name and document of the derived run, as they come; pass them to a writer. None where the run holds
+    no frame.
 
     Raises
     ------
     ArchiveError
-        The run is not finished, or holds no frames.
+        The run holds no frames of this detector, or the archive does not give them; the documents so far
+        end with a stop that says so.
     """
+    for documents in sized_steps(run, config, sizer):
+        yield from documents
+
+
+def sized_steps(
+    run: Any,
+    config: LiveConfig,
+    sizer: Sizer | None = None,
+    skip: int = 0,
+    patience_s: float = PATIENCE_S,
+) -> Iterator[list[tuple[str, Any]]]:
+    """Size the frames of an archived run, one raw document after another.
+
+    Parameters
+    ----------
+    run, config, sizer
+        As of `replay`.
+    skip, patience_s
+        As of `run_documents`.
+
+    Returns
+    -------
+    Derived documents of each raw document that brings frames, which may be none; last those of the end:
+    what was still being added up, and the stop, whose exit status is `fail` where an error follows.
+
+    Raises
+    ------
+    ArchiveError
+        As of `replay`.
+    """
+    run = plain_run(run)
     sizer = sizer or Sizer(config.sizing)
     # The settings given are final: what the original run overrode is in them, or was left out on purpose.
     original = {key: value for key, value in run.metadata["start"].items() if key != RUN_KEY}
     sizing = RunSizing(original, config, lambda _: sizer, live=False, destination=Destination.LINKED_RUN)
 
-    def end(exit_status: str, reason: str = "") -> Iterator[tuple[str, Any]]:
+    def end(exit_status: str, reason: str = "") -> list[tuple[str, Any]]:
         stops = sizing.stop({"exit_status": exit_status, "reason": reason})
-        return (("stop", stop) for stop in stops[1:])  # the first is that of the original
+        return [("stop", stop) for stop in stops[1:]]  # the first is that of the original
 
+    ended = False
     try:
-        for name, doc in run_documents(run, config):
-            for derived_name, derived, _ in sizing.documents(Item(name, doc)):
-                yield derived_name, derived
-        for derived_name, derived, _ in sizing.finish():
-            yield derived_name, derived
+        for name, doc in run_documents(run, config, skip, patience_s):
+            ended |= name == "stop"
+            derived = [(kind, one) for kind, one, _ in sizing.documents(Item(name, doc))]
+            if name in FRAME_DOCUMENTS:
+                yield derived
+        rest = [(kind, one) for kind, one, _ in sizing.finish()]
     except Exception as error:
-        yield from end("fail", f"{error}")
+        if stops := end("fail", f"{error}"):
+            yield stops
         raise
-    yield from end("success")
+    if ended:
+        yield rest + end("success")
+    else:
+        yield rest + end("abort", f"the run has no end, and brought nothing new for {patience_s:g} s")

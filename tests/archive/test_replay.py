@@ -70,7 +70,7 @@ def test_replayed_sizes_are_the_live_ones(
     measured: Any, sizer: Sizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, live = measured
-    monkeypatch.setattr(documents_module, "CHUNK_FRAMES", 3)  # 7 frames: two chunks and a rest
+    monkeypatch.setattr(documents_module, "REQUEST_BYTES", 3 * 4 * 30_720)  # 7 frames: several requests
     again = list(replay(run, archived_config(run), sizer))
     assert_same(live, again)
     assert {data["qdsizer_status"] for data in live} == {"sized"}
@@ -173,13 +173,16 @@ def test_a_replay_that_fails_says_so_in_its_stop(
     measured: Any, config: LiveConfig, sizer: Sizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, _ = measured
-    whole = documents_module._events
+    whole = documents_module._chunks
+    monkeypatch.setattr(documents_module, "REQUEST_BYTES", 4 * 30_720)
 
     def interrupted(*arguments: Any) -> Any:
-        yield from list(whole(*arguments))[:3]
-        raise ConnectionError("the archive is gone")
+        for chunk in whole(*arguments):
+            if chunk[0] == 3:
+                raise ConnectionError("the archive is gone")
+            yield chunk
 
-    monkeypatch.setattr(documents_module, "_events", interrupted)
+    monkeypatch.setattr(documents_module, "_chunks", interrupted)
     documents: Documents = []
     with pytest.raises(ConnectionError):
         documents.extend(replay(run, config, sizer))

@@ -1,0 +1,153 @@
+"""Two sizings of one run, held against each other."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..callbacks import OBJECT_NAME, STREAM_NAME, LiveConfig
+from ..errors import ArchiveError
+from ..models import SizingModel
+from ._connect import plain_errors
+
+__all__ = ["Comparison", "Differences"]
+
+NOT_COMPARED = frozenset({"qdsizer_latency"})
+"""A replay has no latency."""
+
+
+@dataclass
+class Differences:
+    """What differs between an earlier sizing and this one."""
+
+    frames: int = 0
+    """Frames, or sums of frames, in both."""
+    equal: int = 0
+    """Of these, equal in every number and text, to the last bit."""
+    sized_in_both: int = 0
+    """Of these, sized in both."""
+    largest_nm: float = 0.0
+    """Largest difference of the size, nm, of those sized in both."""
+    rms_nm: float = 0.0
+    """Root mean square difference of the size, nm, of those sized in both."""
+    status_changes: dict[str, int] = field(default_factory=dict)
+    """Frames whose status changed, by `from → to`."""
+    only_earlier: int = 0
+    """Frames that the earlier sizing has alone."""
+    only_now: int = 0
+    """Frames that this sizing has alone."""
+
+
+class Comparison:
+    """Compares sizes with those of an earlier sizing, and writes nothing.
+
+    Parameters
+    ----------
+    earlier
+        Run that holds the stream `qd_size`: the same run, or one derived from it.
+    other_model
+        Whether another model is meant to be compared.
+    """
+
+    def __init__(self, earlier: Any, other_model: bool = False) -> None:
+        self._earlier = earlier
+        self._other_model = other_model
+        self.differences = Differences()
+        """What was found."""
+
+    def find(self, run: Any, config: LiveConfig, model: SizingModel) -> str | None:
+        """Check that the two sizings can be compared.
+
+        Parameters
+        ----------
+        run, config, model
+            As of `LinkedRuns.find`.
+
+        Returns
+        -------
+        None.
+
+        Raises
+        ------
+        ArchiveError
+            The earlier sizing is of another run, of another model, or there is none.
+        """
+        start, uid = self._earlier.metadata["start"], run.metadata["start"]["uid"]
+        if uid not in (start["uid"], start.get("original_run_uid")):
+            raise ArchiveError(
+                f"run {start['uid']} holds sizes of run {start.get('original_run_uid', start['uid'])}, "
+                f"not of {uid}: give that run, or one derived from it"
+            )
+        with plain_errors(f"run {start['uid']}"):
+            if STREAM_NAME not in set(self._earlier):
+                raise ArchiveError(f"run {start['uid']} holds no stream {STREAM_NAME}: it was never sized")
+            said = self._earlier[STREAM_NAME].descriptors[0]["configuration"][OBJECT_NAME]["data"]
+        if said["qdsizer_model_sha256"] != model.sha256 and not self._other_model:
+            raise ArchiveError(
+                f"run {start['uid']} was sized with model {said['qdsizer_model']} "
+                f"{said['qdsizer_model_sha256'][:8]}, this is {model.name} {model.sha256[:8]}: give --model "
+                f"with the file of the earlier one, or --model {model.name} to compare the two on purpose"
+            )
+        return None
+
+    def write(self, run: Any, documents: Iterator[tuple[str, Any]]) -> str:
+        """Compare.
+
+        Parameters
+        ----------
+        run
+            The run.
+        documents
+            Those of the derived run.
+
+        Returns
+        -------
+        Identifier of the run of the earlier sizes.
+        """
+        uid = str(self._earlier.metadata["start"]["uid"])
+        with plain_errors(f"run {uid}"):
+            table = self._earlier[STREAM_NAME].read()
+            earlier = _by_frame(table.to_dataframe().to_dict("records"))
+        now = _by_frame(doc["data"] for name, doc in documents if name == "event")
+        self.differences = _differences(earlier, now)
+        return uid
+
+
+def _by_frame(rows: Any) -> dict[tuple[int, int], Mapping[str, Any]]:
+    """Sizes by raw event and, for events of several frames, place in it."""
+    seen: Counter[int] = Counter()
+    result = {}
+    for row in rows:
+        seq_num = int(row["qdsizer_frame_seq_num"])
+        result[seq_num, seen[seq_num]] = row
+        seen[seq_num] += 1
+    return result
+
+
+def _differences(
+    earlier: Mapping[tuple[int, int], Mapping[str, Any]], now: Mapping[tuple[int, int], Mapping[str, Any]]
+) -> Differences:
+    both = earlier.keys() & now.keys()
+    found = Differences(
+        frames=len(both), only_earlier=len(earlier.keys() - both), only_now=len(now.keys() - both)
+    )
+    changes: Counter[str] = Counter()
+    squares = 0.0
+    for frame in both:
+        one, other = earlier[frame], now[frame]
+        found.equal += all(_same(one.get(key), other[key]) for key in other.keys() - NOT_COMPARED)
+        if one["qdsizer_status"] != other["qdsizer_status"]:
+            changes[f"{one['qdsizer_status']} → {other['qdsizer_status']}"] += 1
+        elif one["qdsizer_status"] == "sized":
+            difference = abs(float(other["qdsizer_size"]) - float(one["qdsizer_size"]))
+            found.sized_in_both += 1
+            found.largest_nm = max(found.largest_nm, difference)
+            squares += difference**2
+    found.rms_nm = math.sqrt(squares / found.sized_in_both) if found.sized_in_both else 0.0
+    found.status_changes = dict(changes.most_common())
+    return found
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other) or (one != one and other != other)

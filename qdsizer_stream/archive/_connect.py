@@ -1,0 +1,135 @@
+"""Archives by name: a folder, the URL of a Tiled server, a Tiled profile."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from ..errors import ArchiveError
+
+__all__ = ["open_archive", "plain_errors"]
+
+URL_FILE = "url"
+"""File in the folder of an archive with the address at which some process serves it."""
+
+
+@contextmanager
+def open_archive(where: str | Path, readable: Sequence[Path] = (), create: bool = False) -> Iterator[Any]:
+    """Connect to an archive while the context lasts.
+
+    A folder that another process serves is reached through that process: its tables cannot be opened
+    twice.
+
+    Parameters
+    ----------
+    where
+        Folder of an embedded archive, URL of a Tiled server or name of a Tiled profile. A server that
+        asks for a key takes it from the environment variable TILED_API_KEY, or from `tiled login`.
+    readable
+        Folders of frame files that runs in a folder's archive may point at.
+    create
+        Whether a folder without an archive becomes one.
+
+    Yields
+    ------
+    Client of the archive.
+
+    Raises
+    ------
+    ArchiveError
+        There is no archive of that name, or its server cannot be reached or refuses.
+    """
+    name = str(where)
+    if name.startswith(("http://", "https://")):
+        yield _from_uri(name)
+        return
+    from tiled.profiles import list_profiles  # with the client, an import of half a second
+
+    folder = Path(where)
+    if not create and name in list_profiles():
+        from tiled.client import from_profile
+
+        with plain_errors(f"Tiled profile {name}"):
+            client = from_profile(name)
+        yield client
+        return
+    if not create and not (folder / "catalog.db").exists():
+        raise ArchiveError(
+            f"{name} is no archive: give the folder that holds catalog.db, the URL of a Tiled server, or a "
+            f"Tiled profile (there are: {', '.join(sorted(list_profiles())) or 'none'})"
+        )
+    served = _served_elsewhere(folder)
+    if served is not None:
+        yield served
+        return
+    from ._server import embedded_tiled
+
+    with embedded_tiled(folder, readable) as client:
+        url = folder / URL_FILE
+        url.write_text(str(client.context.api_uri))
+        try:
+            yield client
+        finally:
+            url.unlink(missing_ok=True)
+
+
+@contextmanager
+def plain_errors(what: str) -> Iterator[None]:
+    """Say in one line what a server answered, or that it did not.
+
+    Parameters
+    ----------
+    what
+        What was asked of it.
+
+    Raises
+    ------
+    ArchiveError
+        In place of any error of the connection.
+    """
+    try:
+        yield
+    except httpx.HTTPStatusError as error:
+        code = error.response.status_code
+        if code in (401, 403):
+            raise ArchiveError(
+                f"{what}: no permission ({code}); set TILED_API_KEY to a key that may, or log in with "
+                "`tiled login`"
+            ) from error
+        raise ArchiveError(
+            f"{what}: the server answers {code} {error.response.reason_phrase}; its log says why"
+        ) from error
+    except httpx.HTTPError as error:
+        raise ArchiveError(
+            f"{what}: the server does not answer ({f'{error}' or type(error).__name__}); see whether it "
+            "runs, then give the same command again"
+        ) from error
+
+
+def _from_uri(url: str, api_key: str | None = None) -> Any:
+    from tiled.client import from_uri
+    from tiled.client.context import CannotPrompt
+
+    with plain_errors(url):
+        try:
+            client = from_uri(url, api_key=api_key)
+            client.item  # noqa: B018  (asks the server, so that a wrong key fails here)
+        except CannotPrompt as error:
+            raise ArchiveError(
+                f"{url}: no permission, the server wants to know who asks; set TILED_API_KEY, or log in with "
+                "`tiled login`"
+            ) from error
+    return client
+
+
+def _served_elsewhere(folder: Path) -> Any:
+    """Client of the process that serves a folder; None where none does, or it died."""
+    from ._server import KEY_FILE
+
+    with suppress(OSError, ArchiveError):
+        url = (folder / URL_FILE).read_text()
+        if httpx.get(f"{url}", timeout=2.0).is_success:
+            return _from_uri(url, (folder / KEY_FILE).read_text())
+    return None

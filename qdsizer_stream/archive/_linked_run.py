@@ -1,0 +1,111 @@
+"""Sizes of an archived run as a run of their own."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import httpx
+
+from ..callbacks import RUN_KEY, LiveConfig
+from ..models import SizingModel
+from ._connect import plain_errors
+from ._select import plain_catalog
+
+__all__ = ["LinkedRuns"]
+
+
+class LinkedRuns:
+    """Writes derived runs into an archive, each whole or not at all.
+
+    Parameters
+    ----------
+    catalog
+        Client of the archive, or a catalog or `Broker` of databroker.
+    """
+
+    def __init__(self, catalog: Any) -> None:
+        self._catalog = plain_catalog(catalog)
+
+    def find(self, run: Any, config: LiveConfig, model: SizingModel) -> str | None:
+        """Find the derived run that an equal replay has written.
+
+        Parameters
+        ----------
+        run
+            The run.
+        config
+            Settings.
+        model
+            The model.
+
+        Returns
+        -------
+        Its identifier; None where there is none.
+
+        Raises
+        ------
+        ArchiveError
+            The archive cannot be searched.
+        """
+        from tiled.queries import Eq
+
+        settings = config.model_dump(mode="json")
+        with plain_errors("search for earlier sizes"):
+            derived = self._catalog.search(Eq("start.original_run_uid", run.metadata["start"]["uid"]))
+            for one in derived.search(Eq("start.qdsizer_model_sha256", model.sha256)).values():
+                start, stop = one.metadata["start"], one.metadata.get("stop") or {}
+                if stop.get("exit_status") == "success" and start.get(RUN_KEY) == settings:
+                    return str(start["uid"])
+        return None
+
+    def write(self, run: Any, documents: Iterator[tuple[str, Any]]) -> str:
+        """Write a derived run.
+
+        Parameters
+        ----------
+        run
+            The run that it is derived from.
+        documents
+            Its documents, from start to stop.
+
+        Returns
+        -------
+        Its identifier.
+
+        Raises
+        ------
+        ArchiveError
+            The archive refuses, or does not answer; what it took of the run is deleted, now or by the next
+            attempt.
+        """
+        write = self._writer()
+        name, start = next(documents)
+        uid = str(start["uid"])
+        with plain_errors(f"derived run {uid}"):
+            if uid in self._catalog.keys():  # noqa: SIM118  (a catalog of databroker takes parts of names)
+                self._delete(uid)
+            try:
+                write(name, start)
+                for kind, doc in documents:
+                    write(kind, doc)
+            except Exception:
+                with suppress(httpx.HTTPError):  # the first error is the one to be told
+                    self._delete(uid)
+                raise
+        return uid
+
+    def _writer(self) -> Any:
+        if not self._in_mongo:
+            from bluesky_tiled_plugins import TiledWriter
+
+            return TiledWriter(self._catalog)
+        return self._catalog.post_document
+
+    @property
+    def _in_mongo(self) -> bool:
+        return not getattr(self._catalog, "is_sql", True)
+
+    def _delete(self, uid: str) -> None:
+        """Delete what a writer left; MongoDB takes documents one by one and keeps them."""
+        if not self._in_mongo:
+            self._catalog.delete_contents([uid], recursive=True, external_only=False)

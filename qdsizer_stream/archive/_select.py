@@ -1,0 +1,161 @@
+"""Finding runs in an archive."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from ..errors import ArchiveError
+from ._connect import plain_errors
+
+__all__ = ["find_run", "in_tables", "parse_query", "plain_catalog", "plain_run", "select_runs"]
+
+
+def find_run(catalog: Any, uid: str) -> Any:
+    """Find a run by its identifier.
+
+    Parameters
+    ----------
+    catalog
+        Client of a Tiled archive, or a databroker catalog or `Broker`.
+    uid
+        Unique identifier of the run.
+
+    Returns
+    -------
+    The run.
+
+    Raises
+    ------
+    ArchiveError
+        The archive does not hold it, or does not show it.
+    """
+    catalog = plain_catalog(catalog)
+    with plain_errors(f"run {uid}"):
+        try:
+            return catalog[uid]
+        except (KeyError, ValueError):
+            # A catalog of databroker raises ValueError where a short identifier could be several.
+            newest = ", ".join(catalog.keys().tail(3)) or "none"
+            raise ArchiveError(
+                f"no run {uid} among the {len(catalog)} of this archive, newest: {newest}; "
+                "give the whole identifier"
+            ) from None
+
+
+def select_runs(
+    catalog: Any,
+    *,
+    scan_id: int | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    query: Mapping[str, Any] | None = None,
+) -> list[Any]:
+    """Find the runs that fit, derived ones left out.
+
+    Parameters
+    ----------
+    catalog
+        As of `find_run`.
+    scan_id
+        Their number; only the newest run of a number is given.
+    since, until
+        When they began, until then at the latest; local time where it has no zone.
+    query
+        What stands in their start documents, by key, with dots into tables.
+
+    Returns
+    -------
+    Runs, oldest first; none where none fit.
+
+    Raises
+    ------
+    ArchiveError
+        The archive cannot be searched.
+    """
+    from tiled.queries import Comparison, Eq
+
+    found = plain_catalog(catalog)
+    wanted = {**(query or {}), **({} if scan_id is None else {"scan_id": scan_id})}
+    with plain_errors("search"):
+        for key, value in wanted.items():
+            found = found.search(Eq(f"start.{key}", value))
+        if since is not None:
+            found = found.search(Comparison("ge", "start.time", since.timestamp()))
+        if until is not None:
+            found = found.search(Comparison("le", "start.time", until.timestamp()))
+        runs = [run for run in found.values() if "start" in run.metadata]
+    measured = [run for run in runs if "original_run_uid" not in run.metadata["start"]]
+    measured.sort(key=lambda run: run.metadata["start"]["time"])
+    return measured[-1:] if scan_id is not None else measured
+
+
+def parse_query(text: str) -> tuple[str, Any]:
+    """Read a condition.
+
+    Parameters
+    ----------
+    text
+        `KEY=VALUE`; a value that reads as JSON is what it reads as, else a string.
+
+    Returns
+    -------
+    Key and value.
+
+    Raises
+    ------
+    ArchiveError
+        It is no condition.
+    """
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise ArchiveError(f"query {text!r}: give KEY=VALUE, such as sample=PbS or sample.name=PbS")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
+
+
+def plain_run(run: Any) -> Any:
+    """Give the run of Tiled behind a `Header` of databroker.
+
+    Parameters
+    ----------
+    run
+        A run or a header.
+
+    Returns
+    -------
+    The run.
+    """
+    return run.v2 if type(run).__module__.startswith("databroker.v1") else run
+
+
+def in_tables(run: Any) -> bool:
+    """Whether a run lies in the tables and arrays of Tiled.
+
+    Parameters
+    ----------
+    run
+        A run.
+
+    Returns
+    -------
+    Whether it does; else its documents lie in MongoDB.
+    """
+    return any(spec.name == "BlueskyRun" and f"{spec.version}".startswith("3") for spec in run.specs)
+
+
+def plain_catalog(catalog: Any) -> Any:
+    """Give the catalog of Tiled behind a `Broker` of databroker.
+
+    Parameters
+    ----------
+    catalog
+        A catalog or a broker.
+
+    Returns
+    -------
+    The catalog.
+    """
+    return catalog.v2 if type(catalog).__module__.startswith("databroker.v1") else catalog

@@ -1,0 +1,175 @@
+"""The stream `qd_size` appended to the archived run itself."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
+from typing import Any
+
+import httpx
+
+from ..callbacks import OBJECT_NAME, STREAM_NAME, LiveConfig
+from ..errors import ArchiveError
+from ..models import SizingModel
+from ._connect import plain_errors
+from ._select import in_tables
+
+__all__ = ["WriteBack"]
+
+BATCH_EVENTS = 10_000
+"""Rows a request: 3 MB, far below what servers take, few enough for constant memory."""
+
+
+class WriteBack:
+    """Writes sizes into the run of their frames, whole or not at all.
+
+    The stop that counts them is written last: a stream that the stop does not count was cut off, and is
+    written anew.
+
+    Parameters
+    ----------
+    replace
+        Whether a stream of other sizes that is there is deleted; it cannot be brought back.
+    """
+
+    def __init__(self, replace: bool = False) -> None:
+        self._replace = replace
+
+    def find(self, run: Any, config: LiveConfig, model: SizingModel) -> str | None:
+        """Find out whether the run holds these sizes already.
+
+        Parameters
+        ----------
+        run, config, model
+            As of `LinkedRuns.find`.
+
+        Returns
+        -------
+        Identifier of the run; None where it does not.
+
+        Raises
+        ------
+        ArchiveError
+            It holds other sizes that may not be replaced, or cannot be added to.
+        """
+        uid = str(run.metadata["start"]["uid"])
+        if not in_tables(run):
+            raise ArchiveError(
+                f"run {uid} lies in MongoDB, where a run that is closed cannot grow: leave out --write-back"
+            )
+        with plain_errors(f"run {uid}"):
+            if not _counted(run):
+                return None  # or cut off, and to be written anew
+            said = run[STREAM_NAME].descriptors[0]["configuration"][OBJECT_NAME]["data"]
+        settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
+        if said["qdsizer_model_sha256"] == model.sha256 and said["qdsizer_config"] == settings:
+            return uid
+        if not self._replace:
+            raise ArchiveError(
+                f"run {uid} holds a stream {STREAM_NAME} already, of model {said['qdsizer_model']} "
+                f"{said['qdsizer_model_sha256'][:8]}: --replace deletes it; without --write-back the sizes "
+                "go into a run of their own"
+            )
+        return None
+
+    def write(self, run: Any, documents: Iterator[tuple[str, Any]]) -> str:
+        """Append the stream.
+
+        Parameters
+        ----------
+        run
+            The run.
+        documents
+            Those of the derived run, from start to stop.
+
+        Returns
+        -------
+        Identifier of the run.
+
+        Raises
+        ------
+        ArchiveError
+            The run has no end yet, or the archive refuses or does not answer.
+        """
+        uid = str(run.metadata["start"]["uid"])
+        with plain_errors(f"write-back to run {uid}"):
+            if not run.refresh().metadata.get("stop"):
+                raise ArchiveError(f"run {uid} has no stop document: sizes can be added once it has ended")
+            if STREAM_NAME in set(run):
+                self._delete(run)
+            try:
+                self._write(run, documents)
+            except Exception:
+                with suppress(httpx.HTTPError):  # the first error is the one to be told
+                    self._delete(run)
+                raise
+        return uid
+
+    @staticmethod
+    def _write(run: Any, documents: Iterator[tuple[str, Any]]) -> None:
+        import pyarrow as pa  # type: ignore[import-untyped]
+        from tiled.structures.core import Spec
+
+        tags = run.item["attributes"].get("access_tags")
+        stream: Any = None
+        table: Any = None
+        updates: list[dict[str, Any]] = []
+        n_events = 0
+        schema: Any = None
+        # A later descriptor changes the configuration alone; Tiled keeps it with the first.
+        events = _rows(documents, updates)
+        while rows := list(islice(events, BATCH_EVENTS)):
+            batch = pa.Table.from_pylist(rows, schema=schema)
+            if table is None:
+                schema = batch.schema
+                first = updates[0]
+                stream = run.base.create_container(
+                    key=STREAM_NAME,
+                    metadata={
+                        key: value
+                        for key, value in first.items()
+                        if key not in ("name", "object_keys", "run_start")
+                    },
+                    specs=[Spec("BlueskyEventStream", version="3.0"), Spec("composite")],
+                    access_tags=tags,
+                ).base
+                table = stream.create_appendable_table(
+                    schema=schema, key="internal", metadata=first["data_keys"], access_tags=tags
+                )
+            table.append_partition(0, batch)
+            n_events += len(rows)
+        if len(updates) > 1:
+            changed = [{key: one[key] for key in ("uid", "time", "configuration")} for one in updates[1:]]
+            stream.update_metadata({"_config_updates": changed}, drop_revision=True)
+        run.update_metadata({"stop": {"num_events": {STREAM_NAME: n_events}}})
+
+    @staticmethod
+    def _delete(run: Any) -> None:
+        """Delete the stream, and first that the stop counts it."""
+        from tiled.client.metadata_update import DELETE_KEY
+
+        if _counted(run):
+            run.update_metadata({"stop": {"num_events": {STREAM_NAME: DELETE_KEY}}})
+        run.base.delete_contents([STREAM_NAME], recursive=True, external_only=False)
+
+
+def _counted(run: Any) -> bool:
+    """Whether the run holds sizes that its stop counts."""
+    counts: Mapping[str, Any] = (run.refresh().metadata.get("stop") or {}).get("num_events", {})
+    return STREAM_NAME in set(run) and bool(counts.get(STREAM_NAME))
+
+
+def _rows(
+    documents: Iterator[tuple[str, Any]], descriptors: list[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Rows of the table, as Tiled's own writer lays them out; descriptors are put aside."""
+    for name, doc in documents:
+        if name == "descriptor":
+            descriptors.append(doc)
+        elif name == "event":
+            yield {
+                "seq_num": doc["seq_num"],
+                "time": doc["time"],
+                **doc["data"],
+                **{f"ts_{key}": value for key, value in doc["timestamps"].items()},
+            }

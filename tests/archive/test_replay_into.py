@@ -1,0 +1,479 @@
+"""Replays into an archive, a run and a file: whole or not at all, never twice, resumed."""
+
+import csv
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from bluesky.plans import count
+from bluesky_tiled_plugins import TiledWriter
+from ophyd.sim import det
+
+from qdsizer_stream.archive import (
+    Comparison,
+    LinkedRuns,
+    Outcome,
+    TableFile,
+    WriteBack,
+    archived_config,
+    find_run,
+    parse_query,
+    replay_into,
+    run_documents,
+    select_runs,
+)
+from qdsizer_stream.archive import _documents as documents_module
+from qdsizer_stream.callbacks import LiveConfig, LiveSizer
+from qdsizer_stream.devices import SimMythen, SimMythenHdf5
+from qdsizer_stream.errors import ArchiveError
+from qdsizer_stream.sizing import Sizer
+
+FRAMES = 7
+ONE_FRAME = 4 * 30_720
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_retries() -> Iterator[None]:
+    """A server that refuses is asked once: the client's patience is not what is tested."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tiled.client.utils.TILED_RETRY_ATTEMPTS", 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def measure(archive: Any, config: LiveConfig, sizer: Sizer) -> Callable[..., Any]:
+    """Makes a run in the archive, sized live or not."""
+
+    def run(device: Any, frames: int = FRAMES, sized: bool = True, **settings: Any) -> Any:
+        metadata = settings.pop("metadata", {})
+        writer = TiledWriter(archive, **{"batch_size": 3, **settings})
+        engine = RunEngine({})
+        if sized:
+            live = LiveSizer(config, sizer)
+            live.subscribe(writer)
+            engine.subscribe(live)
+            (uid,) = engine(count([device], frames), **metadata)
+            assert live.close(60)
+        else:
+            engine.subscribe(writer)
+            (uid,) = engine(count([device], frames), **metadata)
+        return archive[uid]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def sized(measure: Callable[..., Any], mythen: Callable[..., SimMythen]) -> Any:
+    return measure(mythen(), metadata={"sample": "PbS", "scan_id": 41})
+
+
+@pytest.fixture
+def into(config: LiveConfig, sizer: Sizer, tmp_path: Path) -> Callable[..., Outcome]:
+    def replay(run: Any, destination: Any, settings: LiveConfig = config, **options: Any) -> Outcome:
+        return replay_into(run, settings, destination, tmp_path / "journals", sizer, **options)
+
+    return replay
+
+
+def sizes(run: Any) -> Any:
+    table = run["qd_size"].read().to_dataframe().reset_index(drop=True).drop(columns="qdsizer_latency")
+    return table[sorted(table)]
+
+
+def n_runs_of(archive: Any) -> int:
+    return len(list(archive))  # its own length is remembered for a while
+
+
+def test_a_derived_run_is_found_and_not_doubled(
+    archive: Any, sized: Any, into: Callable[..., Outcome], config: LiveConfig, tmp_path: Path
+) -> None:
+    first = into(sized, LinkedRuns(archive))
+    assert (first.frames, first.statuses, first.found) == (FRAMES, {"sized": FRAMES}, False)
+    n_runs = n_runs_of(archive)
+    second = into(sized, LinkedRuns(archive))
+    assert (second.written, second.found) == (first.written, True)
+    assert n_runs_of(archive) == n_runs
+    assert into(sized, LinkedRuns(archive), again=True).written != first.written
+    assert not list((tmp_path / "journals").iterdir())  # nothing is left once it is written
+
+    other = config.model_copy(update={"file_timeout_s": 7.0})
+    assert not into(sized, LinkedRuns(archive), other).found
+
+
+def test_live_and_derived_sizes_are_equal_in_time_and_number(
+    archive: Any, sized: Any, into: Callable[..., Outcome]
+) -> None:
+    derived = archive[into(sized, LinkedRuns(archive)).written]
+    assert sizes(derived).equals(sizes(sized))
+    for key in ("time", "seq_num"):
+        np.testing.assert_array_equal(derived["qd_size"][key].read(), sized["qd_size"][key].read())
+
+
+@pytest.mark.parametrize("at", [0, 3, 6])
+def test_an_interrupted_replay_goes_on(
+    archive: Any, sized: Any, into: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    whole = into(sized, LinkedRuns(archive), again=True)
+    monkeypatch.setattr(documents_module, "REQUEST_BYTES", ONE_FRAME)
+    chunks = documents_module._chunks
+    begun: list[int] = []
+
+    def cut(where: str, arrays: Any, rows_each: Any, first: int, n_events: int) -> Any:
+        begun.append(first)
+        for chunk in chunks(where, arrays, rows_each, first, n_events):
+            if len(begun) == 1 and chunk[0] == at:
+                raise ArchiveError("the archive is gone")
+            yield chunk
+
+    monkeypatch.setattr(documents_module, "_chunks", cut)
+    n_runs = n_runs_of(archive)
+    with pytest.raises(ArchiveError, match="the archive is gone"):
+        into(sized, LinkedRuns(archive), again=True)
+    assert n_runs_of(archive) == n_runs  # nothing half-written
+    outcome = into(sized, _Unknown(archive))
+    assert begun == [0, at]
+    assert (outcome.resumed, outcome.frames) == (at, FRAMES)
+    resumed = archive[outcome.written]
+    assert sizes(resumed).equals(sizes(archive[whole.written]))
+    assert len(resumed["qd_size"].descriptors) == 1
+    assert resumed.metadata["stop"]["num_events"] == {"qd_size": FRAMES}
+    assert list(resumed["qd_size"]["seq_num"].read()) == list(range(1, FRAMES + 1))
+
+
+class _Unknown(LinkedRuns):
+    """Finds nothing, so that a run may be derived again."""
+
+    def find(self, *_: Any) -> None:
+        return None
+
+
+def test_a_destination_that_fails_gets_what_was_sized_later(
+    archive: Any, sized: Any, into: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(_Unknown):
+        def _writer(self) -> Any:
+            write = super()._writer()
+
+            def fail(name: str, doc: Any) -> None:
+                if name == "stop":
+                    raise ArchiveError("the disk is full")
+                write(name, doc)
+
+            return fail
+
+    n_runs = n_runs_of(archive)
+    with pytest.raises(ArchiveError, match="the disk is full"):
+        into(sized, Failing(archive))
+    assert n_runs_of(archive) == n_runs
+    monkeypatch.setattr(documents_module, "_chunks", None)  # the frames are not read again
+    outcome = into(sized, _Unknown(archive))
+    assert (outcome.resumed, outcome.frames) == (FRAMES, FRAMES)
+
+
+def test_write_back(
+    archive: Any,
+    measure: Callable[..., Any],
+    mythen: Callable[..., SimMythen],
+    into: Callable[..., Outcome],
+    sized: Any,
+    config: LiveConfig,
+) -> None:
+    run = measure(mythen(), sized=False)
+    outcome = into(run, WriteBack())
+    run = archive[run.item["id"]]
+    assert outcome.written == run.metadata["start"]["uid"]
+    assert run.metadata["stop"]["num_events"] == {"primary": FRAMES, "qd_size": FRAMES}
+    assert sizes(run).equals(sizes(sized))  # the same device with the same seed
+    assert archived_config(run) == config
+    names = [name for name, _ in run.documents()]
+    assert (names.count("descriptor"), names.count("event"), names[-1]) == (2, 2 * FRAMES, "stop")
+    n_runs = n_runs_of(archive)
+    assert into(run, WriteBack()).found
+    assert n_runs_of(archive) == n_runs
+
+
+def test_write_back_refuses_other_sizes_unless_told(
+    archive: Any,
+    measure: Callable[..., Any],
+    mythen: Callable[..., SimMythen],
+    into: Callable[..., Outcome],
+    config: LiveConfig,
+) -> None:
+    run = measure(mythen())
+    other = config.model_copy(update={"file_timeout_s": 8.0})
+    before = sizes(run)
+    with pytest.raises(ArchiveError, match=r"holds a stream qd_size already, of model pbs .*: --replace"):
+        into(run, WriteBack(), other)
+    assert sizes(archive[run.item["id"]]).equals(before)
+    assert not into(run, WriteBack(replace=True), other).found
+    run = archive[run.item["id"]]
+    assert archived_config(run) == other
+    assert run.metadata["stop"]["num_events"] == {"primary": FRAMES, "qd_size": FRAMES}
+
+
+def test_write_back_that_is_cut_off_leaves_nothing(
+    archive: Any,
+    measure: Callable[..., Any],
+    mythen: Callable[..., SimMythen],
+    into: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = measure(mythen(), sized=False)
+    monkeypatch.setattr("qdsizer_stream.archive._write_back.BATCH_EVENTS", 3)
+    rows = WriteBack.__module__ + "._rows"
+
+    def cut(documents: Any, descriptors: Any) -> Any:
+        for name, doc in documents:
+            if name == "descriptor":
+                descriptors.append(doc)
+            elif name == "event":
+                if doc["seq_num"] == 5:
+                    raise ArchiveError("the archive is gone")
+                yield {"seq_num": doc["seq_num"], "time": doc["time"], **doc["data"]}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, cut)
+        with pytest.raises(ArchiveError, match="the archive is gone"):
+            into(run, WriteBack())
+    assert set(archive[run.item["id"]]) == {"primary"}
+    into(run, WriteBack())
+    assert len(sizes(archive[run.item["id"]])) == FRAMES
+
+
+def test_compare_with_an_earlier_sizing(
+    archive: Any, sized: Any, into: Callable[..., Outcome], measure: Callable[..., Any]
+) -> None:
+    comparison = Comparison(sized)
+    n_runs = n_runs_of(archive)
+    into(sized, comparison)
+    found = comparison.differences
+    assert (found.frames, found.equal, found.sized_in_both, found.largest_nm) == (FRAMES, FRAMES, FRAMES, 0.0)
+    assert (found.only_earlier, found.only_now, found.status_changes) == (0, 0, {})
+    assert n_runs_of(archive) == n_runs
+    unsized = measure(det, 2, sized=False)
+    with pytest.raises(
+        ArchiveError, match=r"holds sizes of run .*, not of .*: give that run, or one derived"
+    ):
+        into(sized, Comparison(unsized))
+
+
+def test_another_model_is_compared_on_purpose_only(sized: Any, config: LiveConfig, tmp_path: Path) -> None:
+    paper = config.model_copy(update={"sizing": config.sizing.model_copy(update={"model": "pbs-paper"})})
+    with pytest.raises(
+        ArchiveError, match=r"was sized with model pbs .*, this is pbs-paper .*: give --model"
+    ):
+        replay_into(sized, paper, Comparison(sized), tmp_path)
+    comparison = Comparison(sized, other_model=True)
+    replay_into(sized, paper, comparison, tmp_path)
+    assert comparison.differences.frames == FRAMES
+    assert comparison.differences.equal == 0
+
+
+def test_a_table_of_several_runs(sized: Any, into: Callable[..., Outcome], tmp_path: Path) -> None:
+    path = tmp_path / "sizes.csv"
+    with TableFile(path) as table:
+        into(sized, table)
+        into(sized, table)
+        assert not path.exists()
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["size"]) for row in rows] == 2 * list(sized["qd_size"]["qdsizer_size"].read())
+    assert {row["run"] for row in rows} == {sized.metadata["start"]["uid"]}
+    assert {row["latency"] for row in rows} == {""}
+    with pytest.raises(ArchiveError), TableFile(path) as table:  # the old one stays
+        raise ArchiveError("gone")
+    assert len(path.read_text().splitlines()) == 2 * FRAMES + 1
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["journals", "sizes.csv"]
+
+
+def test_frames_in_a_column_of_the_table(
+    measure: Callable[..., Any],
+    mythen: Callable[..., SimMythen],
+    into: Callable[..., Outcome],
+    archive: Any,
+    sized: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(documents_module, "REQUEST_BYTES", 2 * ONE_FRAME)
+    run = measure(mythen(), sized=False, max_array_size=-1)
+    assert set(run.base["primary"].base) == {"internal"}
+    assert sizes(archive[into(run, LinkedRuns(archive)).written]).equals(sizes(sized))
+
+
+def test_a_failed_run_gives_the_frames_it_has(
+    archive: Any, mythen: Callable[..., SimMythen], into: Callable[..., Outcome]
+) -> None:
+    device = mythen()
+    trigger, frames = device.trigger, iter(range(3))
+
+    def failing() -> Any:
+        if next(frames, None) is None:
+            raise OSError("the detector is off")
+        return trigger()
+
+    device.trigger = failing
+    engine = RunEngine({})
+    engine.subscribe(TiledWriter(archive))
+    with pytest.raises(OSError, match="the detector is off"):
+        engine(count([device], 9))
+    run = archive.values().last()
+    assert run.metadata["stop"]["exit_status"] == "fail"
+    assert into(run, LinkedRuns(archive)).frames == 3
+
+
+def test_an_empty_run_gives_nothing_and_is_no_error(archive: Any, into: Callable[..., Outcome]) -> None:
+    engine = RunEngine({})
+    engine.subscribe(TiledWriter(archive))
+    engine(count([], 0))
+    n_runs = n_runs_of(archive)
+    outcome = into(archive.values().last(), LinkedRuns(archive))
+    assert (outcome.frames, outcome.written) == (0, None)
+    assert n_runs_of(archive) == n_runs
+
+
+def test_a_run_without_the_detector(
+    measure: Callable[..., Any], into: Callable[..., Outcome], archive: Any
+) -> None:
+    run = measure(det, 2, sized=False)
+    with pytest.raises(
+        ArchiveError, match=r"no frames of this detector: its streams are primary; set data_key"
+    ):
+        into(run, LinkedRuns(archive))
+
+
+def test_a_run_with_the_wavelength_elsewhere_says_what_to_set(
+    archive: Any, sized: Any, into: Callable[..., Outcome], config: LiveConfig
+) -> None:
+    blind = config.model_copy(
+        update={"wavelength": config.wavelength.model_copy(update={"configuration_key": "mono_energy"})}
+    )
+    outcome = into(sized, LinkedRuns(archive), blind)
+    assert outcome.statuses == {"bad_frame": FRAMES}
+    reasons = set(archive[outcome.written]["qd_size"]["qdsizer_reason"].read())
+    (reason,) = reasons
+    assert "no wavelength: configuration key mono_energy is not there, only mythen_arm_angle" in reason
+
+
+def test_a_frame_file_that_was_cut(
+    archive: Any,
+    files: Path,
+    measure: Callable[..., Any],
+    mythen: Callable[..., SimMythen],
+    into: Callable[..., Outcome],
+) -> None:
+    run = measure(mythen(kind=SimMythenHdf5, directory=files), sized=False)
+    newest = max(files.glob("*.h5"), key=lambda path: path.stat().st_mtime)
+    with h5py.File(newest, "a") as file:
+        names: list[str] = []
+        file.visititems(lambda name, one: names.append(name) if isinstance(one, h5py.Dataset) else None)
+        (name,) = names
+        kept = file[name][:4]
+        del file[name]
+        file[name] = kept
+    n_runs = n_runs_of(archive)
+    with pytest.raises(ArchiveError, match=r"run .*, stream primary, .*image.*: the server answers"):
+        into(run, LinkedRuns(archive))
+    assert n_runs_of(archive) == n_runs
+
+
+def test_a_run_in_progress_is_followed(
+    archive: Any,
+    mythen: Callable[..., SimMythen],
+    into: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(documents_module, "POLL_S", 0.05)
+    documents: list[tuple[str, Any]] = []
+    RunEngine({})(count([mythen()], 6), lambda name, doc: documents.append((name, doc)))
+    writer = TiledWriter(archive, batch_size=2)
+    for name, doc in documents[:5]:  # start, descriptor, three of the six events
+        writer(name, doc)
+    run = archive[documents[0][1]["uid"]]
+    rest = threading.Thread(target=lambda: [writer(*document) for document in documents[5:]])
+
+    def go_on(what: str, done: int, total: int) -> None:
+        if what == "sizing" and done == 2:
+            rest.start()
+
+    outcome = into(run, LinkedRuns(archive), tell=go_on)
+    rest.join()
+    assert outcome.frames == 6
+    assert archive[outcome.written].metadata["stop"]["exit_status"] == "success"
+
+
+def test_a_run_that_never_ends_is_given_up(
+    archive: Any,
+    mythen: Callable[..., SimMythen],
+    into: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(documents_module, "POLL_S", 0.05)
+    documents: list[tuple[str, Any]] = []
+    RunEngine({})(count([mythen()], 3), lambda name, doc: documents.append((name, doc)))
+    writer = TiledWriter(archive, batch_size=1)
+    for name, doc in documents[:-1]:
+        writer(name, doc)
+    run = archive[documents[0][1]["uid"]]
+    outcome = into(run, LinkedRuns(archive), patience_s=0.2)
+    stop = archive[outcome.written].metadata["stop"]
+    assert (outcome.frames, stop["exit_status"]) == (3, "abort")
+    assert stop["reason"] == "the run has no end, and brought nothing new for 0.2 s"
+    assert not into(run, LinkedRuns(archive), patience_s=0.2).found
+    with pytest.raises(ArchiveError, match="has no stop document: sizes can be added once it has ended"):
+        into(run, WriteBack(), patience_s=0.2)
+
+
+def test_runs_are_chosen(archive: Any, sized: Any, into: Callable[..., Outcome]) -> None:
+    into(sized, LinkedRuns(archive))  # derived runs are never chosen
+    uid = sized.metadata["start"]["uid"]
+    began = datetime.fromtimestamp(sized.metadata["start"]["time"])
+
+    def uids(**how: Any) -> list[str]:
+        return [run.metadata["start"]["uid"] for run in select_runs(archive, **how)]
+
+    assert uids(scan_id=41) == [uid]
+    assert uids(query={"sample": "PbS"}) == [uid]
+    moment = timedelta(milliseconds=1)
+    assert uids(since=began - moment, until=began + moment) == [uid]
+    assert uids(query=dict([parse_query("scan_id=41")])) == [uid]
+    assert uids(scan_id=999_999) == []
+    assert len(uids()) == len(set(uids())) > 1
+    with pytest.raises(ArchiveError, match=r"query 'sample': give KEY=VALUE"):
+        parse_query("sample")
+    with pytest.raises(ArchiveError, match=r"no run 123 among the \d+ of this archive, newest: "):
+        find_run(archive, "123")
+
+
+def test_the_bar_is_told(archive: Any, sized: Any, into: Callable[..., Outcome]) -> None:
+    told: list[tuple[str, int, int]] = []
+    into(sized, _Unknown(archive), again=True, tell=lambda *step: told.append(step))
+    assert [step for step in told if step[0] == "sizing"][FRAMES - 1] == ("sizing", FRAMES, FRAMES)
+    assert told[-1] == ("writing", FRAMES, FRAMES)
+
+
+def test_memory_does_not_hold_the_run(
+    sized: Any, config: LiveConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the run, no more requests are made ahead than may wait."""
+    monkeypatch.setattr(documents_module, "REQUEST_BYTES", ONE_FRAME)
+    chunks, made = documents_module._chunks, []
+
+    def counted(*arguments: Any) -> Any:
+        for chunk in chunks(*arguments):
+            made.append(chunk[0])
+            yield chunk
+
+    monkeypatch.setattr(documents_module, "_chunks", counted)
+    ahead_of = []
+    for number, (name, _) in enumerate(run_documents(sized, config)):
+        if name == "event":
+            ahead_of.append(len(made) - (number - 1))
+    assert max(ahead_of) <= 3  # in hand, waiting, on its way
+    assert json.dumps(sorted(made)) == json.dumps(list(range(FRAMES)))
