@@ -2,24 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-
-from ..errors import ArchiveError
 
 __all__ = ["opened_archive"]
 
 
 @contextmanager
 def opened_archive(archive: str) -> Iterator[Any]:
-    """Serve a folder for as long as it is needed, or connect to a server.
+    """Open an archive, saying so while it takes its seconds.
 
     Parameters
     ----------
     archive
-        Folder of an embedded archive, or URL of a Tiled server.
+        As of `archive.open_archive`.
 
     Yields
     ------
@@ -28,23 +25,14 @@ def opened_archive(archive: str) -> Iterator[Any]:
     Raises
     ------
     ArchiveError
-        The folder holds no archive.
+        As of `archive.open_archive`.
     """
-    from ..archive import embedded_tiled
+    from ..archive import open_archive
 
-    if archive.startswith(("http://", "https://")):
-        from tiled.client import from_uri
-
-        yield from_uri(archive)
-        return
-    if not (Path(archive) / "catalog.db").exists():
-        raise ArchiveError(
-            f"{archive} is no archive: give the folder that holds catalog.db, or the URL of a Tiled server"
-        )
-    status = Console(stderr=True).status("starting the archive")
+    status = Console(stderr=True).status("opening the archive")
     status.start()
     try:
-        with embedded_tiled(Path(archive)) as catalog:
+        with open_archive(archive) as catalog:
             status.stop()
             yield catalog
     finally:

@@ -50,13 +50,17 @@ def test_the_demo_leaves_a_picture_and_nothing_half_written(demo: dict, folder: 
 
 
 def test_replay_into_the_archive_and_into_a_table(demo: dict, folder: Path, tmp_path: Path) -> None:
-    linked = run("replay", demo["archive"], demo["run"], "--json")
-    assert linked.exit_code == 0, linked.output
+    work = ("--work", str(tmp_path / "work"))
+    found = run("replay", demo["archive"], demo["run"], "--json", *work)
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["found"]  # the demo has replayed it
+    assert json.loads(found.stdout)["written"] == demo["replayed_run"]
+    linked = run("replay", demo["archive"], demo["run"], "--again", "--json", *work)
     outcome = json.loads(linked.stdout)
-    assert outcome["frames"] == FRAMES
-    assert outcome["statuses"] == {"sized": FRAMES}
+    assert (outcome["frames"], outcome["statuses"]) == (FRAMES, {"sized": FRAMES})
+    assert outcome["written"] not in (demo["run"], demo["replayed_run"])
     table = tmp_path / "sizes.csv"
-    written = run("replay", demo["archive"], demo["run"], "--out", str(table))
+    written = run("replay", demo["archive"], demo["run"], "--out", str(table), *work)
     assert written.exit_code == 0, written.output
     assert f"{FRAMES} frames with model pbs: {FRAMES} sized" in written.stdout
     with table.open() as file:
@@ -66,6 +70,21 @@ def test_replay_into_the_archive_and_into_a_table(demo: dict, folder: Path, tmp_
     assert {row["latency"] for row in rows} == {""}
 
 
+def test_choose_runs_look_before_and_compare(demo: dict, tmp_path: Path) -> None:
+    work = ("--work", str(tmp_path / "work"))
+    planned = run("replay", demo["archive"], "--since", "2020-01-01", "--dry-run", *work)
+    assert planned.exit_code == 0, planned.output
+    assert f"{demo['run']}: success, " in planned.stdout
+    assert f"would find the sizes in {demo['replayed_run']}" in planned.stdout
+    compared = run("replay", demo["archive"], demo["run"], "--compare", demo["replayed_run"], *work)
+    assert compared.exit_code == 0, compared.output
+    assert "largest nm" in compared.stdout
+    said = run("replay", demo["archive"], demo["run"], "--compare", demo["run"], "--json", *work)
+    differences = json.loads(said.stdout)["differences"]
+    assert (differences["equal"], differences["largest_nm"]) == (FRAMES, 0.0)
+    assert not list((tmp_path / "work").iterdir())
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -73,14 +92,27 @@ def test_replay_into_the_archive_and_into_a_table(demo: dict, folder: Path, tmp_
         (["{folder}", "any"], "is no archive: give the folder that holds catalog.db"),
         (["{archive}", "{run}", "--model", "no-such-model"], "no-such-model"),
         (["{archive}", "{run}", "--config", "{folder}/no.toml"], "cannot read configuration"),
+        (["{archive}"], "give either the identifier of a run, or --scan-id"),
+        (["{archive}", "{run}", "--scan-id", "1"], "give either the identifier of a run, or --scan-id"),
+        (["{archive}", "--query", "sample=none"], "runs of this archive fits"),
+        (["{archive}", "{run}", "--write-back"], "exclude one another"),
+        (["{archive}", "{run}", "--replace"], "--replace belongs to --write-back"),
+        (["http://127.0.0.1:9", "{run}"], "the server does not answer"),
     ],
 )
 def test_bad_replays_say_why_and_leave_nothing(
-    demo: dict, folder: Path, tmp_path: Path, arguments: list[str], message: str
+    demo: dict,
+    folder: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("tiled.client.utils.TILED_RETRY_ATTEMPTS", 1)
     filled = [
         argument.format(archive=demo["archive"], folder=folder, run=demo["run"]) for argument in arguments
     ]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
     result = run("replay", *filled, "--out", str(tmp_path / "sizes.csv"))
     assert result.exit_code != 0
     assert message in str(result.exception)
