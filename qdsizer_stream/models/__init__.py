@@ -4,7 +4,8 @@ from ._answer import Answer
 from ._card import BinnedInput, Card, ClassOutput, GaussianOutput, GuardLimits, PaperInput, SizeOutput
 from ._file import CARD_KEY, REFERENCES_KEY, TEMPLATES_KEY, SizingModel, load_model, model_names, pack_arrays
 from ._input import N_CHANNELS, binned_vector, binned_vectors
-from ._physics import PhysicsCheck, PhysicsFit, Templates
+from ._physics import PhysicsCheck, PhysicsFit
+from ._templates import Templates, pooled_bins
 
 __all__ = [
     "CARD_KEY",
@@ -28,4 +29,5 @@ __all__ = [
     "load_model",
     "model_names",
     "pack_arrays",
+    "pooled_bins",
 ]

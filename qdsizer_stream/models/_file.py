@@ -19,7 +19,7 @@ from ..patterns import Pattern, bin_pattern, paper_vector
 from ._answer import Answer, class_answer, gaussian_answer, size_answer
 from ._card import BinnedInput, Card, ClassOutput, GaussianOutput, PaperInput, SizeOutput
 from ._input import binned_vector
-from ._physics import Templates
+from ._templates import Templates
 
 __all__ = [
     "CARD_KEY",
@@ -141,9 +141,25 @@ class SizingModel:
         """
         match self.card.input:
             case PaperInput(grid=grid):
-                vector = paper_vector(pattern, grid)
+                return self._answer(paper_vector(pattern, grid))
             case BinnedInput(grid=grid):
-                vector = binned_vector(bin_pattern(pattern, grid))
+                return self.answer_binned(bin_pattern(pattern, grid))
+
+    def answer_binned(self, binned: Pattern) -> Answer:
+        """Run the network on one pattern that lies on the bins of the model already.
+
+        Parameters
+        ----------
+        binned
+            Pattern on the bins of the card.
+
+        Returns
+        -------
+        What the network says, trustworthy or not.
+        """
+        return self._answer(binned_vector(binned))
+
+    def _answer(self, vector: NDArray[np.float32]) -> Answer:
         outputs = self._run(vector[None])
         match self.card.output:
             case ClassOutput() as classes:

@@ -1,54 +1,68 @@
-"""The physics check: a frame must be made of dots, liquids and a smooth background."""
+"""The physics check: a frame must be made of dots, liquids and a smooth background, and of no other dots."""
 
+import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
-from scipy.linalg import cholesky, solve_triangular
+from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 from scipy.optimize import nnls
 
 from ..patterns import BinGrid, Pattern
+from ._templates import Templates, pooled_bins
 
-__all__ = ["PhysicsCheck", "PhysicsFit", "Templates"]
-
-KNOT_STEP_INV_ANGSTROM = 0.8
-"""Knots of the smooth background: its bumps are wider than any peak of a dot above 1.5 nm."""
+__all__ = ["PhysicsCheck", "PhysicsFit"]
 
 MODEL_ERROR = 0.02
-"""Relative error granted to the templates, in quadrature with the noise: clusters are no spheres, B is no
-single number, and a frame of 10⁷ photons must not be refused for that."""
+"""Relative error granted to the templates, in quadrature with the noise: no template is a real cluster, and
+a frame of 10⁷ photons must not be refused for that."""
+
+KNOT_STEPS_INV_ANGSTROM = (0.8, 1.6)
+"""Knots of the smooth background below and above `CROWDED`: its bumps are wider than any peak of a dot above
+1.5 nm."""
+
+CROWDED_INV_ANGSTROM = 6.5
+"""Beyond, neighbouring peaks of a dot overlap too much to have heights of their own."""
+
+FACTOR_STEP_INV_ANGSTROM = 1.5
+"""Nodes of the factor on the dots beyond that: displacement, absorption and flat fields are no wigglier."""
+
+PEAK_GAP_INV_ANGSTROM = 0.25
+"""Peaks closer than this share a factor: no texture tells their crystal directions apart by more."""
+
+HALO_CENTRES_INV_ANGSTROM = np.arange(0.9, 2.6, 0.15)
+HALO_WIDTH_INV_ANGSTROM = 0.18
+"""Centres and standard deviation of halos of liquids that nobody computed: the nearest neighbours of organic
+molecules are 2.5 to 7 Å apart, and hexane's halo, one of the narrowest, is as narrow."""
+
+STRAINS = np.linspace(-0.025, 0.025, 51)
+"""Strains that are tried: far past those of any dot, to tell a wrong wavelength."""
 
 RIDGE = 1e-9
-"""Added to the normalised normal matrix, whose columns resemble each other."""
+"""Added to the normalised normal matrices, whose columns resemble each other."""
 
-
-@dataclass(frozen=True, eq=False)
-class Templates:
-    """Curves that the physics check is made of."""
-
-    q_inv_angstrom: NDArray[np.float64]
-    """Momentum transfers, finer than the bins and past them on both sides, Å⁻¹, shape (n_q,)."""
-    sizes_nm: NDArray[np.float64]
-    """Number-weighted mean diameter of each pattern of dots, nm, shape (n_dots,)."""
-    dots: NDArray[np.float64]
-    """Patterns of unstrained dots with mean 1, shape (n_dots, n_q)."""
-    liquids: NDArray[np.float64]
-    """Curves of liquids with mean 1, shape (n_liquids, n_q)."""
+LOOSE_RIDGE = 1e-6
+"""The same where amounts may be negative and large ones cancel."""
 
 
 @dataclass(frozen=True, eq=False)
 class PhysicsFit:
-    """Non-negative fit of one binned frame; curves are NaN where the frame is masked."""
+    """Fit of one binned frame by dots near the answer; curves are NaN where the frame is masked."""
 
     residual: float
     """Root mean square misfit beyond counting noise, over the mean intensity."""
+    misfit: float
+    """χ² a bin, with the templates' own error granted: about 1 or less for what the fit can be made of."""
     significance: float
     """Fall of χ² that the dots bring."""
     explained: float
     """That fall over what liquids and background alone leave beyond noise; 0 to 1."""
-    dots_share: float
-    """Share of the dots in the fitted intensity."""
+    lost: float
+    """Further fall of χ² with dots of any other size, over `misfit` where that is above 1."""
+    best_nm: float
+    """Number-weighted mean diameter that fits best, among all that were tried, nm."""
     strain: float
     """Strain at which the dots fit best."""
     dots: NDArray[np.float64]
@@ -64,8 +78,44 @@ class PhysicsFit:
         return self.dots + self.liquid + self.background
 
 
+class _Frame(NamedTuple):
+    """Pooled bins with data, and what is common to all fits of them."""
+
+    rows: NDArray[np.intp]
+    """Numbers of the bins."""
+    q: NDArray[np.float64]
+    """Mean Q of what fell into each."""
+    intensity: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    """1/σ, with the templates' error in it."""
+    smooth: NDArray[np.float64]
+    """Liquids and background, normalised and weighted, shape (n_smooth, n)."""
+    norm: NDArray[np.float64]
+    """Norms of these, shape (n_smooth,)."""
+    gram: NDArray[np.float64]
+    """Products of these, shape (n_smooth, n_smooth)."""
+
+
+class _Mixture(NamedTuple):
+    """Non-negative amounts of everything."""
+
+    chi2: float
+    smooth: NDArray[np.float64]
+    """Amounts of liquids and background."""
+    factor: NDArray[np.float64]
+    """Factor on the dots at each bin."""
+    dots: NDArray[np.float64]
+    """Dots, factor included."""
+    residual: float
+    """Root mean square misfit beyond counting noise, over the mean intensity."""
+
+
 class PhysicsCheck:
-    """Fits binned frames with what a colloid can be made of.
+    """Fits binned frames with what a colloid or a film can be made of.
+
+    The dots have a factor that is free at each of their peaks and smooth between: it stands for
+    displacement parameters, absorption, flat fields and preferred orientation, none of which says
+    anything about sizes. What is left to the sizes are the widths and shapes of the peaks.
 
     Parameters
     ----------
@@ -82,83 +132,215 @@ class PhysicsCheck:
         self, templates: Templates, grid: BinGrid, liquid: NDArray[np.float64] | None = None
     ) -> None:
         self._templates = templates
-        self._q = grid.centres
+        self._columns = np.ascontiguousarray(templates.dots.T)
+        self._log_mean = np.log(templates.mean_nm)
+        self._half_step = 0.5 * float(np.max(np.diff(np.unique(self._log_mean))))
+        self._grid_q = grid.centres
+        self._pool = pooled_bins(grid)
+        self._covered = np.ones(grid.n_bins, bool) if liquid is None else np.isfinite(liquid)
+        # The last bins may be too few to be taken together.
+        self._starts = np.arange(0, grid.n_bins, self._pool)
+        self._q = np.add.reduceat(self._grid_q, self._starts) / np.diff(np.append(self._starts, grid.n_bins))
         liquids = [np.interp(self._q, templates.q_inv_angstrom, curve) for curve in templates.liquids]
-        self._covered = np.ones(grid.n_bins, bool)
         if liquid is not None:
-            self._covered = np.isfinite(liquid)
-            liquids.append(np.where(self._covered, liquid / np.nanmean(liquid), 0.0))
+            measured = np.where(self._covered, liquid, 0.0) / np.nanmean(liquid)
+            liquids.append(np.interp(self._q, self._grid_q, measured))
+        liquids.extend(
+            np.exp(-0.5 * ((self._q - centre) / HALO_WIDTH_INV_ANGSTROM) ** 2)
+            for centre in HALO_CENTRES_INV_ANGSTROM
+        )
         self._n_liquids = len(liquids)
-        span = self._q[-1] - self._q[0]
-        knots = np.linspace(self._q[0], self._q[-1], int(np.ceil(span / KNOT_STEP_INV_ANGSTROM)) + 1)
-        padded = np.concatenate([[knots[0]] * 3, knots, [knots[-1]] * 3])
-        splines = BSpline.design_matrix(self._q, padded, 3).toarray().T
-        self._smooth = np.vstack([*liquids, splines])
+        self._smooth = np.vstack([*liquids, _splines(self._q)])
+        self._hats = _hats(self._q, templates.peaks_inv_angstrom)
+        first, step = self._axis
+        places = (self._q[:, None] * (1 + STRAINS) - first) / step
+        self._strained = np.clip(np.rint(places).astype(np.intp), 0, self._columns.shape[0] - 1)
 
-    def fit(self, binned: Pattern, strains: NDArray[np.float64]) -> PhysicsFit:
-        """Fit a frame without dots and with dots at each strain.
+    @property
+    def _axis(self) -> tuple[float, float]:
+        """First Q and step of the templates."""
+        q = self._templates.q_inv_angstrom
+        return float(q[0]), float(q[-1] - q[0]) / (q.size - 1)
+
+    def fit(
+        self, binned: Pattern, size_low_nm: float, size_high_nm: float, dispersion: float = np.nan
+    ) -> PhysicsFit:
+        """Fit a frame with dots of the sizes between two, then ask whether any others fit better.
 
         Parameters
         ----------
         binned
-            Frame on the bins.
-        strains
-            Strains to try, shape (n_strains,).
+            Frame on the bins; it has data in at least one bin that the liquid covers.
+        size_low_nm, size_high_nm
+            Number-weighted mean diameters of the answer's interval, nm.
+        dispersion
+            Dispersion to begin with; all are tried.
 
         Returns
         -------
-        The fit at the best strain.
+        The fit by the best population whose mean lies in the interval.
         """
         usable = binned.usable & self._covered
-        intensity, sigma = binned.intensity[usable], binned.sigma[usable]
-        weight = 1 / np.hypot(sigma, MODEL_ERROR * np.abs(intensity))
-        smooth = self._smooth[:, usable]
-        alone = smooth.T @ _nonnegative(smooth * weight, intensity * weight)
-        chi2_alone = float(np.sum(((intensity - alone) * weight) ** 2))
-        best: tuple[float, float, NDArray[np.float64], NDArray[np.float64]] | None = None
-        for strain in strains:
-            stretched = self._q[usable] * (1 + strain)
-            dots = np.array(
-                [np.interp(stretched, self._templates.q_inv_angstrom, d) for d in self._templates.dots]
-            )
-            columns = np.vstack([smooth, dots])
-            coefficients = _nonnegative(columns * weight, intensity * weight)
-            chi2 = float(np.sum(((intensity - columns.T @ coefficients) * weight) ** 2))
-            if best is None or chi2 < best[0]:
-                best = chi2, float(strain), columns, coefficients
-        assert best is not None, "at least one strain is tried"
-        chi2, strain, columns, coefficients = best
-        fitted = columns * coefficients[:, None]
-        n_smooth = smooth.shape[0]
-        parts = []
-        for rows in (slice(n_smooth, None), slice(self._n_liquids), slice(self._n_liquids, n_smooth)):
-            curve = np.full(usable.size, np.nan)
-            curve[usable] = fitted[rows].sum(axis=0)
-            parts.append(curve)
-        dots_curve, liquid_curve, background_curve = parts
-        total = fitted.sum(axis=0)
-        misfit = float(np.mean((intensity - total) ** 2 - sigma**2))
-        mean = float(np.mean(intensity))
-        significance = chi2_alone - chi2
+        frame = self._pooled(binned, usable)
+        n = frame.q.size
+        alone = self._alone(frame)
+        middle = 0.5 * (np.log(size_low_nm) + np.log(size_high_nm))
+        # A template stands for the sizes half a step to either side.
+        reach = 0.5 * (np.log(size_high_nm) - np.log(size_low_nm)) + self._half_step
+        near = np.abs(self._log_mean - middle) < reach
+        start = self._template(middle, dispersion)
+        strain = self._best_strain(frame, start)
+        first = self._mixture(frame, start, strain)
+        profile = self._profile(frame, strain, first.factor)
+        chosen = int(np.flatnonzero(near)[np.argmin(profile[near])])
+        best = int(np.argmin(profile))
+        mixture = first if chosen == start else self._mixture(frame, chosen, strain)
+        least = mixture.chi2
+        if best != chosen:
+            other = self._mixture(frame, best, strain)
+            if other.chi2 < least:
+                # The factor was that of dots which fit worse: with this one the best size may move.
+                best = int(np.argmin(self._profile(frame, strain, other.factor)))
+                least = min(other.chi2, self._mixture(frame, best, strain).chi2)
+            else:
+                best = chosen
+        significance = alone - mixture.chi2
+        n_liquids = self._n_liquids
+
+        def curve(part: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.where(usable, np.interp(self._grid_q, frame.q, part), np.nan)
+
         return PhysicsFit(
-            residual=np.sqrt(max(misfit, 0.0)) / mean if mean > 0 else float("inf"),
+            residual=mixture.residual,
+            misfit=mixture.chi2 / n,
             significance=significance,
-            explained=significance / max(chi2_alone - usable.sum(), significance, 1.0),
-            dots_share=float(np.nansum(dots_curve) / max(total.sum(), np.finfo(float).tiny)),
+            explained=significance / max(alone - n, significance, 1.0),
+            lost=(mixture.chi2 - least) / max(least / n, 1.0),
+            best_nm=float(self._templates.mean_nm[best]),
             strain=strain,
-            dots=dots_curve,
-            liquid=liquid_curve,
-            background=background_curve,
+            dots=curve(mixture.dots),
+            liquid=curve(mixture.smooth[:n_liquids] @ self._smooth[:n_liquids, frame.rows]),
+            background=curve(mixture.smooth[n_liquids:] @ self._smooth[n_liquids:, frame.rows]),
         )
 
+    def _pooled(self, binned: Pattern, usable: NDArray[np.bool_]) -> _Frame:
+        count = np.add.reduceat(usable.astype(np.float64), self._starts)
+        rows = np.flatnonzero(count)
+        count = count[rows]
 
-def _nonnegative(columns: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Non-negative least squares through the normal equations: 700 rows become one a column."""
-    norm = np.sqrt(np.sum(columns**2, axis=1))
-    norm[norm == 0] = 1.0  # a background bump outside the frame
-    scaled = columns / norm[:, None]
-    gram = scaled @ scaled.T
-    gram[np.diag_indices_from(gram)] += RIDGE
-    upper = cholesky(gram)
-    solution, _ = nnls(upper, solve_triangular(upper, scaled @ target, trans="T"))
-    return np.asarray(solution / norm)
+        def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.asarray(np.add.reduceat(np.where(usable, values, 0.0), self._starts)[rows] / count)
+
+        intensity = mean(binned.intensity)
+        variance = mean(binned.sigma**2) / count
+        weight = 1 / np.sqrt(variance + (MODEL_ERROR * intensity) ** 2)
+        smooth = self._smooth[:, rows] * weight
+        norm = np.sqrt(np.einsum("ij,ij->i", smooth, smooth))
+        norm[norm == 0] = 1.0  # a background bump outside the frame
+        smooth /= norm[:, None]
+        return _Frame(rows, mean(binned.q_inv_angstrom), intensity, weight, smooth, norm, smooth @ smooth.T)
+
+    def _template(self, log_mean: float, dispersion: float) -> int:
+        """The template nearest to a mean size and a dispersion; the middle one where that is unknown."""
+        known = self._templates.dispersion
+        wanted = np.median(known) if np.isnan(dispersion) else dispersion
+        return int(np.argmin(np.abs(self._log_mean - log_mean) + np.abs(known - wanted)))
+
+    def _alone(self, frame: _Frame) -> float:
+        """χ² of liquids and background without dots."""
+        target = frame.intensity * frame.weight
+        amounts = _nonnegative(frame.gram, frame.smooth @ target)
+        return float(np.sum((target - amounts @ frame.smooth) ** 2))
+
+    def _mixture(self, frame: _Frame, template: int, strain: float) -> _Mixture:
+        """Non-negative fit by one template, its factor, liquids and background."""
+        target = frame.intensity * frame.weight
+        stretched = frame.q * (1 + strain)
+        dots = np.interp(stretched, self._templates.q_inv_angstrom, self._templates.dots[template])
+        hats = self._hats[:, frame.rows]
+        columns = hats * (dots * frame.weight)
+        norm = np.sqrt(np.einsum("ij,ij->i", columns, columns))
+        norm[norm == 0] = 1.0  # a peak outside the frame
+        columns /= norm[:, None]
+        across = frame.smooth @ columns.T
+        gram = np.block([[frame.gram, across], [across.T, columns @ columns.T]])
+        both = np.concatenate([frame.smooth, columns])
+        amounts = _nonnegative(gram, both @ target)
+        n_smooth = frame.norm.size
+        factor = (amounts[n_smooth:] / norm) @ hats
+        missed = target - amounts @ both
+        # Of the weights, the templates' own share is no noise.
+        excess = np.mean((missed**2 - 1) / frame.weight**2 + (MODEL_ERROR * frame.intensity) ** 2)
+        mean = float(np.mean(frame.intensity))
+        return _Mixture(
+            float(missed @ missed),
+            amounts[:n_smooth] / frame.norm,
+            factor,
+            factor * dots,
+            math.sqrt(max(float(excess), 0.0)) / mean if mean > 0 else math.inf,
+        )
+
+    def _best_strain(self, frame: _Frame, template: int) -> float:
+        columns = self._columns[:, template][self._strained[frame.rows]]
+        chi2 = _chi2_with_each(frame, columns, frame.weight)
+        best = int(np.clip(np.argmin(chi2), 1, STRAINS.size - 2))
+        left, middle, right = chi2[best - 1 : best + 2]
+        curvature = left - 2 * middle + right
+        # The vertex of the parabola through the three, at most half a step away.
+        offset = float(np.clip((left - right) / (2 * curvature), -0.5, 0.5)) if curvature > 0 else 0.0
+        return float(STRAINS[best] + offset * (STRAINS[1] - STRAINS[0]))
+
+    def _profile(self, frame: _Frame, strain: float, factor: NDArray[np.float64]) -> NDArray[np.float64]:
+        """χ² with each template in turn, the factor on the dots given; shape (n_dots,)."""
+        first, step = self._axis
+        places = np.rint((frame.q * (1 + strain) - first) / step).astype(np.intp)
+        return _chi2_with_each(frame, self._columns[places], frame.weight * factor)
+
+
+def _splines(q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cubic splines of the smooth background, shape (n_splines, n_q)."""
+    fine, coarse = KNOT_STEPS_INV_ANGSTROM
+    knots = np.append(np.arange(q[0], min(CROWDED_INV_ANGSTROM, q[-1]), fine), q[-1])
+    if q[-1] > CROWDED_INV_ANGSTROM:
+        n_coarse = int(np.ceil((q[-1] - knots[-2]) / coarse)) + 1
+        knots = np.concatenate([knots[:-2], np.linspace(knots[-2], q[-1], n_coarse)])
+    padded = np.concatenate([[knots[0]] * 3, knots, [knots[-1]] * 3])
+    return np.asarray(BSpline.design_matrix(q, padded, 3).toarray().T)
+
+
+def _hats(q: NDArray[np.float64], peaks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Triangles that add up to 1, with their tops at the peaks, shape (n_nodes, n_q)."""
+    nodes = [float(peaks[0])]
+    for peak in peaks[peaks < CROWDED_INV_ANGSTROM]:
+        if peak - nodes[-1] >= PEAK_GAP_INV_ANGSTROM:
+            nodes.append(float(peak))
+    step = FACTOR_STEP_INV_ANGSTROM
+    nodes.extend(np.arange(nodes[-1] + step, q[-1], step))
+    return np.array([np.interp(q, nodes, top) for top in np.eye(len(nodes))])
+
+
+def _chi2_with_each(
+    frame: _Frame, columns: NDArray[np.float64], scale: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """χ² of liquids and background with one column more, for each of many, by linear least squares.
+
+    Amounts of liquids and background may be negative here, which costs nothing to tell sizes apart; that
+    of the column may not.
+    """
+    target = frame.intensity * frame.weight
+    gram = frame.gram + LOOSE_RIDGE * np.eye(frame.norm.size)
+    factor = cho_factor(gram, check_finite=False)
+    across = (frame.smooth * scale) @ columns
+    solved = cho_solve(factor, np.column_stack([across, frame.smooth @ target]), check_finite=False)
+    gain = (target * scale) @ columns - (frame.smooth @ target) @ solved[:, :-1]
+    length = (scale**2) @ columns**2 - np.einsum("ij,ij->j", across, solved[:, :-1])
+    without = float(target @ target - (frame.smooth @ target) @ solved[:, -1])
+    return np.asarray(without - np.maximum(gain, 0.0) ** 2 / np.maximum(length, np.finfo(float).tiny))
+
+
+def _nonnegative(gram: NDArray[np.float64], products: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Non-negative least squares from the normal equations: hundreds of rows become one a column."""
+    ridged = gram + RIDGE * np.eye(gram.shape[0])
+    upper = cholesky(ridged, check_finite=False)
+    solution, _ = nnls(upper, solve_triangular(upper, products, trans="T", check_finite=False))
+    return np.asarray(solution)

@@ -1,6 +1,5 @@
 """The one path from a frame to an estimate: live, replayed or from a file."""
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,22 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import CalibrationError, ConfigurationError, PatternError
-from ..models import Answer, BinnedInput, GuardLimits, PhysicsCheck, PhysicsFit, SizingModel, load_model
+from ..models import BinnedInput, PhysicsCheck, PhysicsFit, SizingModel, load_model
 from ..patterns import BinGrid, Pattern, bin_pattern, read_curve
 from ..reduction import NOTHING_APPLIED, AppliedCorrections, PooledCounts, Reducer, ReductionConfig
 from ._config import SizingConfig
 from ._estimate import SizeEstimate, Status
+from ._judgement import refusal
 
 __all__ = ["Examination", "Sizer"]
 
 CHECK_STEP_INV_ANGSTROM = 0.02
 """Bins of the physics check: a third of the width of a peak of a 10 nm dot."""
-
-N_STRAINS = 9
-"""Strains that the physics check tries where the network does not tell the strain."""
-
-SCARCE_COUNTS = 2e4
-"""Photons below which dots that were not seen may merely be too faint: 30 a bin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +65,6 @@ class Sizer:
         self._check = PhysicsCheck(self.model.templates, self._grid, liquid)
         self.reducer = None if config.reduction is None else Reducer(self._in_bins(config.reduction))
         """Reduces raw frames; None where none are expected."""
-        self._strains = np.linspace(*self.model.card.strain_range, N_STRAINS)
 
     @staticmethod
     def _check_grid(model: SizingModel) -> BinGrid:
@@ -242,13 +235,15 @@ class Sizer:
             reason = f"{seen['counts']:.0f} counts, at least {guard.min_counts:.0f} are needed"
             return self._refused(Status.LOW_COUNTS, reason, binned, **seen)
         try:
-            answer = self.model.answer(pattern)
+            if isinstance(self.model.card.input, BinnedInput):
+                answer = self.model.answer_binned(binned)
+            else:
+                answer = self.model.answer(pattern)
         except PatternError as error:
             return self._refused(Status.BAD_FRAME, str(error), binned, **seen)
-        strains = self._strains if math.isnan(answer.strain) else np.array([answer.strain])
-        fit = self._check.fit(binned, strains)
+        fit = self._check.fit(binned, answer.size_low_nm, answer.size_high_nm, answer.dispersion)
         seen["residual"] = fit.residual
-        verdict = self._judge(guard, answer, fit, seen["counts"])
+        verdict = refusal(self.model.card, answer, fit, photons)
         if verdict is not None:
             return self._refused(*verdict, binned, fit, **seen)
         lattice = self.model.card.lattice_parameter_angstrom * (1 + answer.strain)
@@ -266,46 +261,6 @@ class Sizer:
             **seen,
         )
         return Examination(estimate, binned, fit)
-
-    def _judge(
-        self, guard: GuardLimits, answer: Answer, fit: PhysicsFit, counts: float
-    ) -> tuple[Status, str] | None:
-        """Why a frame must not be sized, or None."""
-        low, high = self.model.card.size_range_nm
-        strain_low, strain_high = self.model.card.strain_range
-        unseen = Status.LOW_COUNTS if counts < SCARCE_COUNTS else Status.NO_CRYSTAL
-        if fit.significance < guard.min_significance:
-            return unseen, (
-                f"{self.model.card.material} improves the fit by χ² {fit.significance:.0f}, "
-                f"{guard.min_significance:.0f} are needed"
-            )
-        if answer.presence < guard.min_presence:
-            return unseen, f"the network sees dots with probability {answer.presence:.2f}"
-        if fit.residual > guard.max_residual:
-            return Status.OUT_OF_DOMAIN, (
-                f"dots, liquids and background leave {fit.residual:.0%} unexplained, "
-                f"{guard.max_residual:.0%} is allowed"
-            )
-        if fit.explained < guard.min_explained:
-            return Status.OUT_OF_DOMAIN, (
-                f"{self.model.card.material} explains {fit.explained:.0%} of what liquids and background "
-                f"leave, {guard.min_explained:.0%} is needed"
-            )
-        if not strain_low <= answer.strain <= strain_high and not math.isnan(answer.strain):
-            return Status.OUT_OF_DOMAIN, (
-                f"lattice strain {answer.strain:+.2%} is outside {strain_low:+.2%} … {strain_high:+.2%}: "
-                "check the wavelength"
-            )
-        if not low <= answer.size_nm <= high:
-            return Status.OUT_OF_RANGE, (
-                f"the size reads {answer.size_nm:.2f} nm, the model answers for {low:g} … {high:g} nm"
-            )
-        width = (answer.size_high_nm - answer.size_low_nm) / answer.size_nm
-        if width > guard.max_relative_interval:
-            return Status.LOW_COUNTS, (
-                f"the interval is {width:.0%} of the size, {guard.max_relative_interval:.0%} is allowed"
-            )
-        return None
 
     def _refused(
         self,

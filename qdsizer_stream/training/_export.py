@@ -21,6 +21,7 @@ from ..models import (
     load_model,
     pack_arrays,
 )
+from ._recard import packed_templates
 
 __all__ = ["OPSET", "export_model"]
 
@@ -63,12 +64,7 @@ def export_model(
     proto = _graph(network, inputs, len(outputs))
     for key, value in {
         CARD_KEY: card.model_dump_json(),
-        TEMPLATES_KEY: pack_arrays(
-            q_inv_angstrom=templates.q_inv_angstrom,
-            sizes_nm=templates.sizes_nm,
-            dots=templates.dots.astype(np.float32),
-            liquids=templates.liquids.astype(np.float32),
-        ),
+        TEMPLATES_KEY: packed_templates(templates),
         REFERENCES_KEY: pack_arrays(
             inputs=references, **{f"output_{i}": output.numpy() for i, output in enumerate(outputs)}
         ),

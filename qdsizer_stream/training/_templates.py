@@ -1,8 +1,11 @@
 """Curves of the physics check, simulated once and shipped in the model file."""
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+from scipy.signal import find_peaks
 
-from ..models import Templates
+from ..models import Templates, pooled_bins
 from ..patterns import BinGrid
 from ..simulation import (
     averaged_sphere_pairs,
@@ -18,23 +21,36 @@ from ..simulation import (
 
 __all__ = ["simulate_templates"]
 
-SIZES_NM = (1.5, 1.8, 2.1, 2.5, 3.0, 3.6, 4.3, 5.2, 6.2, 7.5, 9.0, 11.0)
-"""Steps of a fifth: mixtures of neighbours make every size and dispersion between."""
+SIZES_NM = np.geomspace(1.0, 24.0, 40)
+"""Steps of 8.5 %, half the width of the narrowest interval that models give; far past what they answer for,
+so that the check can tell what lies outside."""
 
-DISPERSION = 0.1
-"""Dispersion of each template; wider populations are mixtures."""
+DISPERSIONS = (0.06, 0.14, 0.24)
+"""Narrow, usual and broad populations."""
 
-EXTRA_B_ANGSTROM2 = (0.0, 1.5)
-"""Added to the bulk's B: cold and disordered; mixtures lie between."""
+LARGEST_NM = 40.0
+"""Largest cluster: the broad population of 24 nm is cut there, which nobody will mistake for a dot."""
+
+B_ANGSTROM2 = 0.6
+"""Displacement parameter of all sites: colder than any sample, since the check damps templates but never
+sharpens them."""
 
 STRETCHES = (0.96, 1.0, 1.04)
 """Stretches of the solvents' Q axis: other temperatures, other alkanes."""
 
-FINENESS = 2
-"""Template points per bin, so that a strained template can be interpolated."""
+FINENESS = 9
+"""Template points per bin of the check, odd so that an average is centred: lines between them are within 1 %
+of the peaks of a 12 nm dot."""
 
-MARGIN = 0.02
+MARGIN = 0.04
 """Relative reach past the bins on either side: the strains that will be tried."""
+
+PEAK_SIZE_NM = 6.0
+"""Population whose maxima are the peaks: large enough to tell neighbours apart, small enough to merge those
+that no dot shows apart."""
+
+PEAK_PROMINENCE = 0.03
+"""Prominence of a peak over the median intensity."""
 
 
 def simulate_templates(material_name: str, grid: BinGrid, wavelength_angstrom: float) -> Templates:
@@ -52,35 +68,42 @@ def simulate_templates(material_name: str, grid: BinGrid, wavelength_angstrom: f
 
     Returns
     -------
-    Patterns of dots of twelve sizes and two B, and the solvents of the package at three stretches.
+    Patterns of dots of forty sizes and three dispersions, and the solvents of the package at three
+    stretches.
     """
     material = load_material(material_name)
     low, high = grid.edges[0] * (1 - MARGIN), grid.edges[-1] * (1 + MARGIN)
-    q = np.arange(low, high, grid.q_step_inv_angstrom / FINENESS)
+    q = np.arange(low, high, grid.q_step_inv_angstrom * pooled_bins(grid) / FINENESS)
     unit = material.unit_diameter_angstrom
-    diameters = np.arange(2.0, 20 * max(SIZES_NM) / unit, 0.5) * unit
+    diameters = np.arange(1.0, 10 * LARGEST_NM / unit, 0.5) * unit
+    mean_nm, dispersion = (v.ravel() for v in np.meshgrid(SIZES_NM, DISPERSIONS, indexing="ij"))
+    weights = lognormal_weights(diameters / 10, mean_nm, dispersion, least_share=0.0)
     table = averaged_sphere_pairs(material, diameters)
-    sums = structure_sums(table, q)
-    factors = form_factors(material, q, wavelength_angstrom)
-    sizes = np.array(SIZES_NM)
-    weights = lognormal_weights(diameters / 10, sizes, np.full(sizes.size, DISPERSION))
-    incoherent = compton_intensity(material, q, wavelength_angstrom, list(table.self_terms)) @ weights
-    dots = []
-    for extra in EXTRA_B_ANGSTROM2:
-        warm = material.with_b({site.element: site.b_angstrom2 + extra for site in material.sites})
-        dots.append((pattern_sums(warm, table, sums, q, factors) @ weights + incoherent).T)
-    curves = np.vstack(dots)
-    # The solvents' curves end at 0.3 and 20 Å⁻¹, beyond any stretch of the grid.
+    sums = [uniform_filter1d(s, FINENESS, axis=0) for s in structure_sums(table, q)]
+    cold = material.with_b({site.element: B_ANGSTROM2 for site in material.sites})
+    coherent = pattern_sums(cold, table, sums, q, form_factors(material, q, wavelength_angstrom))
+    compton = compton_intensity(material, q, wavelength_angstrom, list(table.self_terms))
+    dots = ((coherent + compton) @ weights).T
+    solvents = [load_solvent(name) for name in solvent_names()]
+    # What little a stretch takes from beyond the end of a curve is its last value.
     liquids = np.array(
         [
-            load_solvent(name).intensity(q * stretch, wavelength_angstrom)
-            for name in solvent_names()
+            solvent.intensity(np.clip(q * stretch, *solvent.q_inv_angstrom[[0, -1]]), wavelength_angstrom)
+            for solvent in solvents
             for stretch in STRETCHES
         ]
     )
+    dots /= dots.mean(axis=1, keepdims=True)
     return Templates(
         q_inv_angstrom=q,
-        sizes_nm=np.tile(sizes, len(EXTRA_B_ANGSTROM2)),
-        dots=curves / curves.mean(axis=1, keepdims=True),
+        mean_nm=mean_nm,
+        dispersion=dispersion,
+        dots=dots,
         liquids=liquids / liquids.mean(axis=1, keepdims=True),
+        peaks_inv_angstrom=_peaks(q, dots[np.argmin(np.abs(np.log(mean_nm / PEAK_SIZE_NM)) + dispersion)]),
     )
+
+
+def _peaks(q: NDArray[np.float64], pattern: NDArray[np.float64]) -> NDArray[np.float64]:
+    found, _ = find_peaks(pattern, prominence=PEAK_PROMINENCE * np.median(pattern))
+    return np.asarray(q[found])

@@ -1,0 +1,85 @@
+"""Why a frame must not be sized, whatever the network says."""
+
+import math
+
+from ..models import Answer, Card, PhysicsFit
+from ._estimate import Status
+
+__all__ = ["refusal"]
+
+SCARCE_COUNTS = 2e4
+"""Photons below which dots that were not seen may merely be too faint: 30 for each 0.02 Å⁻¹."""
+
+ZERO_STRAIN = 0.002
+"""Strain that a 2θ zero 0.02° off looks like at the first peaks: no reason to suspect the wavelength."""
+
+
+def refusal(card: Card, answer: Answer, fit: PhysicsFit, counts: float) -> tuple[Status, str] | None:
+    """Judge an answer by the physics of the frame.
+
+    Parameters
+    ----------
+    card
+        Card of the model, with its limits.
+    answer
+        What the network says.
+    fit
+        What the frame is made of.
+    counts
+        Photons of the frame.
+
+    Returns
+    -------
+    Status and reason of the first limit that is passed, or None where the answer may be shown.
+    """
+    guard, material = card.guard, card.material
+    low, high = card.size_range_nm
+    unseen = Status.LOW_COUNTS if counts < SCARCE_COUNTS else Status.NO_CRYSTAL
+    if fit.significance < guard.min_significance:
+        return unseen, (
+            f"{material} improves the fit by χ² {fit.significance:.0f}, "
+            f"{guard.min_significance:.0f} are needed"
+        )
+    if answer.presence < guard.min_presence:
+        return unseen, f"the network sees dots with probability {answer.presence:.2f}"
+    strain_low, strain_high = card.strain_range[0] - ZERO_STRAIN, card.strain_range[1] + ZERO_STRAIN
+    for strain in (fit.strain, answer.strain):
+        if not strain_low <= strain <= strain_high and not math.isnan(strain):
+            return Status.OUT_OF_DOMAIN, (
+                f"the peaks lie as if the lattice of {material} were {-strain:+.2%} off, "
+                f"{strain_low:+.2%} … {strain_high:+.2%} is known: check wavelength, 2θ zero and material"
+            )
+    if fit.residual > guard.max_residual:
+        return Status.OUT_OF_DOMAIN, (
+            f"dots, liquids and background leave {fit.residual:.0%} unexplained, "
+            f"{guard.max_residual:.0%} is allowed"
+        )
+    if fit.misfit > guard.max_misfit:
+        return Status.OUT_OF_DOMAIN, (
+            f"dots, liquids and background miss the frame by χ² {fit.misfit:.1f} a bin, "
+            f"{guard.max_misfit:.1f} is allowed: other crystals, spikes or a wrong axis?"
+        )
+    if fit.explained < guard.min_explained:
+        return Status.OUT_OF_DOMAIN, (
+            f"{material} explains {fit.explained:.0%} of what liquids and background leave, "
+            f"{guard.min_explained:.0%} is needed"
+        )
+    if not low <= answer.size_nm <= high:
+        return Status.OUT_OF_RANGE, (
+            f"the size reads {answer.size_nm:.2f} nm, the model answers for {low:g} … {high:g} nm"
+        )
+    allowed = guard.max_lost + guard.max_lost_share * fit.significance
+    if fit.lost > allowed:
+        reason = (
+            f"the network reads {answer.size_low_nm:.1f} … {answer.size_high_nm:.1f} nm, but dots of about "
+            f"{fit.best_nm:.1f} nm fit the frame better (by χ² {fit.lost:.0f}, {allowed:.0f} is allowed)"
+        )
+        if not low <= fit.best_nm <= high:
+            return Status.OUT_OF_RANGE, f"{reason}; the model answers for {low:g} … {high:g} nm"
+        return Status.OUT_OF_DOMAIN, f"{reason}: something in it is new to the model"
+    width = (answer.size_high_nm - answer.size_low_nm) / answer.size_nm
+    if width > guard.max_relative_interval:
+        return Status.LOW_COUNTS, (
+            f"the interval is {width:.0%} of the size, {guard.max_relative_interval:.0%} is allowed"
+        )
+    return None
