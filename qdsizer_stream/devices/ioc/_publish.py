@@ -1,0 +1,174 @@
+"""Sizes as records for the control room."""
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+from caproto import AlarmSeverity, AlarmStatus, ChannelType  # type: ignore[import-untyped]
+from caproto.server import PVGroup  # type: ignore[import-untyped]
+
+from ...sizing import Status
+from ._records import PATH_LENGTH, read_only
+from ._serve import DEFAULT_PORT, serve_records
+
+__all__ = ["SizePublisher"]
+
+logger = logging.getLogger(__name__)
+
+STREAM_NAME = "qd_size"
+"""Stream of the estimates."""
+
+START_TIMEOUT_S = 10.0
+"""How long the server may take until clients can connect, s; it takes less than one."""
+
+
+SIZES = ("size_low", "size_high", "mass_mean", "dispersion", "lattice_parameter", "size")
+"""Records that a frame without size has nothing to say for."""
+
+TOLD = ("residual", "counts", "latency", "status", "frame_seq_num")
+"""Records that every frame has something to say for."""
+
+
+class SizeRecords(PVGroup):  # type: ignore[misc]  # caproto states no types
+    """The newest estimate; records of sizes are in alarm, and NaN, while there is none."""
+
+    size = read_only("Size_RBV", float("nan"), units="nm", precision=2)
+    size_low = read_only("SizeLow_RBV", float("nan"), units="nm", precision=2)
+    size_high = read_only("SizeHigh_RBV", float("nan"), units="nm", precision=2)
+    mass_mean = read_only("MassMean_RBV", float("nan"), units="nm", precision=2)
+    dispersion = read_only("Dispersion_RBV", float("nan"), precision=3)
+    lattice_parameter = read_only("LatticeParameter_RBV", float("nan"), units="angstrom", precision=4)
+    residual = read_only("Residual_RBV", float("nan"), precision=4)
+    counts = read_only("Counts_RBV", float("nan"), units="counts", precision=0)
+    latency = read_only("Latency_RBV", float("nan"), units="s", precision=4)
+    status = read_only(
+        "Status_RBV",
+        Status.NO_CRYSTAL.value,
+        dtype=ChannelType.ENUM,
+        enum_strings=[status.value for status in Status],
+    )
+    reason = read_only(
+        "Reason_RBV",
+        "no frame has come yet",
+        dtype=ChannelType.CHAR,
+        string_encoding="utf-8",
+        max_length=PATH_LENGTH,
+    )
+    frame_seq_num = read_only("FrameSeqNum_RBV", 0)
+    run = read_only("RunUid_RBV", "")
+
+    async def show(self, run: str, data: dict[str, Any]) -> None:
+        """Show an estimate.
+
+        Parameters
+        ----------
+        run
+            Identifier of its run.
+        data
+            Data of its event, by data key.
+        """
+        sized = data["qdsizer_status"] == Status.SIZED
+        await self.run.write(run)
+        await self.reason.write(data["qdsizer_reason"][: PATH_LENGTH - 1])
+        for name in TOLD:
+            await getattr(self, name).write(data[f"qdsizer_{name}"])
+        # Last the sizes: a client that is woken by one of them finds the rest of its frame.
+        for name in SIZES:
+            await getattr(self, name).write(
+                data[f"qdsizer_{name}"],
+                status=AlarmStatus.NO_ALARM if sized else AlarmStatus.UDF,
+                severity=AlarmSeverity.NO_ALARM if sized else AlarmSeverity.INVALID_ALARM,
+            )
+
+
+class SizePublisher:
+    """Shows the newest estimate of a live sizer as records: `live.subscribe(SizePublisher("QD:"))`.
+
+    The server runs in a thread of its own and is never waited for: where estimates come faster than they are
+    shown, only the newest is.
+
+    Parameters
+    ----------
+    prefix
+        Prefix of the records.
+    interface
+        Address to listen on; the default is seen by this computer alone.
+    port
+        Port on which clients look for it.
+
+    Raises
+    ------
+    OSError
+        The address or the port cannot be listened on.
+    """
+
+    def __init__(self, prefix: str, interface: str = "127.0.0.1", port: int = DEFAULT_PORT) -> None:
+        self._records = SizeRecords(prefix=prefix)
+        self._run = ""
+        self._descriptors: set[str] = set()
+        self._waiting: tuple[str, dict[str, Any]] | None = None
+        self._loop = asyncio.new_event_loop()
+        self._new = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._settled = threading.Event()
+        self._server = self._loop.create_task(self._serve(interface, port))
+        self._thread = threading.Thread(target=self._run_loop, name=f"records {prefix}", daemon=True)
+        self._thread.start()
+        if not self._settled.wait(START_TIMEOUT_S):
+            raise OSError(f"no server at {interface}:{port} within {START_TIMEOUT_S:g} s")
+        if self._failure is not None:
+            raise OSError(f"cannot serve at {interface}:{port}: {self._failure}") from self._failure
+
+    def __call__(self, name: str, doc: Any) -> None:
+        """Take a document.
+
+        Parameters
+        ----------
+        name
+            Kind of the document.
+        doc
+            The document; kept, never changed.
+        """
+        if name == "start":
+            self._run = doc["uid"]
+        elif name == "descriptor" and doc["name"] == STREAM_NAME:
+            self._descriptors = {doc["uid"]}
+        elif name == "event" and doc["descriptor"] in self._descriptors:
+            self._waiting = (self._run, doc["data"])
+            self._loop.call_soon_threadsafe(self._new.set)
+
+    def close(self) -> None:
+        """End the server; clients see their records disconnect."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._server.cancel)
+            self._thread.join()
+
+    def _run_loop(self) -> None:
+        try:
+            self._loop.run_until_complete(self._server)
+        except asyncio.CancelledError:
+            pass
+        except BaseException as error:  # for the constructor to tell
+            self._failure = error
+            logger.exception("the server of the sizes has ended")
+        finally:
+            self._loop.close()
+            self._settled.set()
+
+    async def _serve(self, interface: str, port: int) -> None:
+        async def started(_: Any) -> None:
+            self._settled.set()
+
+        showing = asyncio.create_task(self._show())
+        try:
+            await serve_records(self._records.pvdb, [interface], port, started)
+        finally:
+            showing.cancel()
+
+    async def _show(self) -> None:
+        while True:
+            await self._new.wait()
+            self._new.clear()
+            if self._waiting is not None:
+                await self._records.show(*self._waiting)
