@@ -2,7 +2,16 @@
 
 from ._answer import Answer
 from ._card import BinnedInput, Card, ClassOutput, GaussianOutput, GuardLimits, PaperInput, SizeOutput
-from ._file import CARD_KEY, REFERENCES_KEY, TEMPLATES_KEY, SizingModel, load_model, model_names, pack_arrays
+from ._file import (
+    CARD_KEY,
+    REFERENCE_TOLERANCE,
+    REFERENCES_KEY,
+    TEMPLATES_KEY,
+    SizingModel,
+    load_model,
+    model_names,
+    pack_arrays,
+)
 from ._input import N_CHANNELS, binned_vector, binned_vectors
 from ._physics import PhysicsCheck, PhysicsFit
 from ._templates import Templates, pooled_bins
@@ -11,6 +20,7 @@ __all__ = [
     "CARD_KEY",
     "N_CHANNELS",
     "REFERENCES_KEY",
+    "REFERENCE_TOLERANCE",
     "TEMPLATES_KEY",
     "Answer",
     "BinnedInput",

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import io
 import json
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from ._templates import Templates
 __all__ = [
     "CARD_KEY",
     "REFERENCES_KEY",
+    "REFERENCE_TOLERANCE",
     "TEMPLATES_KEY",
     "SizingModel",
     "load_model",
@@ -112,7 +113,10 @@ class SizingModel:
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise ModelError(f"model file {path} is damaged or of another version: {error}") from error
         self._input = self._session.get_inputs()[0].name
-        self._verify(references)
+        self.n_references = len(references["inputs"])
+        """Inputs whose answers the file holds, all of them checked."""
+        self.reference_error = self._verify(references)
+        """Largest difference of an answer from that in the file, in network units."""
 
     @property
     def name(self) -> str:
@@ -173,17 +177,19 @@ class SizingModel:
     def _run(self, vectors: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         return list(self._session.run(None, {self._input: vectors}))
 
-    def _verify(self, references: dict[str, NDArray[Any]]) -> None:
-        inputs = references.pop("inputs")
-        for row, vector in enumerate(inputs):
+    def _verify(self, references: dict[str, NDArray[Any]]) -> float:
+        worst = 0.0
+        for row, vector in enumerate(references["inputs"]):
             for number, found in enumerate(self._run(vector[None])):
                 expected = references[f"output_{number}"][row]
-                worst = float(np.max(np.abs(found[0] - expected)))
-                if not worst <= REFERENCE_TOLERANCE:
+                error = float(np.max(np.abs(found[0] - expected)))
+                if not error <= REFERENCE_TOLERANCE:
                     raise ModelError(
-                        f"model file {self.path} answers {worst:.3g} off its own reference (allowed "
+                        f"model file {self.path} answers {error:.3g} off its own reference (allowed "
                         f"{REFERENCE_TOLERANCE:g}): it is damaged or this machine's ONNX Runtime is"
                     )
+                worst = max(worst, error)
+        return worst
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the model for people and documents.
@@ -200,13 +206,24 @@ class SizingModel:
         }
 
 
-def _model_paths() -> dict[str, Path]:
-    """Model files by name: shipped ones, then those that other packages offer."""
+def _shipped() -> dict[str, Path]:
     folder = Path(str(files(__package__) / "shipped"))
-    paths = {path.stem: path for path in sorted(folder.glob("*.onnx"), key=lambda path: path.stem)}
-    for point in entry_points(group=ENTRY_POINT_GROUP):
-        paths.setdefault(point.name, Path(point.load()))
-    return paths
+    return {path.stem: path for path in sorted(folder.glob("*.onnx"), key=lambda path: path.stem)}
+
+
+def _offered() -> dict[str, EntryPoint]:
+    """Models of other packages, which are not imported before their model is asked for."""
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def _offered_path(point: EntryPoint) -> Path:
+    try:
+        return Path(point.load())
+    except Exception as error:  # whatever another package does when it is imported
+        owner = "its package" if point.dist is None else point.dist.name
+        raise ModelError(
+            f"model {point.name!r} is offered by {owner} as {point.value!r}, which gives no path: {error}"
+        ) from error
 
 
 def model_names() -> list[str]:
@@ -214,9 +231,9 @@ def model_names() -> list[str]:
 
     Returns
     -------
-    Names, those of the package first.
+    Names, those of this package first; these cannot be taken by another package.
     """
-    return list(_model_paths())
+    return list(dict.fromkeys([*_shipped(), *_offered()]))
 
 
 def load_model(name_or_path: str) -> SizingModel:
@@ -236,13 +253,15 @@ def load_model(name_or_path: str) -> SizingModel:
     ModelError
         There is no such model, or its file cannot be trusted.
     """
-    paths = _model_paths()
-    if name_or_path in paths:
-        return SizingModel(paths[name_or_path])
+    shipped, offered = _shipped(), _offered()
+    if name_or_path in shipped:
+        return SizingModel(shipped[name_or_path])
+    if name_or_path in offered:
+        return SizingModel(_offered_path(offered[name_or_path]))
     path = Path(name_or_path)
     if path.suffix != ".onnx" and not path.exists():
         raise ModelError(
-            f"model {name_or_path!r} is unknown: choose {', '.join(paths) or '(none is installed)'} "
+            f"model {name_or_path!r} is unknown: choose {', '.join(model_names()) or '(none is installed)'} "
             "or give the path of a model file (.onnx)"
         )
     return SizingModel(path)
