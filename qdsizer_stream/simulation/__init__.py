@@ -8,7 +8,6 @@ from ._debye import pattern_sums, structure_sums
 from ._dots import DotPopulation, mixed_pairs
 from ._edges import warn_near_edges
 from ._frame import FrameRecipe, counted_frame, expected_frame
-from ._generator import FrameBatch, FrameGenerator, GeneratorRecipe
 from ._instrument import (
     COPPER_K_ALPHA,
     Displacement,
@@ -52,7 +51,7 @@ from ._scattering import compton_intensity, form_factors, recoil
 from ._shapes import Ellipsoid, Platelet, Polyhedron, Rod, Shape, Sphere
 from ._solvents import Solvent, load_solvent, read_solvent, solvent_names
 from ._stacking import close_packed_layers, faulted_nanocrystal, faulted_pair_table
-from ._stream import FrameStream, SolventFile, Source, StreamRecipe
+from ._stream import FrameBatch, FrameStream, SolventFile, Source, StreamRecipe
 from ._structures import StructureRanges
 from ._synthesis import GrowingDots, SynthesisRecipe
 from ._texture import MarchDollase, TexturedPairs, textured_pairs, textured_sums
@@ -68,11 +67,9 @@ __all__ = [
     "Ellipsoid",
     "FallingBackground",
     "FrameBatch",
-    "FrameGenerator",
     "FrameRecipe",
     "FrameStream",
     "Gaps",
-    "GeneratorRecipe",
     "GrowingDots",
     "HumpBackground",
     "Instrument",

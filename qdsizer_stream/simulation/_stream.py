@@ -13,7 +13,6 @@ from ..configuration import Config
 from ..errors import ConfigurationError
 from ..patterns import Axis, BinGrid, q_from_two_theta, two_theta_from_q
 from ._draws import PositiveRange, Range, log_uniform
-from ._generator import FrameBatch
 from ._instrument import SpectralLine, cylinder_absorption, polarisation_factor
 from ._ligands import LigandShell
 from ._liquids import random_liquids
@@ -23,7 +22,7 @@ from ._scattering import compton_per_atom, form_factors, recoil
 from ._solvents import load_solvent, read_solvent
 from ._structures import StructureRanges, StructureTable, draw_structure
 
-__all__ = ["FrameStream", "SolventFile", "Source", "StreamRecipe"]
+__all__ = ["FrameBatch", "FrameStream", "SolventFile", "Source", "StreamRecipe"]
 
 GROUP = 32
 """Frames that share structure, strain and instrument: one small matrix product each."""
@@ -150,6 +149,30 @@ class StreamRecipe(Config):
     """Share of frames with a dead stretch, as of a module."""
     missing_inv_angstrom: Range = (0.1, 1.2)
     """Width of that stretch, uniform, Å⁻¹."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrameBatch:
+    """Simulated frames and their truth."""
+
+    intensity: NDArray[np.float64]
+    """Mean counts per bin, shape (n, n_bins)."""
+    sigma: NDArray[np.float64]
+    """Standard deviation of `intensity`, shape (n, n_bins)."""
+    mask: NDArray[np.bool_]
+    """True for bins without data, shape (n, n_bins)."""
+    present: NDArray[np.bool_]
+    """Whether there are dots, shape (n,)."""
+    number_mean_nm: NDArray[np.float64]
+    """Realised number-weighted mean diameter, nm, shape (n,)."""
+    mass_mean_nm: NDArray[np.float64]
+    """Realised mass-weighted mean diameter, nm, shape (n,)."""
+    dispersion: NDArray[np.float64]
+    """Realised dispersion, shape (n,)."""
+    strain: NDArray[np.float64]
+    """Strain, shape (n,)."""
+    area_fraction: NDArray[np.float64]
+    """Share of the dots in the area before background, shape (n,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -496,10 +519,9 @@ class FrameStream:
             rng.uniform(*recipe.coarse_step_inv_angstrom, coarse.size) / recipe.grid.q_step_inv_angstrom
         )
         phase = rng.random(coarse.size)
-        number = np.arange(self._q.size)
+        number = np.arange(-1, self._q.size)
         for row, stride, first in zip(coarse, bins_a_step, phase, strict=True):
-            steps = np.floor(number / stride + first)
-            mask[row] |= np.diff(steps, prepend=steps[0] - 1) == 0
+            mask[row] |= np.diff(np.floor(number / stride + first)) == 0
         for row in np.flatnonzero(rng.random(n) < recipe.missing):
             width_inv_angstrom = rng.uniform(*recipe.missing_inv_angstrom)
             start = rng.uniform(self._q[0] - width_inv_angstrom, self._q[-1])

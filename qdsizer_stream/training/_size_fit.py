@@ -88,10 +88,11 @@ def fit_size(recipe: SizeRecipe, progress: Progress, checkpoint: Checkpoint | No
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         first, running, spent = state["step"] + 1, state["running"], state["seconds"]
-    frames = _ShuffledFrames(recipe, first)
     # The next batch is drawn while the network learns from this one.
     with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(frames.draw)
+        if first <= recipe.steps:
+            frames = _ShuffledFrames(recipe, first)
+            following = pool.submit(frames.draw)
         for step in range(first, recipe.steps + 1):
             vectors, targets, present = following.result()
             if step < recipe.steps:
@@ -119,8 +120,9 @@ def fit_size(recipe: SizeRecipe, progress: Progress, checkpoint: Checkpoint | No
     network.eval()
     progress("calibrating intervals", recipe.steps, recipe.steps)
     # Structures that the network has not seen, from the same ranges and from others.
-    fresh = FrameStream(recipe.generator, recipe.seed + 1)
-    held_out = FrameStream(recipe.held_out, recipe.seed + 2)
+    few = {"n_structures": min(recipe.generator.n_structures, recipe.held_out.n_structures)}
+    fresh = FrameStream(recipe.generator.model_copy(update=few), recipe.seed + 1, torch.get_num_threads())
+    held_out = FrameStream(recipe.held_out, recipe.seed + 2, torch.get_num_threads())
     output = _calibrated(recipe, network, fresh, held_out)
     evaluation = {
         f"{name}, {where}": value
@@ -146,7 +148,7 @@ class _ShuffledFrames:
 
     def __init__(self, recipe: SizeRecipe, step: int) -> None:
         self._recipe, self._step = recipe, step
-        self._stream = FrameStream(recipe.generator, recipe.seed)
+        self._stream = FrameStream(recipe.generator, recipe.seed, torch.get_num_threads())
         self._fresh = recipe.batch_size // 2
         self._stream.skip((step - 1) * self._fresh)
         self._kept = [self._new() for _ in range(SHUFFLED_FRAMES // self._fresh)]

@@ -186,6 +186,43 @@ def test_frames_are_counts_with_their_truth(stream: FrameStream) -> None:
     assert np.all(np.abs(batch.strain) <= 0.005)
 
 
+def test_frames_that_are_skipped_are_not_drawn(stream: FrameStream) -> None:
+    whole, skipped = FrameStream(WIDE, seed=1), FrameStream(WIDE, seed=1)
+    skipped.skip(64)
+    np.testing.assert_array_equal(whole.batch(96).intensity[64:], skipped.batch(32).intensity)
+
+
+PLAIN = {"gaps": 0.0, "q_low_inv_angstrom": (1.0, 1.0), "q_high_inv_angstrom": (11.0, 11.0)}
+
+
+def test_a_coarse_scan_holds_a_bin_a_step() -> None:
+    step = WIDE.grid.q_step_inv_angstrom
+    coarse = {"coarse": 1.0, "coarse_step_inv_angstrom": (3.4 * step, 3.4 * step), "sources": (SYNCHROTRON,)}
+    batch = FrameStream(WIDE.model_copy(update={**PLAIN, **coarse}), seed=0).batch(32)
+    for mask in batch.mask:
+        strides = np.diff(np.flatnonzero(~mask))
+        assert set(strides) == {3, 4}
+        assert strides.mean() == pytest.approx(3.4, abs=0.01)
+
+
+def test_a_dead_stretch_is_one_stretch() -> None:
+    dead = {"missing": 1.0, "missing_inv_angstrom": (0.7, 0.7), "sources": (SYNCHROTRON,)}
+    batch = FrameStream(WIDE.model_copy(update={**PLAIN, **dead}), seed=0).batch(64)
+    usual = WIDE.grid.centres <= 11.0
+    widths = []
+    for mask in batch.mask[:, usual & (WIDE.grid.centres >= 1.0)]:
+        assert np.count_nonzero(np.diff(mask.astype(int)) == 1) <= 1
+        widths.append(mask.sum() * WIDE.grid.q_step_inv_angstrom)
+    assert np.median(widths) == pytest.approx(0.7, abs=0.05)
+    assert max(widths) < 0.75
+
+
+def test_no_frame_is_left_empty() -> None:
+    starved = {"missing": 1.0, "missing_inv_angstrom": (30.0, 30.0)}
+    batch = FrameStream(WIDE.model_copy(update=starved), seed=0).batch(64)
+    assert np.all(np.count_nonzero(~batch.mask, axis=1) >= 30)
+
+
 def test_a_tube_reaches_less_far(stream: FrameStream) -> None:
     """4π/1.5406 · sin 70° = 7.67 Å⁻¹."""
     only_tube = WIDE.model_copy(update={"sources": (TUBE,), "n_structures": 1})

@@ -11,22 +11,16 @@ from qdsizer_stream.training import PaperRecipe, SizeRecipe, load_training_recip
 
 @pytest.fixture(scope="module")
 def short_recipe() -> SizeRecipe:
-    """The default model's recipe, cut to seconds: fewer sizes, strains and steps."""
+    """The default model's recipe, cut to seconds: fewer sizes, structures and steps."""
     recipe = load_training_recipe("pbs")
     assert isinstance(recipe, SizeRecipe)
-    small = {"max_cluster_nm": 6.0, "mean_diameter_nm": (2.0, 4.0), "dispersion": (0.05, 0.1), "n_strains": 2}
     plain = recipe.model_dump()
-    return SizeRecipe.model_validate(
-        {
-            **plain,
-            "name": "short",
-            "steps": 30,
-            "batch_size": 64,
-            "calibration_frames": 64,
-            "generator": {**plain["generator"], **small, "wavelengths_angstrom": (0.56,)},
-            "held_out": {**plain["held_out"], **small, "wavelengths_angstrom": (0.56,)},
-        }
-    )
+    small = {"n_structures": 1, "mean_diameter_nm": (2.0, 4.0), "dispersion": (0.05, 0.1)}
+    for part in ("generator", "held_out"):
+        structures = {**plain[part]["structures"], "max_cluster_nm": 6.0, "textured": 0.0}
+        plain[part] = {**plain[part], **small, "structures": structures}
+    short = {"name": "short", "steps": 30, "batch_size": 64, "calibration_frames": 64}
+    return SizeRecipe.model_validate({**plain, **short})
 
 
 @pytest.fixture(scope="module")

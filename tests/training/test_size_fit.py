@@ -1,0 +1,119 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from qdsizer_stream.errors import ModelError
+from qdsizer_stream.patterns import BinGrid
+from qdsizer_stream.training import SizeRecipe, load_training_recipe
+from qdsizer_stream.training._checkpoint import Checkpoint
+from qdsizer_stream.training._networks import SizeNetwork, _local_mean
+from qdsizer_stream.training._size_fit import _ShuffledFrames, fit_size
+
+GRID = BinGrid(q_first_inv_angstrom=0.96, q_step_inv_angstrom=0.01, n_bins=1408)
+
+
+def silent(_what: str, _done: int, _total: int) -> None:
+    pass
+
+
+def vectors_of(
+    logarithm: NDArray[np.float64], noise: float = -3.0, covered: slice = slice(None)
+) -> torch.Tensor:
+    vectors = np.zeros((1, 3, GRID.n_bins), np.float32)
+    vectors[0, 0, covered] = logarithm[covered]
+    vectors[0, 1, covered] = noise
+    vectors[0, 2, covered] = 1.0
+    return torch.from_numpy(vectors)
+
+
+@pytest.fixture(scope="module")
+def network() -> SizeNetwork:
+    return SizeNetwork(GRID, 4).eval()
+
+
+@pytest.mark.parametrize("covered", [slice(None), slice(80, 700)], ids=["whole", "short"])
+@pytest.mark.parametrize("distance_angstrom", [20.0, 61.0, 140.0])
+def test_power_stands_at_the_distance_of_a_pair(
+    network: SizeNetwork, distance_angstrom: float, covered: slice
+) -> None:
+    """One pair of atoms at distance r scatters 1 + sin(Qr)/(Qr)."""
+    logarithm = np.log1p(0.2 * np.sin(GRID.centres * distance_angstrom))
+    powers = network._powers(vectors_of(logarithm, covered=covered))[0].numpy()
+    distances = 2 * math.pi / (0.01 * network.n_transform) * np.arange(network.n_distances)
+    for power in powers:
+        assert distances[np.argmax(power)] == pytest.approx(distance_angstrom, abs=0.4)
+
+
+def test_what_is_smooth_has_no_power(network: SizeNetwork) -> None:
+    """A falling curve that ends at a sharp edge, against peaks of a tenth of its height."""
+    q = GRID.centres
+    falling = -q / 3
+    peaks = falling + np.log1p(0.1 * np.sin(60 * q))
+    covered = slice(30, 900)
+    far = slice(80, None)  # beyond 25 Å
+    smooth, peaked = (
+        network._powers(vectors_of(curve, -6.0, covered))[0, 0, far] for curve in (falling, peaks)
+    )
+    # In natural logarithms of the power, 1/POWER_SCALE of the input.
+    assert float(peaked.max() - smooth.max()) / network.POWER_SCALE > 8
+
+
+def test_noise_hides_power(network: SizeNetwork) -> None:
+    logarithm = np.log1p(0.05 * np.sin(60 * GRID.centres))
+    quiet, loud = (network._powers(vectors_of(logarithm, noise))[0, 0] for noise in (-3.0, 0.0))
+    assert float(quiet.max() - quiet.median()) > 5 * float(loud.max() - loud.median())
+
+
+def test_local_mean_is_that_of_a_window() -> None:
+    curves = torch.from_numpy(np.random.default_rng(1).random((3, 200)).astype(np.float32))
+    padded = torch.nn.functional.pad(curves, (5, 5))
+    torch.testing.assert_close(_local_mean(curves, 11), padded.unfold(1, 11, 1).mean(dim=-1))
+
+
+@pytest.fixture(scope="module")
+def recipe() -> SizeRecipe:
+    """The default model's recipe, cut to seconds."""
+    plain = load_training_recipe("pbs").model_dump()
+    small = {"n_structures": 1, "mean_diameter_nm": (2.0, 4.0), "dispersion": (0.05, 0.1)}
+    for part in ("generator", "held_out"):
+        structures = {**plain[part]["structures"], "max_cluster_nm": 6.0, "textured": 0.0}
+        plain[part] = {**plain[part], **small, "structures": structures}
+    return SizeRecipe.model_validate({**plain, "steps": 6, "batch_size": 64, "calibration_frames": 64})
+
+
+def test_batches_do_not_depend_on_where_a_training_went_on(recipe: SizeRecipe) -> None:
+    whole = _ShuffledFrames(recipe, 1)
+    third = [whole.draw() for _ in range(3)][2]
+    for one, other in zip(third, _ShuffledFrames(recipe, 3).draw(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_a_resumed_training_is_the_uninterrupted_one(
+    recipe: SizeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qdsizer_stream.training._size_fit.CHECKPOINT_STEPS", 2)
+    whole = fit_size(recipe, silent)
+    saves = 0
+    checkpoint = Checkpoint(tmp_path / "c", recipe.sha256)
+    save = checkpoint.save
+
+    def save_once(state: dict[str, object]) -> None:
+        nonlocal saves
+        save(state)
+        saves += 1
+        if saves == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", save_once)
+    with pytest.raises(KeyboardInterrupt):
+        fit_size(recipe, silent, checkpoint)
+    resumed = fit_size(recipe, silent, Checkpoint(tmp_path / "c", recipe.sha256))
+    for name, value in whole.network.state_dict().items():
+        torch.testing.assert_close(value, resumed.network.state_dict()[name], rtol=0, atol=0)
+    assert resumed.evaluation == whole.evaluation
+    with pytest.raises(ModelError, match="is of recipe"):
+        fit_size(recipe, silent, Checkpoint(tmp_path / "c", "f" * 64))
