@@ -35,7 +35,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         def log(what: str, done: int, total: int) -> None:
             nonlocal told
             share = int(done / max(total, 1) / LOG_SHARE)
-            if share > told:
+            if share != told:  # it falls back where the next piece of work begins
                 told = share
                 console.print(f"{what}: {done} of {total}", highlight=False)
 
