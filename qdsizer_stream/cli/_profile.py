@@ -1,43 +1,180 @@
-"""``qdsizer-stream profile``: check a beamline's settings, give the lines of a start-up file."""
+"""``qdsizer-stream profile``: settings of a beamline, its start-up file, and whether all is well."""
 
+import json
+import os
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
+from ..errors import ConfigurationError
 from ._app import app
+from ._archive import opened_archive
 
-__all__ = ["profile"]
+if TYPE_CHECKING:
+    from ..profiles import Discovery
 
-LINES = """\
-# Sizes every frame that RE measures; safe to run again. Writers given here receive raw documents and
-# sizes: do not subscribe them to RE as well, or every run is written twice.
-from pathlib import Path
+__all__ = ["check_profile", "init_profile", "install_profile"]
 
-from qdsizer_stream.profiles import install
+profile = typer.Typer(help="Settings and start-up file of a beamline.", no_args_is_help=True)
+app.add_typer(profile, name="profile")
 
-sizer = install(RE, Path({path!r}))  # add writers: install(RE, Path(…), tiled_writer)
-"""
+Config = Annotated[Path, typer.Argument(help="TOML file of the beamline.")]
+Archive = Annotated[
+    str | None,
+    typer.Option(help="Folder of an embedded archive, URL of a Tiled server, or name of a Tiled profile."),
+]
+Spool = Annotated[Path | None, typer.Option(help="Folder for what the archive could not take.")]
+
+CONFIG = Path("qdsizer.toml")
 
 
-@app.command()
-def profile(
-    config: Annotated[Path, typer.Argument(help="TOML file of the beamline.")],
+@profile.command("init")
+def init_profile(
+    config: Config = CONFIG,
+    from_run: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="ARCHIVE RUN", help="Read what a measured run says, and size its first frame."),
+    ] = None,
+    calibration: Annotated[Path | None, typer.Option(help="Angle calibration (.off).")] = None,
+    wavelength: Annotated[
+        float | None, typer.Option(help="Wavelength that never changes; else the run says it.")
+    ] = None,
+    unit: Annotated[str, typer.Option(help="Unit of --wavelength: angstrom, nm, keV or eV.")] = "angstrom",
+    model: Annotated[str, typer.Option(help="Model that sizes.")] = "pbs",
 ) -> None:
-    """Check the settings of a beamline; print the lines for its IPython or queue-server start-up file."""
+    """Write the settings of a beamline, with comments; what can be found out is not asked."""
+    from ..profiles import settings_text
+
+    if config.exists():
+        raise ConfigurationError(f"{config} exists: give another name, or move it away first")
+    console = Console(stderr=True, soft_wrap=True)
+    with ExitStack() as stack:
+        run: Any = None
+        found: Discovery | None = None
+        if from_run is not None:
+            from ..archive import find_run
+
+            run = find_run(stack.enter_context(opened_archive(from_run[0])), from_run[1])
+            found = _discovered(run)
+            console.print(
+                f"frames: {found.data_key} in {found.stream}, {found.n_strips} strips", highlight=False
+            )
+        if calibration is None and sys.stdin.isatty():
+            calibration = Path(typer.prompt("Angle calibration of the detector (.off)", "ang.off"))
+        if wavelength is None and (found is None or found.wavelength is None) and sys.stdin.isatty():
+            wavelength = typer.prompt("Wavelength, angstrom (a value that never changes)", type=float)
+        text = settings_text(
+            found,
+            model=model,
+            calibration=_seen_from(config.parent, calibration or Path("ang.off")),
+            wavelength=None if wavelength is None else (wavelength, unit),
+        )
+        config.parent.mkdir(parents=True, exist_ok=True)
+        config.write_text(text, encoding="utf-8")
+        typer.echo(f"{config} written")
+        _validated(config, run, console)
+
+
+@profile.command("install")
+def install_profile(
+    config: Config = CONFIG,
+    profile_name: Annotated[str | None, typer.Option("--profile", help="IPython profile.")] = None,
+    startup_dir: Annotated[
+        Path | None, typer.Option(help="Start-up folder, such as that of a queue server.")
+    ] = None,
+    archive: Archive = None,
+    spool: Spool = None,
+) -> None:
+    """Write the start-up file that installs the sizer in every session; without a place, print it."""
     from ..callbacks import LiveConfig
     from ..configuration import load_toml
+    from ..profiles import profile_folders, startup_text, write_startup
     from ..sizing import Sizer
 
+    if profile_name is not None and startup_dir is not None:
+        raise ConfigurationError("--profile and --startup-dir exclude one another: give one of them")
+    Sizer(load_toml(LiveConfig, config).sizing)  # a session must not find out that this is wrong
+    text = startup_text(config, archive, spool)
+    if profile_name is not None:
+        folders = profile_folders()
+        if profile_name not in folders:
+            raise ConfigurationError(
+                f"no IPython profile {profile_name}: there are {', '.join(folders) or 'none'}; make it with "
+                f"`ipython profile create {profile_name}`"
+            )
+        startup_dir = folders[profile_name] / "startup"
+        startup_dir.mkdir(exist_ok=True)
+    if startup_dir is None:
+        typer.echo(text, nl=False)
+        return
+    typer.echo(f"{write_startup(startup_dir, text)} written: it expects a RunEngine of the name RE")
+
+
+@profile.command("check")
+def check_profile(
+    config: Config = CONFIG,
+    archive: Archive = None,
+    spool: Spool = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Say in one screen what is right and what is not; exit code 1 where something is not."""
+    from ..profiles import check
+
+    findings = list(check(config, archive, spool))
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        table = Table(box=None, show_header=False)
+        for finding in findings:
+            # Words besides colour: one man in twelve sees no difference of red and green.
+            sign = {True: "[green]right[/]", False: "[bold red]WRONG[/]", None: "[dim]·[/]"}[finding.good]
+            table.add_row(sign, finding.what, finding.told.replace("[", r"\["))
+        Console().print(table)
+    if any(finding.good is False for finding in findings):
+        raise typer.Exit(1)
+
+
+def _discovered(run: Any) -> "Discovery":
+    from ..callbacks import STREAM_NAME
+    from ..profiles import discover
+
+    descriptors = {name: run[name].descriptors[0] for name in run if name != STREAM_NAME}
+    return discover(run.metadata["start"], descriptors)
+
+
+def _seen_from(folder: Path, path: Path) -> str:
+    """A path as the settings file has to write it."""
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _validated(config: Path, run: Any, console: Console) -> None:
+    """Read the file back and, where there is a run, size its first frame with it."""
+    from ..callbacks import LiveConfig
+    from ..configuration import load_toml
+
     settings = load_toml(LiveConfig, config)
-    sizer = Sizer(settings.sizing)
-    console = Console(stderr=True, soft_wrap=True)
-    said = settings.wavelength.describe() if settings.wavelength is not None else None
-    n_strips = sizer.reducer.detector.n_strips if sizer.reducer is not None else 0
-    console.print(
-        f"model {sizer.model.name} {sizer.model.sha256[:8]}, {n_strips} strips, "
-        f"wavelength from {said or 'nowhere: no frame will be sized unless a run says it, set [wavelength]'}",
-        highlight=False,
-    )
-    typer.echo(LINES.format(path=str(config.resolve())), nl=False)
+    if settings.wavelength is None:
+        console.print("still to be set: \\[wavelength], without it no frame is sized", style="yellow")
+    if run is None:
+        console.print("`qdsizer-stream profile check` says what is missing", highlight=False)
+        return
+    from ..archive import replay
+
+    for name, doc in replay(run, settings):
+        if name == "event":
+            said = doc["data"]
+            size = (
+                f"{said['qdsizer_size']:.2f} nm"
+                if said["qdsizer_status"] == "sized"
+                else said["qdsizer_reason"]
+            )
+            console.print(
+                f"first frame of the run: {said['qdsizer_status']}, {size}", highlight=False, markup=False
+            )
+            return

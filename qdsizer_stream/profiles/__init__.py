@@ -1,5 +1,21 @@
-"""One call for IPython profiles and queue-server start-up files."""
+"""The live sizer in IPython profiles and queue-server start-up files."""
 
+from ._check import Finding, check
+from ._discover import Discovery, discover
 from ._install import install, installed, uninstall
+from ._settings_file import settings_text
+from ._startup import profile_folders, startup_text, write_startup
 
-__all__ = ["install", "installed", "uninstall"]
+__all__ = [
+    "Discovery",
+    "Finding",
+    "check",
+    "discover",
+    "install",
+    "installed",
+    "profile_folders",
+    "settings_text",
+    "startup_text",
+    "uninstall",
+    "write_startup",
+]
