@@ -10,6 +10,8 @@ __all__ = [
     "PatternFileError",
     "PhysicsError",
     "QdsizerError",
+    "ServiceError",
+    "WireError",
 ]
 
 
@@ -47,3 +49,11 @@ class LibraryError(QdsizerError, ValueError):
 
 class ArchiveError(QdsizerError, LookupError):
     """A run that the archive does not hold, or not in the form asked for."""
+
+
+class ServiceError(QdsizerError, ConnectionError):
+    """A transport that refuses, or that has lost a document."""
+
+
+class WireError(QdsizerError, ValueError):
+    """A message that is no document, or one that may not be read."""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ..sizing import Status
 from ._record import SizedFrame, SynthesisRecord
-from ._view import LOOKS, footer, headline, size_limits_nm, tell_frame, waterfall
+from .view import LOOKS, footer, headline, size_limits_nm, tell_frame, waterfall
 
 __all__ = ["LiveFigure", "draw_synthesis"]
 

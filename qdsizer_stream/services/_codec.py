@@ -1,0 +1,127 @@
+"""Documents as bytes: MessagePack with NumPy arrays, laid out as msgpack-numpy does, never pickled."""
+
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+import numpy as np
+from event_model import DocumentNames
+
+from ..errors import WireError
+
+__all__ = ["pack", "unpack", "unpack_named"]
+
+PLAIN_KINDS = "biufcSUmM"
+"""Kinds of NumPy arrays whose bytes are the data: numbers, strings and times, no objects."""
+
+
+def pack(value: Any) -> bytes:
+    """Write a document, or whatever is made of plain values and arrays.
+
+    Parameters
+    ----------
+    value
+        The document.
+
+    Returns
+    -------
+    Bytes that `unpack` reads, and any reader that knows msgpack-numpy.
+
+    Raises
+    ------
+    WireError
+        The document holds what is neither plain data nor a numeric or string array.
+    """
+    try:
+        return bytes(msgpack.packb(value, default=_encoded))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise WireError(f"a document cannot be sent: {error}") from error
+
+
+def unpack(message: bytes) -> Any:
+    """Read what `pack` or msgpack-numpy wrote.
+
+    Parameters
+    ----------
+    message
+        The bytes.
+
+    Returns
+    -------
+    The value; arrays of the type they had, which cannot be written to.
+
+    Raises
+    ------
+    WireError
+        The bytes are damaged, or hold pickled objects, which may run any program and are never read.
+    """
+    try:
+        return msgpack.unpackb(message, object_hook=_decoded)
+    except WireError:
+        raise
+    except Exception as error:  # MessagePack, UTF-8, data type and shape each fail in their own way
+        raise WireError(f"a message of {len(message)} bytes cannot be read: {error!r}") from error
+
+
+def unpack_named(message: bytes) -> tuple[str, dict[str, Any]]:
+    """Read a message that holds the kind of a document and the document.
+
+    Parameters
+    ----------
+    message
+        The bytes.
+
+    Returns
+    -------
+    Kind and document.
+
+    Raises
+    ------
+    WireError
+        The message is something else.
+    """
+    match unpack(message):
+        case [str(name), dict(doc)] if name in DocumentNames.__members__:
+            return name, doc
+        case found:
+            raise WireError(
+                f"expected the kind of a document and the document, found {_brief(found)}: "
+                "is this the topic of a RunEngine?"
+            )
+
+
+def _brief(found: Any) -> str:
+    text = repr(found)
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, np.ndarray) and value.dtype.kind in PLAIN_KINDS:
+        data = np.ascontiguousarray(value)
+        return {
+            b"nd": True,
+            b"type": value.dtype.str,
+            b"kind": b"",
+            b"shape": value.shape,
+            b"data": data.tobytes() if data.dtype.kind in "mM" else data.data,  # times have no buffer
+        }
+    if isinstance(value, np.generic) and value.dtype.kind in PLAIN_KINDS:
+        return {b"nd": False, b"type": value.dtype.str, b"data": value.tobytes()}
+    if isinstance(value, complex):
+        return {b"complex": True, b"data": repr(value)}
+    if isinstance(value, set | frozenset):
+        return list(value)
+    raise TypeError(f"found a {type(value).__name__}, allowed are plain values and arrays of them")
+
+
+def _decoded(value: dict[Any, Any]) -> Any:
+    if b"complex" in value:
+        return complex(value[b"data"])
+    if b"nd" not in value:
+        return value
+    if value.get(b"kind"):  # structured or, pickled, of objects
+        raise WireError("the message holds an array of objects, which is pickled: send numbers or strings")
+    dtype = np.dtype(value[b"type"])
+    if dtype.kind not in PLAIN_KINDS:
+        raise WireError(f"the message holds an array of type {dtype.str}: send numbers or strings")
+    data = np.frombuffer(value[b"data"], dtype)
+    return data.reshape(value[b"shape"]) if value[b"nd"] else data[0]

@@ -1,0 +1,149 @@
+"""How the service is: a page for those who watch over it, and counters for Prometheus."""
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from ..callbacks import Counters
+from ..errors import ConfigurationError
+from ._config import HealthConfig
+from ._wires import Sink, Source
+
+__all__ = ["health_server"]
+
+logger = logging.getLogger(__name__)
+
+GAUGES = frozenset({"queued", "lag_s"})
+"""Counters of the live sizer that go down as well as up."""
+
+
+class _Collector(Collector):
+    """Reads the counters whenever Prometheus asks."""
+
+    def __init__(self, counters: Callable[[], Counters], source: Source, sinks: Sequence[Sink]) -> None:
+        self._counters = counters
+        self._source = source
+        self._sinks = sinks
+
+    def collect(self) -> Iterable[Metric]:
+        """Give every counter as it stands."""
+        for name, value in asdict(self._counters()).items():
+            said = f"{name.replace('_', ' ')} of the live sizer"
+            if isinstance(value, Mapping):
+                family = CounterMetricFamily(f"qdsizer_{name}", f"{said}, by status", labels=["status"])
+                for status, number in value.items():
+                    family.add_metric([status], number)
+                yield family
+            elif name in GAUGES:
+                unit = name.replace("lag_s", "lag_seconds")
+                yield GaugeMetricFamily(f"qdsizer_{unit}", said, value)
+            elif isinstance(value, int | float):
+                yield CounterMetricFamily(f"qdsizer_{name}", said, value)
+        yield CounterMetricFamily(
+            "qdsizer_malformed", "messages that were no documents", self._source.malformed
+        )
+        for what, said in (("sent", "documents sent"), ("duplicates", "documents that were there already")):
+            family = CounterMetricFamily(f"qdsizer_{what}", said, labels=["output"])
+            for sink in self._sinks:
+                family.add_metric([sink.name], getattr(sink, what))
+            yield family
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True  # a scraper that hangs must not keep the process
+
+
+class _Handler(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: a scrape every few seconds is no news."""
+
+
+@contextmanager
+def health_server(
+    config: HealthConfig,
+    counters: Callable[[], Counters],
+    source: Source,
+    sinks: Sequence[Sink],
+    stopping: threading.Event,
+) -> Iterator[int]:
+    """Answer ``/health`` and ``/metrics`` while the context lasts.
+
+    Health is 200 where the service works, and 503 where it stops or is further behind than it may be.
+
+    Parameters
+    ----------
+    config
+        Where to listen, and how far behind is too far.
+    counters
+        Gives those of the live sizer.
+    source, sinks
+        What else is counted.
+    stopping
+        Set while the service stops.
+
+    Yields
+    ------
+    The port.
+
+    Raises
+    ------
+    ConfigurationError
+        The port is taken, or the address is not of this machine.
+    """
+    registry = CollectorRegistry()
+    registry.register(_Collector(counters, source, sinks))
+    metrics = make_wsgi_app(registry)
+
+    def health(environ: Any, respond: Callable[..., Any]) -> list[bytes]:
+        now = counters()
+        if stopping.is_set():
+            state, problem = "503 Service Unavailable", "stopping"
+        elif now.lag_s > config.max_lag_s:
+            problem = f"the document in hand is {now.lag_s:.0f} s old, {config.max_lag_s:g} s are allowed"
+            state = "503 Service Unavailable"
+        else:
+            state, problem = "200 OK", ""
+        answer = {
+            "status": "ok" if not problem else "unwell",
+            "problem": problem,
+            "frames": now.frames,
+            "sized": now.sized,
+            "queued": now.queued,
+        }
+        respond(state, [("Content-Type", "application/json")])
+        return [json.dumps(answer).encode()]
+
+    def page(environ: Any, respond: Callable[..., Any]) -> Any:
+        match environ["PATH_INFO"]:
+            case "/metrics":
+                return metrics(environ, respond)
+            case "/health":
+                return health(environ, respond)
+        respond("404 Not Found", [("Content-Type", "text/plain")])
+        return [b"ask for /health or /metrics\n"]
+
+    try:
+        server = make_server(config.host, config.port, page, _Server, _Handler)
+    except OSError as error:
+        raise ConfigurationError(
+            f"health: cannot listen on {config.host}:{config.port}: {error.strerror}; "
+            "set another port, or 0 for a free one"
+        ) from error
+    thread = threading.Thread(target=server.serve_forever, name="qdsizer-health", daemon=True)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

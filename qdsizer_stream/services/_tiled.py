@@ -1,0 +1,163 @@
+"""Runs from a Tiled server as they are written, and estimates to one."""
+
+import logging
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from bluesky_tiled_plugins import TiledWriter
+from tiled.client import from_uri
+
+from ..archive import SpooledWriter, run_documents
+from ..callbacks import LiveConfig
+from ..errors import ConfigurationError
+from ._config import TiledInput, TiledOutput
+from ._wires import Settle, Take
+
+__all__ = ["TiledSink", "TiledSource"]
+
+logger = logging.getLogger(__name__)
+
+NEWEST_RUNS = 10
+"""Runs looked through, when the service starts, for one that is still measured."""
+
+
+def _connected(uri: str) -> Any:
+    try:
+        return from_uri(uri)
+    except Exception as error:  # the client raises what its transport, its parser and its login raise
+        raise ConfigurationError(
+            f"no Tiled server at {uri}: {error!r}; "
+            "give its address with /api/v1, and its key as TILED_API_KEY"
+        ) from error
+
+
+class TiledSource:
+    """Follows the runs that a server is written, each in a thread of its own, to their end.
+
+    The subscription tells of new runs; what is in them is read as any archived run is, so that a frame
+    that the subscription's cache has dropped is not lost.
+
+    Parameters
+    ----------
+    config
+        Where the server is.
+    settings
+        Settings of the beamline, which say what frames are.
+
+    Raises
+    ------
+    ConfigurationError
+        No server answers.
+    """
+
+    def __init__(self, config: TiledInput, settings: LiveConfig) -> None:
+        self._catalog = _connected(config.uri)
+        self._uri = config.uri
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._followed: set[str] = set()
+        self.malformed = 0
+        """Runs that could not be read."""
+
+    def run(self, take: Take, settle: Settle, stopping: threading.Event) -> None:
+        """Hand documents over until told to stop.
+
+        Parameters
+        ----------
+        take
+            Takes each.
+        settle
+            Not needed: the runs stay where they are.
+        stopping
+            Set when it is time to stop.
+        """
+
+        def created(update: Any) -> None:
+            self._follow([update.key], take, stopping)
+
+        with self._catalog.subscribe() as subscription:
+            subscription.child_created.add_callback(created)
+            subscription.start_in_thread()
+            newest = self._catalog.keys().tail(NEWEST_RUNS)
+            self._follow(
+                [uid for uid in newest if not self._catalog[uid].metadata.get("stop")], take, stopping
+            )
+            logger.info("listening to the Tiled server at %s", self._uri)
+            stopping.wait()
+
+    def _follow(self, uids: Iterable[str], take: Take, stopping: threading.Event) -> None:
+        with self._lock:  # a run that begins as the service does is told of twice
+            new = set(uids) - self._followed
+            self._followed |= new
+        for uid in new:
+            threading.Thread(
+                target=self._hand_over, args=(uid, take, stopping), name=f"run {uid[:8]}", daemon=True
+            ).start()
+
+    def _hand_over(self, uid: str, take: Take, stopping: threading.Event) -> None:
+        try:
+            for name, doc in run_documents(self._catalog[uid], self._settings):
+                if stopping.is_set():
+                    return
+                take(name, doc)
+        except Exception as error:
+            self.malformed += 1
+            logger.warning("run %s was left out: %s", uid, error)
+
+
+class TiledSink:
+    """Writes to a server, and to a spool what the server does not take.
+
+    Parameters
+    ----------
+    config
+        Where the server and the spool are.
+
+    Raises
+    ------
+    ConfigurationError
+        No server answers.
+    """
+
+    def __init__(self, config: TiledOutput) -> None:
+        # One event at a time, or nothing would be in the archive before the end of the run.
+        self._writer = SpooledWriter(TiledWriter(_connected(config.uri), batch_size=1), config.spool)
+        self.name = f"tiled {config.uri}"
+        """Name in the metrics."""
+        self.sent = 0
+        """Documents taken, by the server or the spool."""
+        self.duplicates = 0
+        """None: a run that the server has already goes to the spool as a whole."""
+
+    def __call__(self, name: str, doc: Any) -> None:
+        """Write a document.
+
+        Parameters
+        ----------
+        name
+            Kind of the document.
+        doc
+            The document.
+        """
+        self._writer(name, doc)
+        self.sent += 1
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until the server has everything.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to wait, s.
+
+        Returns
+        -------
+        True: what the server does not take in time lies in the spool.
+        """
+        self._writer.wait(timeout_s)
+        return True
+
+    def close(self) -> None:
+        """End the writer's thread."""
+        self._writer.close()

@@ -1,0 +1,301 @@
+"""The picture of a synthesis as a page of Bokeh."""
+
+import math
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import numpy as np
+from bokeh.document import Document
+from bokeh.layouts import column, row
+from bokeh.models import (
+    ColorBar,
+    ColumnDataSource,
+    CustomJSTickFormatter,
+    Div,
+    HoverTool,
+    LinearColorMapper,
+    Range1d,
+    Span,
+)
+from bokeh.palettes import Cividis256
+from bokeh.plotting import figure
+from numpy.typing import NDArray
+
+from ...callbacks import SizedFrame, SynthesisRecord
+from ...callbacks.view import LOOKS, footer, headline, size_limits_nm, tell_frame, waterfall
+from ...sizing import Examination, Status
+
+__all__ = ["draw_page"]
+
+REDRAW_MS = 250
+"""How often a page looks for news; what comes in between is skipped."""
+
+SIZE, FIT, LIQUID, BACKGROUND = "#0072B2", "#D55E00", "#56B4E9", "#999999"
+"""Okabe and Ito's palette, as for the statuses."""
+
+FONT = "16px"
+"""Of axes and legends."""
+
+FRAME_COLUMNS = ("minutes", "size", "spread", "truth", "tell")
+REFUSED_COLUMNS = ("minutes", "at", "glyph", "colour", "words", "tell")
+
+Columns = dict[str, Any]
+
+
+def draw_page(document: Document, snapshot: Callable[[], SynthesisRecord]) -> None:
+    """Fill a page, and keep it up to date while somebody looks at it.
+
+    Parameters
+    ----------
+    document
+        The page.
+    snapshot
+        Gives the newest state of the synthesis.
+    """
+    page = _Page()
+    document.title = "qdsizer"
+    document.add_root(page.layout)
+    shown: tuple[str, int] | None = None
+
+    def refresh() -> None:
+        nonlocal shown
+        record = snapshot()
+        if (record.run, record.n_frames) != shown:
+            page.show(record)
+            shown = (record.run, record.n_frames)
+
+    refresh()
+    document.add_periodic_callback(refresh, REDRAW_MS)
+
+
+class _Page:
+    """The parts of a page, and what they show."""
+
+    def __init__(self) -> None:
+        self._headline = Div(name="headline", sizing_mode="stretch_width")
+        self._footer = Div(name="footer", sizing_mode="stretch_width")
+        self._sized, self._refused = ColumnDataSource(), ColumnDataSource()
+        self._interval = ColumnDataSource()
+        self._limits = Range1d(0, 10)
+        self._target = Span(dimension="width", line_dash="dotted", line_width=2, visible=False)
+        sizes = self._sizes()
+        spread = self._spread(sizes.x_range)
+        self._image = ColumnDataSource()
+        self._colours = LinearColorMapper(Cividis256, nan_color="rgba(0, 0, 0, 0)")
+        fall = self._waterfall()
+        self._measured, self._fit = ColumnDataSource(), ColumnDataSource()
+        self._bands = {name: ColumnDataSource() for name in ("background", "solvent", "dots")}
+        newest = self._newest()
+        residual = self._residual(newest.x_range)
+        self.layout = column(
+            self._headline,
+            row(
+                column(sizes, spread, fall, sizing_mode="stretch_width"),
+                column(newest, residual, sizing_mode="stretch_width"),
+                sizing_mode="stretch_width",
+            ),
+            self._footer,
+            sizing_mode="stretch_width",
+        )
+
+    def show(self, record: SynthesisRecord) -> None:
+        """Show a state of a synthesis."""
+        self._headline.text = _headline_html(record)
+        self._footer.text = f'<div style="font-size: {FONT}; color: #444">{escape(footer(record))}</div>'
+        low, high = size_limits_nm(record)
+        self._limits.start, self._limits.end = low, high
+        has_target = math.isfinite(record.target_nm)
+        self._target.location, self._target.visible = record.target_nm if has_target else 0.0, has_target
+        sized = [frame for frame in record.frames if frame.status is Status.SIZED]
+        self._sized.data = _sized(sized)
+        self._interval.data = _segments(record.frames)
+        self._refused.data = _refused(record.frames, low + 0.03 * (high - low))
+        self._show_waterfall(record)
+        self._show_newest(record.newest)
+
+    def _show_waterfall(self, record: SynthesisRecord) -> None:
+        shown = waterfall(record)
+        if shown is None:
+            self._image.data = {name: [] for name in ("image", "x", "y", "dw", "dh")}
+            return
+        (left, right), (bottom, top) = shown.q_inv_angstrom, shown.minutes
+        # The root shows the weak peaks at high Q beside the solvent's halo; single precision is plenty.
+        self._image.data = {
+            "image": [np.sqrt(np.maximum(shown.image, 0.0)).astype(np.float32)],
+            "x": [left],
+            "y": [bottom],
+            "dw": [right - left],
+            "dh": [top - bottom],
+        }
+        self._colours.low, self._colours.high = 0.0, math.sqrt(shown.highest)
+
+    def _show_newest(self, examination: Examination | None) -> None:
+        binned = None if examination is None else examination.binned
+        fit = None if examination is None else examination.fit
+        empty: NDArray[np.float64] = np.empty(0)
+        if binned is None:
+            self._measured.data = {"q": empty, "intensity": empty, "residual": empty}
+        else:
+            seen = ~binned.mask
+            off = (binned.intensity - fit.total) / binned.sigma if fit is not None else binned.sigma * np.nan
+            self._measured.data = {
+                "q": binned.q_inv_angstrom[seen],
+                "intensity": binned.intensity[seen],
+                "residual": off[seen],
+            }
+        if binned is None or fit is None:
+            self._fit.data = {"q": empty, "total": empty}
+            for source in self._bands.values():
+                source.data = {"xs": [], "ys": []}
+            return
+        q = binned.q_inv_angstrom
+        self._fit.data = {"q": q, "total": fit.total}
+        below, above = fit.background, fit.background + fit.liquid
+        self._bands["background"].data = _bands(q, np.zeros_like(q), below)
+        self._bands["solvent"].data = _bands(q, below, above)
+        self._bands["dots"].data = _bands(q, above, fit.total)
+
+    def _sizes(self) -> Any:
+        plot = figure(
+            height=330, sizing_mode="stretch_width", y_axis_label="diameter (nm)", y_range=self._limits,
+            tools="pan,wheel_zoom,reset",
+        )  # fmt: skip
+        plot.patches(
+            "xs",
+            "ys",
+            source=self._interval,
+            color=SIZE,
+            alpha=0.25,
+            line_width=0,
+            legend_label="95 % interval",
+        )
+        plot.line("minutes", "truth", source=self._sized, color="black", line_dash="dashed", line_width=2)
+        points = plot.scatter(
+            "minutes", "size", source=self._sized, marker=LOOKS[Status.SIZED].glyph, color=SIZE, size=9,
+            legend_label="number mean",
+        )  # fmt: skip
+        refused = plot.scatter(
+            "minutes", "at", source=self._refused, marker="glyph", color="colour", size=13, line_width=3,
+            legend_group="words",
+        )  # fmt: skip
+        plot.add_layout(self._target)
+        plot.add_tools(HoverTool(renderers=[points, refused], tooltips=[("", "@tell")]))
+        plot.legend.location = "bottom_right"
+        plot.legend.background_fill_alpha = 0.7
+        return _readable(plot)
+
+    def _spread(self, x_range: Any) -> Any:
+        plot = figure(
+            height=130, sizing_mode="stretch_width", x_axis_label="time since start (min)",
+            y_axis_label="spread (%)", x_range=x_range, tools="",
+        )  # fmt: skip
+        plot.y_range.start = 0
+        plot.scatter("minutes", "spread", source=self._sized, color=SIZE, size=5)
+        plot.yaxis.ticker.desired_num_ticks = 3
+        return _readable(plot)
+
+    def _waterfall(self) -> Any:
+        plot = figure(
+            height=290, sizing_mode="stretch_width", x_axis_label="Q (Å⁻¹)", y_axis_label="time (min)",
+            tools="pan,wheel_zoom,reset",
+        )  # fmt: skip
+        plot.x_range.range_padding = plot.y_range.range_padding = 0
+        plot.image("image", x="x", y="y", dw="dw", dh="dh", source=self._image, color_mapper=self._colours)
+        bar = ColorBar(
+            color_mapper=self._colours,
+            title="counts per strip",
+            formatter=CustomJSTickFormatter(code="return (tick * tick).toPrecision(2) * 1"),
+            major_label_text_font_size=FONT,
+            title_text_font_size=FONT,
+        )
+        plot.add_layout(bar, "right")
+        return _readable(plot)
+
+    def _newest(self) -> Any:
+        plot = figure(
+            height=500, sizing_mode="stretch_width", title="newest frame", y_axis_label="counts per strip",
+            tools="pan,wheel_zoom,box_zoom,reset",
+        )  # fmt: skip
+        plot.y_range.start = 0
+        for (name, source), colour in zip(self._bands.items(), (BACKGROUND, LIQUID, FIT), strict=True):
+            plot.patches("xs", "ys", source=source, color=colour, alpha=0.4, line_width=0, legend_label=name)
+        plot.line("q", "total", source=self._fit, color=FIT, line_width=2, legend_label="fit")
+        plot.scatter("q", "intensity", source=self._measured, color="black", size=3, legend_label="measured")
+        return _readable(plot)
+
+    def _residual(self, x_range: Any) -> Any:
+        plot = figure(
+            height=250, sizing_mode="stretch_width", x_axis_label="Q (Å⁻¹)", y_axis_label="residual (σ)",
+            x_range=x_range, y_range=Range1d(-6, 6), tools="",
+        )  # fmt: skip
+        plot.scatter("q", "residual", source=self._measured, color="black", size=3)
+        plot.add_layout(Span(location=0, dimension="width", line_color=FIT, line_width=2))
+        return _readable(plot)
+
+
+def _readable(plot: Any) -> Any:
+    plot.toolbar.logo = None
+    plot.axis.axis_label_text_font_size = plot.axis.major_label_text_font_size = FONT
+    plot.axis.axis_label_text_font_style = "normal"
+    plot.title.text_font_size = FONT
+    plot.min_border_left = 80  # panels above each other begin at one place
+    plot.legend.label_text_font_size = FONT
+    return plot
+
+
+def _headline_html(record: SynthesisRecord) -> str:
+    """The top line; whatever comes from a document is escaped."""
+    line = headline(record)
+    return (
+        '<div style="display: flex; align-items: baseline; gap: 3vw; font-family: sans-serif">'
+        f'<span style="font-size: 60px; font-weight: bold">{escape(line.size)}</span>'
+        f'<span style="font-size: 40px">{escape(line.growth)}</span>'
+        f'<span style="font-size: 40px; font-weight: bold; margin-left: auto; color: {line.colour}">'
+        f"{escape(line.status)}</span></div>"
+        f'<div style="text-align: right; font: 18px sans-serif">{escape(line.counts)}</div>'
+    )
+
+
+def _sized(frames: list[SizedFrame]) -> Columns:
+    return {
+        "minutes": np.array([frame.minutes for frame in frames]),
+        "size": np.array([frame.size_nm for frame in frames]),
+        "spread": np.array([100 * frame.dispersion for frame in frames]),
+        "truth": np.array([frame.truth_nm for frame in frames]),
+        "tell": [tell_frame(frame) for frame in frames],
+    }
+
+
+def _refused(frames: list[SizedFrame], at: float) -> Columns:
+    """Frames without a size, which stand on the axis."""
+    refused = [frame for frame in frames if frame.status is not Status.SIZED]
+    looks = [LOOKS[frame.status] for frame in refused]
+    return {
+        "minutes": np.array([frame.minutes for frame in refused]),
+        "at": np.full(len(refused), at),
+        "glyph": [look.glyph for look in looks],
+        "colour": [look.colour for look in looks],
+        "words": [look.words for look in looks],
+        "tell": [tell_frame(frame) for frame in refused],
+    }
+
+
+def _segments(frames: list[SizedFrame]) -> Columns:
+    """The intervals as a band that is broken where a frame was not sized."""
+    return _bands(
+        np.array([frame.minutes for frame in frames]),
+        np.array([frame.low_nm for frame in frames]),
+        np.array([frame.high_nm for frame in frames]),
+    )
+
+
+def _bands(x: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> Columns:
+    """Outlines of the area between two curves, one for each stretch that has both."""
+    there = np.isfinite(low) & np.isfinite(high)
+    stretches = np.split(np.arange(x.size), np.flatnonzero(np.diff(there)) + 1)
+    wanted = [stretch for stretch in stretches if stretch.size > 1 and there[stretch[0]]]
+    return {
+        "xs": [np.concatenate([x[stretch], x[stretch][::-1]]) for stretch in wanted],
+        "ys": [np.concatenate([low[stretch], high[stretch][::-1]]) for stretch in wanted],
+    }
