@@ -9,9 +9,11 @@ from . import (  # noqa: F401  (each registers its command)
     _profile,
     _reduce,
     _replay,
+    _serve,
     _simulate,
     _spool,
     _train,
+    _watch,
 )
 from ._app import app, main
 
