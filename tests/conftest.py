@@ -44,7 +44,7 @@ def dots() -> GrowingDots:
 
 @pytest.fixture(scope="session")
 def mythen(dots: GrowingDots) -> Callable[..., SimMythen]:
-    def make(name: str = "mythen", **settings: Any) -> SimMythen:
+    def make(name: str = "mythen", kind: type[SimMythen] = SimMythen, **settings: Any) -> SimMythen:
         defaults: dict[str, Any] = {
             "scene": dots,
             "detector": DETECTOR,
@@ -54,7 +54,7 @@ def mythen(dots: GrowingDots) -> Callable[..., SimMythen]:
             "speed": np.inf,
             "seed": 5,
         }
-        return SimMythen(name=name, **{**defaults, **settings})
+        return kind(name=name, **{**defaults, **settings})
 
     return make
 

@@ -10,8 +10,9 @@ import numpy as np
 
 __all__ = ["append_document", "read_documents"]
 
-ARRAY, SCALAR = "__ndarray__", "__npscalar__"
-"""Keys that mark what is no plain value; no pickle, so that a journal can hold data alone."""
+ARRAY, SCALAR = 1, 2
+"""MessagePack's own marks of what is no plain value, which no content of a document can be taken for; no
+pickle, so that a journal can hold data alone."""
 
 
 def append_document(file: FileIO, name: str, doc: Any) -> None:
@@ -58,22 +59,20 @@ def read_documents(path: Path) -> Iterator[tuple[str, Any]]:
     """
     with path.open("rb") as file:
         # A document of 30 720 strips is 0.25 MB; the limit is for images that share its run.
-        yield from msgpack.Unpacker(file, object_hook=_restored, max_buffer_size=2**31 - 1)
+        yield from msgpack.Unpacker(file, ext_hook=_restored, max_buffer_size=2**31 - 1)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufcSUmM":
-        return {ARRAY: value.dtype.str, "shape": value.shape, "bytes": value.tobytes()}
+        return msgpack.ExtType(ARRAY, msgpack.packb([value.dtype.str, value.shape, value.tobytes()]))
     if isinstance(value, np.generic):
-        return {SCALAR: value.dtype.str, "bytes": value.tobytes()}
+        return msgpack.ExtType(SCALAR, msgpack.packb([value.dtype.str, (), value.tobytes()]))
     if isinstance(value, tuple | set | frozenset):
         return list(value)
     raise TypeError(f"a {type(value).__name__} cannot be written to a journal: {value!r}")
 
 
-def _restored(value: dict[Any, Any]) -> Any:
-    if ARRAY in value:
-        return np.frombuffer(value["bytes"], value[ARRAY]).reshape(value["shape"]).copy()
-    if SCALAR in value:
-        return np.frombuffer(value["bytes"], value[SCALAR])[0]
-    return value
+def _restored(code: int, packed: bytes) -> Any:
+    dtype, shape, content = msgpack.unpackb(packed)
+    array = np.frombuffer(content, dtype).reshape(shape)
+    return array.copy() if code == ARRAY else array[()]

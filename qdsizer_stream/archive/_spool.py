@@ -1,6 +1,7 @@
 """A writer that may be slow, dead or hung, and a place for what it could not write."""
 
 import atexit
+import fcntl
 import logging
 import threading
 from collections import deque
@@ -25,6 +26,8 @@ Writer = Callable[[str, Any], object]
 FINISHED, UNFINISHED = ".spool", ".spool.part"
 """Suffixes of journals: of runs that have ended, and of runs that have not, or never will."""
 
+SECOND_WRITER = "; is another writer subscribed too?"
+"""Usual cause where an archive refuses a start: it has the run already, which Tiled says as `409`."""
 
 EXIT_TIMEOUT_S = 30.0
 """How long the end of the process waits for the writer, s; what it has not taken stays in the spool."""
@@ -37,8 +40,10 @@ class _Run:
     uid: str
     path: Path
     journal: FileIO | None
+    """Open, and locked against an upload, until the writer has taken the run or failed on it."""
     failed: str = ""
     written: bool = False
+    ended: bool = False
 
 
 class SpooledWriter:
@@ -135,7 +140,9 @@ class SpooledWriter:
     def _open(self, uid: str) -> _Run:
         path = self._directory / f"{uid}{UNFINISHED}"
         try:
-            return _Run(uid, path, path.open("wb", buffering=0))
+            journal = path.open("wb", buffering=0)
+            fcntl.flock(journal, fcntl.LOCK_EX)
+            return _Run(uid, path, journal)
         except OSError:
             logger.exception("no journal for run %s: what its writer fails on will be lost", uid)
             return _Run(uid, path, None)
@@ -162,18 +169,26 @@ class SpooledWriter:
             self._changed.notify_all()
 
     def _end(self, run: _Run) -> None:
-        """Close the journal of a run that has ended."""
+        """Take note that a run has ended."""
         self._index.forget(run.uid)
         del self._runs[run.uid]
-        if run.journal is None:
-            return
-        run.journal.close()
-        with self._changed:
-            # The writer may have taken the stop already, or may yet.
+        if run.journal is not None:
             run.path = run.path.rename(self._directory / f"{run.uid}{FINISHED}")
-            run.journal = None
-            if run.written:
-                run.path.unlink()
+        with self._changed:
+            run.ended = True
+            self._settle(run)
+
+    def _settle(self, run: _Run) -> None:
+        """Let go of the journal of a run that has ended, once its fate is known; the lock is held."""
+        if run.journal is None or not run.ended or not (run.written or run.failed):
+            return
+        # A request that hangs may yet be answered, and would double what an upload has brought meanwhile.
+        if self._items and self._items[0][0] is run:
+            return
+        if run.written:
+            run.path.unlink()
+        run.journal.close()
+        run.journal = None
 
     def _give_up(self, run: _Run, why: str) -> None:
         """Leave a run to its journal; the lock is held."""
@@ -199,14 +214,12 @@ class SpooledWriter:
                     error = raised
             with self._changed:
                 if error is not None:
-                    # An archive refuses a second start: the usual cause is a writer too many.
-                    hint = "; is another writer subscribed too?" if name == "start" else ""
+                    hint = SECOND_WRITER if name == "start" else ""
                     self._give_up(run, f"the writer failed on its {name} document: {error}{hint}")
                 elif name == "stop" and not run.failed:
                     run.written = True
-                    if run.journal is None and run.path.suffix == FINISHED:
-                        run.path.unlink(missing_ok=True)
                 self._items.popleft()
+                self._settle(run)
                 self._changed.notify_all()
 
 
@@ -258,9 +271,21 @@ def upload(journal: Path, catalog: Any, writer: Writer) -> str:
     Raises
     ------
     ArchiveError
-        The journal does not begin with a start document, or the archive holds the run as another
-        writer wrote it.
+        The journal does not begin with a start document, or is in the hands of a writer or of another
+        upload; the archive holds the run as another writer wrote it, or does not take it. The journal stays.
     """
+    with journal.open("rb") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ArchiveError(
+                f"journal {journal} is in use: its run is still measured or written, or another upload has "
+                "it; wait, or end the session that holds it"
+            ) from None
+        return _upload(journal, catalog, writer)
+
+
+def _upload(journal: Path, catalog: Any, writer: Writer) -> str:
     documents = read_documents(journal)
     first: tuple[str, Any] = next(documents, ("nothing", None))
     name, start = first
@@ -280,9 +305,15 @@ def upload(journal: Path, catalog: Any, writer: Writer) -> str:
             journal.unlink()
             return uid
         catalog.delete_contents([uid], recursive=True, external_only=False)
-    writer(name, start)
-    for name, doc in _with_an_end(documents, uid):
-        writer(name, doc)
+    try:
+        writer(name, start)
+        for name, doc in _with_an_end(documents, uid):
+            writer(name, doc)
+    except Exception as error:
+        raise ArchiveError(
+            f"the archive did not take the {name} document of run {uid}: {error}; its journal {journal} "
+            "stays, upload it again" + (SECOND_WRITER if name == "start" else "")
+        ) from error
     journal.unlink()
     return uid
 

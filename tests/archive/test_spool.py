@@ -93,6 +93,13 @@ def test_a_journal_cut_short_gives_what_is_whole(tmp_path: Path, documents: Docu
     assert_equal(list(read_documents(path)), documents[:-1])
 
 
+def test_content_is_not_taken_for_an_array(tmp_path: Path) -> None:
+    doc = {"__ndarray__": "<f8", "shape": [1], "bytes": b"12345678", "nested": {"__npscalar__": 1}}
+    with (tmp_path / "j").open("wb", buffering=0) as file:
+        append_document(file, "start", doc)
+    assert list(read_documents(tmp_path / "j")) == [["start", doc]]
+
+
 def test_objects_are_refused(tmp_path: Path) -> None:
     with (tmp_path / "j").open("wb", buffering=0) as file, pytest.raises(TypeError, match="a ndarray cannot"):
         append_document(file, "event", {"data": np.array([object()])})
@@ -212,11 +219,9 @@ def test_what_was_written_after_all_is_not_written_twice(
 ) -> None:
     run = again(documents, "twice")
     writer = TiledWriter(archive)
-    path = tmp_path / f"{uid_of(run)}.spool"
-    with path.open("wb", buffering=0) as file:
-        for name, doc in run:
-            writer(name, doc)
-            append_document(file, name, doc)
+    for name, doc in run:
+        writer(name, doc)
+    path = written(run, tmp_path / f"{uid_of(run)}.spool")
     upload(path, archive, TiledWriter(archive))
     assert not path.exists()
     assert len(archive[uid_of(run)]["primary"].base["internal"].read()) == 5
@@ -256,6 +261,93 @@ def test_a_run_that_a_crash_cut_off_gets_an_end(tmp_path: Path, archive: Any, do
         "abort",
         "the process that measured the run ended before it",
     )
+
+
+def written(run: Documents, path: Path) -> Path:
+    with path.open("wb", buffering=0) as file:
+        for name, doc in run:
+            append_document(file, name, doc)
+    return path
+
+
+def events_in(archive: Any, run: Documents) -> dict[str, int]:
+    there = archive[uid_of(run)]
+    return {stream: len(there[stream].base["internal"].read()) for stream in there}
+
+
+@pytest.mark.parametrize("kind", ["start", "descriptor", "event", "stop"])
+def test_an_upload_that_is_interrupted_may_be_made_again(
+    kind: str, tmp_path: Path, archive: Any, documents: Documents
+) -> None:
+    run = again(documents, f"interrupted at {kind}")
+    journal = written(run, tmp_path / f"{uid_of(run)}.spool")
+    real = TiledWriter(archive, batch_size=1)
+
+    def interrupted(name: str, doc: Any) -> None:
+        if name == kind:
+            raise ConnectionError("the cable was pulled")
+        real(name, doc)
+
+    with pytest.raises(
+        ArchiveError, match=f"did not take the {kind} document of run .*: the cable was pulled"
+    ):
+        upload(journal, archive, interrupted)
+    assert_equal(list(read_documents(journal)), run)
+    upload(journal, archive, TiledWriter(archive))
+    assert events_in(archive, run) == {"primary": 5, "qd_size": 5}
+    assert archive[uid_of(run)].metadata["stop"]["num_events"] == {"primary": 5, "qd_size": 5}
+    assert not journal.exists()
+
+
+def test_uploading_a_copy_once_more_doubles_nothing(
+    tmp_path: Path, archive: Any, documents: Documents
+) -> None:
+    run = again(documents, "again")
+    for name in ("one.spool", "two.spool"):
+        upload(written(run, tmp_path / name), archive, TiledWriter(archive))
+    assert events_in(archive, run) == {"primary": 5, "qd_size": 5}
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_is_still_measured_is_not_uploaded(
+    tmp_path: Path, archive: Any, documents: Documents
+) -> None:
+    run = again(documents, "measured")
+    writer = SpooledWriter(lambda name, doc: None, tmp_path)
+    for name, doc in run[:5]:
+        writer(name, doc)
+    (journal,) = spooled_runs(tmp_path, unfinished=True)
+    with pytest.raises(ArchiveError, match="its run is still measured or written, or another upload has it"):
+        upload(journal, archive, TiledWriter(archive))
+    for name, doc in run[5:]:
+        writer(name, doc)
+    assert writer.close(10)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_whose_request_hangs_is_not_uploaded_meanwhile(
+    tmp_path: Path, archive: Any, documents: Documents
+) -> None:
+    """The request may yet be answered, and its event would then be in the archive twice."""
+    go, hung = threading.Event(), threading.Event()
+
+    def hanging(name: str, doc: Any) -> None:
+        hung.set()
+        assert go.wait(60)
+
+    run = again(documents, "hanging")
+    writer = SpooledWriter(hanging, tmp_path, queue_documents=3)
+    writer(*run[0])
+    assert hung.wait(10)
+    for name, doc in run[1:]:
+        writer(name, doc)
+    (journal,) = spooled_runs(tmp_path)
+    with pytest.raises(ArchiveError, match="is in use"):
+        upload(journal, archive, TiledWriter(archive))
+    go.set()
+    assert writer.close(10)
+    upload(journal, archive, TiledWriter(archive))
+    assert events_in(archive, run) == {"primary": 5, "qd_size": 5}
 
 
 def test_what_is_no_spool(tmp_path: Path, archive: Any) -> None:

@@ -1,0 +1,188 @@
+"""A real Tiled server in a process of its own that hangs, runs out of disk and dies in mid-run."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from bluesky import plan_stubs as bps
+from bluesky.preprocessors import run_decorator
+from bluesky_tiled_plugins import TiledWriter
+from tiled.client import from_uri
+
+from qdsizer_stream.archive import SpooledWriter, spooled_runs, upload
+from qdsizer_stream.callbacks import LiveSizer
+from qdsizer_stream.devices import SimMythen
+
+Documents = list[tuple[str, Any]]
+N_FRAMES = 4
+
+SERVE = """
+import json, sys
+from pathlib import Path
+from qdsizer_stream.archive import embedded_tiled
+
+folder = Path(sys.argv[1])
+with embedded_tiled(folder) as client:
+    print(json.dumps([str(client.context.api_uri), (folder / "api_key").read_text()]), flush=True)
+    sys.stdin.read()
+"""
+
+
+class Server:
+    """A Tiled server on disk, in a process that can be stopped, starved and killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(self.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        uri, key = json.loads(self.process.stdout.readline())
+        self.client: Any = from_uri(uri, api_key=key)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self.client.context.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as impatient:
+        # Tiled's client tries ten times, for 45 s; a fault is a fault at once here.
+        impatient.setattr("tiled.client.utils.TILED_RETRY_ATTEMPTS", 1)
+        one = Server(tmp_path_factory.mktemp("served"))
+        yield one
+        one.kill()
+
+
+class Measured:
+    """A run through RunEngine, live sizer and spooled writer, with a fault in the middle."""
+
+    def __init__(self, client: Any, spool: Path, live: LiveSizer, device: SimMythen) -> None:
+        self.writer = SpooledWriter(TiledWriter(client, batch_size=1), spool)
+        self._live, self._device = live, device
+        self.documents: Documents = []
+
+    def run(self, fault: Callable[[], object]) -> None:
+        @run_decorator()
+        def plan() -> Iterator[Any]:
+            for number in range(N_FRAMES):
+                if number == N_FRAMES // 2:
+                    assert self._live.wait(60)
+                    assert self.writer.wait(60)
+                    fault()
+                yield from bps.trigger_and_read([self._device])
+
+        self._live.subscribe(self.writer)
+        self._live.subscribe(lambda name, doc: self.documents.append((name, doc)))
+        engine = RunEngine({})
+        engine.subscribe(self._live)
+        engine(plan())  # finishes whatever becomes of the server
+        assert self._live.wait(60)
+
+    @property
+    def uid(self) -> str:
+        return str(self.documents[0][1]["uid"])
+
+    def assert_archived(self, client: Any) -> None:
+        """Everything measured and sized is in the archive, once, to the last bit."""
+        run = client[self.uid]
+        assert run.metadata["stop"]["num_events"] == {"primary": N_FRAMES, "qd_size": N_FRAMES}
+        for stream, key in (("primary", "mythen_image"), ("qd_size", "qdsizer_size")):
+            values = [doc["data"][key] for _, doc in self.documents if key in doc.get("data", {})]
+            assert len(values) == N_FRAMES
+            np.testing.assert_array_equal(run[stream].read()[key], values)
+        statuses = run["qd_size"].read()["qdsizer_status"]
+        assert list(statuses.values) == ["sized"] * N_FRAMES
+
+
+@pytest.fixture
+def measured(
+    server: Server, tmp_path: Path, live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen]
+) -> Iterator[Measured]:
+    one = Measured(server.client, tmp_path / "spool", live(), mythen())
+    yield one
+    one.writer.close(10)
+
+
+def spooled(measured: Measured, folder: Path) -> Path:
+    (journal,) = spooled_runs(folder)
+    assert journal.stem == measured.uid
+    return journal
+
+
+def test_a_server_that_hangs_and_wakes_up(server: Server, measured: Measured, tmp_path: Path) -> None:
+    measured.run(lambda: os.kill(server.process.pid, signal.SIGSTOP))
+    # The run is over and sized while the writer still waits for an answer; it lies in the spool, whole.
+    assert not measured.writer.close(0.1)
+    spooled(measured, tmp_path / "spool")
+    os.kill(server.process.pid, signal.SIGCONT)
+    assert measured.writer.wait(60)
+    for journal in spooled_runs(tmp_path / "spool"):  # none where the server was in time after all
+        upload(journal, server.client, TiledWriter(server.client))
+    measured.assert_archived(server.client)
+
+
+def test_a_server_whose_disk_is_full(server: Server, measured: Measured, tmp_path: Path) -> None:
+    before = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    try:
+        # No file of the server may grow any further, and no new one be written, as on a full disk.
+        measured.run(lambda: resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0, before[1])))
+        assert measured.writer.wait(60)
+    finally:
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, before)
+    assert measured.writer.spooled == 1
+    upload(spooled(measured, tmp_path / "spool"), server.client, TiledWriter(server.client))
+    measured.assert_archived(server.client)
+
+
+def test_a_server_that_is_killed(server: Server, measured: Measured, tmp_path: Path) -> None:
+    measured.run(server.kill)
+    assert measured.writer.wait(60)
+    assert measured.writer.spooled == 1
+    server.start()
+    upload(spooled(measured, tmp_path / "spool"), server.client, TiledWriter(server.client))
+    measured.assert_archived(server.client)
+
+
+def test_a_second_writer_is_explained_and_harms_nobody(
+    server: Server,
+    live: Callable[..., LiveSizer],
+    mythen: Callable[..., SimMythen],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The 409 of an archive that has the run already reaches the log, not the plan."""
+    sizer = live()
+    events: list[Any] = []
+    sizer.subscribe(TiledWriter(server.client))
+    sizer.subscribe(lambda name, doc: events.append(doc["data"]), "event")
+    engine = RunEngine({})
+    engine.subscribe(TiledWriter(server.client))  # the one that a profile had all along
+    engine.subscribe(sizer)
+
+    @run_decorator()
+    def plan() -> Iterator[Any]:
+        assert sizer.wait(60)
+        yield from bps.trigger_and_read([mythen()])
+
+    engine(plan())
+    assert sizer.wait(60)
+    assert [data["qdsizer_status"] for data in events if "qdsizer_status" in data] == ["sized"]
+    assert "409" in caplog.text
+    assert "is another writer subscribed too?" in caplog.text
