@@ -51,14 +51,17 @@ class Hdf5Rows:
     dataset
         Path of the dataset in it.
     timeout_s
-        How long a read waits for rows to appear, s.
+        How long a read waits for rows to appear, s. After one that waited in vain the next ones do not wait:
+        a file that is lost must not cost this time for every row it was to have.
     """
 
     def __init__(self, path: Path, dataset: str, timeout_s: float) -> None:
         self._path = path
         self._dataset_path = dataset
         self._timeout_s = timeout_s
+        self._lost = False
         self._file: Any = None
+        self._swmr = False
 
     def __enter__(self) -> Self:
         return self
@@ -90,24 +93,34 @@ class Hdf5Rows:
         ArchiveError
             They did not appear in time: the file is missing, damaged, foreign or too short.
         """
-        deadline = time.monotonic() + self._timeout_s
+        deadline = time.monotonic() + (0.0 if self._lost else self._timeout_s)
         while True:
             problem = ""
             try:
                 dataset = self._open()[self._dataset_path]
                 dataset.refresh()
                 if dataset.shape[0] >= last:
+                    self._lost = False
                     return np.asarray(dataset[first:last])
                 problem = f"it has {dataset.shape[0]} rows"
             except (OSError, KeyError, RuntimeError, AttributeError, IndexError, TypeError) as error:
                 problem = str(error).strip('"')
             self.close()  # a file without SWMR shows what was appended only when opened anew
             if time.monotonic() >= deadline:
+                self._lost = True
                 raise ArchiveError(
                     f"rows {first} to {last - 1} of {self._path}:{self._dataset_path} did not appear within "
                     f"{self._timeout_s:g} s ({problem}): see whether its writer runs, or raise file_timeout_s"
                 )
             time.sleep(POLL_S)
+
+    def release(self) -> None:
+        """Close the file, unless its writer expects readers.
+
+        A writer that opens it anew for every frame must not find it in use.
+        """
+        if not self._swmr:
+            self.close()
 
     def close(self) -> None:
         """Close the file; a later read opens it again."""
@@ -117,6 +130,7 @@ class Hdf5Rows:
 
     def _open(self) -> Any:
         if self._file is None:
+            self._swmr = False
             try:
                 self._file = h5py.File(self._path, "r")
             except OSError as error:
@@ -125,4 +139,5 @@ class Hdf5Rows:
                 if "already open for" not in str(error):
                     raise
                 self._file = h5py.File(self._path, "r", libver="latest", swmr=True)
+                self._swmr = True
         return self._file

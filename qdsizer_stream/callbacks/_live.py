@@ -139,7 +139,9 @@ class LiveSizer:
             except Exception:
                 self._count("contained")
                 if not failing:  # the first of a row tells all; a dead writer must not fill the log
-                    logger.exception("%r failed on a %s document; sizing goes on", callback, kind)
+                    # An archive refuses a run that it has: Tiled answers `409 Conflict`.
+                    hint = "; if it writes an archive, is another writer subscribed too?" * (kind == "start")
+                    logger.exception("%r failed on a %s document; sizing goes on%s", callback, kind, hint)
                 failing = True
 
         target = NewestWins(contained) if newest else contained
@@ -219,6 +221,19 @@ class LiveSizer:
                 queued=len(self._queue),
                 lag_s=self._queue.lag_s,
             )
+
+    @property
+    def worker_pid(self) -> int:
+        """Number of the sizing process, for those who watch processes.
+
+        Raises
+        ------
+        LookupError
+            There is none.
+        """
+        if self._process is None:
+            raise LookupError("workers is 0: a thread of this process sizes, set workers = 1 for a process")
+        return self._process.pid
 
     def _handle(self, item: Item) -> None:
         """Pass a document on, then what it leads to; runs in the sizing thread."""

@@ -1,6 +1,7 @@
 """Frames out of the documents of one run, in whichever layout they come."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -110,10 +111,10 @@ class FrameSource:
         if name == "descriptor":
             self._descriptor(doc)
         elif name == "event":
-            yield from self._event(doc)
+            yield from self._event(doc, received)
         elif name == "event_page":
             for event in unpack_event_page(doc):
-                yield from self._event(event)
+                yield from self._event(event, received)
         elif name in ("resource", "stream_resource"):
             self._resources[doc["uid"]] = doc
         elif name == "datum":
@@ -123,6 +124,8 @@ class FrameSource:
                 self._datums[datum["datum_id"]] = datum
         elif name == "stream_datum":
             yield from self._stream_datum(doc, received)
+        for rows in self._files.values():
+            rows.release()
 
     def explain_no_frames(self) -> str:
         """Say why a run gave no frame.
@@ -151,6 +154,8 @@ class FrameSource:
         if self.stream is not None and stream != self.stream:
             return
         fitting = frame_keys(self._config, doc)
+        if not fitting and self._descriptors and self.data_key is not None:
+            fitting = [self.data_key]  # changed in mid-run: its events are frames still, or say why not
         if not fitting:
             return
         self.stream = stream
@@ -158,37 +163,45 @@ class FrameSource:
         self._ambiguous = fitting if len(fitting) > 1 else []
         self._descriptors[doc["uid"]] = doc
 
-    def _event(self, event: Mapping[str, Any]) -> Iterator[Frame]:
+    def _event(self, event: Mapping[str, Any], received: float) -> Iterator[Frame]:
         descriptor = self._descriptors.get(event["descriptor"])
         if descriptor is None or self.data_key is None:
             return
-        if descriptor["data_keys"][self.data_key].get("external", "").startswith("STREAM"):
+        described = descriptor["data_keys"].get(self.data_key, {})
+        if described.get("external", "").startswith("STREAM"):
             return  # these come with their stream_datum
-        seq_num, time = event["seq_num"], event["time"]
+        seq_num, time = _seq_num(event.get("seq_num")), _time(event.get("time"), received)
+        data = event.get("data", {})
         try:
-            counts = event["data"].get(self.data_key)
+            counts = data.get(self.data_key)
             if counts is None:
-                raise ArchiveError(f"the event has no {self.data_key!r}: found {', '.join(event['data'])}")
+                found = ", ".join(data) or "nothing"
+                raise ArchiveError(f"the event has no {self.data_key!r}: found {found}")
             # Where someone has filled the event, the array itself stands in place of the datum.
-            if isinstance(counts, str) and descriptor["data_keys"][self.data_key].get("external"):
+            if isinstance(counts, str) and described.get("external"):
                 counts = self._datum_rows(counts)
         except Exception as error:
             yield Frame(seq_num=seq_num, time=time, reason=_one_line(error))
             return
-        yield from self._with_numbers(descriptor, event["data"], counts, seq_num, time)
+        yield from self._with_numbers(descriptor, data, counts, seq_num, time)
 
     def _stream_datum(self, doc: Mapping[str, Any], received: float) -> Iterator[Frame]:
         descriptor = self._descriptors.get(doc["descriptor"])
         resource = self._resources.get(doc["stream_resource"])
         if descriptor is None or resource is None or resource["data_key"] != self.data_key:
             return
-        shape = tuple(descriptor["data_keys"][self.data_key].get("shape", ()))
+        shape = tuple(descriptor["data_keys"].get(self.data_key, {}).get("shape", ()))
         # An index covers as many rows as the key's shape has before the strips: (k, N) is k rows.
         layout = _layout(shape, self._layouts)
         rows_each = shape[0] if layout is not None and len(shape) > len(layout) and shape[0] else 1
         parameters = resource["parameters"]
         dataset = parameters.get("dataset") or parameters.get("path") or HDF5_DATASET
         first, last = doc["indices"]["start"], doc["indices"]["stop"]
+        numbered = doc["seq_nums"]["stop"] - doc["seq_nums"]["start"]
+        if numbered != last - first:
+            reason = f"a stream_datum has rows {first} to {last - 1} for {numbered} events: one is wrong"
+            yield Frame(seq_num=doc["seq_nums"]["start"], time=received, reason=reason)
+            return
         for offset, index in enumerate(range(first, last)):
             seq_num = doc["seq_nums"]["start"] + offset
             try:
@@ -259,6 +272,16 @@ class FrameSource:
         if layout is None:
             return [frames]  # of another length: the reduction says so in its own words
         return list(frames.reshape(-1, *layout))
+
+
+def _seq_num(value: Any) -> int:
+    """Number of an event; 0, which no event has, where it says none."""
+    return int(value) if isinstance(value, int | np.integer) else 0
+
+
+def _time(value: Any, received: float) -> float:
+    """Time of an event, s since the epoch; when it came where it says none."""
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else received
 
 
 def _one_line(error: Exception) -> str:

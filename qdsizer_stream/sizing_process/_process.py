@@ -3,6 +3,7 @@
 import logging
 import os
 import pickle
+import select
 import subprocess
 import sys
 import threading
@@ -84,13 +85,14 @@ class SizingProcess:
         """
         request = _request(step, sizer, argument)
         with self._lock:
-            if self._process.poll() is not None:  # while nobody asked: no frame is to blame
-                self._restart()
             try:
-                if self._loading:
-                    self._receive(LOAD_TIMEOUT_S)  # should it have failed, so will the step, and say why
-                    self._loading = False
-                self._send(request)
+                self._wait_until_loaded()
+                try:
+                    self._connection.send_bytes(request)
+                except OSError:  # it ended while nobody asked: this frame is not to blame
+                    self._restart()
+                    self._wait_until_loaded()
+                    self._connection.send_bytes(request)
                 result, error = self._receive(ANSWER_TIMEOUT_S)
             except BaseException:
                 # Whatever ended the exchange half-way: the next answer would be that of this request.
@@ -122,8 +124,15 @@ class SizingProcess:
                 process_group=0,  # Ctrl-C pauses the plan; it must not end the sizing
             )
         self._connection = here
+        self._answered = select.poll()  # one for all steps: `Connection.poll` would make one for each
+        self._answered.register(here.fileno(), select.POLLIN)
         self._loading: bool = True
-        self._send(_request(load, self._sizer, None))
+        here.send_bytes(_request(load, self._sizer, None))
+
+    def _wait_until_loaded(self) -> None:
+        if self._loading:
+            self._receive(LOAD_TIMEOUT_S)  # should it have failed, so will the step, and say why
+            self._loading = False
 
     def _restart(self) -> None:
         self._connection.close()
@@ -136,15 +145,9 @@ class SizingProcess:
         self._process.kill()
         self._process.wait()
 
-    def _send(self, request: bytes) -> None:
-        try:
-            self._connection.send_bytes(request)
-        except OSError as error:
-            raise self._ended() from error
-
     def _receive(self, timeout_s: float) -> tuple[Any, Exception | None]:
         try:
-            if not self._connection.poll(timeout_s):
+            if not self._answered.poll(1000 * timeout_s):
                 raise SizingProcessError(f"the sizing process gave no answer within {timeout_s:g} s")
             result, error = pickle.loads(self._connection.recv_bytes())
         except (EOFError, OSError) as error:

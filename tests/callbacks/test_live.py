@@ -81,6 +81,7 @@ def test_a_run_in_a_run_engine(
         assert 0 < event["data"]["qdsizer_latency"] < 30
     assert out[-1][1]["num_events"] == {"primary": 6, "qd_size": 6}
     assert straight[-1][1]["num_events"] == {"primary": 6}
+    assert "qdsizer" not in straight[-1][1]
     assert size_data(out, "status") == ["sized"] * 6
     truth = [dots.number_mean_nm(event["data"]["mythen_elapsed"]) for event in raw_events]
     np.testing.assert_allclose(size_data(out, "size"), truth, atol=0.5)
@@ -427,6 +428,114 @@ def test_a_full_queue_marks_frames(
     assert [doc["uid"] for _, doc in out if id(doc) in own] == [doc["uid"] for _, doc in raw[:-1]]
 
 
+def test_the_newest_frame_may_win(
+    raw: Documents, live: Callable[..., LiveSizer], held: threading.Event
+) -> None:
+    one = live(queue_frames=2, queue_policy=QueuePolicy.NEWEST)
+    out: Documents = []
+    one.subscribe(lambda name, doc: out.append((name, doc)))
+    one(*raw[0])
+    one(*raw[1])
+    assert one.wait(60)
+    for name, doc in raw[2:]:
+        one(name, doc)
+    held.set()
+    assert one.wait(60)
+    # The first was in hand already, the last has just come; those between had waited longest.
+    assert size_data(out, "status") == ["sized"] + ["bad_frame"] * 4 + ["sized"]
+    assert size_data(out, "frame_seq_num") == [1, 2, 3, 4, 5, 6]
+    assert one.counters.marked == 4
+    own = {id(doc) for _, doc in raw}
+    assert [doc["uid"] for _, doc in out if id(doc) in own] == [doc["uid"] for _, doc in raw[:-1]]
+
+
+@pytest.mark.parametrize("policy", QueuePolicy)
+def test_a_burst_of_ten_times_the_queue(
+    policy: QueuePolicy, raw: Documents, live: Callable[..., LiveSizer], config: LiveConfig
+) -> None:
+    one = live(queue_frames=5, queue_policy=policy)
+    out: Documents = []
+    one.subscribe(lambda name, doc: out.append((name, doc)))
+    burst = [("event", {**raw[2 + n % 6][1], "seq_num": n + 1, "uid": f"event {n}"}) for n in range(50)]
+    for name, doc in [*raw[:2], *burst, raw[-1]]:
+        one(name, doc)
+    assert one.wait(60)
+    own = {id(doc) for _, doc in burst}
+    assert [doc["seq_num"] for _, doc in out if id(doc) in own] == list(range(1, 51))
+    assert size_data(out, "frame_seq_num") == list(range(1, 51))
+    sized, marked = one.counters.sized, one.counters.marked
+    assert sized + marked == 50
+    assert marked == 0 or policy is not QueuePolicy.WAIT
+    told = out[-1][1]["qdsizer"]
+    assert (told["frames"], told["sized"], told["marked"]) == (50, sized, marked)
+    assert told["refused"] == ({"bad_frame": marked} if marked else {})
+
+
+def test_the_stop_and_the_log_say_what_became_of_the_frames(
+    raw: Documents, live: Callable[..., LiveSizer], sizer: Sizer, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    fault_at(sizer, monkeypatch, 3, FloatingPointError("underflow"))
+    one = live()
+    stops: list[Any] = []
+    one.subscribe(lambda name, doc: stops.append(doc), "stop")
+    with caplog.at_level(logging.INFO, "qdsizer_stream"):
+        for name, doc in raw:
+            one(name, doc)
+        assert one.wait(60)
+    told = stops[0]["qdsizer"]
+    assert told.pop("longest_lag_s") > 0
+    assert 0 <= told.pop("longest_queue") <= len(raw)
+    assert told == {"frames": 6, "sized": 5, "refused": {"bad_frame": 1}, "marked": 0}
+    assert f"run {raw[0][1]['uid']}: {{'frames': 6, 'sized': 5" in caplog.text
+    schema_validators[DocumentNames.stop].validate(stops[0])
+
+
+def test_a_slow_display_sees_the_newest_and_holds_nobody_up(
+    raw: Documents, live: Callable[..., LiveSizer]
+) -> None:
+    one = live()
+    go = threading.Event()
+    shown: Documents = []
+
+    def slow(name: str, doc: Any) -> None:
+        shown.append((name, doc))
+        assert go.wait(60)
+
+    token = one.subscribe(slow, newest=True)
+    for name, doc in raw:
+        one(name, doc)
+    assert one.wait(60)  # although the display has not even finished with the start
+    assert one.counters.sized == 6
+    assert one.counters.skipped == 10  # five raw and five derived events
+    go.set()
+    one.unsubscribe(token)
+    for thread in threading.enumerate():
+        if thread.name == "qdsizer-display":
+            thread.join(60)
+    kinds = ["start", "descriptor", "descriptor", "event", "event", "stop"]
+    assert [name for name, _ in shown] == kinds
+    assert [doc["seq_num"] for name, doc in shown if name == "event"] == [6, 6]
+
+
+def test_a_display_that_raises_is_contained(raw: Documents, live: Callable[..., LiveSizer]) -> None:
+    one = live()
+    seen = threading.Event()
+
+    def broken(name: str, doc: Any) -> None:
+        if name == "stop":
+            seen.set()
+        raise RuntimeError("no screen")
+
+    one.subscribe(broken, newest=True)
+    for name, doc in raw:
+        one(name, doc)
+    assert one.wait(60)
+    assert seen.wait(60)
+    assert one.counters.sized == 6
+    assert one.counters.contained > 0
+
+
 def test_a_full_queue_may_make_the_plan_wait(
     raw: Documents, live: Callable[..., LiveSizer], held: threading.Event
 ) -> None:
@@ -486,89 +595,3 @@ def test_a_descriptor_that_changes_in_mid_run(raw: Documents, through: Through) 
     assert wavelengths == [0.5637, 0.6]
     assert [event["seq_num"] for event in size_events(out)] == [1, 2, 3, 4, 5, 6]
     assert out[-1][1]["num_events"]["qd_size"] == 6
-
-
-def hostile(raw: Documents) -> dict[str, Documents]:
-    """Streams of documents that no producer should make, and some do."""
-    start, descriptor, event, stop = raw[0], raw[1], raw[2], raw[-1]
-
-    def changed(document: tuple[str, Any], **fields: Any) -> tuple[str, Any]:
-        return document[0], {**document[1], **fields}
-
-    def with_counts(value: Any) -> Documents:
-        return [start, descriptor, changed(event, data={**event[1]["data"], "mythen_image": value}), stop]
-
-    return {
-        "event before descriptor": [start, event, descriptor, stop],
-        "event after stop": [start, descriptor, stop, event],
-        "two starts": [start, start, descriptor, event, stop],
-        "two stops": [start, descriptor, event, stop, stop],
-        "duplicate seq_num": [start, descriptor, event, event, stop],
-        "no uid": [("start", {"time": 0.0}), descriptor, event, stop],
-        "empty documents": [("start", {}), ("descriptor", {}), ("event", {}), ("stop", {}), ("datum", {})],
-        "unknown kind": [start, ("bulk_thing", {}), descriptor, event, stop],
-        "strings": with_counts(np.full(30720, "x")),
-        "objects": with_counts(np.full(30720, None)),
-        "complex": with_counts(np.zeros(30720, complex)),
-        "ragged": with_counts([[1, 2], [3]]),
-        "empty": with_counts([]),
-        "NaN": with_counts(np.full(30720, np.nan)),
-        "infinite": with_counts(np.full(30720, np.inf)),
-        "negative": with_counts(np.full(30720, -1)),
-        "scalar": with_counts(5),
-        "datum id that is no datum": with_counts("uid/0"),
-        "data is null": [start, descriptor, changed(event, data={"mythen_image": None}), stop],
-        "no data": [start, descriptor, changed(event, data={}), stop],
-        "old resource without run": [start, ("resource", {"uid": "r", "spec": "X"}), descriptor, event, stop],
-        "datum of no resource": [
-            start,
-            ("datum", {"datum_id": "d", "resource": "r"}),
-            descriptor,
-            event,
-            stop,
-        ],
-        "stream_datum of no resource": [
-            start,
-            descriptor,
-            ("stream_datum", {"stream_resource": "r", "descriptor": descriptor[1]["uid"]}),
-            event,
-            stop,
-        ],
-    }
-
-
-HOSTILE = sorted(hostile([("", {"uid": "", "data": {}})] * 4))
-
-
-@pytest.mark.parametrize("case", HOSTILE)
-@pytest.mark.filterwarnings("ignore:Casting complex values")
-def test_hostile_documents_never_raise_nor_get_lost(
-    case: str, raw: Documents, live: Callable[..., LiveSizer]
-) -> None:
-    documents = hostile(raw)[case]
-    one = live()
-    out: Documents = []
-    one.subscribe(lambda name, doc: out.append((name, doc)))
-    for name, doc in documents:
-        one(name, doc)
-    assert one.wait(60)
-    # What is no document cannot be dispatched by kind; everything else arrives, in order.
-    passed = [
-        name
-        for name, doc in out
-        if "qdsizer_size" not in doc.get("data", {}) and doc.get("name") != "qd_size"
-    ]
-    assert passed == [name for name, _ in documents if name != "bulk_thing"]
-    assert all(status in ("sized", "bad_frame") for status in size_data(out, "status"))
-    # A proper run afterwards is sized as ever.
-    fresh = [(name, rename(doc)) for name, doc in raw]
-    for name, doc in fresh:
-        one(name, doc)
-    assert one.wait(60)
-    assert size_data(out, "status")[-6:] == ["sized"] * 6
-
-
-def rename(doc: Any) -> Any:
-    """Copy of a document in another run."""
-    named = {field: f"again-{doc[field]}" for field in ("uid", "run_start", "descriptor") if field in doc}
-    return {**doc, **named}

@@ -1,9 +1,6 @@
 """Frames out of documents: every layout, from producers that write them for real."""
 
 import threading
-import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +8,8 @@ import h5py
 import numpy as np
 import pytest
 from bluesky import RunEngine
-from bluesky import plan_stubs as bps
 from bluesky.plans import count
 from event_model import DocumentNames, pack_event_page, schema_validators
-from ophyd import DeviceStatus
 
 from qdsizer_stream.callbacks import LiveConfig, WavelengthSource
 from qdsizer_stream.callbacks._frame import Frame
@@ -23,6 +18,8 @@ from qdsizer_stream.devices import SimMythen, SimMythenHdf5
 from qdsizer_stream.errors import CalibrationError
 from qdsizer_stream.reduction import ReductionConfig, nominal_detector, strip_counts
 from qdsizer_stream.sizing import SizingConfig
+
+from .producers import FlyingMythen, ResourceDatumMythen, fly
 
 DETECTOR = nominal_detector(2, -1.0)
 N_STRIPS = 2560
@@ -43,109 +40,12 @@ SETTINGS: dict[str, Any] = {
 Documents = list[tuple[str, Any]]
 
 
-class ResourceDatumMythen(SimMythen):
-    """Writes HDF5 and announces it as areaDetector's classic ophyd devices do."""
-
-    def __init__(self, *, directory: Path, frames_each: int = 1, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self._directory = directory
-        self._frames_each = frames_each
-
-    def stage(self) -> list[Any]:
-        self._resource = str(uuid.uuid4())
-        self._path = self._directory / f"{self._resource}.h5"
-        self._points = 0
-        self._documents: Documents = [
-            (
-                "resource",
-                {
-                    "uid": self._resource,
-                    "spec": "AD_HDF5",
-                    "root": str(self._directory),
-                    "resource_path": self._path.name,
-                    "resource_kwargs": {"frame_per_point": self._frames_each},
-                    "path_semantics": "posix",
-                    "run_start": "",
-                },
-            )
-        ]
-        with h5py.File(self._path, "w") as file:
-            file.create_dataset("/entry/data/data", (0, 1, N_STRIPS), np.uint32, maxshape=(None, 1, N_STRIPS))
-        return super().stage()
-
-    def _read_out(self, counts: Any) -> None:
-        super()._read_out(counts)
-        with h5py.File(self._path, "r+") as file:
-            dataset = file["/entry/data/data"]
-            dataset.resize(len(dataset) + self._frames_each, axis=0)
-            dataset[-self._frames_each :] = counts
-        self._datum = f"{self._resource}/{self._points}"
-        self._documents.append(
-            (
-                "datum",
-                {
-                    "datum_id": self._datum,
-                    "resource": self._resource,
-                    "datum_kwargs": {"point_number": self._points},
-                },
-            )
-        )
-        self._points += 1
-
-    def describe(self) -> dict[str, Any]:
-        description: dict[str, Any] = super().describe()
-        description["mythen_image"] |= {"external": "FILESTORE:", "shape": [self._frames_each, 1, N_STRIPS]}
-        return description
-
-    def read(self) -> dict[str, Any]:
-        reading: dict[str, Any] = super().read()
-        reading["mythen_image"]["value"] = self._datum
-        return reading
-
-    def collect_asset_docs(self) -> Iterator[tuple[str, Any]]:
-        documents, self._documents = self._documents, []
-        yield from documents
-
-
-class FlyingMythen(SimMythenHdf5):
-    """Measures by itself between kickoff and complete: no events, many frames a stream_datum."""
-
-    frames = 5
-
-    def kickoff(self) -> DeviceStatus:
-        self._flight = threading.Thread(target=lambda: [self.trigger().wait() for _ in range(self.frames)])
-        self._flight.start()
-        status = DeviceStatus(self)
-        status.set_finished()
-        return status
-
-    def complete(self) -> DeviceStatus:
-        self._flight.join()
-        status = DeviceStatus(self)
-        status.set_finished()
-        return status
-
-    def describe_collect(self) -> dict[str, Any]:
-        return self.describe()
-
-
 def documents_of(plan: Any) -> Documents:
     documents: Documents = []
     RunEngine({})(plan, lambda name, doc: documents.append((name, doc)))
     for name, doc in documents:
         schema_validators[DocumentNames[name]].validate(doc)  # the producers themselves must be right
     return documents
-
-
-def fly(device: FlyingMythen) -> Any:
-    yield from bps.stage(device)
-    yield from bps.open_run()
-    yield from bps.declare_stream(device, name="fly", collect=True)
-    yield from bps.kickoff(device, wait=True)
-    yield from bps.complete(device, wait=True)
-    yield from bps.collect(device, name="fly")
-    yield from bps.close_run()
-    yield from bps.unstage(device)
 
 
 def frames_of(documents: Documents, config: LiveConfig = CONFIG) -> list[Frame]:
@@ -326,14 +226,40 @@ def test_a_file_that_cannot_be_read_gives_a_reason(tmp_path: Path, fault: str) -
     assert "raise file_timeout_s" in frames[-1].reason
 
 
-def test_waiting_for_a_file_is_bounded(tmp_path: Path) -> None:
+def test_a_lost_file_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     documents = documents_of(fly(FlyingMythen(directory=tmp_path, **SETTINGS)))
     (path,) = tmp_path.glob("*.h5")
     path.unlink()
-    began = time.monotonic()
-    frames = frames_of(documents, CONFIG.model_copy(update={"file_timeout_s": 0.1}))
-    assert all(frame.reason for frame in frames)
-    assert time.monotonic() - began >= 0.5  # five frames waited their tenth of a second each
+    looks = 0
+
+    def look(_: float) -> None:
+        nonlocal looks
+        looks += 1
+
+    clock = iter(range(1000))  # a second passes with each look at it
+    monkeypatch.setattr("qdsizer_stream.callbacks._hdf5.time.sleep", look)
+    monkeypatch.setattr("qdsizer_stream.callbacks._hdf5.time.monotonic", lambda: next(clock))
+    frames = frames_of(documents, CONFIG.model_copy(update={"file_timeout_s": 5.0}))
+    assert all("did not appear within 5 s" in frame.reason for frame in frames)
+    assert looks == 4  # all of them for the first of five frames
+
+
+def test_a_file_that_comes_back_is_read_and_waited_for_again(
+    tmp_path: Path, expected: list[np.ndarray]
+) -> None:
+    documents = documents_of(fly(FlyingMythen(directory=tmp_path, **SETTINGS)))
+    (path,) = tmp_path.glob("*.h5")
+    hidden = path.rename(tmp_path / "hidden")
+    source = FrameSource(CONFIG.model_copy(update={"file_timeout_s": 0.05}), documents[0][1])
+    frames = []
+    for name, doc in documents:
+        for frame in source.frames(name, doc, 1.0e9):
+            frames.append(frame)
+            if len(frames) == 2:
+                hidden.rename(path)
+    source.close()
+    assert [bool(frame.reason) for frame in frames] == [True, True, False, False, False]
+    np.testing.assert_array_equal(frames[2].counts, expected[2])
 
 
 @pytest.mark.parametrize(
