@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 EXIT_TIMEOUT_S = 60.0
 """How long the end of the process waits for frames still to be sized and written, s."""
 
+OPEN_RUNS = 64
+"""Runs that may be open at once; the oldest of more is one whose end was lost with its producer."""
+
 
 @dataclass(frozen=True)
 class Counters:
@@ -217,7 +220,7 @@ class LiveSizer:
                 refused=dict(self._refused),
                 marked=self._queue.marked,
                 restarts=self._queue.restarts + (self._process.restarts if self._process is not None else 0),
-                skipped=sum(display.skipped for display in self._displays.values()),
+                skipped=sum(display.skipped for display in list(self._displays.values())),
                 queued=len(self._queue),
                 lag_s=self._queue.lag_s,
             )
@@ -248,12 +251,20 @@ class LiveSizer:
             item.forwarded = True
         if item.name == "start":
             with self._contained(item):
-                self._runs[item.doc["uid"]] = RunSizing(
-                    item.doc, self.config, self._sizer_for, run_step=self._process or run_here
-                )
+                self._begin(item.doc)
         for run in runs:
             with self._contained(item):
                 self._derive(run.documents(item))
+
+    def _begin(self, start: Mapping[str, Any]) -> None:
+        while len(self._runs) >= OPEN_RUNS:
+            lost = self._runs.pop(next(iter(self._runs)))
+            lost.close()
+            self._index.forget(lost.uid)
+            logger.warning("run %s is given up: it has no stop, and %d began after it", lost.uid, OPEN_RUNS)
+        self._runs[start["uid"]] = RunSizing(
+            start, self.config, self._sizer_for, run_step=self._process or run_here
+        )
 
     def _derive(self, documents: Iterable[tuple[str, Any, Examination | None]]) -> None:
         """Pass on what a document led to."""

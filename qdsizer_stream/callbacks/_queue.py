@@ -61,7 +61,7 @@ class WorkQueue:
     handle
         Called with each item, in the order they came.
     size
-        Items that may wait.
+        Items with frames that may wait; others are few and always let in.
     policy
         What happens to items that bring frames when the queue is full.
     """
@@ -71,6 +71,7 @@ class WorkQueue:
         self._size = size
         self._policy = policy
         self._items: deque[Item] = deque()
+        self._n_frames = 0  # items with frames among them
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -102,18 +103,20 @@ class WorkQueue:
             The queue is closed.
         """
         with self._changed:
-            limit = self._size
-            if len(self._items) >= limit and item.name in FRAME_DOCUMENTS:
+            brings_frames = item.name in FRAME_DOCUMENTS
+            if brings_frames and self._n_frames >= self._size:
+                limit = self._size
                 if self._policy is not QueuePolicy.WAIT:
                     self._mark(item if self._policy is QueuePolicy.MARK else self._longest_waiting())
                     limit *= MARKED_LIMIT
-                while len(self._items) >= limit and not self._closing:
+                while self._n_frames >= limit and not self._closing:
                     self._revive()
                     self._changed.wait(CHECK_S)
             if self._closing:
                 raise RuntimeError("the queue is closed")
             item.ahead = len(self._items)
             self._items.append(item)
+            self._n_frames += brings_frames
             self._revive()
             self._changed.notify_all()
 
@@ -196,4 +199,5 @@ class WorkQueue:
                 logger.exception("a %s document could not be handled", item.name)
             with self._changed:
                 self._items.popleft()
+                self._n_frames -= item.name in FRAME_DOCUMENTS
                 self._changed.notify_all()

@@ -130,7 +130,7 @@ class RunSizing:
         Stop documents to pass on: the same one where there are no estimates, a copy that counts them,
         or the same one and that of the linked run. The copy says under `qdsizer` what became of the frames.
         """
-        self._source.close()
+        self.close()
         n_events = self._size_stream.n_events
         if not n_events:
             logger.warning("run %s: %s", self.uid, self._source.explain_no_frames())
@@ -142,6 +142,10 @@ class RunSizing:
             return [doc, {**linked, RUN_KEY: tally}]
         num_events = {**doc.get("num_events", {}), STREAM_NAME: n_events}
         return [{**doc, "num_events": num_events, RUN_KEY: tally}]
+
+    def close(self) -> None:
+        """Close the files of the run."""
+        self._source.close()
 
     def _tally(self, n_events: int) -> dict[str, Any]:
         """What became of the frames, for the stop document and the log."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import sha256
 
 from ..errors import ModelError
 from ..sizing import Sizer, SizingConfig
@@ -19,7 +20,7 @@ class SizerIdentity:
     settings: str
     """Its `SizingConfig`, as JSON."""
     sha256: tuple[str, ...]
-    """Hashes of the model and of the files of the reduction."""
+    """Hashes of the model, of the files of the reduction and of the solvent."""
 
 
 @lru_cache(SIZERS_KEPT)
@@ -34,9 +35,18 @@ def identity(sizer: Sizer) -> SizerIdentity:
     Returns
     -------
     Its identity.
+
+    Raises
+    ------
+    OSError
+        The file of its solvent is gone.
     """
-    files = sizer.reducer.provenance()["sha256"] if sizer.reducer is not None else {}
-    return SizerIdentity(sizer.config.model_dump_json(), (sizer.model.sha256, *sorted(files.values())))
+    hashes = [sizer.model.sha256]
+    if sizer.reducer is not None:
+        hashes += sizer.reducer.provenance()["sha256"].values()  # in the order of the settings
+    if sizer.config.solvent is not None:
+        hashes.append(sha256(sizer.config.solvent.read_bytes()).hexdigest())
+    return SizerIdentity(sizer.config.model_dump_json(), tuple(hashes))
 
 
 @lru_cache(SIZERS_KEPT)
@@ -62,7 +72,7 @@ def sizer_of(wanted: SizerIdentity) -> Sizer:
     sizer = Sizer(SizingConfig.model_validate_json(wanted.settings))
     if identity(sizer).sha256 != wanted.sha256:
         raise ModelError(
-            f"model {sizer.config.model!r} or a file of its reduction has changed on disk since the session "
-            "began: make a new live sizer, so that the sizes say what they were made with"
+            f"model {sizer.config.model!r}, a file of the reduction or the solvent has changed on disk since "
+            "the session began: make a new live sizer, so that the sizes say what they were made with"
         )
     return sizer

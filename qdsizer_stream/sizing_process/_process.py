@@ -107,7 +107,8 @@ class SizingProcess:
         with self._lock:
             self._connection.close()
             try:
-                self._process.wait(END_TIMEOUT_S)
+                # One that still loads would look for the end of the connection only then.
+                self._process.wait(0.0 if self._loading else END_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 self._kill()
 

@@ -226,6 +226,26 @@ def test_estimates_in_a_linked_run(raw: Documents, through: Through, sizer: Size
     assert size_data(out, "size") == size_data(same, "size")
 
 
+def test_runs_whose_end_is_lost_do_not_gather(
+    raw: Documents, live: Callable[..., LiveSizer], monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("qdsizer_stream.callbacks._live.OPEN_RUNS", 2)
+    one = live()
+    out: Documents = []
+    one.subscribe(lambda name, doc: out.append((name, doc)))
+    for n in range(3):  # three producers that die after two frames
+        for name, doc in raw[:4]:
+            named = {key: f"{n}-{doc[key]}" for key in ("uid", "run_start", "descriptor") if key in doc}
+            one(name, {**doc, **named})
+    for name, doc in raw:
+        one(name, doc)
+    assert one.wait(60)
+    assert [event["data"]["qdsizer_status"] for event in size_events(out)] == ["sized"] * 12
+    assert f"run 0-{raw[0][1]['uid']} is given up: it has no stop, and 2 began after it" in caplog.text
+    assert (one.counters.contained, one.counters.orphans) == (0, 0)
+
+
 def test_a_plan_that_pauses_and_goes_back(
     live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen]
 ) -> None:
