@@ -58,7 +58,7 @@ def pattern_sums(
 ) -> NDArray[np.float64]:
     """Coherent intensity from structure sums.
 
-    I(Q) = Σ_s |f_s|² N_s + Σ_{s≤t} m Re(f_s f_t*) T_s T_t S_st, m = 2 for s ≠ t, T = exp(-B Q²/16π²);
+    `I(Q) = Σ_s |f_s|² N_s + Σ_{s≤t} m Re(f_s f_t*) T_s T_t S_st`, m = 2 for s ≠ t, T = exp(-B Q²/16π²);
     the self terms carry no T (an atom interferes with itself wherever it is).
 
     Parameters
