@@ -3,6 +3,7 @@
 from . import (  # noqa: F401  (each registers its command)
     _calibrate,
     _demo,
+    _evaluate,
     _ioc,
     _models,
     _predict,

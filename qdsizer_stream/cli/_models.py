@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..errors import ModelError
@@ -52,7 +53,7 @@ def list_models(as_json: JsonOption = False) -> None:
     table.add_column("what for")
     for row in rows:
         if "error" in row:
-            table.add_row(row["name"], "", "", "", f"[red]cannot be used:[/] {row['error']}")
+            table.add_row(row["name"], "", "", "", f"[red]cannot be used:[/] {escape(row['error'])}")
             continue
         sizes = "{:g} – {:g}".format(*row["size_range_nm"])
         table.add_row(row["name"], row["material"], sizes, row["answer"], row["description"])
@@ -70,7 +71,7 @@ def show_model(name: ModelArgument, as_json: JsonOption = False) -> None:
         typer.echo(json.dumps(model.to_dict(), indent=2))
         return
     card = model.card
-    table = Table(title=f"{model.name}: {card.description}", title_justify="left", show_header=False)
+    table = Table(title=escape(f"{model.name}: {card.description}"), title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for title, facts in (
@@ -83,7 +84,7 @@ def show_model(name: ModelArgument, as_json: JsonOption = False) -> None:
             table.add_section()
             table.add_row(f"[bold]{title}[/]", "")
         for key, value in facts.items():
-            table.add_row(str(key), f"{value:.4g}" if isinstance(value, float) else str(value))
+            table.add_row(str(key), f"{value:.4g}" if isinstance(value, float) else escape(str(value)))
     console.print(table)
 
 

@@ -1,9 +1,12 @@
+import json
 import shutil
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from qdsizer_stream.cli import app
 from qdsizer_stream.errors import ModelError
 from qdsizer_stream.models import load_model, model_names
 
@@ -63,7 +66,24 @@ def test_an_offer_that_is_none_is_named_with_its_package(installed: Path, name: 
 
 
 def test_a_bad_offer_does_not_hide_the_others(installed: Path) -> None:
-    assert load_model("ours").name == "pbs"
+    told = CliRunner().invoke(app, ["models", "list", "--json"])
+    assert told.exit_code == 0, told.output
+    listed = {row["name"]: row for row in json.loads(told.stdout)}
+    assert listed["ours"]["material"] == "PbS"
+    assert "offered by beamline-models" in listed["absent"]["error"]
+    table = CliRunner().invoke(app, ["models", "list"]).stdout
+    assert "cannot be used" in table
+    assert max(map(len, table.splitlines())) <= 80
+
+
+def test_verify_says_what_it_checked() -> None:
+    told = CliRunner().invoke(app, ["models", "verify", "pbs"]).stdout
+    assert "pbs is whole" in told
+    for check in ("file", "graph", "card", "templates", "references", "recipe"):
+        assert f"│ {check}" in told
+    checks = json.loads(CliRunner().invoke(app, ["models", "verify", "pbs", "--json"]).stdout)
+    assert checks["whole"] is True
+    assert load_model("pbs").sha256 in checks["checks"]["file"]
 
 
 def test_references_are_counted_and_answered() -> None:

@@ -1,0 +1,113 @@
+"""A model through the suites, and the report of it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ... import __version__
+from ...errors import ModelError
+from ...models import load_model
+from ...simulation import SolventFile
+from .._progress import Progress, silent
+from ._hostile_suite import evaluate_hostile
+from ._paper_suite import evaluate_paper
+from ._pictures import check_drawing, draw_paper
+from ._report import Report, Section, write_report
+from ._robustness_suite import evaluate_robustness
+
+__all__ = ["EvaluationSettings", "Suite", "evaluate"]
+
+
+Suite = Literal["paper", "robustness", "hostile", "all"]
+"""What a model is put through: the paper's table with the information limit; frames as a beamline changes
+them, through the guards; frames that must not be sized; all of these."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings:
+    """How much is done."""
+
+    suite: Suite = "all"
+    """What the model is put through."""
+    n_folds: int = 5
+    """Folds of the paper's suite; the model itself is the first."""
+    n_patterns: int = 2048
+    """Patterns of each row of the paper's suite, at least."""
+    n_frames: int = 256
+    """Frames of each row of the robustness suite, at least."""
+    n_hostile: int = 20
+    """Frames of each hostile kind."""
+    may_train: bool = True
+    """Whether rows that need a training get it; without, they take what a former run has left."""
+    solvents: tuple[SolventFile, ...] = ()
+    """Measured solvents for the robustness suite."""
+
+
+def evaluate(
+    model_name: str, folder: Path, settings: EvaluationSettings, progress: Progress = silent
+) -> Report:
+    """Put a model through suites, and write ``report.md``, ``report.json`` and figures.
+
+    Trainings of variants are kept in the folder: a run that was interrupted goes on where it was, and a
+    second run does not train again.
+
+    Parameters
+    ----------
+    model_name
+        Model by name or path.
+    folder
+        Folder of the report; made if it is not there.
+    settings
+        How much is done.
+    progress
+        Told of each row.
+
+    Returns
+    -------
+    The report.
+
+    Raises
+    ------
+    ModelError
+        The model is unknown, the suite does not fit it, the folder cannot be written, or Matplotlib is
+        not installed.
+    """
+    model = load_model(model_name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # known now, not after an hour
+    except OSError as error:
+        raise ModelError(f"cannot make the folder {folder}: {error.strerror}") from error
+    wanted = ("paper", "robustness", "hostile") if settings.suite == "all" else (settings.suite,)
+    began = time.perf_counter()
+    sections: list[Section] = []
+    curves: Mapping[str, Mapping[str, list[float]]] = {}
+    if "paper" in wanted:
+        check_drawing()
+        results = evaluate_paper(
+            model,
+            folder / "trainings",
+            settings.n_folds,
+            settings.n_patterns,
+            settings.may_train,
+            progress,
+        )
+        draw_paper(results, model.name, folder / "paper.png")
+        sections += results.sections
+        curves = results.curves
+    if "robustness" in wanted:
+        sections.append(evaluate_robustness(model, settings.n_frames, settings.solvents, progress))
+    if "hostile" in wanted:
+        sections.append(evaluate_hostile(model, settings.n_hostile, progress))
+    facts = {
+        "model": model.name,
+        "file hash": model.sha256,
+        "recipe hash": model.card.recipe_sha256,
+        "suite": settings.suite,
+        "package": __version__,
+        "minutes": round((time.perf_counter() - began) / 60, 1),
+    }
+    report = Report(f"Evaluation of {model.name}", facts, tuple(sections), curves)
+    write_report(report, folder)
+    return report

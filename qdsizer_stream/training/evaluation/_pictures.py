@@ -1,0 +1,89 @@
+"""Figures of a report."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...errors import ModelError
+from ._paper_suite import PaperResults
+from ._report import Cell, Section
+
+__all__ = ["check_drawing", "draw_paper"]
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SERIES = ("Q range", "Coarser steps", "Concentration")
+"""Sections that are drawn as curves."""
+
+
+def check_drawing() -> None:
+    """Find out that nothing can be drawn before hours of work.
+
+    Raises
+    ------
+    ModelError
+        Matplotlib is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise ModelError("a report has figures: install qdsizer-stream[plot]")
+
+
+def draw_paper(results: PaperResults, name: str, path: Path) -> None:
+    """Draw the paper's suite: accuracy against Q range, step and concentration, confusion, curves.
+
+    Parameters
+    ----------
+    results
+        What the suite has found.
+    name
+        Name of the model.
+    path
+        PNG file to write.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(15, 9), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, 3).ravel()
+    sections = {section.title: section for section in results.sections}
+    for ax, title in zip(axes, SERIES, strict=False):
+        _series(ax, sections[title], name)
+    shares = results.confusion / np.maximum(results.confusion.sum(axis=1, keepdims=True), 1)
+    image = axes[3].imshow(shares, cmap="viridis", vmin=0, vmax=1, origin="lower")
+    ticks = range(0, results.classes_nm.size, 4)
+    for which in ("x", "y"):
+        axes[3].set(
+            **{f"{which}ticks": ticks, f"{which}ticklabels": [f"{results.classes_nm[t]:g}" for t in ticks]}
+        )
+    axes[3].set(title="Confusion", xlabel="class given (nm)", ylabel="true class (nm)")
+    figure.colorbar(image, ax=axes[3], label="share of the true class")
+    for ax, quantity in ((axes[4], "loss"), (axes[5], "accuracy")):
+        for variant, curves in results.curves.items():
+            epochs = range(1, len(curves["validation_loss"]) + 1)
+            ax.plot(epochs, curves[f"validation_{quantity}"], label=variant)
+        ax.set(title=f"Validation {quantity}", xlabel="epoch")
+        if results.curves:
+            ax.legend()
+        else:
+            ax.text(0.5, 0.5, "no variant was trained", ha="center", transform=ax.transAxes)
+    figure.savefig(path, dpi=110)
+
+
+def _series(ax: "Axes", section: Section, name: str) -> None:
+    labels = [str(row[0]) for row in section.rows]
+    for column, style, label in ((3, "k--", "information limit"), (2, "o-", name)):
+        ax.plot(range(len(labels)), [_percent(row[column]) for row in section.rows], style, label=label)
+    published = [(i, str(row[1])) for i, row in enumerate(section.rows) if row[1] is not None]
+    numbers = [float(text.split()[-1]) for _, text in published]
+    ax.plot([i for i, _ in published], numbers, "x", color="tab:red", label="published")
+    ax.set(title=section.title, ylabel="right class (%)", ylim=(0, 102))
+    ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=6)
+    ax.legend(loc="lower left")
+
+
+def _percent(cell: Cell) -> float:
+    return 100 * cell if isinstance(cell, float) else float("nan")
