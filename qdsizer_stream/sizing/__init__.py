@@ -2,6 +2,18 @@
 
 from ._config import SizingConfig
 from ._estimate import SizeEstimate, Status
+from ._optics import MOREELS_2009, OpticsCheck, OpticsVerdict, SizingCurve, compare_with_peak
 from ._sizer import Examination, Sizer
 
-__all__ = ["Examination", "SizeEstimate", "Sizer", "SizingConfig", "Status"]
+__all__ = [
+    "MOREELS_2009",
+    "Examination",
+    "OpticsCheck",
+    "OpticsVerdict",
+    "SizeEstimate",
+    "Sizer",
+    "SizingConfig",
+    "SizingCurve",
+    "Status",
+    "compare_with_peak",
+]
