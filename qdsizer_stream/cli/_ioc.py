@@ -84,9 +84,14 @@ def ioc(
         if driver is Driver.ADMYTHEN
         else SlsMythenIoc(prefix, mythen, lose_every)
     )
-    serve(
-        served,
-        interface,
-        port,
-        lambda: typer.echo(f"serving {prefix}cam1:, image1: and HDF1: at {interface}:{port}; Ctrl-C ends it"),
-    )
+    try:
+        serve(
+            served,
+            interface,
+            port,
+            lambda: typer.echo(
+                f"serving {prefix}cam1:, image1: and HDF1: at {interface}:{port}; Ctrl-C ends it"
+            ),
+        )
+    except OSError as error:
+        raise ConfigurationError(error.strerror or f"{error}") from error

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import threading
 from typing import Any
 
@@ -26,6 +27,9 @@ START_TIMEOUT_S = 10.0
 SIZES = ("size_low", "size_high", "mass_mean", "dispersion", "lattice_parameter", "size")
 """Records that a frame without size has nothing to say for."""
 
+ALARM = "sizes"
+"""Alarm that these share, and no other record."""
+
 TOLD = ("residual", "counts", "latency", "status", "frame_seq_num")
 """Records that every frame has something to say for."""
 
@@ -33,15 +37,17 @@ TOLD = ("residual", "counts", "latency", "status", "frame_seq_num")
 class SizeRecords(PVGroup):  # type: ignore[misc]  # caproto states no types
     """The newest estimate; records of sizes are in alarm, and NaN, while there is none."""
 
-    size = read_only("Size_RBV", float("nan"), units="nm", precision=2)
-    size_low = read_only("SizeLow_RBV", float("nan"), units="nm", precision=2)
-    size_high = read_only("SizeHigh_RBV", float("nan"), units="nm", precision=2)
-    mass_mean = read_only("MassMean_RBV", float("nan"), units="nm", precision=2)
-    dispersion = read_only("Dispersion_RBV", float("nan"), precision=3)
-    lattice_parameter = read_only("LatticeParameter_RBV", float("nan"), units="angstrom", precision=4)
-    residual = read_only("Residual_RBV", float("nan"), precision=4)
-    counts = read_only("Counts_RBV", float("nan"), units="counts", precision=0)
-    latency = read_only("Latency_RBV", float("nan"), units="s", precision=4)
+    size = read_only("Size_RBV", math.nan, alarm_group=ALARM, units="nm", precision=2)
+    size_low = read_only("SizeLow_RBV", math.nan, alarm_group=ALARM, units="nm", precision=2)
+    size_high = read_only("SizeHigh_RBV", math.nan, alarm_group=ALARM, units="nm", precision=2)
+    mass_mean = read_only("MassMean_RBV", math.nan, alarm_group=ALARM, units="nm", precision=2)
+    dispersion = read_only("Dispersion_RBV", math.nan, alarm_group=ALARM, precision=3)
+    lattice_parameter = read_only(
+        "LatticeParameter_RBV", math.nan, alarm_group=ALARM, units="angstrom", precision=4
+    )
+    residual = read_only("Residual_RBV", math.nan, precision=4)
+    counts = read_only("Counts_RBV", math.nan, units="counts", precision=0)
+    latency = read_only("Latency_RBV", math.nan, units="s", precision=4)
     status = read_only(
         "Status_RBV",
         Status.NO_CRYSTAL.value,
@@ -74,12 +80,21 @@ class SizeRecords(PVGroup):  # type: ignore[misc]  # caproto states no types
         for name in TOLD:
             await getattr(self, name).write(data[f"qdsizer_{name}"])
         # Last the sizes: a client that is woken by one of them finds the rest of its frame.
-        for name in SIZES:
-            await getattr(self, name).write(
-                data[f"qdsizer_{name}"],
-                status=AlarmStatus.NO_ALARM if sized else AlarmStatus.UDF,
-                severity=AlarmSeverity.NO_ALARM if sized else AlarmSeverity.INVALID_ALARM,
-            )
+        await self._show_sizes({name: data[f"qdsizer_{name}"] for name in SIZES}, sized)
+
+    async def show_nothing(self) -> None:
+        """Say that there is no estimate yet."""
+        await self._show_sizes(dict.fromkeys(SIZES, math.nan), sized=False)
+
+    async def _show_sizes(self, sizes: dict[str, float], sized: bool) -> None:
+        # The alarm is shared, and published with the values; verifying them would set it by their limits.
+        await self.size.alarm.write(
+            status=AlarmStatus.NO_ALARM if sized else AlarmStatus.UDF,
+            severity=AlarmSeverity.NO_ALARM if sized else AlarmSeverity.INVALID_ALARM,
+            publish=False,
+        )
+        for name, value in sizes.items():
+            await getattr(self, name).write(value, verify_value=False)
 
 
 class SizePublisher:
@@ -108,17 +123,15 @@ class SizePublisher:
         self._run = ""
         self._descriptors: set[str] = set()
         self._waiting: tuple[str, dict[str, Any]] | None = None
-        self._loop = asyncio.new_event_loop()
-        self._new = asyncio.Event()
-        self._failure: BaseException | None = None
+        self._place = (interface, port)
+        self._failure: Exception | None = None
         self._settled = threading.Event()
-        self._server = self._loop.create_task(self._serve(interface, port))
-        self._thread = threading.Thread(target=self._run_loop, name=f"records {prefix}", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=f"records {prefix}", daemon=True)
         self._thread.start()
         if not self._settled.wait(START_TIMEOUT_S):
             raise OSError(f"no server at {interface}:{port} within {START_TIMEOUT_S:g} s")
         if self._failure is not None:
-            raise OSError(f"cannot serve at {interface}:{port}: {self._failure}") from self._failure
+            raise self._failure
 
     def __call__(self, name: str, doc: Any) -> None:
         """Take a document.
@@ -141,30 +154,34 @@ class SizePublisher:
     def close(self) -> None:
         """End the server; clients see their records disconnect."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._server.cancel)
+            self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join()
 
-    def _run_loop(self) -> None:
+    def _work(self) -> None:
         try:
-            self._loop.run_until_complete(self._server)
-        except asyncio.CancelledError:
-            pass
-        except BaseException as error:  # for the constructor to tell
+            asyncio.run(self._serve())
+        except Exception as error:  # for the constructor to tell, or for the log where it comes later
             self._failure = error
             logger.exception("the server of the sizes has ended")
         finally:
-            self._loop.close()
             self._settled.set()
 
-    async def _serve(self, interface: str, port: int) -> None:
+    async def _serve(self) -> None:
+        interface, port = self._place
+        self._loop, self._new, self._ended = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+
         async def started(_: Any) -> None:
+            await self._records.show_nothing()
             self._settled.set()
 
+        serving = asyncio.create_task(serve_records(self._records.pvdb, [interface], port, started))
         showing = asyncio.create_task(self._show())
-        try:
-            await serve_records(self._records.pvdb, [interface], port, started)
-        finally:
-            showing.cancel()
+        ended = asyncio.create_task(self._ended.wait())
+        await asyncio.wait([serving, showing, ended], return_when=asyncio.FIRST_COMPLETED)
+        showing.cancel()
+        ended.cancel()
+        serving.cancel()
+        await serving
 
     async def _show(self) -> None:
         while True:

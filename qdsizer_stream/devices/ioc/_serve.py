@@ -1,6 +1,7 @@
 """A Channel Access server."""
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -62,7 +63,32 @@ async def serve_records(
         Port on which clients look for them.
     started
         Awaited when clients can connect, with caproto's library layer.
+
+    Raises
+    ------
+    OSError
+        An address is not this computer's, or the port needs rights that the process has not.
     """
+    for interface in interfaces:
+        _check_address(interface, port)
     context = Context(records, list(interfaces))
     context.ca_server_port = port  # caproto would take it from the environment alone
-    await context.run(startup_hook=started)
+    try:
+        await context.run(startup_hook=started)
+    finally:
+        for circuit in list(context.circuits):  # caproto leaves them open
+            circuit.client.close()
+
+
+def _check_address(interface: str, port: int) -> None:
+    """Listen for a moment: caproto would try a hundred ports of an address that is not ours."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # As caproto does: several servers of a computer hear the same broadcasts.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((interface, port))
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"cannot serve at {interface}:{port}: {error.strerror}; give an address of this computer",
+            ) from error
