@@ -20,7 +20,7 @@ __all__ = ["calibrate"]
 @app.command()
 def calibrate(
     file: Annotated[Path, typer.Argument(help="Raw frame of the standard.")],
-    config: Annotated[Path, typer.Option(help="Beamline's TOML file, with a table [reduction].")],
+    config: Annotated[Path, typer.Option(help="Beamline's TOML file, with a table \\[reduction].")],
     standard: Annotated[str, typer.Option(help="What was in the beam: Si or LaB6.")],
     wavelength: Annotated[float, typer.Option(help="Wavelength to start from, Å.")],
     arm: Annotated[

@@ -38,7 +38,7 @@ def predict(
     raw: Annotated[bool, typer.Option("--raw", help="The files hold raw detector frames.")] = False,
     config: Annotated[
         Path | None,
-        typer.Option(help="For raw frames: the beamline's TOML file, with a table [reduction]."),
+        typer.Option(help="For raw frames: the beamline's TOML file, with a table \\[reduction]."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per pattern or frame, also on a terminal.")

@@ -32,7 +32,7 @@ class OutputFormat(StrEnum):
 @app.command()
 def reduce(
     files: Annotated[list[Path], typer.Argument(help="Raw frames: text, X04SA HDF5 or NXmonopd.")],
-    config: Annotated[Path, typer.Option(help="Beamline's TOML file, with a table [reduction].")],
+    config: Annotated[Path, typer.Option(help="Beamline's TOML file, with a table \\[reduction].")],
     wavelength: Annotated[float | None, typer.Option(help="Wavelength, Å; the file's otherwise.")] = None,
     arm: Annotated[
         float | None, typer.Option(help="Arm angle, degrees; that of the file or settings otherwise.")
@@ -58,7 +58,7 @@ def reduce(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a pattern on the output.")] = False,
 ) -> None:
-    """Reduce raw detector frames to patterns; backgrounds come off where the TOML file has [background]."""
+    r"""Reduce raw detector frames to patterns; backgrounds come off where the TOML file has \[background]."""
     from ..reduction import (
         AngleGrid,
         BackgroundSubtractor,
