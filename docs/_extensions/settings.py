@@ -32,30 +32,32 @@ class Settings(SphinxDirective):
         """Make the sections."""
         module, _, name = self.arguments[0].partition(":")
         self.env.note_dependency(import_module(module).__file__)
-        shown: dict[type[BaseModel], str] = {}
+        shown: set[type[BaseModel]] = set()
         table = self.arguments[1] if len(self.arguments) > 1 else ""
-        return list(self._sections(getattr(import_module(module), name), table, shown))
+        model = getattr(import_module(module), name)
+        return list(self._sections(model, table, f"[{table}]" if table else "The file itself", shown))
 
     def _sections(
-        self, model: type[BaseModel], table: str, shown: dict[type[BaseModel], str]
+        self, model: type[BaseModel], table: str, title: str, shown: set[type[BaseModel]]
     ) -> Iterator[nodes.Node]:
-        shown[model] = table
-        title = f"[{table}]" if table else "The file itself"
+        shown.add(model)
         section = nodes.section(ids=[nodes.make_id(f"{self.arguments[0]} {table} {model.__name__}")])
         section += nodes.title("", "", nodes.literal("", title), nodes.Text(f" {model.__name__}"))
         section += nodes.paragraph("", "", *plain((model.__doc__ or "").split("\n\n")[0]))
         listing = nodes.definition_list()
-        inner: list[tuple[type[BaseModel], str]] = []
+        inner: list[tuple[type[BaseModel], str, str]] = []
         for name, field in model.model_fields.items():
             path = f"{table}.{name}" if table else name
-            inner += [(kind, path) for kind in models_in(field.annotation)]
+            for one in alternatives(field.annotation):
+                header = f"[[{path}]]" if get_origin(one) in (tuple, list) else f"[{path}]"
+                inner += [(kind, path, header) for kind in models_in(one)]
             listing += self._entry(name, field)
         section += listing
         self.state.document.note_explicit_target(section)
         yield section
-        for kind, path in inner:
+        for kind, path, header in inner:
             if kind not in shown:
-                yield from self._sections(kind, path, shown)
+                yield from self._sections(kind, path, header, shown)
 
     def _entry(self, name: str, field: FieldInfo) -> nodes.definition_list_item:
         what = [kind_of(field.annotation), *limits(field), default(field)]
