@@ -101,7 +101,10 @@ class Hdf5Rows:
                 dataset.refresh()
                 if dataset.shape[0] >= last:
                     self._lost = False
-                    return np.asarray(dataset[first:last])
+                    rows = np.asarray(dataset[first:last])
+                    if not self._swmr:  # a writer that opens it anew for every frame must not find it in use
+                        self.close()
+                    return rows
                 problem = f"it has {dataset.shape[0]} rows"
             except (OSError, KeyError, RuntimeError, AttributeError, IndexError, TypeError) as error:
                 problem = str(error).strip('"')
@@ -113,14 +116,6 @@ class Hdf5Rows:
                     f"{self._timeout_s:g} s ({problem}): see whether its writer runs, or raise file_timeout_s"
                 )
             time.sleep(POLL_S)
-
-    def release(self) -> None:
-        """Close the file, unless its writer expects readers.
-
-        A writer that opens it anew for every frame must not find it in use.
-        """
-        if not self._swmr:
-            self.close()
 
     def close(self) -> None:
         """Close the file; a later read opens it again."""

@@ -124,8 +124,6 @@ class FrameSource:
                 self._datums[datum["datum_id"]] = datum
         elif name == "stream_datum":
             yield from self._stream_datum(doc, received)
-        for rows in self._files.values():
-            rows.release()
 
     def explain_no_frames(self) -> str:
         """Say why a run gave no frame.

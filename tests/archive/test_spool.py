@@ -12,7 +12,7 @@ import pytest
 from bluesky import RunEngine
 from bluesky.plans import count
 from bluesky_tiled_plugins import TiledWriter
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -71,6 +71,7 @@ plain = st.recursive(
 )
 
 
+@settings(deadline=None)  # a slow disk is no wrong journal
 @given(docs=st.lists(st.dictionaries(st.text(), plain, max_size=4), max_size=3))
 def test_journals_give_back_what_they_were_given(
     docs: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory

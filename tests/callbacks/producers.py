@@ -46,16 +46,23 @@ class ResourceDatumMythen(SimMythen):
             )
         ]
         n_strips = self.image.get().size
-        with h5py.File(self._path, "w") as file:
-            file.create_dataset("/entry/data/data", (0, 1, n_strips), np.uint32, maxshape=(None, 1, n_strips))
+        self._file = h5py.File(self._path, "w", libver="latest")
+        self._file.create_dataset(
+            "/entry/data/data", (0, 1, n_strips), np.uint32, maxshape=(None, 1, n_strips)
+        )
+        self._file.swmr_mode = True
         return super().stage()
+
+    def unstage(self) -> list[Any]:
+        self._file.close()
+        return super().unstage()
 
     def _read_out(self, counts: Any) -> None:
         super()._read_out(counts)
-        with h5py.File(self._path, "r+") as file:
-            dataset = file["/entry/data/data"]
-            dataset.resize(len(dataset) + self._frames_each, axis=0)
-            dataset[-self._frames_each :] = counts
+        dataset = self._file["/entry/data/data"]
+        dataset.resize(len(dataset) + self._frames_each, axis=0)
+        dataset[-self._frames_each :] = counts
+        dataset.flush()
         self._datum = f"{self._resource}/{self._points}"
         self._documents.append(
             (

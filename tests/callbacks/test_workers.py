@@ -28,7 +28,9 @@ def estimates(documents: Documents) -> list[dict[str, Any]]:
 def test_the_numbers_are_those_of_the_thread(
     sums: bool, raw: Documents, through: Callable[..., Documents]
 ) -> None:
-    settings = {"accumulation": AccumulationConfig(mode="reset", min_counts=1e6)} if sums else {}
+    settings = (
+        {"accumulation": AccumulationConfig(mode="reset", min_counts=1e6, max_seconds=3600)} if sums else {}
+    )
     here, there = (estimates(through(raw, workers=workers, **settings)) for workers in (0, 1))
     assert here
     assert_equal(there, here)

@@ -1,4 +1,4 @@
-"""The sizer in a process of its own: the same numbers, and whatever becomes of the process costs one frame."""
+"""The sizer in a process of its own: the same numbers, and what becomes of the process costs one frame."""
 
 import os
 import signal
