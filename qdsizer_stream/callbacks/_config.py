@@ -10,6 +10,7 @@ from ..configuration import Config, validated
 from ..errors import ConfigurationError
 from ..reduction import SWITCHES, AccumulationConfig
 from ..sizing import SizingConfig
+from ._optics import OpticsConfig
 from ._quantity import AngleSource, ExposureSource, NumberSource, WavelengthSource
 
 __all__ = ["RUN_KEY", "Destination", "LiveConfig", "QueuePolicy", "config_of_run"]
@@ -58,6 +59,8 @@ class LiveConfig(Config):
     with its key in the data or the configuration of the frames' descriptor."""
     accumulation: AccumulationConfig | None = None
     """How frames are added up before they are sized; None sizes every frame by itself."""
+    optics: OpticsConfig | None = None
+    """Comparison of sizes with an absorption peak of the same event; None for none."""
     data_key: str | None = None
     """Data key of the frames; None for the only array in a descriptor that fits the detector."""
     stream: str | None = None

@@ -12,6 +12,7 @@ from .. import __version__
 from ..sizing import Examination, SizeEstimate, Sizer, Status
 from ._config import LiveConfig
 from ._frame import Frame
+from ._optics import OPTICS_KEYS, optics_data
 
 __all__ = ["OBJECT_NAME", "STREAM_NAME", "SizeStream", "estimate_data"]
 
@@ -147,6 +148,8 @@ class SizeStream:
             "qdsizer_frame_seq_num": frame.seq_num,
             "qdsizer_latency": estimated - frame.time if live else math.nan,
         }
+        if self._config.optics is not None:
+            data |= optics_data(self._config.optics, examination.estimate, frame.peak_ev)
         # Checking an event against the schema takes thirty times as long as making it, in the interpreter
         # that runs the plan; the keys are those of the descriptor by construction, and tests check them.
         yield (
@@ -209,13 +212,13 @@ class SizeStream:
             "qdsizer_frame_data_key": (data_key, _TEXT),
         }
         source = f"qdsizer_stream:{model.name if model else 'none'}"
+        keys = DATA_KEYS if config.optics is None else DATA_KEYS | OPTICS_KEYS
         return self._compose(
             name=STREAM_NAME,
             data_keys={
-                key: {**value, "source": source, "object_name": OBJECT_NAME}
-                for key, value in DATA_KEYS.items()
+                key: {**value, "source": source, "object_name": OBJECT_NAME} for key, value in keys.items()
             },
-            object_keys={OBJECT_NAME: list(DATA_KEYS)},
+            object_keys={OBJECT_NAME: list(keys)},
             configuration={
                 OBJECT_NAME: {
                     "data": {key: value for key, (value, _) in configuration.items()},

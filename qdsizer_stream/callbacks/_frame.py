@@ -28,6 +28,8 @@ class Frame:
     """Reading of the monitor (I0); None where nobody says."""
     applied: AppliedCorrections = NOTHING_APPLIED
     """What the control system did to the counts already."""
+    peak_ev: float = float("nan")
+    """First excitonic peak of a UV-vis spectrum in the same event, eV; NaN where there is none."""
     reason: str = ""
     """Why the frame cannot be sized; empty where it can."""
 

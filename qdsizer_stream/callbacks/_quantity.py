@@ -14,10 +14,12 @@ __all__ = [
     "AngleSource",
     "ExposureSource",
     "NumberSource",
+    "PeakSource",
     "WavelengthSource",
     "read_angle",
     "read_exposure",
     "read_monitor",
+    "read_peak",
     "read_switches",
     "read_wavelength",
 ]
@@ -32,6 +34,9 @@ WAVELENGTH_UNITS = {
     "ev": "eV",
 }
 """What control systems write as units of wavelength and energy, lower case, and what it means."""
+
+PEAK_UNITS = {"ev": "eV", "nm": "nm", "nanometer": "nm", "nanometers": "nm"}
+"""What spectrometers write as units of an absorption peak, lower case, and what it means."""
 
 ANGLE_UNITS = {"deg": "deg", "degree": "deg", "degrees": "deg", "°": "deg", "rad": "rad", "radian": "rad"}
 """What control systems write as units of angle, lower case, and what it means."""
@@ -105,6 +110,13 @@ class ExposureSource(NumberSource):
     """Where the exposure of a frame is read from."""
 
     unit: Literal["s", "ms", "us", "ns"] | None = None
+    """Unit of the number; None where the descriptor states it for the key."""
+
+
+class PeakSource(NumberSource):
+    """Where an absorption peak is read from, as an energy or as a wavelength of light."""
+
+    unit: Literal["eV", "nm"] | None = None
     """Unit of the number; None where the descriptor states it for the key."""
 
 
@@ -233,6 +245,35 @@ def read_monitor(
     """
     found, _ = _find("monitor", source, start, descriptor, data)
     return _number("monitor", source, found)
+
+
+def read_peak(
+    source: PeakSource,
+    start: Mapping[str, Any],
+    descriptor: Mapping[str, Any],
+    data: Mapping[str, Any],
+) -> float:
+    """Read the absorption peak of one frame.
+
+    Parameters
+    ----------
+    source, start, descriptor, data
+        As in `read_wavelength`.
+
+    Returns
+    -------
+    Energy, eV; NaN where the reading is no positive number, as of a spectrum without a peak.
+
+    Raises
+    ------
+    ConfigurationError
+        It is not where the mapping says, or has no unit or two.
+    """
+    number, unit = _read("optics.peak", source, source.unit, PEAK_UNITS, start, descriptor, data)
+    if not 0 < number < math.inf:
+        return math.nan
+    hc_ev_angstrom = energy_ev_from_wavelength(1.0)
+    return number if unit == "eV" else hc_ev_angstrom / (10 * number)
 
 
 def read_switches(

@@ -14,7 +14,7 @@ from ..reduction import AppliedCorrections, frame_layouts
 from ._config import LiveConfig
 from ._frame import Frame
 from ._hdf5 import Hdf5Rows, path_from_uri
-from ._quantity import read_angle, read_exposure, read_monitor, read_switches, read_wavelength
+from ._quantity import read_angle, read_exposure, read_monitor, read_peak, read_switches, read_wavelength
 
 __all__ = ["FrameSource", "frame_keys"]
 
@@ -91,6 +91,7 @@ class FrameSource:
         self.data_key: str | None = config.data_key
         """Data key of the frames, once known."""
         self._ambiguous: list[str] = []
+        self._told_no_peak = False
 
     def frames(self, name: str, doc: Any, received: float) -> Iterator[Frame]:
         """Take one document.
@@ -261,7 +262,22 @@ class FrameSource:
             yield Frame(seq_num=seq_num, time=time, reason=_one_line(error))
             return
         for row in rows:
-            yield Frame(seq_num=seq_num, time=time, counts=row, **numbers)
+            yield Frame(seq_num=seq_num, time=time, counts=row, peak_ev=self._peak(*places), **numbers)
+
+    def _peak(
+        self, start: Mapping[str, Any], descriptor: Mapping[str, Any], data: Mapping[str, Any]
+    ) -> float:
+        """Absorption peak of an event; a frame is sized as well without one."""
+        optics = self._config.optics
+        if optics is None or optics.peak is None:
+            return float("nan")
+        try:
+            return read_peak(optics.peak, start, descriptor, data)
+        except ConfigurationError as error:
+            if not self._told_no_peak:
+                logger.warning("no absorption peak to compare with: %s", error)
+            self._told_no_peak = True
+            return float("nan")
 
     def _split(self, counts: Any) -> list[Any]:
         """Frames of one event, which may hold one or, along the first axes, several."""
