@@ -10,6 +10,7 @@ from ..callbacks import OBJECT_NAME, STREAM_NAME, LiveConfig
 from ..errors import ArchiveError
 from ..models import SizingModel
 from ._connect import plain_errors
+from ._select import plain_run
 
 __all__ = ["Comparison", "Differences"]
 
@@ -51,7 +52,7 @@ class Comparison:
     """
 
     def __init__(self, earlier: Any, other_model: bool = False) -> None:
-        self._earlier = earlier
+        self._earlier = plain_run(earlier)
         self._other_model = other_model
         self.differences = Differences()
         """What was found."""

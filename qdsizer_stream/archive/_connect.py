@@ -48,7 +48,7 @@ def open_archive(where: str | Path, readable: Sequence[Path] = (), create: bool 
     from tiled.profiles import list_profiles  # with the client, an import of half a second
 
     folder = Path(where)
-    if not create and name in list_profiles():
+    if not folder.exists() and name in list_profiles():
         from tiled.client import from_profile
 
         with plain_errors(f"Tiled profile {name}"):

@@ -1,15 +1,16 @@
 """Sizes of an archived run as a run of their own."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import httpx
+from tiled.queries import Eq
 
 from ..callbacks import RUN_KEY, LiveConfig
 from ..models import SizingModel
 from ._connect import plain_errors
-from ._select import plain_catalog
+from ._select import in_tables, plain_catalog
 
 __all__ = ["LinkedRuns"]
 
@@ -47,8 +48,6 @@ class LinkedRuns:
         ArchiveError
             The archive cannot be searched.
         """
-        from tiled.queries import Eq
-
         settings = config.model_dump(mode="json")
         with plain_errors("search for earlier sizes"):
             derived = self._catalog.search(Eq("start.original_run_uid", run.metadata["start"]["uid"]))
@@ -78,34 +77,29 @@ class LinkedRuns:
             The archive refuses, or does not answer; what it took of the run is deleted, now or by the next
             attempt.
         """
-        write = self._writer()
+        in_mongo = not in_tables(run)  # MongoDB takes documents one by one, and keeps what it was given
         name, start = next(documents)
         uid = str(start["uid"])
         with plain_errors(f"derived run {uid}"):
-            if uid in self._catalog.keys():  # noqa: SIM118  (a catalog of databroker takes parts of names)
-                self._delete(uid)
+            if not in_mongo and list(self._catalog.search(Eq("start.uid", uid))):
+                self._delete(uid)  # what an attempt before this one left
+            write = self._catalog.post_document if in_mongo else self._writer()
             try:
                 write(name, start)
                 for kind, doc in documents:
                     write(kind, doc)
             except Exception:
-                with suppress(httpx.HTTPError):  # the first error is the one to be told
-                    self._delete(uid)
+                if not in_mongo:
+                    with suppress(httpx.HTTPError):  # the first error is the one to be told
+                        self._delete(uid)
                 raise
         return uid
 
-    def _writer(self) -> Any:
-        if not self._in_mongo:
-            from bluesky_tiled_plugins import TiledWriter
+    def _writer(self) -> Callable[[str, Any], object]:
+        from bluesky_tiled_plugins import TiledWriter
 
-            return TiledWriter(self._catalog)
-        return self._catalog.post_document
-
-    @property
-    def _in_mongo(self) -> bool:
-        return not getattr(self._catalog, "is_sql", True)
+        write: Callable[[str, Any], object] = TiledWriter(self._catalog)
+        return write
 
     def _delete(self, uid: str) -> None:
-        """Delete what a writer left; MongoDB takes documents one by one and keeps them."""
-        if not self._in_mongo:
-            self._catalog.delete_contents([uid], recursive=True, external_only=False)
+        self._catalog.delete_contents([uid], recursive=True, external_only=False)

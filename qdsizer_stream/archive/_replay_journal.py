@@ -1,16 +1,19 @@
 """Derived documents of a replay on disk, until it is whole."""
 
+import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from .. import __version__
 from ..callbacks import STREAM_NAME, LiveConfig
+from ..errors import ArchiveError
 from ..models import SizingModel
 from ._journal import append_document, read_documents
 
@@ -52,11 +55,15 @@ class ReplayJournal:
         File of the journal; one that is there is gone on with.
     resume
         Whether that is wanted; else it begins anew.
+
+    Raises
+    ------
+    ArchiveError
+        Another process makes the same replay, or the file cannot be written.
     """
 
     def __init__(self, path: Path, resume: bool = True) -> None:
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.frames_done = 0
         """Documents with frames whose estimates are in the journal."""
         self.n_events = 0
@@ -64,10 +71,15 @@ class ReplayJournal:
         self.stop: Any = None
         """Stop document, once every frame is sized."""
         part = path.with_suffix(".part")
-        self._file = part.open("wb", buffering=0)
-        if resume and path.exists():
-            self._copy_whole(path)
-        os.replace(part, path)
+        with self._told():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = part.open("ab", buffering=0)
+            try:
+                self._take_over(path, resume)
+                os.replace(part, path)
+            except BaseException:
+                self._file.close()
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -88,9 +100,12 @@ class ReplayJournal:
         documents
             Names and documents, which may be none; a stop makes the journal whole.
         """
-        for name, doc in documents:
-            self._append(name, doc)
-        self._append(DONE, self.frames_done + 1)
+        with self._told():
+            for name, doc in documents:
+                self._append(name, doc)
+            # A run that was given up may yet go on: the next sitting has to look again.
+            if self.stop is None or self.stop["exit_status"] == "success":
+                self._append(DONE, self.frames_done + 1)
 
     def documents(self) -> Iterator[tuple[str, Any]]:
         """Give the derived run back, of one piece even where it was sized in several sittings.
@@ -128,6 +143,24 @@ class ReplayJournal:
         self._file.close()
         self._path.unlink(missing_ok=True)
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ArchiveError(
+                f"cannot write {self._path}: {error.strerror}; give --work a folder with room"
+            ) from error
+
+    def _lock(self, file: IO[bytes]) -> None:
+        """Keep others off a file for as long as it is open."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ArchiveError(
+                f"another process replays this run with these settings, into {self._path}: wait for it"
+            ) from error
+
     def _append(self, name: str, doc: Any) -> None:
         append_document(self._file, name, doc)
         self.n_events += name == "event"
@@ -136,10 +169,19 @@ class ReplayJournal:
         elif name == DONE:
             self.frames_done = int(doc)
 
-    def _copy_whole(self, old: Path) -> None:
-        """Take over what was sized whole."""
-        whole = 0
-        for number, (name, _) in enumerate(read_documents(old), start=1):
-            whole = number if name == DONE else whole
-        for name, doc in islice(read_documents(old), whole):
-            self._append(name, doc)
+    def _take_over(self, old: Path, resume: bool) -> None:
+        """Begin with what was sized whole."""
+        self._lock(self._file)
+        self._file.truncate(0)
+        self._file.seek(0)
+        if not old.exists():
+            return
+        with old.open("rb") as before:
+            self._lock(before)
+            if not resume:
+                return
+            whole = 0
+            for number, (name, _) in enumerate(read_documents(old), start=1):
+                whole = number if name == DONE else whole
+            for name, doc in islice(read_documents(old), whole):
+                self._append(name, doc)

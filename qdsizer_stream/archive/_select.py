@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from tiled.queries import Comparison, Eq
+
 from ..errors import ArchiveError
 from ._connect import plain_errors
 
@@ -73,8 +75,6 @@ def select_runs(
     ArchiveError
         The archive cannot be searched.
     """
-    from tiled.queries import Comparison, Eq
-
     found = plain_catalog(catalog)
     wanted = {**(query or {}), **({} if scan_id is None else {"scan_id": scan_id})}
     with plain_errors("search"):

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..callbacks import LiveConfig
+from ..errors import ConfigurationError
 from ..models import SizingModel
 
 __all__ = ["TableFile"]
@@ -21,6 +22,11 @@ class TableFile:
     ----------
     path
         The file; one that is there is replaced at the end.
+
+    Raises
+    ------
+    ConfigurationError
+        It cannot be written; raised on entering.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,7 +34,12 @@ class TableFile:
         self._part = path.with_name(path.name + ".part")
 
     def __enter__(self) -> Self:
-        self._file = self._part.open("w", newline="", encoding="utf-8")
+        try:
+            self._file = self._part.open("w", newline="", encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot write {self._path}: {error.strerror}; give a folder that exists"
+            ) from error
         self._lines = csv.writer(self._file)
         self._columns: list[str] = []
         return self

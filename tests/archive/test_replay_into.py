@@ -30,9 +30,10 @@ from qdsizer_stream.archive import (
     select_runs,
 )
 from qdsizer_stream.archive import _documents as documents_module
+from qdsizer_stream.archive._replay_journal import ReplayJournal
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer
 from qdsizer_stream.devices import SimMythen, SimMythenHdf5
-from qdsizer_stream.errors import ArchiveError
+from qdsizer_stream.errors import ArchiveError, ConfigurationError
 from qdsizer_stream.sizing import Sizer
 
 FRAMES = 7
@@ -426,6 +427,34 @@ def test_a_run_that_never_ends_is_given_up(
     assert (outcome.frames, stop["exit_status"]) == (3, "abort")
     assert stop["reason"] == "the run has no end, and brought nothing new for 0.2 s"
     assert not into(run, LinkedRuns(archive), patience_s=0.2).found
+    with pytest.raises(OSError, match="the disk is full"):
+        into(run, _Full(archive), patience_s=0.2)
+    writer(*documents[-1])  # it went on after all: what was given up is looked at again
+    outcome = into(run, LinkedRuns(archive))
+    assert (outcome.resumed, outcome.frames) == (3, 3)
+    assert archive[outcome.written].metadata["stop"]["exit_status"] == "success"
+
+
+class _Full(LinkedRuns):
+    """Takes nothing."""
+
+    def write(self, *_: Any) -> str:
+        raise OSError("the disk is full")
+
+
+def test_a_run_without_an_end_is_not_added_to(
+    archive: Any,
+    mythen: Callable[..., SimMythen],
+    into: Callable[..., Outcome],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(documents_module, "POLL_S", 0.05)
+    documents: list[tuple[str, Any]] = []
+    RunEngine({})(count([mythen()], 2), lambda name, doc: documents.append((name, doc)))
+    writer = TiledWriter(archive, batch_size=1)
+    for name, doc in documents[:-1]:
+        writer(name, doc)
+    run = archive[documents[0][1]["uid"]]
     with pytest.raises(ArchiveError, match="has no stop document: sizes can be added once it has ended"):
         into(run, WriteBack(), patience_s=0.2)
 
@@ -477,3 +506,40 @@ def test_memory_does_not_hold_the_run(
             ahead_of.append(len(made) - (number - 1))
     assert max(ahead_of) <= 3  # in hand, waiting, on its way
     assert json.dumps(sorted(made)) == json.dumps(list(range(FRAMES)))
+
+
+def test_one_replay_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "one.replay"
+    with ReplayJournal(path) as journal:
+        journal.record([("start", {"uid": "a"})])
+        with pytest.raises(ArchiveError, match="another process replays this run with these settings"):
+            ReplayJournal(path)
+    with ReplayJournal(path) as journal:
+        assert journal.frames_done == 1
+
+
+def test_a_journal_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(ArchiveError, match=r"cannot write .*: .*; give --work a folder with room"):
+        ReplayJournal(tmp_path / "file" / "one.replay")
+    with (
+        pytest.raises(ConfigurationError, match=r"cannot write .*: .*; give a folder that exists"),
+        TableFile(tmp_path / "none" / "sizes.csv"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("cut", range(1, 40, 3))
+def test_a_journal_that_was_cut_anywhere_goes_on(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "one.replay"
+    with ReplayJournal(path) as journal:
+        for number in range(1, 4):
+            journal.record([("event", {"descriptor": "d", "number": number})])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-cut])
+    with ReplayJournal(path) as journal:
+        done = journal.frames_done
+        assert done == journal.n_events < 3
+        for number in range(done + 1, 4):
+            journal.record([("event", {"descriptor": "d", "number": number})])
+    assert path.read_bytes() == whole
