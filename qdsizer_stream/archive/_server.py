@@ -27,7 +27,9 @@ KEY_FILE = "api_key"
 
 
 @contextmanager
-def embedded_tiled(directory: Path, readable: Sequence[Path] = ()) -> Iterator[Container]:
+def embedded_tiled(
+    directory: Path, readable: Sequence[Path] = (), database: str | None = None
+) -> Iterator[Container]:
     """Serve an archive from a folder while the context lasts.
 
     The server listens on the loopback interface, on a port that is free. The archive stays in the
@@ -39,6 +41,9 @@ def embedded_tiled(directory: Path, readable: Sequence[Path] = ()) -> Iterator[C
         Folder of the archive; made where it does not exist.
     readable
         Folders of frame files that runs may point at.
+    database
+        PostgreSQL database for catalog and tables, such as `postgresql://user@127.0.0.1:5432/tiled`; None
+        for files in the folder, which one process can open at a time.
 
     Returns
     -------
@@ -55,14 +60,14 @@ def embedded_tiled(directory: Path, readable: Sequence[Path] = ()) -> Iterator[C
             f"cannot serve {directory}: this process serves an archive already, and can serve one at a time"
         )
     try:
-        with _served(directory, readable) as client:
+        with _served(directory, readable, database) as client:
             yield client
     finally:
         _one_at_a_time.release()
 
 
 @contextmanager
-def _served(directory: Path, readable: Sequence[Path]) -> Iterator[Container]:
+def _served(directory: Path, readable: Sequence[Path], database: str | None) -> Iterator[Container]:
     (directory / "data").mkdir(parents=True, exist_ok=True)
     key = _key(directory / KEY_FILE)
     catalog = directory / "catalog.db"
@@ -74,12 +79,12 @@ def _served(directory: Path, readable: Sequence[Path]) -> Iterator[Container]:
                     "path": "/",
                     "tree": "catalog",
                     "args": {
-                        "uri": f"sqlite:///{catalog}",
+                        "uri": database or f"sqlite:///{catalog}",
                         # Making the tables starts another process and takes seconds: once is enough.
-                        "init_if_not_exists": not catalog.exists(),
+                        "init_if_not_exists": database is not None or not catalog.exists(),
                         "writable_storage": [
                             str(directory / "data"),
-                            f"duckdb:///{directory / 'storage.duckdb'}",
+                            database or f"duckdb:///{directory / 'storage.duckdb'}",
                         ],
                         "readable_storage": [str(folder.resolve()) for folder in readable],
                     },
