@@ -85,8 +85,6 @@ class TiledInput(Config):
     uri: str = Field(pattern=r"^https?://")
     """Address of the server, or of the container in it that holds the runs; the key is taken from
     `TILED_API_KEY`."""
-    poll_s: float = Field(default=2.0, gt=0, le=60)
-    """How often an open run is looked at without having been called by the subscription, s."""
 
 
 class TiledOutput(Config):

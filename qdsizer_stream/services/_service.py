@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..callbacks import LiveConfig, LiveSizer, QueuePolicy
+from ..callbacks import Destination, LiveConfig, LiveSizer, QueuePolicy
 from ..configuration import load_toml
 from ..errors import ConfigurationError
 from ._config import (
@@ -54,6 +54,13 @@ class Service:
         if not isinstance(config.input, ZmqInput):
             # Kafka and Tiled keep what is not asked for yet; 0MQ drops it, and a frame is better marked.
             settings = settings.model_copy(update={"queue_policy": QueuePolicy.WAIT})
+        if isinstance(config.input, TiledInput) and settings.destination is Destination.SAME_RUN:
+            for output in config.output:
+                if isinstance(output, TiledOutput) and output.uri == config.input.uri:
+                    raise ConfigurationError(
+                        f"the run of the frames is in {output.uri} already, and is not written twice: "
+                        f'set destination = "linked-run" in {config.settings}'
+                    )
         self._sinks = [_sink(output) for output in config.output]
         self._source = _source(config, settings, self._sinks)
         self._sizer = LiveSizer(settings)

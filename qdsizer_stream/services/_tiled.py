@@ -21,6 +21,10 @@ logger = logging.getLogger(__name__)
 NEWEST_RUNS = 10
 """Runs looked through, when the service starts, for one that is still measured."""
 
+PATIENCE_S = 86_400.0
+"""How long a run without an end may bring nothing before it is taken for dead, s: a synthesis may be paused
+for a night, and a thread that waits costs nothing."""
+
 
 def _connected(uri: str) -> Any:
     try:
@@ -79,10 +83,8 @@ class TiledSource:
         with self._catalog.subscribe() as subscription:
             subscription.child_created.add_callback(created)
             subscription.start_in_thread()
-            newest = self._catalog.keys().tail(NEWEST_RUNS)
-            self._follow(
-                [uid for uid in newest if not self._catalog[uid].metadata.get("stop")], take, stopping
-            )
+            newest = {uid: self._catalog[uid].metadata for uid in self._catalog.keys().tail(NEWEST_RUNS)}
+            self._follow([uid for uid, said in newest.items() if not said.get("stop")], take, stopping)
             logger.info("listening to the Tiled server at %s", self._uri)
             stopping.wait()
 
@@ -97,7 +99,10 @@ class TiledSource:
 
     def _hand_over(self, uid: str, take: Take, stopping: threading.Event) -> None:
         try:
-            for name, doc in run_documents(self._catalog[uid], self._settings):
+            run = self._catalog[uid]
+            if "original_run_uid" in run.metadata["start"]:
+                return  # estimates, perhaps our own: there are no frames in it
+            for name, doc in run_documents(run, self._settings, patience_s=PATIENCE_S):
                 if stopping.is_set():
                     return
                 take(name, doc)

@@ -22,7 +22,7 @@ from qdsizer_stream.services import pack, unpack
 
 Documents = list[tuple[str, Any]]
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 180.0
 
 kept: list[Producer] = []
 
@@ -116,7 +116,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory, config: LiveConfig) -> Pa
     )
     path = tmp_path_factory.mktemp("beamline") / "qdsizer.toml"
     path.write_text(
-        "[sizing.reduction]\narm_deg = 0.0\n"
+        "workers = 0\n[sizing.reduction]\narm_deg = 0.0\n"
         f"[sizing.reduction.detector]\nglobal_offset_deg = 0.0\nmodules = [{modules}]\n"
         '[wavelength]\nconfiguration_key = "mythen_wavelength"\n'
     )

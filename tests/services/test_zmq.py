@@ -17,6 +17,9 @@ from qdsizer_stream.devices import SimMythen
 
 from .conftest import Documents, Served, estimates, wait_for
 
+# Each starts processes that import for seconds; on a busy machine for a minute.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture
 def served(

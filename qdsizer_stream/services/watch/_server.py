@@ -1,5 +1,6 @@
 """A server of the picture, for any number of browsers."""
 
+import socket
 from collections.abc import Sequence
 
 from bokeh.application import Application
@@ -44,20 +45,21 @@ class BrowserView:
         pages = Application(FunctionHandler(lambda document: draw_page(document, record.snapshot)))
         self._loop = IOLoop()  # becomes current, or Bokeh would listen on another one
         try:
+            port = port or _free_port(host)
             self._server = Server(
                 {"/": pages},
                 self._loop,
                 address=host,
                 port=port,
                 # Else a page of another site could read this one through its visitor's browser.
-                allow_websocket_origin=[f"{host}:{port or '*'}", f"localhost:{port or '*'}", *origins],
+                allow_websocket_origin=[f"{host}:{port}", f"localhost:{port}", *origins],
             )
         except OSError as error:
             self._loop.close()
             raise ConfigurationError(
                 f"cannot listen on {host}:{port}: {error.strerror}; give another port, or 0 for a free one"
             ) from error
-        self.url = f"http://{host}:{self._server.port}/"
+        self.url = f"http://{host}:{port}/"
         """Where the page is."""
 
     def run(self) -> None:
@@ -70,3 +72,10 @@ class BrowserView:
     def stop(self) -> None:
         """Make `run` end; may be called from any thread, and from a signal handler."""
         self._loop.add_callback(self._loop.stop)
+
+
+def _free_port(host: str) -> int:
+    """Find a port before the server takes one: it has to be among the origins that the server allows."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])

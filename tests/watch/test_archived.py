@@ -1,0 +1,144 @@
+"""A run in an archive as the record of a picture."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from bluesky_tiled_plugins import TiledWriter
+
+from qdsizer_stream.archive import archived_config, embedded_tiled, replay
+from qdsizer_stream.callbacks import LiveSizer, SynthesisRecord
+from qdsizer_stream.callbacks.view import headline
+from qdsizer_stream.errors import ArchiveError
+from qdsizer_stream.services.watch import WatchedRun, _archived
+
+Documents = list[tuple[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with embedded_tiled(tmp_path_factory.mktemp("archive")) as client:
+        yield client
+
+
+def named(documents: Documents, run: str) -> Documents:
+    """The shared run under another identifier, one frame spoiled."""
+    renamed = []
+    for name, doc in documents:
+        new = {key: f"{run}-{value}" if key in ("descriptor",) else value for key, value in doc.items()}
+        if name == "start":
+            new["uid"] = run
+        elif name in ("descriptor", "stop"):
+            new |= {"run_start": run, "uid": f"{run}-{doc['uid']}"}
+        elif doc["seq_num"] == 3:
+            new["data"] = {**doc["data"], "mythen_image": np.zeros_like(doc["data"]["mythen_image"])}
+        renamed.append((name, new))
+    return renamed
+
+
+@pytest.fixture
+def written(archive: Any, live: Callable[..., LiveSizer]) -> Callable[..., Iterator[SynthesisRecord]]:
+    """Sizes and archives documents one after another, and gives the live record after each."""
+
+    def write(documents: Documents) -> Iterator[SynthesisRecord]:
+        sizer = live()
+        record = SynthesisRecord(sizer)
+        writer = TiledWriter(archive, batch_size=1)
+        sizer.subscribe(writer)
+        sizer.subscribe(record)
+        for name, doc in documents:
+            sizer(name, doc)
+            assert sizer.wait(60)
+            assert sizer.counters.contained == 0
+            yield record
+
+    return write
+
+
+def assert_same(watched: SynthesisRecord, live: SynthesisRecord) -> None:
+    """The picture from the archive is the live one, to the last bit."""
+    assert (watched.run, watched.n_frames, watched.n_sized) == (live.run, live.n_frames, live.n_sized)
+    assert watched.n_refused == live.n_refused
+    assert headline(watched) == headline(live)
+    for mine, theirs in zip(watched.frames, live.frames, strict=True):
+        np.testing.assert_equal(vars(mine), vars(theirs))
+    assert watched.newest is not None
+    assert live.newest is not None
+    np.testing.assert_equal(vars(watched.newest.binned), vars(live.newest.binned))
+    np.testing.assert_equal(vars(watched.newest.fit), vars(live.newest.fit))
+    np.testing.assert_equal(watched.configuration, live.configuration)
+
+
+def test_a_run_is_followed_while_it_is_written(
+    archive: Any, raw: Documents, written: Callable[..., Iterator[SynthesisRecord]]
+) -> None:
+    watched = WatchedRun(archive)
+    assert not watched.update()  # an empty archive
+    for (name, _), live in zip(named(raw, "followed"), written(named(raw, "followed")), strict=True):
+        assert watched.update() == (name == "event")
+        assert watched.record.n_frames == live.n_frames
+    assert_same(watched.record, live)
+    assert watched.record.n_refused.total() == 1
+    assert not watched.update()
+    # The same run, once it has ended, by its name.
+    again = WatchedRun(archive, "followed")
+    assert again.update()
+    assert_same(again.record, live)
+    # The next run is turned to when it has sizes; a run that was asked for stays.
+    for _ in written(named(raw[:2], "next")):
+        assert not watched.update()
+    assert list(written(named(raw, "after")))
+    assert watched.update()
+    assert watched.record.run == "after"
+    again.update()
+    assert again.record.run == "followed"
+    # A linked run shows the frames of its original.
+    writer = TiledWriter(archive)
+    run = archive["followed"]
+    uid = ""
+    for name, doc in replay(run, archived_config(run)):
+        uid = doc["uid"] if name == "start" else uid
+        writer(name, doc)
+    linked = WatchedRun(archive, uid)
+    assert linked.update()
+    assert math.isnan(linked.record.latency_s)
+    for mine, theirs in zip(linked.record.frames, live.frames, strict=True):
+        np.testing.assert_equal(mine.pattern, theirs.pattern)
+
+
+def test_of_a_long_run_only_some_frames_are_looked_at(
+    archive: Any,
+    raw: Documents,
+    written: Callable[..., Iterator[SynthesisRecord]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_archived, "PATTERNS_AT_ONCE", 3)
+    *_, live = written(named(raw, "long"))
+    watched = WatchedRun(archive, "long")
+    watched.update()
+    assert watched.record.n_frames == 6
+    assert [frame.pattern.size > 0 for frame in watched.record.frames] == [
+        True,
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
+    np.testing.assert_equal(watched.record.frames[-1].pattern, live.frames[-1].pattern)
+
+
+def test_runs_that_cannot_be_watched_say_why(archive: Any, raw: Documents) -> None:
+    with pytest.raises(
+        ArchiveError, match=r"no run nowhere among the .* or none for the newest run with sizes"
+    ):
+        WatchedRun(archive, "nowhere")
+    writer = TiledWriter(archive)
+    for name, doc in named(raw, "unsized"):
+        writer(name, doc)
+    with pytest.raises(
+        ArchiveError, match=r"run unsized ended without a stream qd_size: .* size it with replay"
+    ):
+        WatchedRun(archive, "unsized")
