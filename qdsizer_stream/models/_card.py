@@ -81,11 +81,13 @@ class GuardLimits(Config):
     """Share of χ² left by liquids and background that the dots' patterns must explain."""
     max_residual: float = Field(gt=0)
     """Largest relative residual of the full fit."""
-    max_misfit: float = Field(default=12.0, gt=0)
+    max_misfit: float = Field(default=8.0, gt=0)
     """Largest χ² a bin of the full fit, 2 % of error granted to the templates."""
-    max_lost: float = Field(default=15.0, ge=0)
+    max_shift_inv_angstrom: float = Field(default=0.006, gt=0)
+    """Largest shift of all peaks, as a wrong 2θ zero makes, Å⁻¹."""
+    max_lost: float = Field(default=10.8, ge=0)
     """Fall of χ² that dots of another size than the answer's may bring, however few the photons."""
-    max_lost_share: float = Field(default=0.005, ge=0, le=1)
+    max_lost_share: float = Field(default=0.001, ge=0, le=1)
     """The same as a share of what the dots bring: allowed on top."""
     min_presence: float = Field(ge=0, le=1)
     """Smallest probability of dots, where the network gives one."""

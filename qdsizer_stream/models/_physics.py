@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
-from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
 from scipy.optimize import nnls
 
 from ..patterns import BinGrid, Pattern
@@ -40,8 +40,14 @@ molecules are 2.5 to 7 Å apart, and hexane's halo, one of the narrowest, is as 
 STRAINS = np.linspace(-0.025, 0.025, 51)
 """Strains that are tried: far past those of any dot, to tell a wrong wavelength."""
 
+NEGLIGIBLE = 4.0
+"""Fall of χ² that is not worth another fit: two standard deviations."""
+
 RIDGE = 1e-9
 """Added to the normalised normal matrices, whose columns resemble each other."""
+
+SAME_SLOPE = 1e-3
+"""Frames so short that a shift and a strain are one: neither can be told."""
 
 LOOSE_RIDGE = 1e-6
 """The same where amounts may be negative and large ones cancel."""
@@ -65,6 +71,10 @@ class PhysicsFit:
     """Number-weighted mean diameter that fits best, among all that were tried, nm."""
     strain: float
     """Strain at which the dots fit best."""
+    strain_sd: float
+    """Its standard deviation."""
+    shift_inv_angstrom: float
+    """Shift of all peaks on top of it, as a wrong 2θ zero makes, less two standard deviations, Å⁻¹."""
     dots: NDArray[np.float64]
     """Fitted dots, shape (n_bins,)."""
     liquid: NDArray[np.float64]
@@ -108,6 +118,8 @@ class _Mixture(NamedTuple):
     """Dots, factor included."""
     residual: float
     """Root mean square misfit beyond counting noise, over the mean intensity."""
+    missed: NDArray[np.float64]
+    """What is left, weighted."""
 
 
 class PhysicsCheck:
@@ -137,13 +149,14 @@ class PhysicsCheck:
         self._half_step = 0.5 * float(np.max(np.diff(np.unique(self._log_mean))))
         self._grid_q = grid.centres
         self._pool = pooled_bins(grid)
-        self._covered = np.ones(grid.n_bins, bool) if liquid is None else np.isfinite(liquid)
+        self.covered = np.ones(grid.n_bins, bool) if liquid is None else np.isfinite(liquid)
+        """Bins that are looked at, shape (n_bins,)."""
         # The last bins may be too few to be taken together.
         self._starts = np.arange(0, grid.n_bins, self._pool)
         self._q = np.add.reduceat(self._grid_q, self._starts) / np.diff(np.append(self._starts, grid.n_bins))
         liquids = [np.interp(self._q, templates.q_inv_angstrom, curve) for curve in templates.liquids]
         if liquid is not None:
-            measured = np.where(self._covered, liquid, 0.0) / np.nanmean(liquid)
+            measured = np.where(self.covered, liquid, 0.0) / np.nanmean(liquid)
             liquids.append(np.interp(self._q, self._grid_q, measured))
         liquids.extend(
             np.exp(-0.5 * ((self._q - centre) / HALO_WIDTH_INV_ANGSTROM) ** 2)
@@ -152,15 +165,9 @@ class PhysicsCheck:
         self._n_liquids = len(liquids)
         self._smooth = np.vstack([*liquids, _splines(self._q)])
         self._hats = _hats(self._q, templates.peaks_inv_angstrom)
-        first, step = self._axis
-        places = (self._q[:, None] * (1 + STRAINS) - first) / step
-        self._strained = np.clip(np.rint(places).astype(np.intp), 0, self._columns.shape[0] - 1)
-
-    @property
-    def _axis(self) -> tuple[float, float]:
-        """First Q and step of the templates."""
-        q = self._templates.q_inv_angstrom
-        return float(q[0]), float(q[-1] - q[0]) / (q.size - 1)
+        self._first = float(templates.q_inv_angstrom[0])
+        self._step = float(templates.q_inv_angstrom[1]) - self._first
+        self._slopes = np.gradient(templates.dots, self._step, axis=1)
 
     def fit(
         self, binned: Pattern, size_low_nm: float, size_high_nm: float, dispersion: float = np.nan
@@ -180,7 +187,7 @@ class PhysicsCheck:
         -------
         The fit by the best population whose mean lies in the interval.
         """
-        usable = binned.usable & self._covered
+        usable = binned.usable & self.covered
         frame = self._pooled(binned, usable)
         n = frame.q.size
         alone = self._alone(frame)
@@ -189,21 +196,22 @@ class PhysicsCheck:
         reach = 0.5 * (np.log(size_high_nm) - np.log(size_low_nm)) + self._half_step
         near = np.abs(self._log_mean - middle) < reach
         start = self._template(middle, dispersion)
-        strain = self._best_strain(frame, start)
+        strain, strain_sd = self._best_strain(frame, start)
         first = self._mixture(frame, start, strain)
         profile = self._profile(frame, strain, first.factor)
         chosen = int(np.flatnonzero(near)[np.argmin(profile[near])])
-        best = int(np.argmin(profile))
-        mixture = first if chosen == start else self._mixture(frame, chosen, strain)
-        least = mixture.chi2
-        if best != chosen:
-            other = self._mixture(frame, best, strain)
+        if profile[start] - profile[chosen] < NEGLIGIBLE:
+            chosen, mixture = start, first
+        else:
+            mixture = self._mixture(frame, chosen, strain)
+        least, best = mixture.chi2, chosen
+        rival = int(np.argmin(profile))
+        if profile[chosen] - profile[rival] > NEGLIGIBLE:
+            other = self._mixture(frame, rival, strain)
             if other.chi2 < least:
                 # The factor was that of dots which fit worse: with this one the best size may move.
                 best = int(np.argmin(self._profile(frame, strain, other.factor)))
                 least = min(other.chi2, self._mixture(frame, best, strain).chi2)
-            else:
-                best = chosen
         significance = alone - mixture.chi2
         n_liquids = self._n_liquids
 
@@ -218,6 +226,8 @@ class PhysicsCheck:
             lost=(mixture.chi2 - least) / max(least / n, 1.0),
             best_nm=float(self._templates.mean_nm[best]),
             strain=strain,
+            strain_sd=strain_sd,
+            shift_inv_angstrom=self._shift(frame, mixture, chosen, strain),
             dots=curve(mixture.dots),
             liquid=curve(mixture.smooth[:n_liquids] @ self._smooth[:n_liquids, frame.rows]),
             background=curve(mixture.smooth[n_liquids:] @ self._smooth[n_liquids:, frame.rows]),
@@ -262,10 +272,8 @@ class PhysicsCheck:
         norm = np.sqrt(np.einsum("ij,ij->i", columns, columns))
         norm[norm == 0] = 1.0  # a peak outside the frame
         columns /= norm[:, None]
-        across = frame.smooth @ columns.T
-        gram = np.block([[frame.gram, across], [across.T, columns @ columns.T]])
         both = np.concatenate([frame.smooth, columns])
-        amounts = _nonnegative(gram, both @ target)
+        amounts = _nonnegative(both @ both.T, both @ target)
         n_smooth = frame.norm.size
         factor = (amounts[n_smooth:] / norm) @ hats
         missed = target - amounts @ both
@@ -278,23 +286,44 @@ class PhysicsCheck:
             factor,
             factor * dots,
             math.sqrt(max(float(excess), 0.0)) / mean if mean > 0 else math.inf,
+            missed,
         )
 
-    def _best_strain(self, frame: _Frame, template: int) -> float:
-        columns = self._columns[:, template][self._strained[frame.rows]]
+    def _best_strain(self, frame: _Frame, template: int) -> tuple[float, float]:
+        """Vertex of the parabola through the best of the strains and its neighbours, and its width."""
+        columns = self._templates.dots[template].take(self._places(np.outer(frame.q, 1 + STRAINS)))
         chi2 = _chi2_with_each(frame, columns, frame.weight)
         best = int(np.clip(np.argmin(chi2), 1, STRAINS.size - 2))
         left, middle, right = chi2[best - 1 : best + 2]
         curvature = left - 2 * middle + right
-        # The vertex of the parabola through the three, at most half a step away.
-        offset = float(np.clip((left - right) / (2 * curvature), -0.5, 0.5)) if curvature > 0 else 0.0
-        return float(STRAINS[best] + offset * (STRAINS[1] - STRAINS[0]))
+        step = float(STRAINS[1] - STRAINS[0])
+        if curvature <= 0:  # no dots, or the end of what is tried
+            return float(STRAINS[best]), step
+        offset = float(np.clip((left - right) / (2 * curvature), -0.5, 0.5))
+        return float(STRAINS[best]) + offset * step, step * math.sqrt(2 / curvature)
+
+    def _shift(self, frame: _Frame, mixture: _Mixture, template: int, strain: float) -> float:
+        """Shift of the dots that mends the fit, strain mended along with it, less two standard deviations."""
+        stretched = frame.q * (1 + strain)
+        slope = np.interp(stretched, self._templates.q_inv_angstrom, self._slopes[template])
+        shifted = slope * mixture.factor * frame.weight
+        strained = shifted * frame.q
+        a, b, c = shifted @ shifted, shifted @ strained, strained @ strained
+        determinant = a * c - b * b
+        if determinant <= SAME_SLOPE * a * c:
+            return 0.0
+        shift = (c * (shifted @ mixture.missed) - b * (strained @ mixture.missed)) / determinant
+        sure = max(float(abs(shift)) - 2 * math.sqrt(c / determinant), 0.0)
+        return math.copysign(sure, float(shift))
 
     def _profile(self, frame: _Frame, strain: float, factor: NDArray[np.float64]) -> NDArray[np.float64]:
         """χ² with each template in turn, the factor on the dots given; shape (n_dots,)."""
-        first, step = self._axis
-        places = np.rint((frame.q * (1 + strain) - first) / step).astype(np.intp)
-        return _chi2_with_each(frame, self._columns[places], frame.weight * factor)
+        columns = self._columns[self._places(frame.q * (1 + strain))]
+        return _chi2_with_each(frame, columns, frame.weight * factor)
+
+    def _places(self, q: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Nearest points of the templates."""
+        return np.asarray((q - self._first) / self._step + 0.5, np.intp)
 
 
 def _splines(q: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -328,19 +357,20 @@ def _chi2_with_each(
     of the column may not.
     """
     target = frame.intensity * frame.weight
-    gram = frame.gram + LOOSE_RIDGE * np.eye(frame.norm.size)
-    factor = cho_factor(gram, check_finite=False)
+    products = frame.smooth @ target
     across = (frame.smooth * scale) @ columns
-    solved = cho_solve(factor, np.column_stack([across, frame.smooth @ target]), check_finite=False)
-    gain = (target * scale) @ columns - (frame.smooth @ target) @ solved[:, :-1]
+    upper, _ = dpotrf(frame.gram + LOOSE_RIDGE * np.eye(frame.norm.size))
+    solved, _ = dpotrs(upper, np.column_stack([across, products]))
+    gain = (target * scale) @ columns - products @ solved[:, :-1]
     length = (scale**2) @ columns**2 - np.einsum("ij,ij->j", across, solved[:, :-1])
-    without = float(target @ target - (frame.smooth @ target) @ solved[:, -1])
+    without = float(target @ target - products @ solved[:, -1])
     return np.asarray(without - np.maximum(gain, 0.0) ** 2 / np.maximum(length, np.finfo(float).tiny))
 
 
 def _nonnegative(gram: NDArray[np.float64], products: NDArray[np.float64]) -> NDArray[np.float64]:
     """Non-negative least squares from the normal equations: hundreds of rows become one a column."""
-    ridged = gram + RIDGE * np.eye(gram.shape[0])
-    upper = cholesky(ridged, check_finite=False)
-    solution, _ = nnls(upper, solve_triangular(upper, products, trans="T", check_finite=False))
+    # LAPACK itself: a frame has no time for the checks around it.
+    upper, _ = dpotrf(gram + RIDGE * np.eye(gram.shape[0]))
+    rotated, _ = dtrtrs(upper, products, trans=1)
+    solution, _ = nnls(upper, rotated)
     return np.asarray(solution)

@@ -1,7 +1,5 @@
 """Why a frame must not be sized, whatever the network says."""
 
-import math
-
 from ..models import Answer, Card, PhysicsFit
 from ._estimate import Status
 
@@ -43,12 +41,17 @@ def refusal(card: Card, answer: Answer, fit: PhysicsFit, counts: float) -> tuple
     if answer.presence < guard.min_presence:
         return unseen, f"the network sees dots with probability {answer.presence:.2f}"
     strain_low, strain_high = card.strain_range[0] - ZERO_STRAIN, card.strain_range[1] + ZERO_STRAIN
-    for strain in (fit.strain, answer.strain):
-        if not strain_low <= strain <= strain_high and not math.isnan(strain):
+    for strain, sd in ((fit.strain, fit.strain_sd), (answer.strain, 0.0)):
+        if strain < strain_low - 2 * sd or strain > strain_high + 2 * sd:
             return Status.OUT_OF_DOMAIN, (
-                f"the peaks lie as if the lattice of {material} were {-strain:+.2%} off, "
-                f"{strain_low:+.2%} … {strain_high:+.2%} is known: check wavelength, 2θ zero and material"
+                f"the peaks lie as if the lattice of {material} were strained by {strain:+.2%}, the model "
+                f"knows {strain_low:+.2%} … {strain_high:+.2%}: check wavelength, 2θ zero and material"
             )
+    if abs(fit.shift_inv_angstrom) > guard.max_shift_inv_angstrom:
+        return Status.OUT_OF_DOMAIN, (
+            f"all peaks lie {fit.shift_inv_angstrom:+.3f} Å⁻¹ off what any lattice gives, "
+            f"{guard.max_shift_inv_angstrom:.3f} is allowed: check the 2θ zero"
+        )
     if fit.residual > guard.max_residual:
         return Status.OUT_OF_DOMAIN, (
             f"dots, liquids and background leave {fit.residual:.0%} unexplained, "

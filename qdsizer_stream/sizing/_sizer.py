@@ -20,6 +20,10 @@ __all__ = ["Examination", "Sizer"]
 CHECK_STEP_INV_ANGSTROM = 0.02
 """Bins of the physics check: a third of the width of a peak of a 10 nm dot."""
 
+NEGATIVE_SIGMA, MAX_NEGATIVE = 2.0, 0.05
+"""An intensity of zero falls below -2 σ in 2.3 % of the bins: twice as many are no noise, and the logarithm
+that networks take cannot see how deep they lie."""
+
 
 @dataclass(frozen=True, eq=False)
 class Examination:
@@ -211,8 +215,7 @@ class Sizer:
         guard = self.model.card.guard
         binned = bin_pattern(pattern, self._grid)
         usable = binned.usable
-        n_bins = int(np.count_nonzero(usable))
-        if n_bins == 0:
+        if not np.any(usable):
             low, high = self._grid.edges[0], self._grid.edges[-1]
             return self._refused(
                 Status.BAD_FRAME, f"no usable point between {low:.3g} and {high:.3g} Å⁻¹", binned
@@ -226,11 +229,18 @@ class Sizer:
             "q_min": float(q_used[0]),
             "q_max": float(q_used[-1]),
         }
+        n_bins = int(np.count_nonzero(usable & self._check.covered))
         if n_bins < guard.min_bins:
             reason = f"{n_bins} bins of {self._grid.n_bins} hold data, {guard.min_bins} are needed"
+            if n_bins < np.count_nonzero(usable):
+                reason += f" where the solvent's curve is known ({self.config.solvent})"
             return self._refused(Status.BAD_FRAME, reason, binned, **seen)
         if not binned.intensity[usable].mean() > 0:
             return self._refused(Status.BAD_FRAME, "the intensities sum to zero or less", binned, **seen)
+        negative = float(np.mean(binned.intensity[usable] < -NEGATIVE_SIGMA * binned.sigma[usable]))
+        if negative > MAX_NEGATIVE:
+            reason = f"{negative:.0%} of the bins are negative beyond their noise: too much was subtracted"
+            return self._refused(Status.BAD_FRAME, reason, binned, **seen)
         if seen["counts"] < guard.min_counts:
             reason = f"{seen['counts']:.0f} counts, at least {guard.min_counts:.0f} are needed"
             return self._refused(Status.LOW_COUNTS, reason, binned, **seen)

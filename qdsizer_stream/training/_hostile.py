@@ -39,13 +39,13 @@ AREA_FRACTIONS = (0.15, 0.4, 1.0)
 COUNTS = (20.0, 300.0, 1e4)
 """Photons a point: together six sizes, three area fractions and three exposures."""
 
-SMALL_NM, LARGE_NM, BULK_NM = STRANGE_NM = (1.0, 15.0, 25.0)
+SMALL_NM, LARGE_NM, BULK_NM = STRANGE_NM = (1.0, 15.0, 20.0)
 """Past either end of what models answer for; the peaks of the last are as narrow as the bins, as those of a
 bulk powder."""
 
 BULK_DISPERSION = 0.04
 LARGEST_OVER_MEAN = 1.2
-"""Clusters reach 30 nm: five standard deviations of the bulk powder, and far past those of the others."""
+"""Clusters reach 24 nm: five standard deviations of the bulk powder, and far past those of the others."""
 
 FIRST_Q, LAST_Q, Q_STEP = 0.85, 15.2, 0.004
 """Where dots are computed, Å⁻¹: lines between are within 1 % of the peaks of the bulk powder."""
@@ -88,7 +88,7 @@ Spoil = Callable[[NDArray[np.float64], np.random.Generator], Pattern]
 
 
 def _counted(expected: NDArray[np.float64], rng: np.random.Generator, counts: float) -> NDArray[np.float64]:
-    return rng.poisson(counts * expected / expected.mean()).astype(np.float64)
+    return np.asarray(rng.poisson(counts * expected / expected.mean()), np.float64)
 
 
 def _seen(counts: NDArray[np.float64], shift_deg: float = 0.0, stretch: float = 1.0) -> Pattern:

@@ -90,6 +90,15 @@ def test_a_wrong_wavelength_shows_as_strain() -> None:
     assert fit_near(counted(pattern, 1000.0), mean_nm).strain == pytest.approx(0.02, abs=0.001)
 
 
+@pytest.mark.parametrize("shift", [0.02, -0.02])
+def test_a_wrong_zero_shows_as_a_shift(shift: float) -> None:
+    pattern, mean_nm = dots(4.0)
+    shifted = np.interp(GRID.centres + shift, GRID.centres, pattern)
+    fit = fit_near(counted(shifted, 1000.0), mean_nm)
+    assert 0.5 < fit.shift_inv_angstrom / shift < 1.2
+    assert abs(fit_near(counted(pattern, 1000.0), mean_nm).shift_inv_angstrom) < 0.002
+
+
 def test_bins_without_data_are_left_alone() -> None:
     curve, mean_nm = dots(4.3)
     mask = (GRID.centres > 4) & (GRID.centres < 6)
@@ -133,7 +142,7 @@ def test_normal_equations_agree_with_plain_least_squares() -> None:
 
 def test_chi2_with_each_column_is_that_of_plain_least_squares() -> None:
     frame = CHECK._pooled(counted(dots(4.0)[0], 100.0), np.ones(GRID.n_bins, bool))
-    columns = CHECK._columns[CHECK._strained[frame.rows, 25], 40:80:10]
+    columns = CHECK._columns[CHECK._places(frame.q), 40:80:10]
     target = frame.intensity * frame.weight
     n_smooth = frame.norm.size
     expected = []
