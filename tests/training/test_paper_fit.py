@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+import qdsizer_stream.training
 from qdsizer_stream.configuration import Config
 from qdsizer_stream.errors import ModelError
 from qdsizer_stream.models import load_model
@@ -20,6 +21,9 @@ from qdsizer_stream.training._checkpoint import Checkpoint
 from qdsizer_stream.training._degrade import degrade, degrade_some
 from qdsizer_stream.training._networks import PaperNetwork
 from qdsizer_stream.training._paper_fit import PaperFit, fit_paper
+
+
+RECIPES = Path(qdsizer_stream.training.__file__).parent / "recipes"
 
 
 def as_toml(config: Config, *above: str) -> str:
@@ -195,3 +199,8 @@ def test_some_patterns_are_degraded_and_the_others_left() -> None:
     cut = np.all(made[:, -200:] == made[:, -1:], axis=1)
     assert 0.1 < cut.mean() < 0.4
     np.testing.assert_allclose(made[~same].mean(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
+def test_every_recipe_of_the_package_loads_and_bears_its_name(path: Path) -> None:
+    assert load_training_recipe(path.stem).name == path.stem
