@@ -9,12 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from tiled.client import from_uri
 from tiled.client.container import Container
-from tiled.server.app import build_app_from_config
-from tiled.server.logging_config import LOGGING_CONFIG
-from tiled.server.simple import ThreadedServer
 
 from ..errors import ArchiveError
 
@@ -68,6 +64,11 @@ def embedded_tiled(
 
 @contextmanager
 def _served(directory: Path, readable: Sequence[Path], database: str | None) -> Iterator[Container]:
+    # The server takes seconds to import, and most who replay or write have one already.
+    import uvicorn
+    from tiled.server.app import build_app_from_config
+    from tiled.server.simple import ThreadedServer
+
     (directory / "data").mkdir(parents=True, exist_ok=True)
     key = _key(directory / KEY_FILE)
     catalog = directory / "catalog.db"
@@ -121,6 +122,8 @@ def _key(path: Path) -> str:
 
 def _logging(directory: Path) -> dict[str, Any]:
     """Send the server's logs to files of the archive instead of the terminal."""
+    from tiled.server.logging_config import LOGGING_CONFIG
+
     settings: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)
     for handler, file in {"access": "access.log", "default": "error.log"}.items():
         settings["handlers"][handler] |= {"class": "logging.FileHandler", "filename": str(directory / file)}
