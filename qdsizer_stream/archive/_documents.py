@@ -153,7 +153,8 @@ class _Tables:
     def news(self, ended: bool) -> Documents:
         """Documents that were not given before, but for start and stop."""
         with plain_errors(f"run {self._run.metadata['start']['uid']}"):
-            described = {name: self._run[name].descriptors for name in self._run if name != STREAM_NAME}
+            names = [name for name in _streams(self._run) if name != STREAM_NAME]
+            described = {name: self._run[name].descriptors for name in names}
         self.streams = sorted(described, key=lambda name: described[name][0]["time"])
         for name in self.streams:
             descriptors = described[name]
@@ -176,9 +177,7 @@ class _Tables:
         start, stop = self._run.metadata["start"], self._run.metadata.get("stop") or {}
         where = f"run {start['uid']}, stream {name}"
         with plain_errors(where):
-            base = self._run.base
-            # Tiled used to keep the streams one level deeper.
-            stream = base[name] if name in base else base["streams"][name]
+            stream = _streams(self._run)[name]
             # The parts as they are stored, not the columns of tables among the arrays.
             parts = dict(getattr(stream, "base", stream).items())
             table, columns = _table(parts, keys)
@@ -213,6 +212,14 @@ class _Tables:
                         for key, chunk in chunks.items()
                     },
                 )
+
+
+def _streams(run: Any) -> Any:
+    """Container of the streams as they are now; the run itself remembers those it had."""
+    base = run.base
+    if "streams" in base and not any(spec.name == "BlueskyEventStream" for spec in base["streams"].specs):
+        return base["streams"]  # where Tiled's writer used to put them
+    return base
 
 
 def _inline(descriptor: Mapping[str, Any], keys: list[str]) -> dict[str, Any]:

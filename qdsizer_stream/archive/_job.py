@@ -97,14 +97,12 @@ def replay_into(
     resume = not again and config.accumulation is None
     with ReplayJournal(journals / f"{identity}.replay", resume) as journal:
         outcome = Outcome(uid, resumed=journal.n_events)
-        if journal.stop is None:
+        if not journal.ended:
             # Only for the bar: a run that was never sized has about as many frames as events.
             counts = (run.metadata.get("stop") or {}).get("num_events", {})
             expected = counts.get(STREAM_NAME, sum(counts.values()))
-            for derived in sized_steps(run, config, sizer, journal.frames_done, patience_s):
-                if any(name == "stop" and doc["exit_status"] == "fail" for name, doc in derived):
-                    continue  # an error follows, and the next attempt goes on from here
-                journal.record(derived)
+            for step in sized_steps(run, config, sizer, journal.frames_done, patience_s):
+                journal.record(step)
                 tell("sizing", journal.n_events, max(expected, journal.n_events))
         statuses: Counter[str] = Counter()
         if journal.n_events:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from ..callbacks import OBJECT_NAME, RUN_KEY, STREAM_NAME, Destination, Item, LiveConfig, RunSizing
@@ -11,7 +12,7 @@ from ..sizing import Sizer
 from ._documents import FRAME_DOCUMENTS, PATIENCE_S, run_documents
 from ._select import plain_run
 
-__all__ = ["archived_config", "replay", "sized_steps"]
+__all__ = ["Step", "archived_config", "replay", "sized_steps"]
 
 
 def archived_config(run: Any) -> LiveConfig:
@@ -71,8 +72,20 @@ def replay(run: Any, config: LiveConfig, sizer: Sizer | None = None) -> Iterator
         The run holds no frames of this detector, or the archive does not give them; the documents so far
         end with a stop that says so.
     """
-    for documents in sized_steps(run, config, sizer):
-        yield from documents
+    for step in sized_steps(run, config, sizer):
+        yield from step.documents
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one raw document led to, or the end of the run."""
+
+    documents: list[tuple[str, Any]]
+    """Names and derived documents, which may be none."""
+    exit_status: str = ""
+    """At the end: `success`; `abort` where the run never ended; `fail` where an error follows."""
+    reason: str = ""
+    """Why it ended so."""
 
 
 def sized_steps(
@@ -81,7 +94,7 @@ def sized_steps(
     sizer: Sizer | None = None,
     skip: int = 0,
     patience_s: float = PATIENCE_S,
-) -> Iterator[list[tuple[str, Any]]]:
+) -> Iterator[Step]:
     """Size the frames of an archived run, one raw document after another.
 
     Parameters
@@ -93,8 +106,8 @@ def sized_steps(
 
     Returns
     -------
-    Derived documents of each raw document that brings frames, which may be none; last those of the end:
-    what was still being added up, and the stop, whose exit status is `fail` where an error follows.
+    A step for each raw document that brings frames, and one for the end, with what was still being added
+    up and, where there are estimates, the stop.
 
     Raises
     ------
@@ -107,9 +120,9 @@ def sized_steps(
     original = {key: value for key, value in run.metadata["start"].items() if key != RUN_KEY}
     sizing = RunSizing(original, config, lambda _: sizer, live=False, destination=Destination.LINKED_RUN)
 
-    def end(exit_status: str, reason: str = "") -> list[tuple[str, Any]]:
-        stops = sizing.stop({"exit_status": exit_status, "reason": reason})
-        return [("stop", stop) for stop in stops[1:]]  # the first is that of the original
+    def end(rest: list[tuple[str, Any]], exit_status: str, reason: str = "") -> Step:
+        stops = sizing.stop({"exit_status": exit_status, "reason": reason})[1:]  # the first is the original's
+        return Step([*rest, *(("stop", stop) for stop in stops)], exit_status, reason)
 
     ended = False
     try:
@@ -117,13 +130,12 @@ def sized_steps(
             ended |= name == "stop"
             derived = [(kind, one) for kind, one, _ in sizing.documents(Item(name, doc))]
             if name in FRAME_DOCUMENTS:
-                yield derived
+                yield Step(derived)
         rest = [(kind, one) for kind, one, _ in sizing.finish()]
     except Exception as error:
-        if stops := end("fail", f"{error}"):
-            yield stops
+        yield end([], "fail", f"{error}")
         raise
     if ended:
-        yield rest + end("success")
+        yield end(rest, "success")
     else:
-        yield rest + end("abort", f"the run has no end, and brought nothing new for {patience_s:g} s")
+        yield end(rest, "abort", f"the run has no end, and brought nothing new for {patience_s:g} s")

@@ -4,24 +4,32 @@ import fcntl
 import hashlib
 import json
 import os
+import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
+from uuid import uuid4
 
 from .. import __version__
-from ..callbacks import STREAM_NAME, LiveConfig
+from ..callbacks import RUN_KEY, STREAM_NAME, LiveConfig
 from ..errors import ArchiveError
 from ..models import SizingModel
+from ..sizing import Status
 from ._journal import append_document, read_documents
+from ._replay import Step
 
 __all__ = ["ReplayJournal", "replay_identity"]
 
 DONE = "frames_done"
 """Kind of the entries that say how many documents with frames were sized; what follows the last one was cut
 off in the middle of a document, and is sized again."""
+
+END = "end"
+"""Kind of the entry that says how the run ended."""
 
 
 def replay_identity(uid: str, config: LiveConfig, model: SizingModel) -> str:
@@ -68,8 +76,8 @@ class ReplayJournal:
         """Documents with frames whose estimates are in the journal."""
         self.n_events = 0
         """Estimates in the journal."""
-        self.stop: Any = None
-        """Stop document, once every frame is sized."""
+        self.ended = False
+        """Whether the end of the run is in the journal."""
         part = path.with_suffix(".part")
         with self._told():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,20 +100,32 @@ class ReplayJournal:
     ) -> None:
         self._file.close()
 
-    def record(self, documents: list[tuple[str, Any]]) -> None:
-        """Add the derived documents of one raw document.
+    def record(self, step: Step) -> None:
+        """Add what one raw document led to, or the end of the run.
 
         Parameters
         ----------
-        documents
-            Names and documents, which may be none; a stop makes the journal whole.
+        step
+            The step; nothing is kept of one that failed.
+
+        Raises
+        ------
+        ArchiveError
+            The disk is full, say.
         """
+        if step.exit_status == "fail":
+            return
         with self._told():
-            for name, doc in documents:
-                self._append(name, doc)
-            # A run that was given up may yet go on: the next sitting has to look again.
-            if self.stop is None or self.stop["exit_status"] == "success":
+            for name, doc in step.documents:
+                if name != "stop":  # it would count the estimates of one sitting
+                    self._append(name, doc)
+            if not step.exit_status:
                 self._append(DONE, self.frames_done + 1)
+            else:
+                self._append(END, {"exit_status": step.exit_status, "reason": step.reason})
+                # A run that was given up may yet go on: the next sitting has to look again.
+                if step.exit_status == "success":
+                    self._append(DONE, self.frames_done)
 
     def documents(self) -> Iterator[tuple[str, Any]]:
         """Give the derived run back, of one piece even where it was sized in several sittings.
@@ -115,9 +135,9 @@ class ReplayJournal:
         Name and document: start, descriptors, events and stop; none where there was no frame.
         """
         start = ""
+        statuses: Counter[str] = Counter()
         descriptors: dict[str, str] = {}
         uid_of: dict[str, str] = {}
-        seq_num = 0
         for name, doc in read_documents(self._path):
             if name == "start":
                 if not start:
@@ -133,10 +153,10 @@ class ReplayJournal:
                 if known == doc["uid"]:
                     yield name, {**doc, "run_start": start}
             elif name == "event":
-                seq_num += 1
-                yield name, {**doc, "descriptor": uid_of[doc["descriptor"]], "seq_num": seq_num}
-            elif name == "stop":
-                yield name, {**doc, "run_start": start, "num_events": {STREAM_NAME: seq_num}}
+                statuses[doc["data"]["qdsizer_status"]] += 1
+                yield name, {**doc, "descriptor": uid_of[doc["descriptor"]], "seq_num": statuses.total()}
+            elif name == END and start:
+                yield "stop", _stop(start, doc, statuses)
 
     def remove(self) -> None:
         """Delete the journal, once what it held is written."""
@@ -164,9 +184,8 @@ class ReplayJournal:
     def _append(self, name: str, doc: Any) -> None:
         append_document(self._file, name, doc)
         self.n_events += name == "event"
-        if name == "stop":
-            self.stop = doc
-        elif name == DONE:
+        self.ended |= name == END
+        if name == DONE:
             self.frames_done = int(doc)
 
     def _take_over(self, old: Path, resume: bool) -> None:
@@ -185,3 +204,21 @@ class ReplayJournal:
                 whole = number if name == DONE else whole
             for name, doc in islice(read_documents(old), whole):
                 self._append(name, doc)
+
+
+def _stop(start: str, end: dict[str, str], statuses: Counter[str]) -> dict[str, Any]:
+    """Stop document of all sittings together, as the live path writes it."""
+    refused = {status: n for status, n in statuses.items() if status != Status.SIZED}
+    return {
+        "uid": str(uuid4()),
+        "run_start": start,
+        "time": time.time(),
+        **end,
+        "num_events": {STREAM_NAME: statuses.total()},
+        RUN_KEY: {
+            "frames": statuses.total(),
+            "sized": statuses[Status.SIZED],
+            "refused": refused,
+            "marked": 0,
+        },
+    }

@@ -1,6 +1,7 @@
 """The stream `qd_size` appended to the archived run itself."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
@@ -8,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from ..callbacks import OBJECT_NAME, STREAM_NAME, LiveConfig
+from ..callbacks import OBJECT_NAME, RUN_KEY, STREAM_NAME, LiveConfig
 from ..errors import ArchiveError
 from ..models import SizingModel
 from ._connect import plain_errors
@@ -95,7 +96,7 @@ class WriteBack:
         with plain_errors(f"write-back to run {uid}"):
             if not run.refresh().metadata.get("stop"):
                 raise ArchiveError(f"run {uid} has no stop document: sizes can be added once it has ended")
-            if STREAM_NAME in set(run):
+            if STREAM_NAME in run.base:  # the run itself remembers the streams it had
                 self._delete(run)
             try:
                 self._write(run, documents)
@@ -113,16 +114,15 @@ class WriteBack:
         tags = run.item["attributes"].get("access_tags")
         stream: Any = None
         table: Any = None
-        updates: list[dict[str, Any]] = []
+        others: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
         n_events = 0
         schema: Any = None
-        # A later descriptor changes the configuration alone; Tiled keeps it with the first.
-        events = _rows(documents, updates)
+        events = _rows(documents, others)
         while rows := list(islice(events, BATCH_EVENTS)):
             batch = pa.Table.from_pylist(rows, schema=schema)
             if table is None:
                 schema = batch.schema
-                first = updates[0]
+                first = others["descriptor"][0]
                 stream = run.base.create_container(
                     key=STREAM_NAME,
                     metadata={
@@ -138,10 +138,12 @@ class WriteBack:
                 )
             table.append_partition(0, batch)
             n_events += len(rows)
-        if len(updates) > 1:
-            changed = [{key: one[key] for key in ("uid", "time", "configuration")} for one in updates[1:]]
+        # A later descriptor changes the configuration alone; Tiled keeps that with the first.
+        if later := others["descriptor"][1:]:
+            changed = [{key: one[key] for key in ("uid", "time", "configuration")} for one in later]
             stream.update_metadata({"_config_updates": changed}, drop_revision=True)
-        run.update_metadata({"stop": {"num_events": {STREAM_NAME: n_events}}})
+        (stop,) = others["stop"]
+        run.update_metadata({"stop": {"num_events": {STREAM_NAME: n_events}, RUN_KEY: stop[RUN_KEY]}})
 
     @staticmethod
     def _delete(run: Any) -> None:
@@ -156,20 +158,20 @@ class WriteBack:
 def _counted(run: Any) -> bool:
     """Whether the run holds sizes that its stop counts."""
     counts: Mapping[str, Any] = (run.refresh().metadata.get("stop") or {}).get("num_events", {})
-    return STREAM_NAME in set(run) and bool(counts.get(STREAM_NAME))
+    return bool(counts.get(STREAM_NAME)) and STREAM_NAME in run.base
 
 
 def _rows(
-    documents: Iterator[tuple[str, Any]], descriptors: list[dict[str, Any]]
+    documents: Iterator[tuple[str, Any]], others: Mapping[str, list[dict[str, Any]]]
 ) -> Iterator[dict[str, Any]]:
-    """Rows of the table, as Tiled's own writer lays them out; descriptors are put aside."""
+    """Rows of the table, as Tiled's own writer lays them out; other documents are put aside by kind."""
     for name, doc in documents:
-        if name == "descriptor":
-            descriptors.append(doc)
-        elif name == "event":
-            yield {
-                "seq_num": doc["seq_num"],
-                "time": doc["time"],
-                **doc["data"],
-                **{f"ts_{key}": value for key, value in doc["timestamps"].items()},
-            }
+        if name != "event":
+            others[name].append(doc)
+            continue
+        yield {
+            "seq_num": doc["seq_num"],
+            "time": doc["time"],
+            **doc["data"],
+            **{f"ts_{key}": value for key, value in doc["timestamps"].items()},
+        }

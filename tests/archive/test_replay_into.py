@@ -14,6 +14,7 @@ import pytest
 from bluesky import RunEngine
 from bluesky.plans import count
 from bluesky_tiled_plugins import TiledWriter
+from event_model import DocumentNames, schema_validators
 from ophyd.sim import det
 
 from qdsizer_stream.archive import (
@@ -30,6 +31,8 @@ from qdsizer_stream.archive import (
     select_runs,
 )
 from qdsizer_stream.archive import _documents as documents_module
+from qdsizer_stream.archive import _write_back as write_back_module
+from qdsizer_stream.archive._replay import Step
 from qdsizer_stream.archive._replay_journal import ReplayJournal
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer
 from qdsizer_stream.devices import SimMythen, SimMythenHdf5
@@ -117,7 +120,7 @@ def test_live_and_derived_sizes_are_equal_in_time_and_number(
         np.testing.assert_array_equal(derived["qd_size"][key].read(), sized["qd_size"][key].read())
 
 
-@pytest.mark.parametrize("at", [0, 3, 6])
+@pytest.mark.parametrize("at", [0, 3, FRAMES])
 def test_an_interrupted_replay_goes_on(
     archive: Any, sized: Any, into: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
@@ -132,6 +135,8 @@ def test_an_interrupted_replay_goes_on(
             if len(begun) == 1 and chunk[0] == at:
                 raise ArchiveError("the archive is gone")
             yield chunk
+        if len(begun) == 1:  # after the last frame, before the end
+            raise ArchiveError("the archive is gone")
 
     monkeypatch.setattr(documents_module, "_chunks", cut)
     n_runs = n_runs_of(archive)
@@ -144,7 +149,10 @@ def test_an_interrupted_replay_goes_on(
     resumed = archive[outcome.written]
     assert sizes(resumed).equals(sizes(archive[whole.written]))
     assert len(resumed["qd_size"].descriptors) == 1
-    assert resumed.metadata["stop"]["num_events"] == {"qd_size": FRAMES}
+    stop = resumed.metadata["stop"]
+    schema_validators[DocumentNames.stop].validate(dict(stop))
+    assert (stop["exit_status"], dict(stop["num_events"])) == ("success", {"qd_size": FRAMES})
+    assert dict(stop["qdsizer"]) == {"frames": FRAMES, "sized": FRAMES, "refused": {}, "marked": 0}
     assert list(resumed["qd_size"]["seq_num"].read()) == list(range(1, FRAMES + 1))
 
 
@@ -191,6 +199,7 @@ def test_write_back(
     run = archive[run.item["id"]]
     assert outcome.written == run.metadata["start"]["uid"]
     assert run.metadata["stop"]["num_events"] == {"primary": FRAMES, "qd_size": FRAMES}
+    assert run.metadata["stop"]["qdsizer"]["sized"] == FRAMES
     assert sizes(run).equals(sizes(sized))  # the same device with the same seed
     assert archived_config(run) == config
     names = [name for name, _ in run.documents()]
@@ -227,20 +236,18 @@ def test_write_back_that_is_cut_off_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = measure(mythen(), sized=False)
-    monkeypatch.setattr("qdsizer_stream.archive._write_back.BATCH_EVENTS", 3)
-    rows = WriteBack.__module__ + "._rows"
+    monkeypatch.setattr(write_back_module, "BATCH_EVENTS", 3)
 
-    def cut(documents: Any, descriptors: Any) -> Any:
-        for name, doc in documents:
-            if name == "descriptor":
-                descriptors.append(doc)
-            elif name == "event":
-                if doc["seq_num"] == 5:
-                    raise ArchiveError("the archive is gone")
-                yield {"seq_num": doc["seq_num"], "time": doc["time"], **doc["data"]}
+    whole = write_back_module._rows
+
+    def cut(documents: Any, others: Any) -> Any:
+        for row in whole(documents, others):
+            if row["seq_num"] == 5:
+                raise ArchiveError("the archive is gone")
+            yield row
 
     with monkeypatch.context() as patch:
-        patch.setattr(rows, cut)
+        patch.setattr(write_back_module, "_rows", cut)
         with pytest.raises(ArchiveError, match="the archive is gone"):
             into(run, WriteBack())
     assert set(archive[run.item["id"]]) == {"primary"}
@@ -394,16 +401,21 @@ def test_a_run_in_progress_is_followed(
     documents: list[tuple[str, Any]] = []
     RunEngine({})(count([mythen()], 6), lambda name, doc: documents.append((name, doc)))
     writer = TiledWriter(archive, batch_size=2)
-    for name, doc in documents[:5]:  # start, descriptor, three of the six events
-        writer(name, doc)
+    writer(*documents[0])
     run = archive[documents[0][1]["uid"]]
-    rest = threading.Thread(target=lambda: [writer(*document) for document in documents[5:]])
+    assert list(run) == []  # it has no stream yet when the replay begins
+    more = threading.Event()
 
-    def go_on(what: str, done: int, total: int) -> None:
-        if what == "sizing" and done == 2:
-            rest.start()
+    def measure() -> None:
+        for name, doc in documents[1:5]:  # descriptor, three of the six events
+            writer(name, doc)
+        assert more.wait(60)
+        for name, doc in documents[5:]:
+            writer(name, doc)
 
-    outcome = into(run, LinkedRuns(archive), tell=go_on)
+    rest = threading.Thread(target=measure)
+    rest.start()
+    outcome = into(run, LinkedRuns(archive), tell=lambda what, done, total: more.set())
     rest.join()
     assert outcome.frames == 6
     assert archive[outcome.written].metadata["stop"]["exit_status"] == "success"
@@ -511,7 +523,7 @@ def test_memory_does_not_hold_the_run(
 def test_one_replay_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "one.replay"
     with ReplayJournal(path) as journal:
-        journal.record([("start", {"uid": "a"})])
+        journal.record(Step([("start", {"uid": "a"})]))
         with pytest.raises(ArchiveError, match="another process replays this run with these settings"):
             ReplayJournal(path)
     with ReplayJournal(path) as journal:
@@ -534,12 +546,12 @@ def test_a_journal_that_was_cut_anywhere_goes_on(tmp_path: Path, cut: int) -> No
     path = tmp_path / "one.replay"
     with ReplayJournal(path) as journal:
         for number in range(1, 4):
-            journal.record([("event", {"descriptor": "d", "number": number})])
+            journal.record(Step([("event", {"descriptor": "d", "number": number})]))
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut])
     with ReplayJournal(path) as journal:
         done = journal.frames_done
         assert done == journal.n_events < 3
         for number in range(done + 1, 4):
-            journal.record([("event", {"descriptor": "d", "number": number})])
+            journal.record(Step([("event", {"descriptor": "d", "number": number})]))
     assert path.read_bytes() == whole
