@@ -8,8 +8,7 @@ TEXT = """\
 # Settings of qdsizer_stream for this beamline. Relative paths start at the folder of this file.
 # What stands behind a single # is not in force; `qdsizer-stream profile check` says what is missing.
 
-{frames}
-[sizing]
+{frames}[sizing]
 model = "{model}"                       # qdsizer-stream models list
 # solvent = "toluene_measured.xy"   # the pure solvent, if you have measured it: Q, intensity
 
@@ -19,7 +18,7 @@ model = "{model}"                       # qdsizer-stream models list
 {normalise_exposure}normalise_exposure = true
 {normalise_monitor}normalise_monitor = true
 
-[sizing.reduction.detector]         # angle calibration, from a standard of known lattice parameter{strips}
+[sizing.reduction.detector]         # angle calibration{strips}
 path = "{calibration}"
 convention = "psi"                  # what its offsets are relative to: psi or gda
 strip_origin = "centre"             # what an integer strip meant to the code that fitted it: centre or edge
@@ -90,8 +89,8 @@ def settings_text(
     return TEXT.format(
         model=model,
         calibration=calibration,
-        frames="" if found is None else f'data_key = "{found.data_key}"\nstream = "{found.stream}"\n',
-        strips="" if found is None else f"\n# for the {found.n_strips} strips of {found.data_key}",
+        frames="" if found is None else f'data_key = "{found.data_key}"\nstream = "{found.stream}"\n\n',
+        strips="" if found is None else f" of the {found.n_strips} strips of {found.data_key}",
         arm_deg="# arm_deg = 0.0                     # for an arm that never moves, in place of [arm_angle]"
         if moves
         else "arm_deg = 0.0                       # angle of the arm, degrees",

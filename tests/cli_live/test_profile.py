@@ -154,9 +154,11 @@ def test_the_written_settings_are_valid_and_refuse_to_guess(tmp_path: Path) -> N
     settings = load_toml(LiveConfig, path)
     assert settings.wavelength is None
     assert run("init", str(path)).exit_code == 1  # never over another's work
-    check = run("check", str(path))
+    check = run("check", str(path), "--json")
     assert check.exit_code == 1
-    assert "ang.off" in check.stdout
+    wrong = [one for one in json.loads(check.stdout) if one["good"] is False]
+    assert [one["what"] for one in wrong] == ["model and detector", "wavelength"]
+    assert "ang.off" in wrong[0]["told"]
     other = tmp_path / "other.toml"
     assert run("init", str(other), "--wavelength", "22", "--unit", "keV").exit_code == 0
     source = load_toml(LiveConfig, other).wavelength
