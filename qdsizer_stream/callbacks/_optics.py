@@ -11,8 +11,8 @@ from ._quantity import PeakSource
 __all__ = ["OPTICS_KEYS", "OpticsConfig", "optics_data"]
 
 TOLERANCE_NM = 0.3
-"""How far optical and X-ray sizes of one sample may be apart: the largest difference of the paper's fourteen
-colloids is 0.26 nm."""
+"""How far the optical size may lie outside the interval: samples scatter about a sizing curve by a few tenths
+of a nanometre."""
 
 
 class OpticsConfig(Config):

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ophyd import Component, Device, DeviceStatus, EpicsSignal, EpicsSignalRO, Kind
+from ophyd import Component, Device, DeviceStatus, EpicsSignal, EpicsSignalRO, FormattedComponent, Kind
 from ophyd.areadetector.base import EpicsSignalWithRBV
 
 from ..errors import CalibrationError
@@ -133,6 +133,8 @@ class AdMythen(EpicsMythen):
     ----------
     prefix, name, arguments
         As for `EpicsMythen`.
+    read_mode_record
+        What the version of the driver calls the mode: `ReadMode` or `Readout`.
     """
 
     n_modules = Component(EpicsSignalRO, "cam1:NumModules_RBV", kind=Kind.config)
@@ -143,8 +145,10 @@ class AdMythen(EpicsMythen):
     """Threshold, keV."""
     beam_energy = Component(EpicsSignalRO, "cam1:BeamEnergy_RBV", kind=Kind.config)
     """Photon energy that the detector is trimmed for, keV; the monochromator may be elsewhere."""
-    read_mode = Component(EpicsSignalRO, "cam1:ReadMode_RBV", string=True, kind=Kind.config)
-    """Raw, or Corrected as the switches say."""
+    read_mode = FormattedComponent(
+        EpicsSignalRO, "{prefix}cam1:{read_mode_record}_RBV", string=True, kind=Kind.config
+    )
+    """Raw, or Corrected (Processed) as the switches say."""
     use_flat_field = Component(EpicsSignalRO, "cam1:UseFlatField_RBV", kind=Kind.config)
     """Whether the driver divides by its flat field."""
     use_count_rate = Component(EpicsSignalRO, "cam1:UseCountRate_RBV", kind=Kind.config)
@@ -155,6 +159,12 @@ class AdMythen(EpicsMythen):
     """Dead time that the driver corrects with, ns; -1 for its own."""
     bit_depth = Component(EpicsSignalRO, "cam1:BitDepth_RBV", kind=Kind.config)
     """Bits of a counter; the setpoint is a choice of four, the readback the bits."""
+
+    def __init__(
+        self, prefix: str, *, name: str, read_mode_record: str = "ReadMode", **arguments: Any
+    ) -> None:
+        self.read_mode_record = read_mode_record
+        super().__init__(prefix, name=name, **arguments)
 
     def _whole(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         n_modules = int(self.n_modules.get())

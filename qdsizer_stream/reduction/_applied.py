@@ -13,7 +13,7 @@ RATE_KEYS = ("UseCountRate", "rateCorrection")
 INTERPOLATION_KEYS = ("UseBadChanIntrpl", "badChannelInterpolation")
 READ_MODE_KEY = "ReadMode"
 """ADMythen delivers uncorrected counts in this mode, whatever the other switches say."""
-READ_MODES: dict[Any, bool] = {"Raw": True, "Corrected": False, 0: True, 1: False}
+READ_MODES: dict[Any, bool] = {"Raw": True, "Corrected": False, "Processed": False, 0: True, 1: False}
 
 SWITCHES = tuple(
     f"{key}{suffix}"

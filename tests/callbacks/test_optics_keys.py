@@ -58,7 +58,7 @@ def test_a_peak_in_the_event_is_compared(
     )
     detector = mythen(scene=lambda q, _: dots(q, 83.0), counts_per_second=5.0)
     optics = with_optics(config, peak={"data_key": "uv_peak"})
-    events, keys = measured(live(optics=optics), [detector, peak])
+    events, keys = measured(live(optics=optics, workers=0), [detector, peak])
     assert keys["qdsizer_exciton_energy"]["units"] == "eV"
     assert keys["qdsizer_optics"]["choices"] == ["agree", "disagree", "no_peak", "no_size", "outside"]
     for event in events:
@@ -79,7 +79,7 @@ def test_a_frame_without_its_peak_is_sized_as_ever(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     optics = with_optics(config, peak={"data_key": "uv_peak", "unit": "nm"})
-    events, _ = measured(live(optics=optics), [mythen(counts_per_second=5.0)], 3)
+    events, _ = measured(live(optics=optics, workers=0), [mythen(counts_per_second=5.0)], 3)
     assert [event["qdsizer_status"] for event in events] == ["sized"] * 3
     assert {event["qdsizer_optics"] for event in events} == {"no_peak"}
     assert all(math.isnan(event["qdsizer_optical_size"]) for event in events)
@@ -92,12 +92,14 @@ def test_a_spectrum_without_peak(
     live: Callable[..., LiveSizer], config: LiveConfig, mythen: Callable[..., SimMythen]
 ) -> None:
     peak = UnitSignal(name="uv_peak", value=math.nan, unit="nm")
-    events, _ = measured(live(optics=with_optics(config, peak={"data_key": "uv_peak"})), [mythen(), peak], 1)
+    events, _ = measured(
+        live(optics=with_optics(config, peak={"data_key": "uv_peak"}), workers=0), [mythen(), peak], 1
+    )
     assert events[0]["qdsizer_optics"] in ("no_peak", "no_size")
 
 
 def test_no_keys_unless_asked_for(live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen]) -> None:
-    _, keys = measured(live(), [mythen()], 1)
+    _, keys = measured(live(workers=0), [mythen()], 1)
     assert not [key for key in keys if "exciton" in key or "optic" in key]
 
 

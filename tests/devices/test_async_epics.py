@@ -46,7 +46,7 @@ def live_energy(config: LiveConfig, sizer: Sizer) -> Iterator[Callable[[str], Li
 
     def make(unit: str) -> LiveSizer:
         source = WavelengthSource(configuration_key="mythen-driver-beam_energy", unit=unit)
-        made.append(LiveSizer(config.model_copy(update={"wavelength": source}), sizer))
+        made.append(LiveSizer(config.model_copy(update={"wavelength": source, "workers": 0}), sizer))
         return made[-1]
 
     yield make

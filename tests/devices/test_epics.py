@@ -13,6 +13,7 @@ from event_model import DocumentNames, schema_validators
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer, WavelengthSource
 from qdsizer_stream.devices import AdMythen, SlsMythen
 from qdsizer_stream.devices.plans import Ending, size_until
+from qdsizer_stream.reduction import NOTHING_APPLIED, AppliedCorrections
 from qdsizer_stream.sizing import Sizer
 
 Documents = list[tuple[str, Any]]
@@ -39,7 +40,7 @@ def live_ev(config: LiveConfig, sizer: Sizer) -> Iterator[Callable[[str], LiveSi
 
     def make(unit: str) -> LiveSizer:
         source = WavelengthSource(configuration_key="mythen_beam_energy", unit=unit)
-        made.append(LiveSizer(config.model_copy(update={"wavelength": source}), sizer))
+        made.append(LiveSizer(config.model_copy(update={"wavelength": source, "workers": 0}), sizer))
         return made[-1]
 
     yield make
@@ -167,6 +168,22 @@ def test_counters_of_a_strip_stand_side_by_side(sls: SlsMythen) -> None:
     np.testing.assert_array_equal(frame[:, 0], frame[:, 1])
     assert frame[:, 0].sum() > 1e4
     assert not frame[:, 2].any()
+
+
+@pytest.mark.parametrize("record", ["ReadMode", "Readout"])
+def test_the_mode_is_read_as_text(admythen: Any, record: str) -> None:
+    device = AdMythen(admythen.prefix, name="mythen", read_mode_record=record)
+    device.wait_for_connection(timeout=20)
+    # 0 in one version of the driver and 1 in the other
+    assert device.read_configuration()["mythen_read_mode"]["value"] == "Raw"
+    keys = {key.split("_", 1)[1]: reading["value"] for key, reading in device.read_configuration().items()}
+    readings = {
+        "ReadMode_RBV": keys["read_mode"],
+        "UseFlatField_RBV": keys["use_flat_field"],
+        "UseCountRate_RBV": keys["use_count_rate"],
+        "UseBadChanIntrpl_RBV": keys["use_bad_channel_interpolation"],
+    }
+    assert AppliedCorrections.from_readings(readings) == NOTHING_APPLIED
 
 
 def test_the_first_module_alone_is_refused(serve: Callable[..., Any]) -> None:

@@ -58,7 +58,7 @@ def test_the_newest_estimate_is_shown(
     assert severity(size, INVALID) == INVALID
     assert math.isnan(size.get())
     assert size.describe()["Size"]["units"] == "nm"
-    sizer = live()
+    sizer = live(workers=0)
     sizer.subscribe(publisher)
     engine = RunEngine({})
     engine.subscribe(sizer)
@@ -89,7 +89,7 @@ def test_a_frame_without_size_is_in_alarm(
     size = record("Size")
     status = EpicsSignalRO("QD:Status_RBV", name="status", string=True)
     reason = EpicsSignalRO("QD:Reason_RBV", name="reason", string=True)
-    sizer = live()
+    sizer = live(workers=0)
     sizer.subscribe(publisher)
     engine = RunEngine({})
     engine.subscribe(sizer)

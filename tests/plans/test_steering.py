@@ -81,7 +81,7 @@ class RecordedShutter(Device):
 
 @pytest.fixture
 def beamline(live: Callable[..., LiveSizer]) -> Beamline:
-    return Beamline(live())
+    return Beamline(live(workers=0))  # in this process: the plans are tested, and quickly
 
 
 def crossing(dots: GrowingDots, target_nm: float, exposure_s: float) -> int:
@@ -233,6 +233,29 @@ def test_a_pause_closes_the_shutter_until_the_plan_goes_on(
     assert sorted({event["size_frame_seq_num"] for event in beamline.events("size")}) == list(range(1, 9))
 
 
+def test_a_pause_at_the_very_end_does_not_open_the_shutter_again(
+    beamline: Beamline, mythen: Callable[..., SimMythen], capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[bool] = []
+
+    class Interrupted(RecordedShutter):
+        def set(self, value: str) -> DeviceStatus:
+            if value == "Close" and not asked:
+                asked.append(True)
+                # From another thread, as Ctrl-C does: here the RunEngine waits for the answer.
+                threading.Thread(target=beamline.engine.request_pause).start()
+                time.sleep(0.05)
+            return super().set(value)
+
+    shutter = Interrupted(name="shutter")
+    with pytest.raises(RunEngineInterrupted):
+        beamline.engine(size_until(mythen(), beamline.live, 3.0, 0.5, 5, 60, shutter=Shutter(shutter)))
+    outcome = beamline.engine.resume().plan_result
+    assert outcome.ending is Ending.REACHED
+    assert shutter.moves[0] == "Open"
+    assert set(shutter.moves[1:]) == {"Close"}
+
+
 @pytest.mark.parametrize("how", ["abort", "stop"])
 def test_abort_and_stop_leave_the_beamline_safe(
     beamline: Beamline, mythen: Callable[..., SimMythen], how: str, capsys: pytest.CaptureFixture[str]
@@ -253,7 +276,7 @@ def test_a_sizer_that_sees_nothing_is_an_error(
     with pytest.raises(
         ConfigurationError, match=r"got no document of this run: subscribe it with RE.subscribe"
     ):
-        RunEngine({})(size_until(mythen(), live(), 4.0, 0.1, 5, 60))
+        RunEngine({})(size_until(mythen(), live(workers=0), 4.0, 0.1, 5, 60))
 
 
 def test_the_size_of_an_earlier_run_is_never_taken(
@@ -274,6 +297,21 @@ def _finished(device: Device) -> DeviceStatus:
     status = DeviceStatus(device)
     status.set_finished()
     return status
+
+
+def test_a_sizer_that_hangs_costs_trust(
+    beamline: Beamline, mythen: Callable[..., SimMythen], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qdsizer_stream.devices.plans._frames.ESTIMATE_TIMEOUT_S", 0.2)
+    hangs = threading.Event()
+    beamline.live.subscribe(lambda *_: hangs.wait(60), "event")  # a writer whose disk is gone
+    plan = size_until(mythen(), beamline.live, 4.0, 0.1, 60, 60, shutter=Shutter(beamline.shutter))
+    outcome = beamline(plan)
+    hangs.set()
+    assert (outcome.ending, outcome.n_frames) == (Ending.TRUST_LOST, 3)
+    assert "no estimate within 0.2 s" in outcome.reason
+    assert beamline.shutter.moves == ["Open", "Close"]
+    assert not beamline.events("size")
 
 
 @pytest.mark.parametrize(
@@ -411,3 +449,13 @@ def test_the_exposure_is_restored_after_a_failure(
 def test_an_unknown_exposure_is_an_error(beamline: Beamline, mythen: Callable[..., SimMythen]) -> None:
     with pytest.raises(ConfigurationError, match="mythen has no setting 'acquire_time'"):
         beamline(count_until_precise(mythen(), beamline.live, 0.1, 10.0, 5, 60, exposure="acquire_time"))
+
+
+def test_a_sizer_in_a_process_of_its_own(
+    live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen], dots: GrowingDots
+) -> None:
+    beamline = Beamline(live(workers=1))
+    detector = mythen(exposure_s=10.0, counts_per_second=6.0)
+    outcome = beamline(size_until(detector, beamline.live, 4.0, 0.1, 60, 120))
+    assert outcome.ending in (Ending.REACHED, Ending.PASSED)
+    assert abs(outcome.n_frames - crossing(dots, 4.0, 10.0)) <= 1

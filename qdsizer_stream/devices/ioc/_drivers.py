@@ -139,7 +139,9 @@ class AdMythenDriver(Driver):
     n_gates = number("NumGates", 1)
     trigger_mode = one_of("TriggerMode", "None", "Single", "Continuous")
     n_modules = read_only("NumModules_RBV", 1)
+    # Versions of the driver have one of the two.
     read_mode = one_of("ReadMode", "Raw", "Corrected")
+    readout = one_of("Readout", "Processed", "Raw", value="Raw")
 
     @property
     def n_planned(self) -> int:

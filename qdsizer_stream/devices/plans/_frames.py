@@ -8,6 +8,7 @@ from typing import Any
 
 from bluesky import Msg
 from bluesky import plan_stubs as bps
+from bluesky.utils import FailedStatus
 
 from ...errors import ConfigurationError
 from ...sizing import Status
@@ -17,6 +18,9 @@ __all__ = ["FrameLoop", "Messages", "SteeringFrame"]
 
 Messages = Generator[Msg, Any, Any]
 """What a plan is."""
+
+ESTIMATE_TIMEOUT_S = 10.0
+"""How long an estimate may take, s; a thousand times what it should. The frame then counts as not sized."""
 
 EXPOSED, ESTIMATED = "qdsizer exposed", "qdsizer estimated"
 """Groups that the plan waits for: the detector, and the sizer."""
@@ -61,7 +65,7 @@ class FrameLoop:
     def __init__(self, detector: Any, sizer: Sizing, time_key: str | None) -> None:
         self._detector = detector
         self._sizer = sizer
-        self._size = SizeDevice(name="size", live=sizer)
+        self._size = SizeDevice(name="size", live=sizer, timeout_s=ESTIMATE_TIMEOUT_S)
         self._time_key = time_key
         self._began = time.monotonic()
         self._documents = sizer.counters.documents
@@ -78,7 +82,7 @@ class FrameLoop:
 
         Yields
         ------
-        Messages for the RunEngine; it makes an event in `primary` and one in `size`.
+        Messages for the RunEngine; it makes an event in `primary` and, where an estimate came, one in `size`.
 
         Returns
         -------
@@ -105,7 +109,10 @@ class FrameLoop:
         if self._time_key is not None:
             elapsed_s = self._time(reading)
         yield from bps.trigger(self._size, group=ESTIMATED)
-        yield from bps.wait(ESTIMATED)
+        try:
+            yield from bps.wait(ESTIMATED)
+        except FailedStatus as failure:
+            return SteeringFrame(number=number, elapsed_s=elapsed_s, reason=f"{failure.__cause__}")
         size = yield from _event(self._size, "size")
         return self._frame(number, elapsed_s, size, fresh=self._sizer.newest is not before)
 

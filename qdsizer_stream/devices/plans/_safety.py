@@ -51,6 +51,8 @@ class _Guard:
     def __init__(self, detector: Any, shutter: Shutter | None) -> None:
         self._detector = detector
         self._shutter = shutter
+        self.exposing = False
+        """Whether the plan wants the shutter open: not yet before it has opened it, no more once it ends."""
 
     async def pause(self) -> None:
         """Close the shutter, then stop the detector even where the shutter failed."""
@@ -64,8 +66,8 @@ class _Guard:
                     await stopping
 
     async def resume(self) -> None:
-        """Open the shutter again."""
-        if self._shutter is not None:
+        """Open the shutter again, if the plan still measures."""
+        if self._shutter is not None and self.exposing:
             await _done(self._shutter.device.set(self._shutter.opened))
 
 
@@ -106,6 +108,7 @@ def safely(plan: Messages, detector: Any, shutter: Shutter | None) -> Messages:
     guard = _Guard(detector, shutter)
 
     def close() -> Messages:
+        guard.exposing = False
         if shutter is not None:
             yield from bps.abs_set(shutter.device, shutter.closed, group="qdsizer closed")
             yield from bps.wait("qdsizer closed", timeout=SHUTTER_TIMEOUT_S)
@@ -123,6 +126,7 @@ def safely(plan: Messages, detector: Any, shutter: Shutter | None) -> Messages:
         if shutter is not None:
             yield from bps.abs_set(shutter.device, shutter.opened, group="qdsizer opened")
             yield from bps.wait("qdsizer opened", timeout=SHUTTER_TIMEOUT_S)
+        guard.exposing = True
         return (yield from plan)
 
     return (yield from finally_also(finally_also(finally_also(guarded(), close), stop), unstage))

@@ -88,6 +88,7 @@ def steer(
         yield from bps.close_run(
             exit_status="fail" if lost else "success", reason=f"{outcome.ending}: {outcome.reason}"
         )
+        yield from bps.checkpoint()  # a pause from here on must not measure the last frame again
         return outcome
 
     return (yield from safely(run(), detector, shutter))
