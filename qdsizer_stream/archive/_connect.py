@@ -114,14 +114,12 @@ def _from_uri(url: str, api_key: str | None = None) -> Any:
 
     with plain_errors(url):
         try:
-            client = from_uri(url, api_key=api_key)
-            client.item  # noqa: B018  (asks the server, so that a wrong key fails here)
+            return from_uri(url, api_key=api_key)
         except CannotPrompt as error:
             raise ArchiveError(
                 f"{url}: no permission, the server wants to know who asks; set TILED_API_KEY, or log in with "
                 "`tiled login`"
             ) from error
-    return client
 
 
 def _served_elsewhere(folder: Path) -> Any:

@@ -17,7 +17,7 @@ __all__ = ["install", "installed", "uninstall"]
 Writer = Callable[[str, Any], object]
 
 EXIT_TIMEOUT_S = 60.0
-"""How long the end of the process waits for frames still to be sized and written, s."""
+"""How long the end of the process, or another start-up, waits for frames still to be sized and written, s."""
 
 ARCHIVE_BATCH = 20
 """Events that go into the archive together: seen there after a second of frames at 20 Hz, and a tenth of
@@ -40,7 +40,7 @@ class _Installation:
 
     def put_behind(self, writers: Sequence[Writer]) -> None:
         """Let writers receive raw documents and sizes, in place of those that did."""
-        self.sizer.wait()
+        self.sizer.wait(EXIT_TIMEOUT_S)
         for token in self._behind:
             self.sizer.unsubscribe(token)
         archive = [] if self._archive_writer is None else [self._archive_writer]
@@ -99,7 +99,8 @@ def install(
     Raises
     ------
     ConfigurationError
-        The settings are wrong, or others than those the RunEngine already has.
+        The settings are wrong, or others than those the RunEngine already has; or a spool is given without
+        an archive.
     ModelError
         The model is unknown or damaged.
     ArchiveError
@@ -110,6 +111,11 @@ def install(
     if there is not None and there.sizer.config != settings:
         raise ConfigurationError(
             "this RunEngine has a live sizer with other settings: call uninstall(RE) before install(RE, …)"
+        )
+    if archive is None and (spool is not None or readable):
+        raise ConfigurationError(
+            "spool and readable belong to archive: give that too, or wrap your own writer in "
+            "archive.SpooledWriter"
         )
     given = [writer] if callable(writer) else writer
     writers = writers_on(engine) if given is None else list(given)

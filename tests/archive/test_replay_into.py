@@ -25,6 +25,7 @@ from qdsizer_stream.archive import (
     WriteBack,
     archived_config,
     find_run,
+    open_archive,
     parse_query,
     replay_into,
     run_documents,
@@ -490,6 +491,15 @@ def test_runs_are_chosen(archive: Any, sized: Any, into: Callable[..., Outcome])
         parse_query("sample")
     with pytest.raises(ArchiveError, match=r"no run 123 among the \d+ of this archive, newest: "):
         find_run(archive, "123")
+
+
+def test_no_permission(archive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TILED_API_KEY", "wrong")
+    with (
+        pytest.raises(ArchiveError, match=r"no permission.*; set TILED_API_KEY"),
+        open_archive(str(archive.context.api_uri)),
+    ):
+        pass
 
 
 def test_the_bar_is_told(archive: Any, sized: Any, into: Callable[..., Outcome]) -> None:

@@ -40,6 +40,11 @@ def test_other_settings_are_refused(config: LiveConfig) -> None:
     assert uninstall(engine)
 
 
+def test_a_spool_without_an_archive_is_refused(config: LiveConfig, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="spool and readable belong to archive"):
+        install(RunEngine({}), config, spool=tmp_path)
+
+
 def test_two_engines_have_two_sizers(config: LiveConfig) -> None:
     engines = [RunEngine({}), RunEngine({})]
     sizers = [install(engine, config) for engine in engines]
