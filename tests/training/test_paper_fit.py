@@ -22,7 +22,6 @@ from qdsizer_stream.training._degrade import degrade, degrade_some
 from qdsizer_stream.training._networks import PaperNetwork
 from qdsizer_stream.training._paper_fit import PaperFit, fit_paper
 
-
 RECIPES = Path(qdsizer_stream.training.__file__).parent / "recipes"
 
 
