@@ -25,6 +25,9 @@ from qdsizer_stream.devices import SimMythen
 Documents = list[tuple[str, Any]]
 N_FRAMES = 4
 
+PATIENCE_S = 250
+"""How long anything here may take, s, on a machine that is busy with something else."""
+
 SERVE = """
 import json, sys
 from pathlib import Path
@@ -84,8 +87,8 @@ class Measured:
         def plan() -> Iterator[Any]:
             for number in range(N_FRAMES):
                 if number == N_FRAMES // 2:
-                    assert self._live.wait(60)
-                    assert self.writer.wait(60)
+                    assert self._live.wait(PATIENCE_S)
+                    assert self.writer.wait(PATIENCE_S)
                     fault()
                 yield from bps.trigger_and_read([self._device])
 
@@ -94,7 +97,7 @@ class Measured:
         engine = RunEngine({})
         engine.subscribe(self._live)
         engine(plan())  # finishes whatever becomes of the server
-        assert self._live.wait(60)
+        assert self._live.wait(PATIENCE_S)
 
     @property
     def uid(self) -> str:
@@ -133,7 +136,7 @@ def test_a_server_that_hangs_and_wakes_up(server: Server, measured: Measured, tm
     assert not measured.writer.close(0.1)
     spooled(measured, tmp_path / "spool")
     os.kill(server.process.pid, signal.SIGCONT)
-    assert measured.writer.wait(60)
+    assert measured.writer.wait(PATIENCE_S)
     for journal in spooled_runs(tmp_path / "spool"):  # none where the server was in time after all
         upload(journal, server.client, TiledWriter(server.client))
     measured.assert_archived(server.client)
@@ -144,7 +147,7 @@ def test_a_server_whose_disk_is_full(server: Server, measured: Measured, tmp_pat
     try:
         # No file of the server may grow any further, and no new one be written, as on a full disk.
         measured.run(lambda: resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0, before[1])))
-        assert measured.writer.wait(60)
+        assert measured.writer.wait(PATIENCE_S)
     finally:
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, before)
     assert measured.writer.spooled == 1
@@ -154,7 +157,7 @@ def test_a_server_whose_disk_is_full(server: Server, measured: Measured, tmp_pat
 
 def test_a_server_that_is_killed(server: Server, measured: Measured, tmp_path: Path) -> None:
     measured.run(server.kill)
-    assert measured.writer.wait(60)
+    assert measured.writer.wait(PATIENCE_S)
     assert measured.writer.spooled == 1
     server.start()
     upload(spooled(measured, tmp_path / "spool"), server.client, TiledWriter(server.client))
@@ -178,11 +181,11 @@ def test_a_second_writer_is_explained_and_harms_nobody(
 
     @run_decorator()
     def plan() -> Iterator[Any]:
-        assert sizer.wait(60)
+        assert sizer.wait(PATIENCE_S)
         yield from bps.trigger_and_read([mythen()])
 
     engine(plan())
-    assert sizer.wait(60)
+    assert sizer.wait(PATIENCE_S)
     assert [data["qdsizer_status"] for data in events if "qdsizer_status" in data] == ["sized"]
     assert "409" in caplog.text
     assert "is another writer subscribed too?" in caplog.text
