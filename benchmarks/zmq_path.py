@@ -29,6 +29,9 @@ PORT = 9465
 QUIET_S = 30.0
 """A listener that hears nothing for so long has heard all there will be."""
 
+SKIPPED = 10
+"""Estimates at the begin of a run that are not timed: the run is set up meanwhile."""
+
 
 def documents(frames: int) -> list[tuple[str, Any]]:
     """A run as a RunEngine tells it."""
@@ -80,10 +83,13 @@ def run(publisher: Publisher, listener: Listener, told: list[tuple[str, Any]], r
     heard = -1
     while not listener.stopped.wait(QUIET_S) and len(listener.arrived) > heard:
         heard = len(listener.arrived)
-    spent = max(listener.arrived.values(), default=begin) - begin
-    waits = 1000 * np.array([listener.arrived[number] - sent[number] for number in listener.arrived][10:])
+    if len(listener.arrived) <= SKIPPED:
+        print(f"{len(listener.arrived)} of {len(sent)} estimates within {QUIET_S:g} s: is the machine busy?")
+        return
+    spent = max(listener.arrived.values()) - begin
+    waits = [1000 * (listener.arrived[number] - sent[number]) for number in listener.arrived][SKIPPED:]
     pace = f"{rate_hz:.0f} Hz" if rate_hz else "burst"
-    p50, p99 = np.percentile(waits, [50, 99]) if waits.size else (np.nan, np.nan)
+    p50, p99 = np.percentile(waits, [50, 99])
     print(
         f"{pace:8s} published at {len(sent) / taken:6.0f} frames/s, {len(listener.arrived)} of {len(sent)} "
         f"estimates at {len(listener.arrived) / spent:6.0f} frames/s, "

@@ -72,7 +72,7 @@ def renamed(documents: Documents, run: str) -> Documents:
                 key: names.get(value, value) if key in ("uid", "run_start", "descriptor") else value
                 for key, value in doc.items()
             }
-            | ({"uid": f"{run}-{doc['seq_num']}"} if name == "event" else {}),
+            | ({"uid": f"{run}-{name}-{doc.get('seq_num')}"} if name in ("event", "stop") else {}),
         )
         for name, doc in documents
     ]

@@ -83,7 +83,6 @@ def test_what_stands_in_documents_is_never_taken_for_the_page_itself(
     watched.feed(raw[:3])
     record = watched.record.snapshot()
     script = "<script>alert(1)</script>"
-    record.configuration["qdsizer_model"] = script
     descriptor = record._size_descriptor
     descriptor["configuration"]["qdsizer"]["data"]["qdsizer_model"] = script
     text = page_models(record).get_model_by_name("footer").text

@@ -37,9 +37,6 @@ SIZE, FIT, LIQUID, BACKGROUND = "#0072B2", "#D55E00", "#56B4E9", "#999999"
 FONT = "16px"
 """Of axes and legends."""
 
-FRAME_COLUMNS = ("minutes", "size", "spread", "truth", "tell")
-REFUSED_COLUMNS = ("minutes", "at", "glyph", "colour", "words", "tell")
-
 Columns = dict[str, Any]
 
 
@@ -75,17 +72,19 @@ class _Page:
     def __init__(self) -> None:
         self._headline = Div(name="headline", sizing_mode="stretch_width")
         self._footer = Div(name="footer", sizing_mode="stretch_width")
-        self._sized, self._refused = ColumnDataSource(), ColumnDataSource()
-        self._interval = ColumnDataSource()
+        self._sized = _source("minutes", "size", "spread", "truth", "tell")
+        self._refused = _source("minutes", "at", "glyph", "colour", "words", "tell")
+        self._interval = _source("xs", "ys")
         self._limits = Range1d(0, 10)
         self._target = Span(dimension="width", line_dash="dotted", line_width=2, visible=False)
         sizes = self._sizes()
         spread = self._spread(sizes.x_range)
-        self._image = ColumnDataSource()
+        self._image = _source("image", "x", "y", "dw", "dh")
         self._colours = LinearColorMapper(Cividis256, nan_color="rgba(0, 0, 0, 0)")
         fall = self._waterfall()
-        self._measured, self._fit = ColumnDataSource(), ColumnDataSource()
-        self._bands = {name: ColumnDataSource() for name in ("background", "solvent", "dots")}
+        self._measured = _source("q", "intensity", "residual")
+        self._fit = _source("q", "total")
+        self._bands = {name: _source("xs", "ys") for name in ("background", "solvent", "dots")}
         newest = self._newest()
         residual = self._residual(newest.x_range)
         self.layout = column(
@@ -177,7 +176,7 @@ class _Page:
         )  # fmt: skip
         refused = plot.scatter(
             "minutes", "at", source=self._refused, marker="glyph", color="colour", size=13, line_width=3,
-            legend_group="words",
+            legend_field="words",
         )  # fmt: skip
         plot.add_layout(self._target)
         plot.add_tools(HoverTool(renderers=[points, refused], tooltips=[("", "@tell")]))
@@ -234,13 +233,19 @@ class _Page:
         return _readable(plot)
 
 
+def _source(*columns: str) -> ColumnDataSource:
+    """A source without rows: what draws from it asks for its columns."""
+    return ColumnDataSource({column: [] for column in columns})
+
+
 def _readable(plot: Any) -> Any:
     plot.toolbar.logo = None
     plot.axis.axis_label_text_font_size = plot.axis.major_label_text_font_size = FONT
     plot.axis.axis_label_text_font_style = "normal"
     plot.title.text_font_size = FONT
     plot.min_border_left = 80  # panels above each other begin at one place
-    plot.legend.label_text_font_size = FONT
+    for legend in plot.legend:  # some have none, and setting one of these would warn
+        legend.label_text_font_size = FONT
     return plot
 
 
