@@ -42,8 +42,9 @@ REFERENCES_KEY = "qdsizer_stream.references"
 ENTRY_POINT_GROUP = "qdsizer_stream.models"
 """Entry points by which other packages offer models: each gives the path of a model file."""
 
-REFERENCE_TOLERANCE = 1e-4
-"""Largest difference of a reference output, in network units: CPUs differ in the last bits of float32."""
+REFERENCE_TOLERANCE = 1e-3
+"""Largest difference of a reference output, in network units, here 0.05 % of a size: two implementations of one
+graph with a Fourier transform in float32 were found 0.00015 apart, CPUs differ by as much."""
 
 
 def pack_arrays(**arrays: NDArray[Any]) -> str:

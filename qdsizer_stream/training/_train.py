@@ -124,7 +124,8 @@ def _train_size(recipe: SizeRecipe, path: Path, progress: Progress, checkpoint: 
         },
         evaluation=fit.evaluation,
     )
-    batch = FrameStream(recipe.held_out, recipe.seed).batch(32)
+    one = recipe.held_out.model_copy(update={"n_structures": 1})  # more would take minutes
+    batch = FrameStream(one, recipe.seed).batch(32)
     vectors = binned_vectors(batch.intensity, batch.sigma, batch.mask)[:N_REFERENCES]
     templates = simulate_templates(
         recipe.generator.structures.material, recipe.generator.grid, TEMPLATE_WAVELENGTH_ANGSTROM
