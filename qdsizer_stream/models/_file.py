@@ -43,8 +43,8 @@ ENTRY_POINT_GROUP = "qdsizer_stream.models"
 """Entry points by which other packages offer models: each gives the path of a model file."""
 
 REFERENCE_TOLERANCE = 1e-3
-"""Largest difference of a reference output, in network units, here 0.05 % of a size: two implementations of one
-graph with a Fourier transform in float32 were found 0.00015 apart, CPUs differ by as much."""
+"""Largest difference of a reference output, in network units, at most 0.05 % of a size: two runtimes of
+one graph with a Fourier transform in float32 were found 0.00015 apart, and CPUs differ too."""
 
 
 def pack_arrays(**arrays: NDArray[Any]) -> str:
