@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
-from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
+from scipy.linalg.lapack import dpotrf, dtrtrs
 from scipy.optimize import nnls
 
 from ..patterns import BinGrid, Pattern
@@ -32,16 +32,22 @@ FACTOR_STEP_INV_ANGSTROM = 1.5
 PEAK_GAP_INV_ANGSTROM = 0.25
 """Peaks closer than this share a factor: no texture tells their crystal directions apart by more."""
 
-HALO_CENTRES_INV_ANGSTROM = np.arange(0.9, 2.6, 0.15)
-HALO_WIDTH_INV_ANGSTROM = 0.18
-"""Centres and standard deviation of halos of liquids that nobody computed: the nearest neighbours of organic
-molecules are 2.5 to 7 Å apart, and hexane's halo, one of the narrowest, is as narrow."""
+HALOS_INV_ANGSTROM = (
+    *((centre, 0.18) for centre in np.arange(0.9, 2.6, 0.15)),
+    *((centre, 0.35) for centre in (2.7, 3.0, 3.3)),
+)
+"""Centres and standard deviations of halos of liquids that nobody computed. The nearest neighbours of organic
+molecules are 2.5 to 7 Å apart, and hexane's halo, one of the narrowest, is as narrow; water and glass have
+a second, wider one."""
 
 STRAINS = np.linspace(-0.025, 0.025, 51)
 """Strains that are tried: far past those of any dot, to tell a wrong wavelength."""
 
 NEGLIGIBLE = 4.0
-"""Fall of χ² that is not worth another fit: two standard deviations."""
+"""Fall of χ² that no other size need be asked about: two standard deviations."""
+
+WORTHWHILE = 0.1
+"""Relative fall of χ² for which another size inside the interval is worth a fit of its own."""
 
 RIDGE = 1e-9
 """Added to the normalised normal matrices, whose columns resemble each other."""
@@ -104,6 +110,8 @@ class _Frame(NamedTuple):
     """Norms of these, shape (n_smooth,)."""
     gram: NDArray[np.float64]
     """Products of these, shape (n_smooth, n_smooth)."""
+    loose: NDArray[np.float64]
+    """Cholesky factor of these with the loose ridge, upper, shape (n_smooth, n_smooth)."""
 
 
 class _Mixture(NamedTuple):
@@ -144,7 +152,9 @@ class PhysicsCheck:
         self, templates: Templates, grid: BinGrid, liquid: NDArray[np.float64] | None = None
     ) -> None:
         self._templates = templates
-        self._columns = np.ascontiguousarray(templates.dots.T)
+        # Files hold single precision, in which sums of squares would lose what sizes differ by.
+        self._dots = templates.dots.astype(np.float64)
+        self._columns = np.ascontiguousarray(self._dots.T)
         self._log_mean = np.log(templates.mean_nm)
         self._half_step = 0.5 * float(np.max(np.diff(np.unique(self._log_mean))))
         self._grid_q = grid.centres
@@ -159,15 +169,14 @@ class PhysicsCheck:
             measured = np.where(self.covered, liquid, 0.0) / np.nanmean(liquid)
             liquids.append(np.interp(self._q, self._grid_q, measured))
         liquids.extend(
-            np.exp(-0.5 * ((self._q - centre) / HALO_WIDTH_INV_ANGSTROM) ** 2)
-            for centre in HALO_CENTRES_INV_ANGSTROM
+            np.exp(-0.5 * ((self._q - centre) / width) ** 2) for centre, width in HALOS_INV_ANGSTROM
         )
         self._n_liquids = len(liquids)
         self._smooth = np.vstack([*liquids, _splines(self._q)])
         self._hats = _hats(self._q, templates.peaks_inv_angstrom)
         self._first = float(templates.q_inv_angstrom[0])
         self._step = float(templates.q_inv_angstrom[1]) - self._first
-        self._slopes = np.gradient(templates.dots, self._step, axis=1)
+        self._slopes = np.gradient(self._dots, self._step, axis=1)
 
     def fit(
         self, binned: Pattern, size_low_nm: float, size_high_nm: float, dispersion: float = np.nan
@@ -199,14 +208,13 @@ class PhysicsCheck:
         strain, strain_sd = self._best_strain(frame, start)
         first = self._mixture(frame, start, strain)
         profile = self._profile(frame, strain, first.factor)
-        chosen = int(np.flatnonzero(near)[np.argmin(profile[near])])
-        if profile[start] - profile[chosen] < NEGLIGIBLE:
-            chosen, mixture = start, first
-        else:
-            mixture = self._mixture(frame, chosen, strain)
-        least, best = mixture.chi2, chosen
         rival = int(np.argmin(profile))
-        if profile[chosen] - profile[rival] > NEGLIGIBLE:
+        template, mixture = start, first
+        if not near[rival] or profile[start] - profile[rival] > WORTHWHILE * profile[rival]:
+            template = int(np.flatnonzero(near)[np.argmin(profile[near])])
+            mixture = first if template == start else self._mixture(frame, template, strain)
+        least, best = mixture.chi2, template
+        if not near[rival] and profile[template] - profile[rival] > NEGLIGIBLE:
             other = self._mixture(frame, rival, strain)
             if other.chi2 < least:
                 # The factor was that of dots which fit worse: with this one the best size may move.
@@ -227,28 +235,32 @@ class PhysicsCheck:
             best_nm=float(self._templates.mean_nm[best]),
             strain=strain,
             strain_sd=strain_sd,
-            shift_inv_angstrom=self._shift(frame, mixture, chosen, strain),
+            shift_inv_angstrom=self._shift(frame, mixture, template, strain),
             dots=curve(mixture.dots),
             liquid=curve(mixture.smooth[:n_liquids] @ self._smooth[:n_liquids, frame.rows]),
             background=curve(mixture.smooth[n_liquids:] @ self._smooth[n_liquids:, frame.rows]),
         )
 
     def _pooled(self, binned: Pattern, usable: NDArray[np.bool_]) -> _Frame:
-        count = np.add.reduceat(usable.astype(np.float64), self._starts)
-        rows = np.flatnonzero(count)
-        count = count[rows]
-
-        def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.asarray(np.add.reduceat(np.where(usable, values, 0.0), self._starts)[rows] / count)
-
-        intensity = mean(binned.intensity)
-        variance = mean(binned.sigma**2) / count
-        weight = 1 / np.sqrt(variance + (MODEL_ERROR * intensity) ** 2)
+        kept = np.zeros((4, usable.size))
+        kept[:, usable] = (
+            np.ones(np.count_nonzero(usable)),
+            binned.q_inv_angstrom[usable],
+            binned.intensity[usable],
+            binned.sigma[usable] ** 2,
+        )
+        sums = np.add.reduceat(kept, self._starts, axis=1)
+        rows = np.flatnonzero(sums[0])
+        count = sums[0, rows]
+        _, q, intensity, variance = sums[:, rows] / count
+        weight = 1 / np.sqrt(variance / count + (MODEL_ERROR * intensity) ** 2)
         smooth = self._smooth[:, rows] * weight
         norm = np.sqrt(np.einsum("ij,ij->i", smooth, smooth))
         norm[norm == 0] = 1.0  # a background bump outside the frame
         smooth /= norm[:, None]
-        return _Frame(rows, mean(binned.q_inv_angstrom), intensity, weight, smooth, norm, smooth @ smooth.T)
+        gram = smooth @ smooth.T
+        loose, _ = dpotrf(gram + LOOSE_RIDGE * np.eye(norm.size))
+        return _Frame(rows, q, intensity, weight, smooth, norm, gram, loose)
 
     def _template(self, log_mean: float, dispersion: float) -> int:
         """The template nearest to a mean size and a dispersion; the middle one where that is unknown."""
@@ -266,7 +278,7 @@ class PhysicsCheck:
         """Non-negative fit by one template, its factor, liquids and background."""
         target = frame.intensity * frame.weight
         stretched = frame.q * (1 + strain)
-        dots = np.interp(stretched, self._templates.q_inv_angstrom, self._templates.dots[template])
+        dots = np.interp(stretched, self._templates.q_inv_angstrom, self._dots[template])
         hats = self._hats[:, frame.rows]
         columns = hats * (dots * frame.weight)
         norm = np.sqrt(np.einsum("ij,ij->i", columns, columns))
@@ -291,7 +303,7 @@ class PhysicsCheck:
 
     def _best_strain(self, frame: _Frame, template: int) -> tuple[float, float]:
         """Vertex of the parabola through the best of the strains and its neighbours, and its width."""
-        columns = self._templates.dots[template].take(self._places(np.outer(frame.q, 1 + STRAINS)))
+        columns = self._dots[template].take(self._places(np.outer(frame.q, 1 + STRAINS)))
         chi2 = _chi2_with_each(frame, columns, frame.weight)
         best = int(np.clip(np.argmin(chi2), 1, STRAINS.size - 2))
         left, middle, right = chi2[best - 1 : best + 2]
@@ -357,13 +369,14 @@ def _chi2_with_each(
     of the column may not.
     """
     target = frame.intensity * frame.weight
-    products = frame.smooth @ target
-    across = (frame.smooth * scale) @ columns
-    upper, _ = dpotrf(frame.gram + LOOSE_RIDGE * np.eye(frame.norm.size))
-    solved, _ = dpotrs(upper, np.column_stack([across, products]))
-    gain = (target * scale) @ columns - products @ solved[:, :-1]
-    length = (scale**2) @ columns**2 - np.einsum("ij,ij->j", across, solved[:, :-1])
-    without = float(target @ target - products @ solved[:, -1])
+    across = np.empty((frame.norm.size, columns.shape[1] + 1), order="F")
+    np.matmul(frame.smooth * scale, columns, out=across[:, :-1])
+    across[:, -1] = frame.smooth @ target
+    rotated, _ = dtrtrs(frame.loose, across, trans=1)
+    parts, whole = rotated[:, :-1], rotated[:, -1]
+    gain = (target * scale) @ columns - whole @ parts
+    length = (scale**2) @ columns**2 - np.einsum("ij,ij->j", parts, parts)
+    without = float(target @ target - whole @ whole)
     return np.asarray(without - np.maximum(gain, 0.0) ** 2 / np.maximum(length, np.finfo(float).tiny))
 
 

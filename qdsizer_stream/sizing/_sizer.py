@@ -20,9 +20,9 @@ __all__ = ["Examination", "Sizer"]
 CHECK_STEP_INV_ANGSTROM = 0.02
 """Bins of the physics check: a third of the width of a peak of a 10 nm dot."""
 
-NEGATIVE_SIGMA, MAX_NEGATIVE = 2.0, 0.05
-"""An intensity of zero falls below -2 σ in 2.3 % of the bins: twice as many are no noise, and the logarithm
-that networks take cannot see how deep they lie."""
+MAX_NEGATIVE = {2.0: 0.05, 5.0: 0.005}
+"""Share of the bins that may lie so many standard deviations below zero. Of intensities of zero 2.3 % lie
+below -2 σ and none below -5: more is no noise, and the logarithm that networks take cannot see how deep."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,9 +237,10 @@ class Sizer:
             return self._refused(Status.BAD_FRAME, reason, binned, **seen)
         if not binned.intensity[usable].mean() > 0:
             return self._refused(Status.BAD_FRAME, "the intensities sum to zero or less", binned, **seen)
-        negative = float(np.mean(binned.intensity[usable] < -NEGATIVE_SIGMA * binned.sigma[usable]))
-        if negative > MAX_NEGATIVE:
-            reason = f"{negative:.0%} of the bins are negative beyond their noise: too much was subtracted"
+        depth = binned.intensity[usable] / binned.sigma[usable]
+        below = [float(np.mean(depth < -sigma)) for sigma in MAX_NEGATIVE]
+        if any(share > most for share, most in zip(below, MAX_NEGATIVE.values(), strict=True)):
+            reason = f"{max(below):.1%} of the bins are negative beyond their noise: too much was subtracted"
             return self._refused(Status.BAD_FRAME, reason, binned, **seen)
         if seen["counts"] < guard.min_counts:
             reason = f"{seen['counts']:.0f} counts, at least {guard.min_counts:.0f} are needed"

@@ -25,7 +25,7 @@ from ..simulation import (
     structure_sums,
 )
 
-__all__ = ["HOSTILE_KINDS", "HostileFrame", "hostile_frames"]
+__all__ = ["EMPTY_KINDS", "HOSTILE_KINDS", "HostileFrame", "hostile_frames"]
 
 WAVELENGTH_ANGSTROM = 0.56
 COPPER_ANGSTROM = 1.5418
@@ -194,12 +194,17 @@ def _emptiness() -> dict[str, NDArray[np.float64]]:
     }
 
 
-HOSTILE_KINDS = (
+EMPTY_KINDS = (
     "flat line",
     "white noise",
     *(f"pure {name}" for name in solvent_names()),
     "empty capillary",
     "water",
+)
+"""Frames without any crystal."""
+
+HOSTILE_KINDS = (
+    *EMPTY_KINDS,
     "bulk powder",
     "1 nm dots",
     "15 nm dots",

@@ -12,7 +12,7 @@ from ..models import PhysicsFit, SizingModel, load_model
 from ..patterns import Pattern
 from ..simulation import FrameBatch, FrameStream, StreamRecipe
 from ..sizing import Sizer, SizingConfig, Status
-from ._hostile import HostileFrame, hostile_frames
+from ._hostile import EMPTY_KINDS, HostileFrame, hostile_frames
 from ._progress import Progress, silent
 from ._recard import recard
 
@@ -25,7 +25,8 @@ SLACK = 1.2
 """Room above the quantile: a few thousand frames know the last thousandth badly."""
 
 FALSE_SIGHT = 0.001
-"""Share of frames without dots in which dots may seem significant."""
+"""Share of frames without dots in which dots may seem significant, the empty ones of the hostile corpus
+among them."""
 
 MAX_LOST = 10.8
 """χ² of one degree of freedom that is passed by chance once in a thousand."""
@@ -82,6 +83,10 @@ def set_limits(
         )
     progress("frames for the rates", 1, 3)
     significance = [fit.significance for fit in empty]
+    sizer = Sizer(SizingConfig(model=str(path)))
+    for frame in hostile_frames(model.card.material, seed + 2, n_hostile):
+        if frame.kind in EMPTY_KINDS and (fit := sizer.examine(frame.pattern).fit) is not None:
+            significance.append(fit.significance)
     lost = [max(fit.lost - MAX_LOST, 0.0) / fit.significance for fit in fits]
     guard = model.card.guard.model_copy(
         update={
