@@ -43,7 +43,9 @@ def open_archive(where: str | Path, readable: Sequence[Path] = (), create: bool 
     """
     name = str(where)
     if name.startswith(("http://", "https://")):
-        yield _from_uri(name)
+        client = _from_uri(name)
+        with client.context:
+            yield client
         return
     from tiled.profiles import list_profiles  # with the client, an import of half a second
 
@@ -53,7 +55,8 @@ def open_archive(where: str | Path, readable: Sequence[Path] = (), create: bool 
 
         with plain_errors(f"Tiled profile {name}"):
             client = from_profile(name)
-        yield client
+        with client.context:
+            yield client
         return
     if not create and not (folder / "catalog.db").exists():
         raise ArchiveError(
@@ -62,7 +65,8 @@ def open_archive(where: str | Path, readable: Sequence[Path] = (), create: bool 
         )
     served = _served_elsewhere(folder)
     if served is not None:
-        yield served
+        with served.context:
+            yield served
         return
     from ._server import embedded_tiled
 

@@ -1,10 +1,13 @@
 """Runs of databroker: in MongoDB (mongomock) and behind the old interface of a Tiled archive."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import h5py
+import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.plans import count
@@ -19,8 +22,8 @@ from qdsizer_stream.archive import (
     replay_into,
     select_runs,
 )
-from qdsizer_stream.callbacks import LiveConfig, LiveSizer
-from qdsizer_stream.devices import SimMythen, SimMythenHdf5
+from qdsizer_stream.callbacks import Destination, LiveConfig, LiveSizer
+from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.errors import ArchiveError
 from qdsizer_stream.sizing import Sizer
 
@@ -71,20 +74,13 @@ def broker() -> Any:
     return databroker.temp()
 
 
-@pytest.mark.parametrize("stored_in", ["events", "files"])
 def test_a_run_in_mongodb(
-    broker: Any,
-    tmp_path: Path,
-    mythen: Callable[..., SimMythen],
-    config: LiveConfig,
-    sizer: Sizer,
-    stored_in: str,
+    broker: Any, tmp_path: Path, mythen: Callable[..., SimMythen], config: LiveConfig, sizer: Sizer
 ) -> None:
-    device = mythen() if stored_in == "events" else mythen(kind=SimMythenHdf5, directory=tmp_path)
-    uid, live = measure(broker.insert, device, config, sizer, scan_id=7, sample=stored_in)
+    uid, live = measure(broker.insert, mythen(), config, sizer, scan_id=7, sample="PbS")
     run = find_run(broker, uid)
     assert archived_config(run) == config
-    assert [one.metadata["start"]["uid"] for one in select_runs(broker, query={"sample": stored_in})] == [uid]
+    assert [one.metadata["start"]["uid"] for one in select_runs(broker, query={"sample": "PbS"})] == [uid]
     derived = replay_into(run, config, LinkedRuns(broker), tmp_path / "journals", sizer)
     assert (derived.frames, derived.found) == (FRAMES, False)
     assert replay_into(run, config, LinkedRuns(broker), tmp_path / "journals", sizer).found
@@ -94,6 +90,61 @@ def test_a_run_in_mongodb(
     assert (names[0], names[-1]) == ("start", "stop")
     with pytest.raises(ArchiveError, match="lies in MongoDB, where a run that is closed cannot grow"):
         replay_into(run, config, WriteBack(), tmp_path / "journals", sizer)
+
+
+def in_files(documents: list[tuple[str, Any]], path: Path) -> Iterator[tuple[str, Any]]:
+    """The same run, its frames in a file as areaDetector announced them before there were streams."""
+    with h5py.File(path, "w") as file:
+        frames = [doc["data"]["mythen_image"] for name, doc in documents if name == "event"]
+        file["/entry/data/data"] = np.stack(frames)
+    start = documents[0][1]["uid"]
+    resource = {
+        "uid": str(uuid4()),
+        "spec": "AD_HDF5",
+        "root": "/",
+        "resource_path": str(path).lstrip("/"),
+        "resource_kwargs": {"frame_per_point": 1},
+        "path_semantics": "posix",
+        "run_start": start,
+    }
+    for name, doc in documents:
+        if name == "descriptor":
+            keys = {**doc["data_keys"]}
+            keys["mythen_image"] = {**keys["mythen_image"], "external": "FILESTORE:"}
+            yield name, {**doc, "data_keys": keys}
+            yield "resource", resource
+        elif name == "event":
+            datum = f"{resource['uid']}/{doc['seq_num'] - 1}"
+            point = {"point_number": doc["seq_num"] - 1}
+            yield "datum", {"datum_id": datum, "resource": resource["uid"], "datum_kwargs": point}
+            data = {**doc["data"], "mythen_image": datum}
+            yield name, {**doc, "data": data, "filled": {"mythen_image": False}}
+        else:
+            yield name, doc
+
+
+def test_a_run_in_mongodb_with_frames_in_a_file(
+    broker: Any, tmp_path: Path, mythen: Callable[..., SimMythen], config: LiveConfig, sizer: Sizer
+) -> None:
+    documents: list[tuple[str, Any]] = []
+    RunEngine({})(count([mythen()], FRAMES), lambda name, doc: documents.append((name, doc)))
+    live = [doc["data"] for name, doc in sized(documents, config, sizer) if name == "event"]
+    for name, doc in in_files(documents, tmp_path / "frames.h5"):
+        broker.insert(name, doc)
+    run = find_run(broker, documents[0][1]["uid"])
+    derived = replay_into(run, config, LinkedRuns(broker), tmp_path / "journals", sizer)
+    assert_equal(broker[derived.written].table("qd_size"), live)
+
+
+def sized(documents: list[tuple[str, Any]], config: LiveConfig, sizer: Sizer) -> list[tuple[str, Any]]:
+    """Documents of the sizes that a live sizer gives."""
+    out: list[tuple[str, Any]] = []
+    one = LiveSizer(config.model_copy(update={"destination": Destination.LINKED_RUN}), sizer)
+    one.subscribe(lambda name, doc: out.append((name, doc)))
+    for name, doc in documents:
+        one(name, doc)
+    assert one.close(60)
+    return [(name, doc) for name, doc in out if name != "event" or "qdsizer_size" in doc["data"]]
 
 
 def test_a_header_of_a_tiled_archive(

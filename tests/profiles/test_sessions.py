@@ -260,11 +260,10 @@ def test_a_worker_of_the_queue_server(config: Path, startup: Path, tmp_path: Pat
         stderr=subprocess.DEVNULL,
     )
 
+    client = comms.ZMQCommSendThreads(zmq_server_address=control, timeout_recv=60_000)  # ms
+
     def ask(method: str, **params: Any) -> dict[str, Any]:
-        answer, error = comms.zmq_single_request(
-            method, params or None, zmq_server_address=control, timeout=60
-        )
-        assert not error, error
+        answer = client.send_message(method=method, params=params or None)
         assert answer.get("success", True), answer
         return dict(answer)
 
@@ -291,6 +290,7 @@ def test_a_worker_of_the_queue_server(config: Path, startup: Path, tmp_path: Pat
         ask("manager_stop")
         manager.wait(60)
     finally:
+        client.close()
         manager.kill()
         manager.wait(60)
     documents = [json.loads(line) for line in seen.read_text().splitlines()]
