@@ -120,6 +120,22 @@ def test_a_thousand_estimates_do_not_wait_for_the_server(publisher: SizePublishe
     assert until(record("Size"), 10.0) == 10.0
 
 
+def test_a_long_reason_is_cut_between_characters(publisher: SizePublisher) -> None:
+    reason = EpicsSignalRO("QD:Reason_RBV", name="reason")  # as bytes
+    reason.wait_for_connection(timeout=20)
+    publisher("start", {"uid": "another run"})
+    publisher("descriptor", {"uid": "e", "name": "qd_size"})
+    numbers = "size size_low size_high mass_mean dispersion lattice_parameter residual counts latency"
+    data = {f"qdsizer_{name}": math.nan for name in numbers.split()}
+    data |= {"qdsizer_status": "bad_frame", "qdsizer_reason": "Å" * 200, "qdsizer_frame_seq_num": 1}
+    publisher("event", {"descriptor": "e", "data": data})
+    expected = list(("Å" * 127).encode())  # two bytes each, 255 at most
+    deadline = time.monotonic() + 5
+    while list(reason.get())[: len(expected)] != expected and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [byte for byte in reason.get() if byte] == expected
+
+
 def test_an_address_of_another_computer_is_an_error() -> None:
     with pytest.raises(
         OSError, match=r"cannot serve at 203\.0\.113\.7:5064: .* give an address of this computer"

@@ -20,9 +20,8 @@ logger = logging.getLogger(__name__)
 STREAM_NAME = "qd_size"
 """Stream of the estimates."""
 
-START_TIMEOUT_S = 10.0
-"""How long the server may take until clients can connect, s; it takes less than one."""
-
+START_TIMEOUT_S = 30.0
+"""How long the server may take until clients can connect, s; it takes less than one on a quiet computer."""
 
 SIZES = ("size_low", "size_high", "mass_mean", "dispersion", "lattice_parameter", "size")
 """Records that a frame without size has nothing to say for."""
@@ -76,7 +75,7 @@ class SizeRecords(PVGroup):  # type: ignore[misc]  # caproto states no types
         """
         sized = data["qdsizer_status"] == Status.SIZED
         await self.run.write(run)
-        await self.reason.write(data["qdsizer_reason"][: PATH_LENGTH - 1])
+        await self.reason.write(_at_most(PATH_LENGTH - 1, data["qdsizer_reason"]))
         for name in TOLD:
             await getattr(self, name).write(data[f"qdsizer_{name}"])
         # Last the sizes: a client that is woken by one of them finds the rest of its frame.
@@ -95,6 +94,11 @@ class SizeRecords(PVGroup):  # type: ignore[misc]  # caproto states no types
         )
         for name, value in sizes.items():
             await getattr(self, name).write(value, verify_value=False)
+
+
+def _at_most(n_bytes: int, text: str) -> str:
+    """Cut a text to a number of bytes: an Å is two of them."""
+    return text.encode()[:n_bytes].decode(errors="ignore")
 
 
 class SizePublisher:

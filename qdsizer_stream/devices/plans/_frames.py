@@ -147,4 +147,4 @@ def _event(device: Any, stream: str) -> Messages:
     yield from bps.create(stream)
     reading = yield from bps.read(device)
     yield from bps.save()
-    return reading or {}  # None where a plan is only looked at, without a RunEngine
+    return reading
