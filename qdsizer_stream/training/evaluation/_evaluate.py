@@ -100,7 +100,7 @@ def evaluate(
         sections.append(evaluate_robustness(model, settings.n_frames, settings.solvents, progress))
     if "hostile" in wanted:
         sections.append(evaluate_hostile(model, settings.n_hostile, progress))
-    facts = {
+    facts: dict[str, str | float | int] = {
         "model": model.name,
         "file hash": model.sha256,
         "recipe hash": model.card.recipe_sha256,
