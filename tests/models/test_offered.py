@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from qdsizer_stream.cli import app
 from qdsizer_stream.errors import ModelError
-from qdsizer_stream.models import REFERENCE_TOLERANCE, load_model, model_names
+from qdsizer_stream.models import load_model, model_names
 
 SHIPPED = Path(str(files("qdsizer_stream.models") / "shipped"))
 
