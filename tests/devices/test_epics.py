@@ -1,6 +1,9 @@
 """MYTHENs behind areaDetector drivers, over Channel Access."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -202,3 +205,19 @@ def test_a_driver_that_hands_out_nothing_is_told(sls: SlsMythen, monkeypatch: py
     with pytest.raises(FailedStatus) as failure:
         run(sls, 1)
     assert "are cam1:ArrayCallbacks and image1:EnableCallbacks on" in str(failure.value.__cause__)
+
+
+def test_an_address_of_another_computer_is_an_error() -> None:
+    pytest.importorskip("caproto", reason="caproto is not installed")
+    command = [str(Path(sys.executable).parent / "qdsizer-stream"), "ioc", "--modules", "1"]
+    ended = subprocess.run(
+        [*command, "--interface", "203.0.113.7"],  # reserved for documentation
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "cannot serve at 203.0.113.7:5064" in ended.stderr
+    assert "give an address of this computer" in ended.stderr
+    assert "Traceback" not in ended.stderr
