@@ -97,9 +97,9 @@ def _seen(counts: NDArray[np.float64], shift_deg: float = 0.0, stretch: float = 
 
 
 def _below_zero(counts: NDArray[np.float64], rng: np.random.Generator) -> Pattern:
-    """Half of the mean too much subtracted: the counts between the peaks are negative."""
+    """So much subtracted that a quarter of the points is negative."""
     q = q_from_two_theta(TWO_THETA_DEG, WAVELENGTH_ANGSTROM)
-    return Pattern.from_arrays(q, counts - 0.5 * counts.mean(), np.sqrt(counts + 1))
+    return Pattern.from_arrays(q, counts - np.quantile(counts, 0.25), np.sqrt(counts + 1))
 
 
 def _spiked(counts: NDArray[np.float64], rng: np.random.Generator) -> Pattern:

@@ -229,6 +229,22 @@ def test_a_measured_solvent_joins_the_check(tmp_path: Path, dots: GrowingDots) -
     assert estimate.status is Status.SIZED, estimate.reason
 
 
+def test_intensities_below_zero_are_a_bad_frame(sizer: Sizer, dots: GrowingDots) -> None:
+    curve = dots(Q, 600.0)
+    counts = np.random.default_rng(0).poisson(300 * curve / curve.mean()).astype(float)
+    estimate = sizer.size(Pattern.from_arrays(Q, counts - 250.0, np.sqrt(counts + 1)))
+    assert estimate.status is Status.BAD_FRAME
+    assert "of the bins are negative beyond their noise: too much was subtracted" in estimate.reason
+
+
+def test_a_solvent_that_covers_too_little_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "blank.xy"
+    np.savetxt(path, np.column_stack([np.linspace(0.9, 1.5, 200), np.ones(200)]))
+    estimate = Sizer(SizingConfig(solvent=path)).size(Pattern.from_arrays(Q, np.full(Q.size, 100.0)))
+    assert estimate.status is Status.BAD_FRAME
+    assert "where the solvent's curve is known" in estimate.reason
+
+
 def test_a_solvent_on_another_axis_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "blank.xy"
     np.savetxt(path, np.column_stack([np.linspace(20, 80, 100), np.ones(100)]))
