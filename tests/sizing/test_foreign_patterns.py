@@ -31,9 +31,5 @@ def test_all_are_sized_and_no_interval_misses_the_truth(sized: Sized) -> None:
         assert estimate.size_low_nm <= truth <= estimate.size_high_nm
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="21 of 23: broad populations at 10 nm read 0.27 nm high, their dispersion being read as 0.15",
-)
 def test_sizes_are_within_a_quarter_of_a_nanometre(sized: Sized) -> None:
     assert sum(abs(estimate.size_nm - truth) <= 0.25 for truth, estimate in sized) >= 22
