@@ -1,5 +1,6 @@
 """A synthesis as a table in the terminal, one line a frame."""
 
+import math
 import time
 from typing import Any
 
@@ -34,7 +35,7 @@ class LiveSizeTable:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console if console is not None else Console()
         self._descriptors: set[str] = set()
-        self._printed = 0.0
+        self._printed = -math.inf
         self._n_frames = self._n_sized = 0
 
     def __call__(self, name: str, doc: Any) -> None:

@@ -19,7 +19,11 @@ __all__ = ["TiledSink", "TiledSource"]
 logger = logging.getLogger(__name__)
 
 NEWEST_RUNS = 10
-"""Runs looked through, when the service starts, for one that is still measured."""
+"""Runs looked through, when the service starts, for those that are still measured."""
+
+CHECK_S = 5.0
+"""How often the newest runs are looked through again, s: a subscription says nothing of runs that began
+before it was connected, or while it was cut off."""
 
 PATIENCE_S = 86_400.0
 """How long a run without an end may bring nothing before it is taken for dead, s: a synthesis may be paused
@@ -83,10 +87,18 @@ class TiledSource:
         with self._catalog.subscribe() as subscription:
             subscription.child_created.add_callback(created)
             subscription.start_in_thread()
-            newest = {uid: self._catalog[uid].metadata for uid in self._catalog.keys().tail(NEWEST_RUNS)}
-            self._follow([uid for uid, said in newest.items() if not said.get("stop")], take, stopping)
+            there = {uid: self._catalog[uid].metadata for uid in self._newest()}
+            self._followed |= {uid for uid, said in there.items() if said.get("stop")}
             logger.info("listening to the Tiled server at %s", self._uri)
-            stopping.wait()
+            self._follow(there, take, stopping)
+            while not stopping.wait(CHECK_S):
+                try:
+                    self._follow(self._newest(), take, stopping)
+                except Exception as error:  # the server may be away for a while
+                    logger.warning("no news from %s: %r", self._uri, error)
+
+    def _newest(self) -> list[str]:
+        return list(self._catalog.keys().tail(NEWEST_RUNS))
 
     def _follow(self, uids: Iterable[str], take: Take, stopping: threading.Event) -> None:
         with self._lock:  # a run that begins as the service does is told of twice

@@ -37,6 +37,9 @@ SIZE, FIT, LIQUID, BACKGROUND = "#0072B2", "#D55E00", "#56B4E9", "#999999"
 FONT = "16px"
 """Of axes and legends."""
 
+WIDTH = "97vw"
+"""Of the top line, which Bokeh would else make as wide as its words."""
+
 Columns = dict[str, Any]
 
 
@@ -240,6 +243,7 @@ def _source(*columns: str) -> ColumnDataSource:
 
 def _readable(plot: Any) -> Any:
     plot.toolbar.logo = None
+    plot.toolbar.autohide = True
     plot.axis.axis_label_text_font_size = plot.axis.major_label_text_font_size = FONT
     plot.axis.axis_label_text_font_style = "normal"
     plot.title.text_font_size = FONT
@@ -253,12 +257,13 @@ def _headline_html(record: SynthesisRecord) -> str:
     """The top line; whatever comes from a document is escaped."""
     line = headline(record)
     return (
-        '<div style="display: flex; align-items: baseline; gap: 3vw; font-family: sans-serif">'
+        f'<div style="display: flex; align-items: baseline; gap: 3vw; width: {WIDTH}; '
+        'font-family: sans-serif">'
         f'<span style="font-size: 60px; font-weight: bold">{escape(line.size)}</span>'
         f'<span style="font-size: 40px">{escape(line.growth)}</span>'
         f'<span style="font-size: 40px; font-weight: bold; margin-left: auto; color: {line.colour}">'
         f"{escape(line.status)}</span></div>"
-        f'<div style="text-align: right; font: 18px sans-serif">{escape(line.counts)}</div>'
+        f'<div style="text-align: right; width: {WIDTH}; font: 18px sans-serif">{escape(line.counts)}</div>'
     )
 
 
