@@ -46,7 +46,7 @@ def evaluate_hostile(model: SizingModel, n_frames: int, progress: Progress) -> S
     return Section(
         "Hostile frames",
         "Frames without dots of the material, outside the range, or spoilt, through the whole path with its "
-        "refusals. Published network: all of them sized, with a softmax near 1.",
+        "refusals. The published network sizes every frame, a flat line with a softmax of 0.9999994.",
         COLUMNS,
         (*rows, ("all", *sums, "")),
     )
