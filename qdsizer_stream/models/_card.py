@@ -75,6 +75,10 @@ class GuardLimits(Config):
     """Photons, Σ (I/σ)², below which no frame is sized."""
     min_bins: int = Field(ge=1)
     """Usable bins of the physics check below which no frame is sized."""
+    max_q_low_inv_angstrom: float = Field(default=2.0, gt=0)
+    """First usable Q past which no frame is sized: the training saw none that begin there, Å⁻¹."""
+    min_q_high_inv_angstrom: float = Field(default=2.5, gt=0)
+    """Last usable Q below which no frame is sized, for the same reason, Å⁻¹."""
     min_significance: float = Field(ge=0)
     """Fall of χ² that the dots' patterns must bring to count as seen."""
     min_explained: float = Field(ge=0, le=1)

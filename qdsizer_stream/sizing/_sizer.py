@@ -235,6 +235,12 @@ class Sizer:
             if n_bins < np.count_nonzero(usable):
                 reason += f" where the solvent's curve is known ({self.config.solvent})"
             return self._refused(Status.BAD_FRAME, reason, binned, **seen)
+        if seen["q_min"] > guard.max_q_low_inv_angstrom or seen["q_max"] < guard.min_q_high_inv_angstrom:
+            reason = (
+                f"the frame spans {seen['q_min']:.2f} … {seen['q_max']:.2f} Å⁻¹, at least "
+                f"{guard.max_q_low_inv_angstrom:g} … {guard.min_q_high_inv_angstrom:g} Å⁻¹ is needed"
+            )
+            return self._refused(Status.BAD_FRAME, reason, binned, **seen)
         if not binned.intensity[usable].mean() > 0:
             return self._refused(Status.BAD_FRAME, "the intensities sum to zero or less", binned, **seen)
         depth = binned.intensity[usable] / binned.sigma[usable]

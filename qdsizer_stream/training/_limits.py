@@ -31,6 +31,9 @@ among them."""
 MAX_LOST = 10.8
 """χ² of one degree of freedom that is passed by chance once in a thousand."""
 
+LEAST_SHIFT = 0.004
+"""Shift by a 2θ zero 0.02° off at 0.56 Å, which every beamline has, Å⁻¹."""
+
 LEAST_SHARE = 0.001
 """Smallest share of the dots' χ² allowed on top: templates come in steps."""
 
@@ -94,8 +97,8 @@ def set_limits(
             "min_explained": 1 - _rounded(SLACK * _quantile([1 - fit.explained for fit in fits])),
             "max_residual": _rounded(SLACK * _quantile([fit.residual for fit in fits])),
             "max_misfit": _rounded(SLACK * _quantile([fit.misfit for fit in fits])),
-            "max_shift_inv_angstrom": _rounded(
-                SLACK * _quantile([abs(fit.shift_inv_angstrom) for fit in fits])
+            "max_shift_inv_angstrom": max(
+                LEAST_SHIFT, _rounded(SLACK * _quantile([abs(fit.shift_inv_angstrom) for fit in fits]))
             ),
             "max_lost": MAX_LOST,
             "max_lost_share": max(LEAST_SHARE, _rounded(SLACK * _quantile(lost))),

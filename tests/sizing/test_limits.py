@@ -1,0 +1,66 @@
+"""Limits from rates, on a real model and few frames."""
+
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from qdsizer_stream.errors import ModelError
+from qdsizer_stream.models import BinnedInput, load_model
+from qdsizer_stream.simulation import Source, SpectralLine, StreamRecipe, StructureRanges
+from qdsizer_stream.training._limits import MAX_LOST, _rounded, set_limits
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    shipped = Path(str(files("qdsizer_stream.models") / "shipped" / "pbs.onnx"))
+    return Path(shutil.copy(shipped, tmp_path / "mine.onnx"))
+
+
+@pytest.fixture
+def good(copy: Path) -> StreamRecipe:
+    taken = load_model(str(copy)).card.input
+    assert isinstance(taken, BinnedInput)
+    return StreamRecipe(
+        structures=StructureRanges(material="PbS", max_cluster_nm=7.0),
+        n_structures=1,
+        grid=taken.grid,
+        sources=(Source(lines=(SpectralLine(wavelength_angstrom=0.56),)),),
+        mean_diameter_nm=(2.5, 4.5),
+        dispersion=(0.05, 0.15),
+        b_angstrom2=(0.8, 2.0),
+        area_fraction=(0.3, 1.0),
+        no_dots=0.3,
+        known_solvents=("toluene", "hexane"),
+        counts_per_bin=(300.0, 1e5),
+        q_low_inv_angstrom=(0.96, 1.2),
+        q_high_inv_angstrom=(10.0, 15.0),
+    )
+
+
+def test_limits_and_their_rates_come_onto_the_card(copy: Path, good: StreamRecipe) -> None:
+    before = load_model(str(copy)).card
+    after = set_limits(copy, good, n_frames=96, n_hostile=1, seed=5).card
+    assert after.guard.max_lost == MAX_LOST
+    assert 0 < after.guard.max_misfit < 10
+    assert after.guard.min_explained > 0.9
+    assert after.guard.min_counts == before.guard.min_counts
+    rates = {name: after.evaluation[name] for name in after.evaluation if name not in before.evaluation}
+    assert len(rates) == 5
+    assert rates["frames without dots sized"] == 0
+    assert rates["good frames refused"] < 0.1
+    assert rates["hostile frames sized with an interval that misses"] < 0.1
+    assert after.recipe == before.recipe
+
+
+def test_good_frames_without_empty_ones_set_no_limits(copy: Path, good: StreamRecipe) -> None:
+    content = copy.read_bytes()
+    with pytest.raises(ModelError, match=r"and 0 without dots: .* with no_dots above 0"):
+        set_limits(copy, good.model_copy(update={"no_dots": 0.0}), n_frames=32, n_hostile=1)
+    assert copy.read_bytes() == content
+
+
+@pytest.mark.parametrize(("value", "rounded"), [(1.234, 1.3), (0.001231, 0.0013), (57.1, 58.0), (0.0, 0.0)])
+def test_limits_are_rounded_to_the_safe_side(value: float, rounded: float) -> None:
+    assert _rounded(value) == pytest.approx(rounded, rel=1e-9)
