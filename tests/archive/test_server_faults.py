@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +67,17 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as impatient:
-        # Tiled's client tries ten times, for 45 s; a fault is a fault at once here.
-        impatient.setattr("tiled.client.utils.TILED_RETRY_ATTEMPTS", 1)
-        one = Server(tmp_path_factory.mktemp("served"))
-        yield one
-        one.kill()
+    one = Server(tmp_path_factory.mktemp("served"))
+    yield one
+    one.kill()
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Take a fault for one at once: Tiled's client tries ten times, for 45 s."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tiled.client.utils.TILED_RETRY_ATTEMPTS", 1)
+        yield
 
 
 class Measured:
@@ -143,21 +149,24 @@ def test_a_server_that_hangs_and_wakes_up(server: Server, measured: Measured, tm
 
 
 def test_a_server_whose_disk_is_full(server: Server, measured: Measured, tmp_path: Path) -> None:
-    before = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    pid, limit = server.process.pid, resource.RLIMIT_FSIZE
+    before = resource.prlimit(pid, limit)
     try:
-        # No file of the server may grow any further, and no new one be written, as on a full disk.
-        measured.run(lambda: resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (0, before[1])))
-        assert measured.writer.wait(PATIENCE_S)
+        with impatient():
+            # No file of the server may grow any further, and no new one be written, as on a full disk.
+            measured.run(lambda: resource.prlimit(pid, limit, (0, before[1])))
+            assert measured.writer.wait(PATIENCE_S)
     finally:
-        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, before)
+        resource.prlimit(pid, limit, before)
     assert measured.writer.spooled == 1
     upload(spooled(measured, tmp_path / "spool"), server.client, TiledWriter(server.client))
     measured.assert_archived(server.client)
 
 
 def test_a_server_that_is_killed(server: Server, measured: Measured, tmp_path: Path) -> None:
-    measured.run(server.kill)
-    assert measured.writer.wait(PATIENCE_S)
+    with impatient():
+        measured.run(server.kill)
+        assert measured.writer.wait(PATIENCE_S)
     assert measured.writer.spooled == 1
     server.start()
     upload(spooled(measured, tmp_path / "spool"), server.client, TiledWriter(server.client))
