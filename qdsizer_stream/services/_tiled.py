@@ -84,7 +84,7 @@ class TiledSource:
         def created(update: Any) -> None:
             self._follow([update.key], take, stopping)
 
-        with self._catalog.subscribe() as subscription:
+        with self._catalog.context, self._catalog.subscribe() as subscription:
             subscription.child_created.add_callback(created)
             subscription.start_in_thread()
             there = {uid: self._catalog[uid].metadata for uid in self._newest()}
@@ -119,6 +119,8 @@ class TiledSource:
                     return
                 take(name, doc)
         except Exception as error:
+            if stopping.is_set():
+                return  # the connection was closed
             self.malformed += 1
             logger.warning("run %s was left out: %s", uid, error)
 
@@ -139,7 +141,8 @@ class TiledSink:
 
     def __init__(self, config: TiledOutput) -> None:
         # One event at a time, or nothing would be in the archive before the end of the run.
-        self._writer = SpooledWriter(TiledWriter(_connected(config.uri), batch_size=1), config.spool)
+        self._catalog = _connected(config.uri)
+        self._writer = SpooledWriter(TiledWriter(self._catalog, batch_size=1), config.spool)
         self.name = f"tiled {config.uri}"
         """Name in the metrics."""
         self.sent = 0
@@ -176,5 +179,6 @@ class TiledSink:
         return True
 
     def close(self) -> None:
-        """End the writer's thread."""
+        """End the writer's thread and let go of the server."""
         self._writer.close()
+        self._catalog.context.close()

