@@ -266,12 +266,12 @@ class _PaperSuite:
         for percent in PAPER_PERCENT:
             fraction = area_fraction_from_weight_fraction(percent / 100, PAPER_AREA_RATIO)
             published = "> 90" if PUBLISHED_FROM_PERCENT <= percent < 100 else None
-            name = f"{percent} % in the paper's words, area fraction {fraction:.3f}"
+            name = f"{percent} %, area fraction {fraction:.3f}"
             rows.append(self._row(name, published, Condition(area_fractions=(fraction,)), self._predictor))
         return Section(
             "Concentration",
-            "Dilutions between and below those of the training. The limit knows the dilutions of the "
-            "training and the one of the row.",
+            "Per cent in the words of the paper, which are not by weight. Dilutions between and below those "
+            "of the training, too. The limit knows the dilutions of the training and that of the row.",
             COLUMNS,
             tuple(rows),
         )
