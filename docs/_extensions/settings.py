@@ -35,21 +35,21 @@ class Settings(SphinxDirective):
         shown: set[type[BaseModel]] = set()
         table = self.arguments[1] if len(self.arguments) > 1 else ""
         model = getattr(import_module(module), name)
-        return list(self._sections(model, table, f"[{table}]" if table else "The file itself", shown))
+        return list(self._sections(model, table, f"`[{table}]`" if table else "The file itself", shown))
 
     def _sections(
         self, model: type[BaseModel], table: str, title: str, shown: set[type[BaseModel]]
     ) -> Iterator[nodes.Node]:
         shown.add(model)
         section = nodes.section(ids=[nodes.make_id(f"{self.arguments[0]} {table} {model.__name__}")])
-        section += nodes.title("", "", nodes.literal("", title), nodes.Text(f" {model.__name__}"))
+        section += nodes.title("", "", *plain(title), nodes.Text(f" ({model.__name__})"))
         section += nodes.paragraph("", "", *plain((model.__doc__ or "").split("\n\n")[0]))
         listing = nodes.definition_list()
         inner: list[tuple[type[BaseModel], str, str]] = []
         for name, field in model.model_fields.items():
             path = f"{table}.{name}" if table else name
             for one in alternatives(field.annotation):
-                header = f"[[{path}]]" if get_origin(one) in (tuple, list) else f"[{path}]"
+                header = f"`[[{path}]]`" if get_origin(one) in (tuple, list) else f"`[{path}]`"
                 inner += [(kind, path, header) for kind in models_in(one)]
             listing += self._entry(name, field)
         section += listing
@@ -67,7 +67,13 @@ class Settings(SphinxDirective):
             definition += choices(enum)
         return nodes.definition_list_item(
             "",
-            nodes.term("", "", nodes.literal("", name), nodes.Text("  "), *plain(", ".join(what))),
+            nodes.term(
+                "",
+                "",
+                nodes.strong("", "", nodes.literal("", name)),
+                nodes.Text("  "),
+                *plain(", ".join(what)),
+            ),
             definition,
         )
 
