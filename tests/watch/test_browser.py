@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from bokeh.document import Document
+from bokeh.palettes import Cividis256
 from PIL import Image
 
 from qdsizer_stream.callbacks import LiveSizer, SynthesisRecord
@@ -164,7 +165,7 @@ def test_a_browser_shows_a_synthesis_as_it_goes_on(
     def painted() -> bool:
         # The points, the fit and the waterfall's brightest colour stand on the screen.
         shown = colours(Image.open(io.BytesIO(driver.get_screenshot_as_png())))
-        wanted = [LOOKS[Status.SIZED].colour, "#D55E00", "#FDE737"]
+        wanted = [LOOKS[Status.SIZED].colour, "#D55E00", Cividis256[-1]]
         return all(tuple(bytes.fromhex(colour[1:])) in shown for colour in wanted)
 
     wait_for(painted)
