@@ -4,6 +4,7 @@ import copy
 import os
 import secrets
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,9 @@ from ..errors import ArchiveError
 __all__ = ["embedded_tiled"]
 
 _one_at_a_time = threading.Lock()
+
+POLL_S = 0.05
+"""How often a server that starts is looked at, s."""
 
 KEY_FILE = "api_key"
 """File in the server's folder with the key that every request needs; readable by its owner alone."""
@@ -102,10 +106,31 @@ def _served(directory: Path, readable: Sequence[Path], database: str | None) -> 
     server = ThreadedServer(
         uvicorn.Config(app, host="127.0.0.1", port=0, loop="asyncio", log_config=_logging(directory))
     )
-    with server.run_in_thread() as url:
+    with _running(server) as url:
         client = from_uri(f"{url}/api/v1", api_key=key)
         with client.context:
             yield client
+
+
+@contextmanager
+def _running(server: Any) -> Iterator[str]:
+    """Run a server in a thread and give its URL."""
+    # A daemon: the interpreter waits for all other threads before it calls what is to be done at its exit,
+    # and that is where a session closes its archive.
+    thread = threading.Thread(target=server.run, name="qdsizer-tiled", daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            if not thread.is_alive():
+                raise ArchiveError(
+                    "the server of the archive ended as it began: error.log in its folder says why"
+                )
+            time.sleep(POLL_S)
+        host, port = server.servers[0].sockets[0].getsockname()
+        yield f"http://{host}:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 def _key(path: Path) -> str:
