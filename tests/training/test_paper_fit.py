@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -153,7 +154,9 @@ def test_an_interrupted_command_goes_on(tiny: PaperRecipe, tmp_path: Path) -> No
     command = [sys.executable, "-c", "from qdsizer_stream.cli import main; main()"]
     command += ["train", "--recipe", str(tmp_path / "tiny.toml"), "--out", str(tmp_path / "tiny.onnx")]
     checkpoint = tmp_path / "tiny.onnx.checkpoint"
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    # A shell's background jobs ignore the interrupt, and so would the command.
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeding) as process:
         for _ in range(1200):
             if checkpoint.exists() or process.poll() is not None:
                 break
