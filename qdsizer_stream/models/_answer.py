@@ -13,6 +13,10 @@ __all__ = ["Answer", "class_answer", "gaussian_answer", "size_answer"]
 TWO_SIDED_95 = 1.959964
 """Standard deviations of a 95 % interval of a normal distribution."""
 
+CLASS_MARGIN = 1.5
+"""Classes by which a classifier's interval reaches past its quantiles: half of one is what a class is wide, and
+on frames unlike its training a certain softmax was found one class off."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
@@ -51,7 +55,7 @@ def class_answer(output: ClassOutput, logits: NDArray[np.float32]) -> Answer:
     Returns
     -------
     The most probable class as size; its interval runs from the 2.5 to the 97.5 % quantile of the
-    softmax, widened by half a class on either side.
+    softmax, widened by one and a half classes on either side.
     """
     probability = np.exp(logits.astype(np.float64) - logits.max())
     probability /= probability.sum()
@@ -59,11 +63,11 @@ def class_answer(output: ClassOutput, logits: NDArray[np.float32]) -> Answer:
     cumulative = np.cumsum(probability)
     low = int(np.searchsorted(cumulative, 0.025))
     high = min(int(np.searchsorted(cumulative, 0.975)), len(output.classes_nm) - 1)
-    half_class = (output.classes_nm[1] - output.classes_nm[0]) / 2
+    margin = CLASS_MARGIN * (output.classes_nm[1] - output.classes_nm[0])
     return Answer(
         size_nm=output.classes_nm[best],
-        size_low_nm=output.classes_nm[low] - half_class,
-        size_high_nm=output.classes_nm[high] + half_class,
+        size_low_nm=output.classes_nm[low] - margin,
+        size_high_nm=output.classes_nm[high] + margin,
         class_nm=output.classes_nm[best],
         class_probability=float(probability[best]),
     )

@@ -10,8 +10,8 @@ def test_the_most_probable_class_and_its_quantiles() -> None:
     answer = class_answer(output, np.log(np.array([0.01, 0.34, 0.6, 0.05], np.float32)))
     assert answer.size_nm == answer.class_nm == 3.0
     assert answer.class_probability == pytest.approx(0.6, rel=1e-6)
-    # the 2.5 % quantile lies in class 2.5, the 97.5 % one in class 3.5; half a class on either side
-    assert (answer.size_low_nm, answer.size_high_nm) == (2.25, 3.75)
+    # the 2.5 % quantile lies in class 2.5, the 97.5 % one in class 3.5; 1.5 classes on either side
+    assert (answer.size_low_nm, answer.size_high_nm) == (1.75, 4.25)
     assert np.isnan(answer.mass_mean_nm)
     assert np.isnan(answer.presence)
 
