@@ -2,11 +2,16 @@
 
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
 import numpy as np
 from event_model import DocumentNames
 
 from ..errors import WireError
+
+# Not `msgpack.packb`: importing bluesky_kafka replaces that, for the whole process, by one that pickles.
+try:
+    from msgpack._cmsgpack import Packer, unpackb  # type: ignore[import-untyped]
+except ImportError:  # an installation without the compiled part
+    from msgpack.fallback import Packer, unpackb  # type: ignore[import-untyped]
 
 __all__ = ["pack", "unpack", "unpack_named"]
 
@@ -32,7 +37,7 @@ def pack(value: Any) -> bytes:
         The document holds what is neither plain data nor a numeric or string array.
     """
     try:
-        return bytes(msgpack.packb(value, default=_encoded))
+        return bytes(Packer(default=_encoded).pack(value))
     except (TypeError, ValueError, OverflowError) as error:
         raise WireError(f"a document cannot be sent: {error}") from error
 
@@ -55,7 +60,7 @@ def unpack(message: bytes) -> Any:
         The bytes are damaged, or hold pickled objects, which may run any program and are never read.
     """
     try:
-        return msgpack.unpackb(message, object_hook=_decoded)
+        return unpackb(message, object_hook=_decoded)
     except WireError:
         raise
     except Exception as error:  # MessagePack, UTF-8, data type and shape each fail in their own way

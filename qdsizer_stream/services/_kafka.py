@@ -31,6 +31,11 @@ FORGOTTEN_AFTER_S = 86_400.0
 """A run without an end is taken to have ended after a day: its RunEngine died, and the group must not
 read it again for ever, s."""
 
+DEALING = frozenset(
+    {KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID}
+)
+"""Errors of a group whose workers come or go: its position stays, and what is read twice is sent once."""
+
 Offsets = dict[int, int]
 """Offset by partition."""
 
@@ -305,7 +310,12 @@ class KafkaSource:
                 if run.place.partition == partition and run.place.offset < offset:
                     offset, since = run.place.offset, run.published
             places.append(TopicPartition(self._config.topic, partition, offset, metadata=since))
-        self._consumer.commit(offsets=places, asynchronous=False)
+        try:
+            self._consumer.commit(offsets=places, asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].code() not in DEALING:
+                raise ServiceError(f"topic {self._config.topic}: {error.args[0]}") from error
+            logger.info("topic %s: the group's position stays while it deals anew", self._config.topic)
 
     def _assigned(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         """Begin where the group stands, knowing what it has published since."""

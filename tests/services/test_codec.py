@@ -4,6 +4,7 @@ import pickle
 from contextlib import suppress
 from typing import Any
 
+import bluesky_kafka  # noqa: F401  (it makes MessagePack pickle, in the whole process)
 import msgpack
 import msgpack_numpy
 import numpy as np
