@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import CalibrationError, ConfigurationError, PatternError
-from ..models import BinnedInput, PhysicsCheck, PhysicsFit, SizingModel, load_model
+from ..models import Answer, BinnedInput, Card, PhysicsCheck, PhysicsFit, SizingModel, load_model
 from ..patterns import BinGrid, Pattern, bin_pattern, read_curve
 from ..reduction import NOTHING_APPLIED, AppliedCorrections, PooledCounts, Reducer, ReductionConfig
 from ._config import SizingConfig
@@ -258,7 +258,7 @@ class Sizer:
                 answer = self.model.answer(pattern)
         except PatternError as error:
             return self._refused(Status.BAD_FRAME, str(error), binned, **seen)
-        fit = self._check.fit(binned, answer.size_low_nm, answer.size_high_nm, answer.dispersion)
+        fit = self._check.fit(binned, *_vouched(self.model.card, answer), answer.dispersion)
         seen["residual"] = fit.residual
         verdict = refusal(self.model.card, answer, fit, photons)
         if verdict is not None:
@@ -290,6 +290,14 @@ class Sizer:
         return Examination(
             SizeEstimate(status=status, reason=reason, model=self.model.name, **seen), binned, fit
         )
+
+
+def _vouched(card: Card, answer: Answer) -> tuple[float, float]:
+    """Ends of the interval, nm, within the sizes that the model knows: it cannot vouch for others."""
+    low, high = card.size_range_nm
+    if not low <= answer.size_nm <= high:
+        return answer.size_low_nm, answer.size_high_nm  # will be refused, with the fit to show for it
+    return max(answer.size_low_nm, low), min(answer.size_high_nm, high)
 
 
 def _solvent_on(path: Path, grid: BinGrid) -> NDArray[np.float64]:
