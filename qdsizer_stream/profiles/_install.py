@@ -1,8 +1,8 @@
 """Putting the live sizer into a session."""
 
-import atexit
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -35,8 +35,8 @@ class _Installation:
         self._resources = resources
         self._behind: dict[int, Writer] = {}
         self.put_behind([])
-        # Registered after the sizer's own, so that it comes first: the archive outlives the sizer.
-        atexit.register(self.close, EXIT_TIMEOUT_S)
+        # Not `atexit`: the worker of a queue server is a child of multiprocessing, which calls nothing else.
+        self._at_exit = Finalize(None, self.close, args=(EXIT_TIMEOUT_S,), exitpriority=1)
 
     def put_behind(self, writers: Sequence[Writer]) -> None:
         """Let writers receive raw documents and sizes, in place of those that did."""
@@ -48,7 +48,7 @@ class _Installation:
 
     def close(self, timeout_s: float | None) -> bool:
         """Finish what the sizer holds, then close the archive."""
-        atexit.unregister(self.close)
+        self._at_exit.cancel()
         done = self.sizer.close(timeout_s)
         self._resources.close()
         return done
