@@ -103,6 +103,8 @@ class SizeNetwork(nn.Module):
     POWER_SCALE = 0.3
     """Brings the logarithm of the power to the size of the other inputs."""
 
+    rise: Tensor
+
     def __init__(self, grid: BinGrid, n_targets: int) -> None:
         super().__init__()
         step = grid.q_step_inv_angstrom
