@@ -285,6 +285,8 @@ def test_a_worker_of_the_queue_server(config: Path, startup: Path, tmp_path: Pat
         wait(lambda status: status["items_in_history"] == 1 and status["manager_state"] == "idle")
         (done,) = ask("history_get")["items"]
         assert done["result"]["exit_status"] == "completed", done
+        # A worker that is closed at once takes frames that are still being sized with it.
+        wait(lambda _: '"stop"' in seen.read_text())
         ask("environment_close")
         wait(lambda status: not status["worker_environment_exists"])
         ask("manager_stop")
