@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # One stamp an installation, newer than the files it was made from.
 STAMP := $(VENV)/installed
 
-.PHONY: demo test lint types layers unit bench clean
+.PHONY: demo test lint types layers unit docs bench clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -31,8 +31,12 @@ layers: $(STAMP)
 unit: $(STAMP)
 	$(BIN)/python -m pytest
 
+docs: $(STAMP)
+	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build
+
 bench: $(STAMP)
-	for name in debye_engine reduction live_path; do $(BIN)/python benchmarks/$$name.py || exit 1; done
+	for name in debye_engine reduction sizing_speed live_path closed_loop; do \
+		$(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo docs/_build

@@ -22,7 +22,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinxcontrib.typer",
 ]
-exclude_patterns = ["_build", "readme-draft.md"]
+exclude_patterns = ["_build"]
 
 html_theme = "furo"
 html_title = "qdsizer_stream"

@@ -5,8 +5,13 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
 import numpy as np
+
+# Not `msgpack.packb`: importing bluesky_kafka replaces that, for the whole process, by one that pickles.
+try:
+    from msgpack._cmsgpack import Packer, Unpacker, unpackb  # type: ignore[import-untyped]
+except ImportError:  # an installation without the compiled part
+    from msgpack.fallback import Packer, Unpacker, unpackb  # type: ignore[import-untyped]
 
 __all__ = ["append_document", "read_documents"]
 
@@ -34,7 +39,7 @@ def append_document(file: FileIO, name: str, doc: Any) -> None:
     OSError
         The disk is full; the journal then ends with the document before.
     """
-    packed = memoryview(msgpack.packb([name, doc], default=_plain))
+    packed = memoryview(Packer(default=_plain).pack([name, doc]))
     begin = file.tell()
     try:
         while packed:
@@ -59,20 +64,20 @@ def read_documents(path: Path) -> Iterator[tuple[str, Any]]:
     """
     with path.open("rb") as file:
         # A document of 30 720 strips is 0.25 MB; the limit is for images that share its run.
-        yield from msgpack.Unpacker(file, ext_hook=_restored, max_buffer_size=2**31 - 1)
+        yield from Unpacker(file, ext_hook=_restored, max_buffer_size=2**31 - 1)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufcSUmM":
-        return msgpack.ExtType(ARRAY, msgpack.packb([value.dtype.str, value.shape, value.tobytes()]))
+        return ExtType(ARRAY, Packer().pack([value.dtype.str, value.shape, value.tobytes()]))
     if isinstance(value, np.generic):
-        return msgpack.ExtType(SCALAR, msgpack.packb([value.dtype.str, (), value.tobytes()]))
+        return ExtType(SCALAR, Packer().pack([value.dtype.str, (), value.tobytes()]))
     if isinstance(value, tuple | set | frozenset):
         return list(value)
     raise TypeError(f"a {type(value).__name__} cannot be written to a journal: {value!r}")
 
 
 def _restored(code: int, packed: bytes) -> Any:
-    dtype, shape, content = msgpack.unpackb(packed)
+    dtype, shape, content = unpackb(packed)
     array = np.frombuffer(content, dtype).reshape(shape)
     return array.copy() if code == ARRAY else array[()]
