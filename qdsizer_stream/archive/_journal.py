@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgpack import ExtType  # type: ignore[import-untyped]
 
 # Not `msgpack.packb`: importing bluesky_kafka replaces that, for the whole process, by one that pickles.
 try:
