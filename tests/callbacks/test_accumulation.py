@@ -68,7 +68,7 @@ def test_sums_that_are_complete_make_events(
     assert out[-1][0] == "stop"
     assert out[-1][1]["num_events"]["qd_size"] == 3
     total = np.sum([doc["data"]["mythen_image"].astype(np.int64) for doc in raw[:3]], axis=0)
-    # Bins of few strips hold what each frame leaves open about its rate, so that the network sees a little more
+    # Bins of few strips hold what each frame leaves open about its rate, so that the network sees more
     # noise than in one long frame: a few thousandths of a nanometre at most.
     assert said(out, "size")[0] == pytest.approx(sizer.size_frame(total, 0.5637).size_nm, abs=5e-3)
 
