@@ -310,6 +310,10 @@ class KafkaSource:
                 if run.place.partition == partition and run.place.offset < offset:
                     offset, since = run.place.offset, run.published
             places.append(TopicPartition(self._config.topic, partition, offset, metadata=since))
+        self._move(places)
+
+    def _move(self, places: list[TopicPartition]) -> None:
+        """Move the group's position; while it deals partitions anew, it stays for whoever gets them."""
         try:
             self._consumer.commit(offsets=places, asynchronous=False)
         except KafkaException as error:
@@ -330,7 +334,7 @@ class KafkaSource:
                     end if self._config.begin == "latest" else low,
                     metadata=self._published(),
                 )
-                consumer.commit(offsets=[place], asynchronous=False)
+                self._move([place])
             elif place.offset < end:
                 for sink, since in zip(self._sinks, json.loads(place.metadata or "[]"), strict=False):
                     sink.remember({int(partition): offset for partition, offset in since.items()})
