@@ -293,6 +293,7 @@ def test_a_worker_of_the_queue_server(config: Path, startup: Path, tmp_path: Pat
         manager.wait(60)
     finally:
         client.close()
+        client._ctx.term()  # which its own close leaves open
         manager.kill()
         manager.wait(60)
     documents = [json.loads(line) for line in seen.read_text().splitlines()]
