@@ -151,7 +151,8 @@ class _ShuffledFrames:
         self._stream = FrameStream(recipe.generator, recipe.seed, torch.get_num_threads())
         self._fresh = recipe.batch_size // 2
         self._stream.skip((step - 1) * self._fresh)
-        self._kept = [self._new() for _ in range(SHUFFLED_FRAMES // self._fresh)]
+        n_blocks = min(SHUFFLED_FRAMES // self._fresh, recipe.steps)  # a short training need not draw more
+        self._kept = [self._new() for _ in range(n_blocks)]
 
     def _new(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
         batch = self._stream.batch(self._fresh)
