@@ -192,7 +192,7 @@ def size_limits_nm(record: SynthesisRecord) -> tuple[float, float]:
 
     Returns
     -------
-    Lowest and highest, nm: of all that was sized, the truth and the target where there are any, with a margin.
+    Lowest and highest, nm: of all that was sized, the truth and the target where there are any, and a margin.
     """
     shown = [record.target_nm]
     for frame in record.frames:

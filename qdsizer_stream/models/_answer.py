@@ -14,7 +14,7 @@ TWO_SIDED_95 = 1.959964
 """Standard deviations of a 95 % interval of a normal distribution."""
 
 CLASS_MARGIN = 1.5
-"""Classes by which a classifier's interval reaches past its quantiles: half of one is what a class is wide, and
+"""Classes by which a classifier's interval reaches past its quantiles: half of one is the class itself, and
 on frames unlike its training a certain softmax was found one class off."""
 
 
