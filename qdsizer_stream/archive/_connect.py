@@ -130,7 +130,7 @@ def _served_elsewhere(folder: Path) -> Any:
     """Client of the process that serves a folder; None where none does, or it died."""
     from ._server import KEY_FILE
 
-    with suppress(OSError, ArchiveError):
+    with suppress(OSError, ArchiveError, httpx.HTTPError, httpx.InvalidURL):
         url = (folder / URL_FILE).read_text()
         if httpx.get(f"{url}", timeout=2.0).is_success:
             return _from_uri(url, (folder / KEY_FILE).read_text())
