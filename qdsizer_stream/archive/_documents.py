@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import httpx
 import numpy as np
 from event_model import unpack_event_page
 from numpy.typing import NDArray
@@ -176,11 +177,16 @@ class _Tables:
         """Events of one stream that were not given before, a chunk of frames at a time."""
         start, stop = self._run.metadata["start"], self._run.metadata.get("stop") or {}
         where = f"run {start['uid']}, stream {name}"
-        with plain_errors(where):
-            stream = _streams(self._run)[name]
-            # The parts as they are stored, not the columns of tables among the arrays.
-            parts = dict(getattr(stream, "base", stream).items())
-            table, columns = _table(parts, keys)
+        try:
+            with plain_errors(where):
+                stream = _streams(self._run)[name]
+                # The parts as they are stored, not the columns of tables among the arrays.
+                parts = dict(getattr(stream, "base", stream).items())
+                table, columns = _table(parts, keys)
+        except ArchiveError as error:
+            if ended or not _is_fault_of_server(error.__cause__):
+                raise
+            return  # a table cannot be read while its first rows are written; the next look will
         arrays: dict[str, Any] = {key: parts[key] for key in keys if key in parts} | columns
         if missing := [key for key in keys if key not in arrays]:
             if ended and (len(table) or stop.get("num_events", {}).get(name)):
@@ -212,6 +218,10 @@ class _Tables:
                         for key, chunk in chunks.items()
                     },
                 )
+
+
+def _is_fault_of_server(error: BaseException | None) -> bool:
+    return isinstance(error, httpx.HTTPStatusError) and error.response.is_server_error
 
 
 def _streams(run: Any) -> Any:

@@ -32,7 +32,12 @@ FORGOTTEN_AFTER_S = 86_400.0
 read it again for ever, s."""
 
 DEALING = frozenset(
-    {KafkaError.REBALANCE_IN_PROGRESS, KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID}
+    {
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError._DESTROY,  # this worker is leaving, while others join or leave
+    }
 )
 """Errors of a group whose workers come or go: its position stays, and what is read twice is sent once."""
 

@@ -162,7 +162,10 @@ class Served:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)
-        return self.process.wait(TIMEOUT_S)
+        code = self.process.wait(TIMEOUT_S)
+        if code:
+            print(self.log.read_text())  # for whoever asks why
+        return code
 
 
 @pytest.fixture
