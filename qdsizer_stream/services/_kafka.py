@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 POLL_S = 0.2
 """How soon a source that hears nothing notices that it is to stop, s."""
 
-REQUEST_TIMEOUT_S = 10.0
-"""How long a question to the brokers may take, s."""
+REQUEST_TIMEOUT_S = 30.0
+"""How long a question to the brokers may take, s: a group that deals its partitions anew answers late."""
 
 FORGOTTEN_AFTER_S = 86_400.0
 """A run without an end is taken to have ended after a day: its RunEngine died, and the group must not
