@@ -1,6 +1,7 @@
 """Simulation: from a crystal structure to the frames that a detector would count."""
 
 from ._backgrounds import Background, FallingBackground, HumpBackground
+from ._blocks import Progress
 from ._cif import material_from_cif
 from ._cluster import Cluster, SphereCut, Surface, nanocrystal, sphere
 from ._crystal import Crystal, CrystalSite
@@ -82,6 +83,7 @@ __all__ = [
     "PairTable",
     "Platelet",
     "Polyhedron",
+    "Progress",
     "Rod",
     "Sampling",
     "Shape",

@@ -1,11 +1,8 @@
 """How long work tells of its progress."""
 
-from collections.abc import Callable
+from ..simulation import Progress
 
 __all__ = ["Progress", "silent"]
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, steps done and steps in all."""
 
 
 def silent(what: str, done: int, total: int) -> None:
