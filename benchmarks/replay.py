@@ -2,7 +2,7 @@
 
 Run it on an idle machine: ``python -m benchmarks.replay [--frames N] [--profile]``. The frames are made and
 stored beforehand by the server's process, which is not timed. Memory is the most that the replaying process
-ever held.
+ever held. Frames are read ahead while others are sized: the table says how long sizing waited for them.
 """
 
 import argparse
@@ -12,16 +12,21 @@ import pstats
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from unittest.mock import patch
 
 import numpy as np
+import psutil
 from bluesky_tiled_plugins import TiledWriter
 from event_model import compose_run
 
 from qdsizer_stream.archive import WriteBack, embedded_tiled, open_archive, replay_into
+from qdsizer_stream.archive import _documents as reading
+from qdsizer_stream.archive._replay_journal import ReplayJournal
 from qdsizer_stream.callbacks import LiveConfig, WavelengthSource
 from qdsizer_stream.errors import ArchiveError
 from qdsizer_stream.patterns import q_from_two_theta
@@ -46,15 +51,15 @@ def serve(folder: Path, frames: int, uid: Any, done: Any) -> None:
 
 
 @contextmanager
-def server(folder: Path, frames: int) -> Iterator[str]:
-    """A server in a process of its own, that `open_archive(folder)` finds; gives the run."""
+def server(folder: Path, frames: int) -> Iterator[tuple[str, psutil.Process]]:
+    """A server in a process of its own, that `open_archive(folder)` finds; gives the run and the process."""
     spawn = multiprocessing.get_context("spawn")
     uid, answer = spawn.Pipe(duplex=False)
     done = spawn.Event()
     process = spawn.Process(target=serve, args=(folder, frames, answer, done))
     process.start()
     try:
-        yield uid.recv()
+        yield uid.recv(), psutil.Process(process.pid)
     finally:
         done.set()
         process.join(30)
@@ -101,6 +106,60 @@ def peak_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # the kernel counts in kB
 
 
+T = TypeVar("T")
+
+
+class Stages:
+    """Time that the replaying thread spends in each of its stages, s."""
+
+    def __init__(self) -> None:
+        self.spent: Counter[str] = Counter()
+
+    def timed(self, stage: str, call: Callable[..., T]) -> Callable[..., T]:
+        """Let the time that a call takes count for a stage."""
+
+        def timed(*arguments: Any, **named: Any) -> T:
+            begin = time.perf_counter()
+            try:
+                return call(*arguments, **named)
+            finally:
+                self.spent[stage] += time.perf_counter() - begin
+
+        return timed
+
+    @contextmanager
+    def of(self, sizer: Sizer) -> Iterator[None]:
+        """Watch the replays of a sizer."""
+        ahead = reading.ahead
+
+        def timed_ahead(chunks: Iterator[T]) -> Iterator[T]:
+            read = ahead(chunks)
+            following = self.timed("waiting for frames", lambda: next(read, None))
+            while (chunk := following()) is not None:
+                yield chunk
+
+        with (
+            patch.object(reading, "ahead", timed_ahead),
+            patch.object(sizer.reducer, "pool", self.timed("reduction", sizer.reducer.pool)),
+            patch.object(sizer, "examine_pooled", self.timed("sizing", sizer.examine_pooled)),
+            patch.object(ReplayJournal, "record", self.timed("journal", ReplayJournal.record)),
+        ):
+            yield
+
+    def table(self, whole_s: float, frames: int) -> str:
+        """Milliseconds a frame of each stage, and of what lies between them."""
+        rest = {"documents, and all else": whole_s - self.spent.total(), "together": whole_s}
+        return "\n".join(
+            f"  {stage:<24} {1000 * spent / frames:6.3f} ms a frame"
+            for stage, spent in {**self.spent, **rest}.items()
+        )
+
+
+def processor_s(process: psutil.Process) -> float:
+    used = process.cpu_times()
+    return float(used.user + used.system)
+
+
 class Refusing:
     """A destination that refuses: reading and sizing alone are timed, and the journal stays."""
 
@@ -125,17 +184,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, journals = Path(name) / "archive", Path(name) / "journals"
         folder.mkdir()
-        with server(folder, options.frames) as uid, open_archive(folder) as catalog:
+        with server(folder, options.frames) as (uid, serving), open_archive(folder) as catalog:
             run = catalog[uid]
-            with cProfile.Profile() if options.profile else nullcontext() as profile:
-                begin, used = time.perf_counter(), time.process_time()
+            stages = Stages()
+            with stages.of(sizer), cProfile.Profile() if options.profile else nullcontext() as profile:
+                begin, used, served = time.perf_counter(), time.process_time(), processor_s(serving)
                 with suppress(ArchiveError):
                     replay_into(run, config, Refusing(), journals, sizer)
                 spent, used = time.perf_counter() - begin, time.process_time() - used
+                served = processor_s(serving) - served
             print(
-                f"replay: {options.frames} frames, {options.frames / spent:.0f} a second; "
-                f"{1000 * used / options.frames:.2f} ms of processor a frame; peak memory {peak_gb():.2f} GB"
+                f"replay: {options.frames} frames, {options.frames / spent:.0f} a second; processor a frame: "
+                f"{1000 * used / options.frames:.2f} ms here, {1000 * served / options.frames:.2f} ms in the "
+                f"server; peak memory {peak_gb():.2f} GB"
             )
+            print(stages.table(spent, options.frames))
             if profile is not None:
                 pstats.Stats(profile).sort_stats("tottime").print_stats(25)
             begin = time.perf_counter()

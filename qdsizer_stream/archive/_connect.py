@@ -14,13 +14,16 @@ __all__ = ["open_archive", "plain_errors"]
 URL_FILE = "url"
 """File in the folder of an archive with the address at which some process serves it."""
 
+THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Hosts of servers that are reached without a network."""
+
 
 @contextmanager
 def open_archive(where: str | Path, readable: Sequence[Path] = (), create: bool = False) -> Iterator[Any]:
     """Connect to an archive while the context lasts.
 
     A folder that another process serves is reached through that process: its tables cannot be opened
-    twice.
+    twice. A server on this machine is asked not to compress what it sends.
 
     Parameters
     ----------
@@ -41,6 +44,15 @@ def open_archive(where: str | Path, readable: Sequence[Path] = (), create: bool 
     ArchiveError
         There is no archive of that name, or its server cannot be reached or refuses.
     """
+    with _opened(where, readable, create) as client:
+        if client.context.api_uri.host in THIS_MACHINE:
+            # Compressing and unpacking a frame of counts costs 0.4 ms, moving it here next to nothing.
+            client.context.http_client.headers["accept-encoding"] = "identity"
+        yield client
+
+
+@contextmanager
+def _opened(where: str | Path, readable: Sequence[Path], create: bool) -> Iterator[Any]:
     name = str(where)
     if name.startswith(("http://", "https://")):
         client = _from_uri(name)
