@@ -1,7 +1,7 @@
 """Texture: the Debye equation for crystals that prefer a direction, by a sum of Legendre polynomials."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.special
@@ -23,8 +23,8 @@ nodes only add rounding."""
 ROUNDING = 3e-14
 """Integrals smaller than this are rounding of the quadrature."""
 
-ROWS = 512
-"""Momentum transfers evaluated at a time: Bessel functions of 512 × 4206 arguments are 17 MB."""
+ROWS = 16
+"""Momentum transfers evaluated at a time: Bessel functions of 16 × 4000 arguments stay in the cache."""
 
 MOST_ORDERS = 120
 """Highest order: Bessel functions of this order still start within the range of Q·d in use."""
@@ -105,7 +105,11 @@ class TexturedPairs:
 
 
 def textured_pairs(
-    material: Material, clusters: Sequence[Cluster], texture: MarchDollase, tolerance: float = 1e-6
+    material: Material,
+    clusters: Sequence[Cluster],
+    texture: MarchDollase,
+    tolerance: float = 1e-6,
+    merged_within_angstrom: float = 0.0,
 ) -> TexturedPairs:
     """Count the pairs of clusters with their directions.
 
@@ -119,6 +123,9 @@ def textured_pairs(
         Which directions they prefer.
     tolerance
         Largest sum of the Legendre coefficients left out.
+    merged_within_angstrom
+        Distances in one such interval are taken as their mean, Å: a crystal strained along an axis has
+        ten times the distances, and the width w damps as B = 8π² w²/12 does. None by default.
 
     Returns
     -------
@@ -144,7 +151,24 @@ def textured_pairs(
         return mean
 
     table, moments = count_pairs(material, clusters, angular=mean_legendre)
+    if merged_within_angstrom > 0:
+        table, moments = _merged(table, moments, merged_within_angstrom)
     return TexturedPairs(table, moments, coefficients)
+
+
+def _merged(
+    table: PairTable, moments: tuple[NDArray[np.float64], ...], width_angstrom: float
+) -> tuple[PairTable, tuple[NDArray[np.float64], ...]]:
+    """Take the distances of each interval as their mean, weighted by the pairs of all clusters."""
+    distances, multiplicities, merged_moments = [], [], []
+    for d, counts, of_group in zip(table.distances_angstrom, table.multiplicities, moments, strict=True):
+        starts = np.flatnonzero(np.diff(np.floor(d / width_angstrom), prepend=-1.0))
+        weight = counts.sum(axis=1)
+        distances.append(np.add.reduceat(weight * d, starts) / np.add.reduceat(weight, starts))
+        multiplicities.append(np.add.reduceat(counts, starts, axis=0))
+        merged_moments.append(np.add.reduceat(of_group, starts, axis=1))
+    merged = replace(table, distances_angstrom=tuple(distances), multiplicities=tuple(multiplicities))
+    return merged, tuple(merged_moments)
 
 
 def textured_sums(

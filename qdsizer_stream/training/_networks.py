@@ -84,9 +84,10 @@ class SizeNetwork(nn.Module):
     """
 
     # (filters, kernel, stride): the stem's 0.15 Å⁻¹ kernel spans a peak; strides leave 44 positions in Q
-    # and 31 in distance, which keep their places (no global pooling: position is lattice and size).
-    Q_LAYERS: Sequence[tuple[int, int, int]] = ((24, 15, 4), (48, 5, 2), (64, 5, 2), (64, 3, 2))
-    DISTANCE_LAYERS: Sequence[tuple[int, int, int]] = ((32, 9, 4), (64, 5, 2), (64, 5, 2))
+    # and 41 in distance, which keep their places (no global pooling: position is lattice and size). The last
+    # layers are narrow: the head would otherwise be too large for a processor's cache.
+    Q_LAYERS: Sequence[tuple[int, int, int]] = ((24, 15, 4), (48, 5, 2), (64, 5, 2), (24, 3, 2))
+    DISTANCE_LAYERS: Sequence[tuple[int, int, int]] = ((32, 9, 4), (64, 5, 2), (24, 5, 2))
     HIDDEN = 256
     SMOOTH_INV_ANGSTROM = 1.0
     """What is smooth on this scale is no peak of a dot above 1 nm."""
@@ -117,10 +118,13 @@ class SizeNetwork(nn.Module):
         self.n_distances = min(round(self.LONGEST_ANGSTROM / spacing), self.n_transform // 2)
         # Photons fade with the form factors: one signal is relative to its surroundings, one is not.
         self.register_buffer("rise", torch.from_numpy(grid.centres / grid.centres.mean()).float())
-        self.over_q, n_q = _convolutions(self.Q_LAYERS, 3, grid.n_bins)
-        self.over_distance, n_r = _convolutions(self.DISTANCE_LAYERS, 2, self.n_distances)
+        self.q_stem, n_q = _convolutions(self.Q_LAYERS[:1], 3, grid.n_bins)
+        self.over_q, n_q = _convolutions(self.Q_LAYERS[1:], self.Q_LAYERS[0][0], n_q)
+        self.distance_stem, n_r = _convolutions(self.DISTANCE_LAYERS[:1], 2, self.n_distances)
+        self.over_distance, n_r = _convolutions(self.DISTANCE_LAYERS[1:], self.DISTANCE_LAYERS[0][0], n_r)
+        n_seen = n_q * self.Q_LAYERS[-1][0] + n_r * self.DISTANCE_LAYERS[-1][0]
         self.head = nn.Sequential(
-            nn.Linear(n_q + n_r, self.HIDDEN), nn.ReLU(), nn.Linear(self.HIDDEN, 2 * n_targets + 1)
+            nn.Linear(n_seen, self.HIDDEN), nn.ReLU(), nn.Linear(self.HIDDEN, 2 * n_targets + 1)
         )
         self.n_targets = n_targets
 
@@ -137,7 +141,19 @@ class SizeNetwork(nn.Module):
         Means and log standard deviations of the targets, each of shape (n, n_targets), and the logit
         that there are dots at all, shape (n,).
         """
-        seen = torch.cat([self.over_q(vectors), self.over_distance(self._powers(vectors))], dim=1)
+        return self.read(self.see(*self.stems(vectors)))
+
+    def stems(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """First layers, over Q and over distance: their inputs need more digits than bfloat16 has."""
+        return self.q_stem(vectors), self.distance_stem(self._powers(vectors))
+
+    def see(self, over_q: Tensor, over_distance: Tensor) -> Tensor:
+        """Layers between, most of the work: what is seen in the pattern, shape (n, n_seen)."""
+        parts = self.over_q(over_q), self.over_distance(over_distance)
+        return torch.cat([part.flatten(1) for part in parts], dim=1)
+
+    def read(self, seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Last layers: what `forward` returns, from what is seen."""
         out: Tensor = self.head(seen)
         mean, log_sigma = out[:, : self.n_targets], out[:, self.n_targets : 2 * self.n_targets]
         # e⁻⁷ to e³: outside, the likelihood of one sample could swallow the batch.
@@ -152,19 +168,31 @@ class SizeNetwork(nn.Module):
         around = _local_mean(intensity, self.smooth) / share + 1e-3  # no division by a dark frame's zero
         ends = (2 * _local_mean(covered, self.taper) - 1).clamp(0, 1) * covered
         variance = (noise * (2 * math.log(10))).exp() * measured
-        powers = []
-        for weight in (ends / around, ends * self.rise):
-            wave = torch.view_as_real(torch.fft.rfft((intensity - around) * weight, n=self.n_transform))
-            power = wave[:, : self.n_distances].square().sum(dim=-1)
-            noise_power = (variance * weight.square()).sum(dim=-1, keepdim=True)
-            powers.append(torch.log(power + self.NOISE_SHARE * noise_power + self.LEAST_POWER))
-        return self.POWER_SCALE * torch.stack(powers, dim=1)
+        weights = torch.stack([ends / around, ends * self.rise], dim=1)
+        power = self._transformed((intensity - around)[:, None] * weights)
+        noise_power = (variance[:, None] * weights.square()).sum(dim=-1, keepdim=True)
+        return self.POWER_SCALE * torch.log(power + self.NOISE_SHARE * noise_power + self.LEAST_POWER)
+
+    def _transformed(self, pair: Tensor) -> Tensor:
+        """Power of two real curves, shape (n, 2, n_distances), from one complex transform.
+
+        With Z that of a + ib, those of a and b are (Z(k) + Z*(-k))/2 and (Z(k) - Z*(-k))/2i.
+        """
+        padded = nn.functional.pad(pair, (0, self.n_transform - pair.shape[-1]))
+        wave = torch.view_as_real(torch.fft.fft(torch.view_as_complex(padded.mT.contiguous())))
+        forth = wave[:, : self.n_distances]
+        back = torch.cat([wave[:, :1], wave[:, -self.n_distances + 1 :].flip(1)], dim=1)
+        real, imaginary = forth.unbind(-1)
+        real_back, imaginary_back = back.unbind(-1)
+        first = (real + real_back).square() + (imaginary - imaginary_back).square()
+        second = (imaginary + imaginary_back).square() + (real - real_back).square()
+        return torch.stack([first, second], dim=1) / 4
 
 
 def _convolutions(
     layers: Sequence[tuple[int, int, int]], channels: int, length: int
 ) -> tuple[nn.Sequential, int]:
-    """A stack of convolutions, flattened, and the number of its outputs."""
+    """A stack of convolutions and the length of its outputs."""
     blocks: list[nn.Module] = []
     for filters, kernel, stride in layers:
         blocks += [
@@ -173,7 +201,7 @@ def _convolutions(
             nn.ReLU(),
         ]
         channels, length = filters, math.ceil(length / stride)
-    return nn.Sequential(*blocks, nn.Flatten()), channels * length
+    return nn.Sequential(*blocks), length
 
 
 def _local_mean(curves: Tensor, width: int) -> Tensor:
