@@ -24,7 +24,8 @@ KNOT_STEPS_INV_ANGSTROM = (0.8, 1.6)
 1.5 nm."""
 
 CROWDED_INV_ANGSTROM = 6.5
-"""Beyond, neighbouring peaks of a dot overlap too much to have heights of their own."""
+"""Beyond, neighbouring peaks of a dot overlap too much to have heights of their own, and bins of twice the
+width lose nothing that tells sizes apart."""
 
 FACTOR_STEP_INV_ANGSTROM = 1.5
 """Nodes of the factor on the dots beyond that: displacement, absorption and flat fields are no wigglier."""
@@ -40,8 +41,9 @@ HALOS_INV_ANGSTROM = (
 molecules are 2.5 to 7 Å apart, and hexane's halo, one of the narrowest, is as narrow; water and glass have
 a second, wider one."""
 
-STRAINS = np.linspace(-0.025, 0.025, 51)
-"""Strains that are tried: far past those of any dot, to tell a wrong wavelength."""
+STRAINS = np.linspace(-0.026, 0.026, 27)
+"""Strains that are tried: far past those of any dot, to tell a wrong wavelength, in steps that move a peak by
+no more than its width, so that a parabola finds the best between them."""
 
 NEGLIGIBLE = 4.0
 """Fall of χ² that no other size need be asked about: two standard deviations."""
@@ -110,8 +112,17 @@ class _Frame(NamedTuple):
     """Norms of these, shape (n_smooth,)."""
     gram: NDArray[np.float64]
     """Products of these, shape (n_smooth, n_smooth)."""
+    target: NDArray[np.float64]
+    """The intensity, weighted."""
+    onto: NDArray[np.float64]
+    """Products of `smooth` with it, shape (n_smooth,)."""
     loose: NDArray[np.float64]
-    """Cholesky factor of these with the loose ridge, upper, shape (n_smooth, n_smooth)."""
+    """Cholesky factor of `gram` with the loose ridge, upper, shape (n_smooth, n_smooth)."""
+    rotated: NDArray[np.float64]
+    """`onto` in its coordinates, shape (n_smooth,)."""
+    alone: float
+    """χ² of liquids and background without dots. Their amounts may be negative, which makes it a lower bound:
+    dots have to bring more."""
 
 
 class _Mixture(NamedTuple):
@@ -122,8 +133,6 @@ class _Mixture(NamedTuple):
     """Amounts of liquids and background."""
     factor: NDArray[np.float64]
     """Factor on the dots at each bin."""
-    dots: NDArray[np.float64]
-    """Dots, factor included."""
     residual: float
     """Root mean square misfit beyond counting noise, over the mean intensity."""
     missed: NDArray[np.float64]
@@ -152,17 +161,21 @@ class PhysicsCheck:
         self, templates: Templates, grid: BinGrid, liquid: NDArray[np.float64] | None = None
     ) -> None:
         self._templates = templates
+        self._pool = pooled_bins(grid)
+        width = self._pool * grid.q_step_inv_angstrom
         # Files hold single precision, in which sums of squares would lose what sizes differ by.
-        self._dots = templates.dots.astype(np.float64)
+        self._dots = _wider_beyond(templates.q_inv_angstrom, templates.dots.astype(np.float64), width)
         self._columns = np.ascontiguousarray(self._dots.T)
         self._log_mean = np.log(templates.mean_nm)
         self._half_step = 0.5 * float(np.max(np.diff(np.unique(self._log_mean))))
         self._grid_q = grid.centres
-        self._pool = pooled_bins(grid)
         self.covered = np.ones(grid.n_bins, bool) if liquid is None else np.isfinite(liquid)
         """Bins that are looked at, shape (n_bins,)."""
-        # The last bins may be too few to be taken together.
-        self._starts = np.arange(0, grid.n_bins, self._pool)
+        # The last bins of either part may be too few to be taken together.
+        crowded = int(np.searchsorted(self._grid_q, CROWDED_INV_ANGSTROM))
+        self._starts = np.concatenate(
+            [np.arange(0, crowded, self._pool), np.arange(crowded, grid.n_bins, 2 * self._pool)]
+        )
         self._q = np.add.reduceat(self._grid_q, self._starts) / np.diff(np.append(self._starts, grid.n_bins))
         liquids = [np.interp(self._q, templates.q_inv_angstrom, curve) for curve in templates.liquids]
         if liquid is not None:
@@ -199,7 +212,6 @@ class PhysicsCheck:
         usable = binned.usable & self.covered
         frame = self._pooled(binned, usable)
         n = frame.q.size
-        alone = self._alone(frame)
         middle = 0.5 * (np.log(size_low_nm) + np.log(size_high_nm))
         # A template stands for the sizes half a step to either side.
         reach = 0.5 * (np.log(size_high_nm) - np.log(size_low_nm)) + self._half_step
@@ -220,8 +232,10 @@ class PhysicsCheck:
                 # The factor was that of dots which fit worse: with this one the best size may move.
                 best = int(np.argmin(self._profile(frame, strain, other.factor)))
                 least = min(other.chi2, self._mixture(frame, best, strain).chi2)
-        significance = alone - mixture.chi2
+        significance = frame.alone - mixture.chi2
         n_liquids = self._n_liquids
+        template_q = self._templates.q_inv_angstrom
+        peaks = np.interp(self._grid_q * (1 + strain), template_q, self._dots[template])
 
         def curve(part: NDArray[np.float64]) -> NDArray[np.float64]:
             return np.where(usable, np.interp(self._grid_q, frame.q, part), np.nan)
@@ -230,25 +244,23 @@ class PhysicsCheck:
             residual=mixture.residual,
             misfit=mixture.chi2 / n,
             significance=significance,
-            explained=significance / max(alone - n, significance, 1.0),
+            explained=significance / max(frame.alone - n, significance, 1.0),
             lost=(mixture.chi2 - least) / max(least / n, 1.0),
             best_nm=float(self._templates.mean_nm[best]),
             strain=strain,
             strain_sd=strain_sd,
             shift_inv_angstrom=self._shift(frame, mixture, template, strain),
-            dots=curve(mixture.dots),
+            dots=curve(mixture.factor) * peaks,
             liquid=curve(mixture.smooth[:n_liquids] @ self._smooth[:n_liquids, frame.rows]),
             background=curve(mixture.smooth[n_liquids:] @ self._smooth[n_liquids:, frame.rows]),
         )
 
     def _pooled(self, binned: Pattern, usable: NDArray[np.bool_]) -> _Frame:
         kept = np.zeros((4, usable.size))
-        kept[:, usable] = (
-            np.ones(np.count_nonzero(usable)),
-            binned.q_inv_angstrom[usable],
-            binned.intensity[usable],
-            binned.sigma[usable] ** 2,
-        )
+        kept[0] = usable
+        np.copyto(kept[1], binned.q_inv_angstrom, where=usable)
+        np.copyto(kept[2], binned.intensity, where=usable)
+        np.square(binned.sigma, out=kept[3], where=usable)
         sums = np.add.reduceat(kept, self._starts, axis=1)
         rows = np.flatnonzero(sums[0])
         count = sums[0, rows]
@@ -259,8 +271,12 @@ class PhysicsCheck:
         norm[norm == 0] = 1.0  # a background bump outside the frame
         smooth /= norm[:, None]
         gram = smooth @ smooth.T
+        target = intensity * weight
         loose, _ = dpotrf(gram + LOOSE_RIDGE * np.eye(norm.size))
-        return _Frame(rows, q, intensity, weight, smooth, norm, gram, loose)
+        onto = smooth @ target
+        rotated, _ = dtrtrs(loose, onto, trans=1)
+        alone = float(target @ target - rotated @ rotated)
+        return _Frame(rows, q, intensity, weight, smooth, norm, gram, target, onto, loose, rotated, alone)
 
     def _template(self, log_mean: float, dispersion: float) -> int:
         """The template nearest to a mean size and a dispersion; the middle one where that is unknown."""
@@ -268,15 +284,8 @@ class PhysicsCheck:
         wanted = np.median(known) if np.isnan(dispersion) else dispersion
         return int(np.argmin(np.abs(self._log_mean - log_mean) + np.abs(known - wanted)))
 
-    def _alone(self, frame: _Frame) -> float:
-        """χ² of liquids and background without dots."""
-        target = frame.intensity * frame.weight
-        amounts = _nonnegative(frame.gram, frame.smooth @ target)
-        return float(np.sum((target - amounts @ frame.smooth) ** 2))
-
     def _mixture(self, frame: _Frame, template: int, strain: float) -> _Mixture:
         """Non-negative fit by one template, its factor, liquids and background."""
-        target = frame.intensity * frame.weight
         stretched = frame.q * (1 + strain)
         dots = np.interp(stretched, self._templates.q_inv_angstrom, self._dots[template])
         hats = self._hats[:, frame.rows]
@@ -284,11 +293,15 @@ class PhysicsCheck:
         norm = np.sqrt(np.einsum("ij,ij->i", columns, columns))
         norm[norm == 0] = 1.0  # a peak outside the frame
         columns /= norm[:, None]
-        both = np.concatenate([frame.smooth, columns])
-        amounts = _nonnegative(both @ both.T, both @ target)
         n_smooth = frame.norm.size
+        gram = np.empty((n_smooth + norm.size,) * 2)
+        gram[:n_smooth, :n_smooth] = frame.gram
+        gram[n_smooth:, :n_smooth] = columns @ frame.smooth.T
+        gram[:n_smooth, n_smooth:] = gram[n_smooth:, :n_smooth].T
+        gram[n_smooth:, n_smooth:] = columns @ columns.T
+        amounts = _nonnegative(gram, np.concatenate([frame.onto, columns @ frame.target]))
         factor = (amounts[n_smooth:] / norm) @ hats
-        missed = target - amounts @ both
+        missed = frame.target - amounts[:n_smooth] @ frame.smooth - amounts[n_smooth:] @ columns
         # Of the weights, the templates' own share is no noise.
         excess = np.mean((missed**2 - 1) / frame.weight**2 + (MODEL_ERROR * frame.intensity) ** 2)
         mean = float(np.mean(frame.intensity))
@@ -296,7 +309,6 @@ class PhysicsCheck:
             float(missed @ missed),
             amounts[:n_smooth] / frame.norm,
             factor,
-            factor * dots,
             math.sqrt(max(float(excess), 0.0)) / mean if mean > 0 else math.inf,
             missed,
         )
@@ -338,6 +350,16 @@ class PhysicsCheck:
         return np.asarray((q - self._first) / self._step + 0.5, np.intp)
 
 
+def _wider_beyond(
+    q: NDArray[np.float64], curves: NDArray[np.float64], width_inv_angstrom: float
+) -> NDArray[np.float64]:
+    """Average over bins of twice the width where peaks are crowded, curves that are averaged over one."""
+    half = round(width_inv_angstrom / 2 / (q[1] - q[0]))
+    wider = curves.copy()
+    wider[:, half:-half] = (curves[:, : -2 * half] + curves[:, 2 * half :]) / 2
+    return np.where(q > CROWDED_INV_ANGSTROM, wider, curves)
+
+
 def _splines(q: NDArray[np.float64]) -> NDArray[np.float64]:
     """Cubic splines of the smooth background, shape (n_splines, n_q)."""
     fine, coarse = KNOT_STEPS_INV_ANGSTROM
@@ -368,16 +390,10 @@ def _chi2_with_each(
     Amounts of liquids and background may be negative here, which costs nothing to tell sizes apart; that
     of the column may not.
     """
-    target = frame.intensity * frame.weight
-    across = np.empty((frame.norm.size, columns.shape[1] + 1), order="F")
-    np.matmul(frame.smooth * scale, columns, out=across[:, :-1])
-    across[:, -1] = frame.smooth @ target
-    rotated, _ = dtrtrs(frame.loose, across, trans=1)
-    parts, whole = rotated[:, :-1], rotated[:, -1]
-    gain = (target * scale) @ columns - whole @ parts
+    parts, _ = dtrtrs(frame.loose, (frame.smooth * scale) @ columns, trans=1)
+    gain = (frame.target * scale) @ columns - frame.rotated @ parts
     length = (scale**2) @ columns**2 - np.einsum("ij,ij->j", parts, parts)
-    without = float(target @ target - whole @ whole)
-    return np.asarray(without - np.maximum(gain, 0.0) ** 2 / np.maximum(length, np.finfo(float).tiny))
+    return np.asarray(frame.alone - np.maximum(gain, 0.0) ** 2 / np.maximum(length, np.finfo(float).tiny))
 
 
 def _nonnegative(gram: NDArray[np.float64], products: NDArray[np.float64]) -> NDArray[np.float64]:
