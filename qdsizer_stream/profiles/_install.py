@@ -1,5 +1,6 @@
 """Putting the live sizer into a session."""
 
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from multiprocessing.util import Finalize
@@ -37,6 +38,9 @@ class _Installation:
         self.put_behind([])
         # Not `atexit`: the worker of a queue server is a child of multiprocessing, which calls nothing else.
         self._at_exit = Finalize(None, self.close, args=(EXIT_TIMEOUT_S,), exitpriority=1)
+        # And elsewhere `atexit` is too late: executors take no work by then, and a server in this process
+        # needs them to write. This hook is what they use themselves, called in reverse order.
+        threading._register_atexit(self._at_exit)  # type: ignore[attr-defined]
 
     def put_behind(self, writers: Sequence[Writer]) -> None:
         """Let writers receive raw documents and sizes, in place of those that did."""
@@ -70,7 +74,8 @@ def install(
 
     Call it once the RunEngine exists. Writers behind the sizer receive raw documents and sizes, in order,
     from the sizing thread; those that were subscribed to the RunEngine are taken off it, so that no run is
-    written twice, and `uninstall` puts them back.
+    written twice, and `uninstall` puts them back. A process that ends waits up to a minute for frames that
+    are still to be sized and written.
 
     Parameters
     ----------
