@@ -21,17 +21,26 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder of the report; trainings are kept there too.")],
     model: Annotated[str, typer.Option(help="Model by name or path.")] = "pbs",
     suite: Annotated[
-        Literal["paper", "robustness", "hostile", "all"],
+        Literal["paper", "robustness", "hostile", "intervals", "families", "all"],
         typer.Option(help="What the model is put through."),
     ] = "all",
     folds: Annotated[int, typer.Option(help="Folds of the paper's suite; the model is the first.")] = 5,
     patterns: Annotated[int, typer.Option(min=1, help="Patterns of each row of the paper's suite.")] = 2048,
-    frames: Annotated[int, typer.Option(min=1, help="Frames of each row of the robustness suite.")] = 256,
+    frames: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Frames of each row of robustness and families; intervals draws 64 times as many.",
+        ),
+    ] = 256,
     hostile: Annotated[int, typer.Option(min=1, help="Frames of each kind of the hostile suite.")] = 20,
     train: Annotated[
         bool,
-        typer.Option(help="Train the variants that rows need, or leave those rows empty."),
-    ] = True,
+        typer.Option(help="Train the models that rows need (hours), or leave rows empty that have none yet."),
+    ] = False,
+    steps: Annotated[
+        int, typer.Option(min=1, help="Training steps of each model of the families suite.")
+    ] = 1500,
     solvent: Annotated[
         list[Path] | None, typer.Option(help="Measured solvent (Q, intensity) for the robustness suite.")
     ] = None,
@@ -39,8 +48,8 @@ def evaluate(
 ) -> None:
     """Evaluate a model; leaves report.md, report.json and figures.
 
-    Rows that need a training of their own (folds, one solvent, regression) keep it in the folder: the same
-    command goes on where it was interrupted.
+    Rows that need a training of their own (folds, one solvent, regression, families) get it with --train and
+    keep it in the folder: the same command goes on where it was interrupted.
     """
     from ..patterns import Axis
     from ..simulation import SolventFile
@@ -56,6 +65,7 @@ def evaluate(
         n_frames=frames,
         n_hostile=hostile,
         may_train=train,
+        n_steps=steps,
         solvents=solvents,
     )
     with progress_bar() as tell:

@@ -12,7 +12,6 @@ from qdsizer_stream.errors import ModelError
 from qdsizer_stream.models import Card, load_model
 from qdsizer_stream.patterns import PAPER_GRID, Pattern, paper_vector
 from qdsizer_stream.simulation import (
-    FrameStream,
     Library,
     LibraryRecipe,
     area_fraction_from_weight_fraction,
@@ -31,6 +30,7 @@ from qdsizer_stream.training.evaluation._hostile_suite import confidently_wrong
 from qdsizer_stream.training.evaluation._limit import best_class_nm
 from qdsizer_stream.training.evaluation._paper_suite import PAPER_AREA_RATIO, PAPER_PERCENT
 from qdsizer_stream.training.evaluation._robustness_suite import _Row, _stream, _summary, load_rows
+from qdsizer_stream.training.evaluation._sized_frames import SizedFrames
 
 TINY_LIBRARY = {
     "n_strains": 2,
@@ -192,7 +192,7 @@ def rows_of(report: Report, title: str) -> dict[str, tuple[object, ...]]:
 
 
 def test_the_papers_suite_and_its_trainings_are_kept(tiny_model: Path, tmp_path: Path) -> None:
-    settings = EvaluationSettings(suite="paper", n_folds=2, n_patterns=32)
+    settings = EvaluationSettings(suite="paper", n_folds=2, n_patterns=32, may_train=True)
     report = evaluate(str(tiny_model), tmp_path / "out", settings)
     kept = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out" / "trainings").iterdir()}
     assert sorted(name.rsplit("-", 1)[0] for name in kept) == [
@@ -205,7 +205,7 @@ def test_the_papers_suite_and_its_trainings_are_kept(tiny_model: Path, tmp_path:
     assert full["mean of 2 of 5 folds"][2] == pytest.approx(
         (full["17 classes, parents never seen"][2] + full["fold 2"][2]) / 2
     )
-    assert {"dry (area fraction 1)", "regression, nearest class"} < set(full)
+    assert {"dry (area fraction 1)", "regression (published: within 0.25 nm)"} < set(full)
     assert full["trained in toluene, tested in hexane"][1] == "~ 60"
     q_range = rows_of(report, "Q range")
     assert q_range["Qmax 2.5 Å⁻¹"][1] == "48"
@@ -233,7 +233,7 @@ def test_the_papers_suite_and_its_trainings_are_kept(tiny_model: Path, tmp_path:
 
 def test_the_command_leaves_rows_without_their_training_empty(tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "report"
-    command = ["evaluate", "--model", str(tiny_model), "--suite", "paper", "--patterns", "32", "--no-train"]
+    command = ["evaluate", "--model", str(tiny_model), "--suite", "paper", "--patterns", "32"]
     told = CliRunner().invoke(app, [*command, "--json", "--out", str(out)])
     assert told.exit_code == 0, told.output
     plain = json.loads(told.stdout)
@@ -241,6 +241,7 @@ def test_the_command_leaves_rows_without_their_training_empty(tiny_model: Path, 
     assert full["fold 3"] is None
     assert full["mean of 1 of 5 folds"] == full["17 classes, parents never seen"]
     assert sorted(file.name for file in out.iterdir()) == ["paper.png", "report.json", "report.md"]
+    assert full["fold 3"] is None
     assert "| fold 3 | > 97 | – |" in (out / "report.md").read_text()
 
 
@@ -275,24 +276,36 @@ def test_every_robustness_row_makes_frames_of_the_models_material() -> None:
 
 
 def test_a_robustness_row_is_summed_up_by_hand() -> None:
-    base, _ = load_rows()
-    small = {"structures": {"max_cluster_nm": 4.0}, "mean_diameter_nm": (2.0, 2.5)}
-    row = _Row(name="small", changes=small)
-    batch = FrameStream(_stream(base, row, load_model("pbs")), 0).batch(32)
-    truth = batch.number_mean_nm
-    refused = SizeEstimate(status=Status.NO_CRYSTAL)
-    estimates = [refused] * 8 + [
-        SizeEstimate(
-            status=Status.SIZED, size_nm=nm + 0.1, size_low_nm=nm - 0.2 + 0.3 * (i < 4), size_high_nm=nm + 0.4
-        )
-        for i, nm in enumerate(truth[8:])
-    ]
-    name, published, sized, mean, largest, inside, half_width, told = _summary(row, batch, estimates)
+    truth = np.linspace(2.0, 2.5, 32)
+    number = np.arange(32)
+    frames = SizedFrames(
+        group=number // 32,
+        truth_nm=truth,
+        area_fraction=np.ones(32),
+        counts_per_bin=np.ones(32),
+        q_high_inv_angstrom=np.ones(32),
+        status=np.where(number < 8, "no_crystal", "sized"),
+        size_nm=np.where(number < 8, 9.0, truth + 0.1),
+        low_nm=truth - 0.2 + 0.3 * (number < 12),
+        high_nm=truth + 0.4,
+        limit_nm=np.full(32, 0.05),
+    )
+    row = _summary(_Row(name="small"), frames)
+    name, published, sized, mean, largest, inside, half_width, limit, told = row
     assert (name, published, sized, told) == ("small", None, 0.75, "no_crystal 25.0%")
     assert mean == pytest.approx(0.1)
     assert largest == pytest.approx(0.1)
     assert inside == pytest.approx(20 / 24)
     assert half_width == pytest.approx(0.3)
+    assert limit == 0.05
+
+
+def test_a_row_of_which_nothing_was_sized() -> None:
+    nothing = np.full(4, math.nan)
+    frames = SizedFrames(
+        np.arange(4), np.ones(4), *[np.ones(4)] * 3, np.full(4, "low_counts"), *[nothing] * 4
+    )
+    assert _summary(_Row(name="dark"), frames)[2:] == (0.0, *[None] * 5, "low_counts 100.0%")
 
 
 @pytest.mark.parametrize(

@@ -8,21 +8,27 @@ from typing import Literal
 
 from ... import __version__
 from ...errors import ModelError
-from ...models import load_model
+from ...models import SizingModel, load_model
 from ...simulation import SolventFile
 from .._progress import Progress, silent
+from ._families_suite import evaluate_families
 from ._hostile_suite import evaluate_hostile
+from ._intervals_suite import evaluate_intervals
 from ._paper_suite import evaluate_paper
-from ._pictures import check_drawing, draw_paper
+from ._pictures import check_drawing, draw_intervals, draw_paper
 from ._report import Report, Section, write_report
 from ._robustness_suite import evaluate_robustness
 
 __all__ = ["EvaluationSettings", "Suite", "evaluate"]
 
 
-Suite = Literal["paper", "robustness", "hostile", "all"]
+Suite = Literal["paper", "robustness", "hostile", "intervals", "families", "all"]
 """What a model is put through: the paper's table with the information limit; frames as a beamline changes
-them, through the guards; frames that must not be sized; all of these."""
+them, through the guards; frames that must not be sized; coverage of the intervals, stratum by stratum;
+families of physics left out of training; or all that fits it, families only where models may be trained."""
+
+FRAMES_A_ROW = 64
+"""Rows' worth of frames for each physics of the intervals' suite, as it has 72 strata."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +42,14 @@ class EvaluationSettings:
     n_patterns: int = 2048
     """Patterns of each row of the paper's suite, at least."""
     n_frames: int = 256
-    """Frames of each row of the robustness suite, at least."""
+    """Frames of each row of the suites robustness and families, at least; that of intervals draws 64 times as
+    many of each physics."""
     n_hostile: int = 20
     """Frames of each hostile kind."""
-    may_train: bool = True
+    may_train: bool = False
     """Whether rows that need a training get it; without, they take what a former run has left."""
+    n_steps: int = 1500
+    """Training steps of each model of the suite families."""
     solvents: tuple[SolventFile, ...] = ()
     """Measured solvents for the robustness suite."""
 
@@ -79,12 +88,12 @@ def evaluate(
         folder.mkdir(parents=True, exist_ok=True)  # known now, not after an hour
     except OSError as error:
         raise ModelError(f"cannot make the folder {folder}: {error.strerror}") from error
-    wanted = ("paper", "robustness", "hostile") if settings.suite == "all" else (settings.suite,)
+    wanted = _fitting(model, settings) if settings.suite == "all" else (settings.suite,)
+    check_drawing()
     began = time.perf_counter()
     sections: list[Section] = []
     curves: Mapping[str, Mapping[str, list[float]]] = {}
     if "paper" in wanted:
-        check_drawing()
         results = evaluate_paper(
             model,
             folder / "trainings",
@@ -100,6 +109,21 @@ def evaluate(
         sections.append(evaluate_robustness(model, settings.n_frames, settings.solvents, progress))
     if "hostile" in wanted:
         sections.append(evaluate_hostile(model, settings.n_hostile, progress))
+    if "intervals" in wanted:
+        intervals = evaluate_intervals(model, FRAMES_A_ROW * settings.n_frames, progress)
+        draw_intervals(intervals, model.name, folder / "intervals.png")
+        sections += intervals.sections
+    if "families" in wanted:
+        sections.append(
+            evaluate_families(
+                model,
+                folder / "trainings",
+                settings.n_steps,
+                settings.n_frames,
+                settings.may_train,
+                progress,
+            )
+        )
     facts: dict[str, str | float | int] = {
         "model": model.name,
         "file hash": model.sha256,
@@ -111,3 +135,11 @@ def evaluate(
     report = Report(f"Evaluation of {model.name}", facts, tuple(sections), curves)
     write_report(report, folder)
     return report
+
+
+def _fitting(model: SizingModel, settings: EvaluationSettings) -> tuple[str, ...]:
+    """Suites that a model can be put through."""
+    wanted = ["paper", "robustness", "hostile"]
+    if model.card.recipe.get("kind") == "size":
+        wanted += ["intervals", "families"] if settings.may_train else ["intervals"]
+    return tuple(wanted)

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import ModelError
+from ._intervals_suite import AXES, HONEST, IntervalResults
 from ._paper_suite import PaperResults
 from ._report import Cell, Section
 
-__all__ = ["check_drawing", "draw_paper"]
+__all__ = ["check_drawing", "draw_intervals", "draw_paper"]
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,6 +71,48 @@ def draw_paper(results: PaperResults, name: str, path: Path) -> None:
             ax.legend()
         else:
             ax.text(0.5, 0.5, "no variant was trained", ha="center", transform=ax.transAxes)
+    figure.savefig(path, dpi=110)
+
+
+def draw_intervals(results: IntervalResults, name: str, path: Path) -> None:
+    """Draw the coverage of every stratum as a heat map, one panel for each physics.
+
+    Parameters
+    ----------
+    results
+        What the suite has found.
+    name
+        Name of the model.
+    path
+        PNG file to write.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.colors import TwoSlopeNorm
+    from matplotlib.figure import Figure
+
+    size, counts, area, reach = AXES
+    figure = Figure(figsize=(7.5 * len(results.coverage), 8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = np.atleast_1d(figure.subplots(1, len(results.coverage), sharey=True))
+    across = [(n, m) for n in range(len(counts.labels)) for m in range(len(size.labels))]
+    down = [(n, m) for n in range(len(reach.labels)) for m in range(len(area.labels))]
+    for ax, (physics, coverage) in zip(axes, results.coverage.items(), strict=True):
+        shares = np.array([[100 * coverage[m, n, a, r] for n, m in across] for r, a in down])
+        # Blue covers too much, red too little; the middle is what the interval promises.
+        image = ax.imshow(shares, cmap="RdBu", norm=TwoSlopeNorm(95, 80, 100), aspect="auto")
+        for (row, column), share in np.ndenumerate(shares):
+            dishonest = not 100 * HONEST[0] <= share <= 100 * HONEST[1]
+            text = "–" if np.isnan(share) else f"{share:.0f}"
+            ax.text(column, row, text, ha="center", va="center", fontweight="bold" if dishonest else "normal")
+        ax.set(title=f"{name}, {physics}", xlabel=f"{size.name}, for each number of {counts.name}")
+        labels = [f"{size.labels[m]}\n{counts.labels[n]}" for n, m in across]
+        ax.set_xticks(range(len(across)), labels, fontsize=7)
+        ax.set_yticks(
+            range(len(down)),
+            [f"{area.name} {area.labels[a]}\n{reach.name} {reach.labels[r]}" for r, a in down],
+            fontsize=8,
+        )
+    figure.colorbar(image, ax=list(axes), label="truth in the 95 % interval (%)", extend="min")
     figure.savefig(path, dpi=110)
 
 

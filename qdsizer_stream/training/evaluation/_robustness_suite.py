@@ -10,11 +10,10 @@ from pydantic import Field
 
 from ...configuration import Config, load_toml
 from ...models import SizingModel
-from ...patterns import Pattern
-from ...simulation import FrameBatch, FrameStream, SolventFile, StreamRecipe
-from ...sizing import SizeEstimate, Sizer, SizingConfig, Status
+from ...simulation import FrameStream, SolventFile, StreamRecipe
 from .._progress import Progress
 from ._report import Cell, Section
+from ._sized_frames import SizedFrames, drawn, size_frames
 
 __all__ = ["evaluate_robustness"]
 
@@ -26,14 +25,12 @@ COLUMNS = (
     "largest error (nm)",
     "truth in the 95 % interval, %",
     "median half-width (nm)",
+    "photons' limit (nm)",
     "refused as",
 )
 
 SEED = 2
 """Of the frames: not that of any training."""
-
-DRAWN_TOGETHER = 32
-"""The stream draws frames in groups of this."""
 
 
 class _Row(Config):
@@ -83,21 +80,18 @@ def evaluate_robustness(
     if solvents:
         changes = {"known_solvents": (), "measured_solvents": [s.model_dump() for s in solvents]}
         rows.append(_Row(name="solvents as measured, half of the frames", changes=changes))
-    sizer = Sizer(SizingConfig(model=str(model.path)))
-    groups = -(-n_frames // DRAWN_TOGETHER)
     table: list[tuple[Cell, ...]] = []
     for done, row in enumerate(rows):
         progress(row.name, done, len(rows))
         recipe = _stream(base, row, model)
-        batch = FrameStream(recipe, SEED).batch(groups * DRAWN_TOGETHER)
-        q = recipe.grid.centres * row.q_factor
-        estimates = [sizer.size(Pattern(q, *frame)) for frame in _frames(batch)]
-        table.append(_summary(row, batch, estimates))
+        batches = drawn(FrameStream(recipe, SEED), n_frames)
+        table.append(_summary(row, size_frames(model, recipe.grid.centres * row.q_factor, batches)))
     progress("done", len(rows), len(rows))
     return Section(
         "Robustness",
-        f"Frames of {model.card.material} from the frame stream, {groups * DRAWN_TOGETHER} a row, through "
-        "the whole path with its refusals; errors are those of the frames that were sized.",
+        f"Frames of {model.card.material} from the frame stream, {n_frames} a row or a few more, through "
+        "the whole path with its refusals; errors are those of the frames that were sized. The photons' "
+        "limit is the half-width that counting noise alone would leave.",
         COLUMNS,
         tuple(table),
     )
@@ -120,29 +114,20 @@ def _stream(base: dict[str, Any], row: _Row, model: SizingModel) -> StreamRecipe
     return StreamRecipe.model_validate(plain)
 
 
-def _frames(batch: FrameBatch) -> "zip[tuple[Any, ...]]":
-    return zip(batch.intensity, batch.sigma, batch.mask, strict=True)
-
-
-def _summary(row: _Row, batch: FrameBatch, estimates: list[SizeEstimate]) -> tuple[Cell, ...]:
-    sized = [number for number, e in enumerate(estimates) if e.status is Status.SIZED]
-    refused = Counter(e.status.value for e in estimates if e.status is not Status.SIZED)
-    told = ", ".join(f"{status} {n / len(estimates):.1%}" for status, n in refused.most_common())
-    if not sized:
-        return row.name, row.published_error_nm, 0.0, None, None, None, None, told
-    truth = batch.number_mean_nm[sized]
-    size, low, high = (
-        np.array([getattr(estimates[number], name) for number in sized])
-        for name in ("size_nm", "size_low_nm", "size_high_nm")
-    )
-    error = np.abs(size - truth)
+def _summary(row: _Row, frames: SizedFrames) -> tuple[Cell, ...]:
+    shown = frames.take(frames.sized)
+    refused = Counter(frames.status[~frames.sized].tolist())
+    told = ", ".join(f"{status} {n / frames.status.size:.1%}" for status, n in refused.most_common())
+    if not shown.truth_nm.size:
+        return row.name, row.published_error_nm, 0.0, None, None, None, None, None, told
     return (
         row.name,
         row.published_error_nm,
-        len(sized) / len(estimates),
-        float(error.mean()),
-        float(error.max()),
-        float(np.mean((low <= truth) & (truth <= high))),
-        float(np.median((high - low) / 2)),
+        float(frames.sized.mean()),
+        float(shown.error_nm.mean()),
+        float(shown.error_nm.max()),
+        shown.coverage[0],
+        float(np.median(shown.half_width_nm)),
+        float(np.median(shown.limit_nm)),
         told,
     )

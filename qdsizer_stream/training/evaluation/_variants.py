@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...models import SizingModel
+from ...models import SizingModel, load_model
 from ...patterns import Pattern, paper_vector
 from ...simulation import Library
 from .._checkpoint import Checkpoint
@@ -17,10 +17,13 @@ from .._paper_set import PaperSet, augment
 from .._progress import Progress
 from .._recipe import PaperRecipe
 
-__all__ = ["Predictor", "Variant", "Variants", "by_fit", "by_model"]
+__all__ = ["Predictor", "Variant", "Variants", "by_model"]
 
 Predictor = Callable[[list[Pattern]], NDArray[np.float64]]
-"""Sizes of patterns, nm; NaN where a pattern cannot be standardized."""
+"""Size of each pattern and the ends of its 95 % interval, nm, shape (n, 3); NaN where there is none."""
+
+UNTRAINED = {"name", "description", "guard"}
+"""Settings of a recipe that its network does not depend on."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Variants:
     Parameters
     ----------
     folder
-        Where trainings are kept; one that was interrupted goes on.
+        Where trainings are kept; one that was interrupted goes on. Model files that ``qdsizer-stream train``
+        made of a variant's recipe serve as well.
     library
         Patterns of the recipes.
     may_train
@@ -56,9 +60,12 @@ class Variants:
         self._may_train = may_train
         self._progress = progress
         self._set: tuple[str, PaperSet] | None = None
+        self._models = [load_model(str(path)) for path in sorted(folder.glob("*.onnx"))]
+        self.curves: dict[str, dict[str, list[float]]] = {}
+        """Loss and accuracy of every epoch of the variants that were asked for, by name."""
 
-    def get(self, variant: Variant) -> PaperFit | None:
-        """Have a variant trained.
+    def predictor(self, variant: Variant) -> Predictor | None:
+        """Predict with a variant.
 
         Parameters
         ----------
@@ -67,8 +74,30 @@ class Variants:
 
         Returns
         -------
-        The trained network; None where it is not in the folder and may not be trained.
+        The predictor; None where nobody has trained it, and it may not be trained.
         """
+        model = self._model(variant)
+        if model is not None:
+            return by_model(model)
+        fit = self._fit(variant)
+        if fit is None:
+            return None
+        self.curves[variant.name] = {
+            name: [getattr(epoch, name) for epoch in fit.history]
+            for name in ("train_loss", "validation_loss", "validation_accuracy")
+        }
+        return by_fit(fit, self._library)
+
+    def _model(self, variant: Variant) -> SizingModel | None:
+        """A model file of the variant, which `train` makes of the first fold."""
+        wanted = variant.recipe.model_dump(mode="json", exclude=UNTRAINED)
+        for model in self._models if variant.fold == 0 else ():
+            if {k: v for k, v in model.card.recipe.items() if k not in UNTRAINED} == wanted:
+                return model
+        return None
+
+    def _fit(self, variant: Variant) -> PaperFit | None:
+        """The network from the folder, or trained now; None where it is not there and may not be trained."""
         recipe = variant.recipe
         # The recipe's hash alone does not tell the fold.
         digest = hashlib.sha256(f"{recipe.sha256} {variant.fold}".encode()).hexdigest()
@@ -106,7 +135,12 @@ def by_model(model: SizingModel) -> Predictor:
     -------
     The predictor.
     """
-    return lambda patterns: np.array([model.answer(pattern).size_nm for pattern in patterns])
+
+    def predict(patterns: list[Pattern]) -> NDArray[np.float64]:
+        answers = [model.answer(pattern) for pattern in patterns]
+        return np.array([(a.size_nm, a.size_low_nm, a.size_high_nm) for a in answers])
+
+    return predict
 
 
 def by_fit(fit: PaperFit, library: Library) -> Predictor:
@@ -121,7 +155,12 @@ def by_fit(fit: PaperFit, library: Library) -> Predictor:
 
     Returns
     -------
-    The predictor.
+    The predictor; a classifier's interval is that of its file alone.
     """
     grid = library.recipe.grid
-    return lambda patterns: fit.sizes_nm(np.array([paper_vector(pattern, grid) for pattern in patterns]))
+
+    def predict(patterns: list[Pattern]) -> NDArray[np.float64]:
+        sizes = fit.sizes_nm(np.array([paper_vector(pattern, grid) for pattern in patterns]))
+        return np.stack([sizes, sizes - fit.half_width_nm, sizes + fit.half_width_nm], axis=1)
+
+    return predict

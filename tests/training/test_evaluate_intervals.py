@@ -1,0 +1,270 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import uniform_filter1d
+
+from qdsizer_stream.errors import ConfigurationError, ModelError
+from qdsizer_stream.models import PhysicsFit, Templates, load_model
+from qdsizer_stream.patterns import Pattern
+from qdsizer_stream.training import SizeRecipe, load_training_recipe
+from qdsizer_stream.training._recard import recard
+from qdsizer_stream.training.evaluation import EvaluationSettings, Report, evaluate
+from qdsizer_stream.training.evaluation import _families_suite as families_suite
+from qdsizer_stream.training.evaluation._families import Family, frames_of, load_families, recipe_without
+from qdsizer_stream.training.evaluation._families_suite import needed_widening
+from qdsizer_stream.training.evaluation._intervals_suite import AXES, _coverage
+from qdsizer_stream.training.evaluation._photon_limit import least_half_width_nm
+from qdsizer_stream.training.evaluation._sized_frames import SizedFrames
+
+
+@pytest.fixture(scope="module")
+def recipe() -> SizeRecipe:
+    """The default model's recipe, cut to seconds: small dots averaged over their centre, one structure."""
+    plain = load_training_recipe("pbs").model_dump()
+    for part in ("generator", "held_out"):
+        small = {"max_cluster_nm": 6.0, "textured": 0.0, "centre_averaged": 1.0}
+        plain[part]["structures"] |= small
+        plain[part] |= {"n_structures": 1, "mean_diameter_nm": (2.0, 4.0), "dispersion": (0.05, 0.1)}
+        plain[part]["sources"] = plain[part]["sources"][:1]
+    short = {"name": "tiny", "steps": 8, "batch_size": 64, "calibration_frames": 64}
+    return SizeRecipe.model_validate({**plain, **short})
+
+
+@pytest.fixture(scope="module")
+def model_path(recipe: SizeRecipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped network with the short recipe on its card."""
+    path = tmp_path_factory.mktemp("model") / "tiny.onnx"
+    path.write_bytes(load_model("pbs").path.read_bytes())
+    recard(path, name="tiny", recipe=recipe.model_dump(mode="json"), recipe_sha256=recipe.sha256)
+    return path
+
+
+def frames(n: int, **columns: object) -> SizedFrames:
+    plain = {
+        "group": np.arange(n),
+        "truth_nm": np.full(n, 4.0),
+        "area_fraction": np.ones(n),
+        "counts_per_bin": np.full(n, 1e4),
+        "q_high_inv_angstrom": np.full(n, 15.0),
+        "status": np.full(n, "sized"),
+        "size_nm": np.full(n, 4.0),
+        "low_nm": np.full(n, 3.8),
+        "high_nm": np.full(n, 4.2),
+        "limit_nm": np.full(n, 0.1),
+    }
+    return SizedFrames(**{**plain, **columns})
+
+
+def test_coverage_counts_what_lies_inside() -> None:
+    low = np.where(np.arange(200) < 20, 4.1, 3.8)
+    share, error = frames(200, low_nm=low).coverage
+    assert share == 0.9
+    assert error == pytest.approx(math.sqrt(0.9 * 0.1 / 200))
+
+
+def test_frames_that_err_together_know_coverage_worse() -> None:
+    """Ten groups of which one misses whole: as good as ten frames."""
+    low = np.where(np.arange(200) < 20, 4.1, 3.8)
+    _, error = frames(200, low_nm=low, group=np.arange(200) // 20).coverage
+    assert error == pytest.approx(math.sqrt(0.9 * 0.1 / 10))
+
+
+def test_coverage_without_a_miss_is_not_known_exactly() -> None:
+    assert frames(100).coverage == (1.0, pytest.approx(math.sqrt(0.95 * 0.05 / 100)))
+    assert all(math.isnan(value) for value in frames(0).coverage)
+
+
+def test_an_answer_that_could_not_be_had_covers_nothing() -> None:
+    nothing = np.full(3, np.nan)
+    assert not frames(3, size_nm=nothing, low_nm=nothing, high_nm=nothing).covered.any()
+
+
+def test_widening_makes_intervals_cover_nine_in_ten() -> None:
+    rng = np.random.default_rng(0)
+    size_nm = 4.0 * np.exp(rng.normal(0, 0.1, 4000))
+    some = frames(4000, size_nm=size_nm, low_nm=size_nm * np.exp(-0.05), high_nm=size_nm * np.exp(0.05))
+    factor = needed_widening(some)
+    assert factor == pytest.approx(1.645 * 0.1 / 0.05, rel=0.05)  # 90 % of a normal lie within 1.645
+    wide = frames(
+        4000,
+        size_nm=size_nm,
+        low_nm=size_nm * np.exp(-0.05 * factor),
+        high_nm=size_nm * np.exp(0.05 * factor),
+    )
+    assert wide.coverage[0] == pytest.approx(0.9, abs=1e-3)
+    assert needed_widening(frames(50)) == 1.0
+    assert needed_widening(frames(0)) is None
+
+
+def test_every_frame_is_in_one_stratum() -> None:
+    rng = np.random.default_rng(1)
+    some = frames(
+        500,
+        truth_nm=rng.uniform(1.8, 11, 500),
+        area_fraction=np.where(rng.random(500) < 0.3, 1.0, rng.uniform(0.1, 0.999, 500)),
+        counts_per_bin=10 ** rng.uniform(0.5, 7, 500),
+        q_high_inv_angstrom=rng.uniform(2.5, 15, 500),
+        low_nm=np.zeros(500),
+        high_nm=np.full(500, 20.0),
+    )
+    coverage = _coverage(some)
+    assert coverage.shape == (4, 3, 3, 2)
+    assert set(coverage[np.isfinite(coverage)]) == {1.0}
+    for axis in AXES:
+        assert len(axis.labels) == len(axis.edges) + 1
+        assert set(axis.part(some)) == set(range(len(axis.labels)))
+    assert {axis.labels[n] for axis in AXES[2:3] for n in axis.part(frames(3))} == {"1"}  # no solvent
+
+
+def test_the_photons_limit_is_that_of_repeated_fits() -> None:
+    """Fits of a frame counted again and again scatter as the bound says."""
+    q = np.arange(1.0, 12.0, 0.01)
+    means, dispersions = np.array([3.0, 3.05, 3.1]), np.array([0.06, 0.14])
+
+    def dots(mean_nm: float, dispersion: float) -> np.ndarray:
+        width = 1 / mean_nm
+        peaks = sum(np.exp(-0.5 * ((q - c) / (0.4 * width)) ** 2) for c in (2.1, 3.0, 4.2, 5.4, 6.6))
+        return 1 + peaks / width * np.exp(-dispersion)
+
+    curves = np.array([dots(m, d) for m in means for d in dispersions])
+    templates = Templates(
+        q_inv_angstrom=q,
+        mean_nm=np.repeat(means, 2),
+        dispersion=np.tile(dispersions, 3),
+        dots=curves,
+        liquids=np.ones((1, q.size)),
+        peaks_inv_angstrom=np.array([2.1, 3.0]),
+    )
+    truth, rng = 1e3 * dots(3.05, 0.06), np.random.default_rng(2)
+    sigma = np.sqrt(truth)
+    nothing = np.zeros(q.size)
+    fit = PhysicsFit(0, 1, 1e6, 1, 0, 3.05, 0, 0, 0, truth, nothing, nothing)
+    limit = least_half_width_nm(templates, Pattern.from_arrays(q, truth, sigma), fit, 3.05, 0.06)
+    # The same model, fitted by hand: size, amount, dispersion, strain, B, the last three as well known.
+    slopes = [
+        1e3 * (dots(3.1, 0.06) - dots(3.0, 0.06)) / 0.1,
+        truth,
+        1e3 * (dots(3.05, 0.14) - dots(3.05, 0.06)) / 0.08,
+        np.gradient(truth, q) * q,
+        -truth * q**2 / (8 * np.pi**2),
+    ]
+    design = np.block([[np.stack(slopes) / sigma, np.zeros((5, 3))[:, :3]]]).T
+    design[-3:, 2:] = np.diag([1 / 0.06, 1 / 0.005, 1 / 0.8])
+    found = []
+    for _ in range(400):
+        noise = np.append(rng.standard_normal(q.size), rng.standard_normal(3))
+        found.append(np.linalg.lstsq(design, noise)[0][0])
+    assert limit == pytest.approx(1.96 * np.std(found), rel=0.1)
+
+
+def test_the_photons_limit_falls_with_the_square_root_of_the_photons() -> None:
+    model = load_model("pbs")
+    q = model.card.input.grid.centres
+    row = int(np.argmin(np.abs(model.templates.mean_nm - 5.0)))
+    shape = np.interp(q, model.templates.q_inv_angstrom, uniform_filter1d(model.templates.dots[row], 3))
+    nothing = np.zeros(q.size)
+
+    def limit(photons: float) -> float:
+        counts = photons * shape
+        fit = PhysicsFit(0, 1, 1e6, 1, 0, 5.0, 0, 0, 0, counts, nothing, nothing)
+        return least_half_width_nm(
+            model.templates, Pattern.from_arrays(q, counts, np.sqrt(counts)), fit, 5.0, 0.06
+        )
+
+    assert limit(1e5) / limit(1e7) == pytest.approx(10, rel=0.05)
+    assert limit(1e6) < 0.05
+
+
+def test_families_are_left_out_of_training_and_calibration() -> None:
+    recipe = load_training_recipe("pbs")
+    assert isinstance(recipe, SizeRecipe)
+    families = {family.name: family for family in load_families()}
+    cubes = recipe_without(recipe, families["cubes"], 100)
+    assert cubes is not None
+    assert cubes.steps == 100
+    for stream in (cubes.generator, cubes.held_out):
+        assert {shape.kind for shape in stream.structures.shapes}.isdisjoint({"cube"})
+    assert {shape.kind for shape in frames_of(recipe, families["cubes"]).structures.shapes} == {"cube"}
+    for family in families.values():
+        derived = recipe_without(recipe, family, recipe.steps)
+        assert derived is not None, family.name
+        assert derived.generator != recipe.generator
+        assert derived.guard == recipe.guard
+        frames_of(recipe, family)
+    hashes = {recipe_without(recipe, family, 100).sha256 for family in families.values()}
+    assert len(hashes) == len(families)
+
+
+def test_a_family_that_a_recipe_never_had_teaches_nothing(recipe: SizeRecipe) -> None:
+    family = Family(name="texture", without={"structures": {"textured": 0.0}}, tested_on={})
+    assert recipe_without(recipe, family, 10) is None
+
+
+def test_a_family_that_is_everything_cannot_be_left_out(recipe: SizeRecipe) -> None:
+    family = Family(name="spheres", drop={"sources": {}}, tested_on={})
+    with pytest.raises(ConfigurationError, match="'spheres' is all there is in sources: a model cannot be"):
+        recipe_without(recipe, family, 10)
+
+
+def test_the_suites_of_a_models_own_frames(model_path: Path, tmp_path: Path) -> None:
+    report = evaluate(str(model_path), tmp_path / "out", EvaluationSettings(suite="intervals", n_frames=4))
+    assert [section.title for section in report.sections] == [
+        "Intervals, training physics",
+        "Intervals, held-out physics",
+        "Intervals by stratum",
+    ]
+    every = report.sections[0].rows[0]
+    assert every[0] == "all"
+    assert 200 <= every[1] <= 256  # dots past the ends of the range are no part of it
+    assert every[3] > 0.8
+    strata = report.sections[2].rows
+    assert len(strata) == 72
+    assert sum(row[4] for row in strata) <= every[1]
+    assert (tmp_path / "out" / "intervals.png").read_bytes().startswith(b"\x89PNG")
+
+
+def column(report: Report, name: str) -> list[object]:
+    section = report.sections[0]
+    return [row[section.columns.index(name)] for row in section.rows]
+
+
+def test_families_are_trained_once(
+    recipe: SizeRecipe, model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upper = Family(
+        name="B above 1.8 Å²", without={"b_angstrom2": (0.7, 1.8)}, tested_on={"b_angstrom2": (1.8, 3.2)}
+    )
+    absent = Family(name="texture", without={"structures": {"textured": 0.0}}, tested_on={})
+    monkeypatch.setattr(families_suite, "load_families", lambda: (upper, absent))
+    settings = EvaluationSettings(suite="families", n_frames=32, n_steps=4)
+    out = tmp_path / "out"
+    empty = evaluate(str(model_path), out, settings)
+    assert column(empty, "left out") == ["B above 1.8 Å²"]
+    assert column(empty, "mean error (nm)") == [None]
+    assert not (out / "trainings").exists()
+    # The model with nothing left out is there already.
+    whole = recipe_without(recipe, None, 4)
+    (out / "trainings").mkdir()
+    seeing = out / "trainings" / f"tiny-{whole.sha256[:12]}.onnx"
+    seeing.write_bytes(model_path.read_bytes())
+    training = EvaluationSettings(suite="families", n_frames=32, n_steps=4, may_train=True)
+    report = evaluate(str(model_path), out, training)
+    assert seeing.read_bytes() == model_path.read_bytes()
+    assert column(report, "trained with it (nm)")[0] < 0.5  # it is the shipped network
+    kept = {file.name: file.stat().st_mtime_ns for file in (out / "trainings").iterdir()}
+    assert [name.rsplit("-", 1)[0] for name in sorted(kept)] == ["tiny", "tiny-without-B-above-1-8---"]
+    assert column(report, "frames")[0] <= 32
+    assert column(report, "widen by, refused ones too")[0] >= 1
+    again = evaluate(str(model_path), out, settings)
+    assert again.sections == report.sections
+    assert kept == {file.name: file.stat().st_mtime_ns for file in (out / "trainings").iterdir()}
+
+
+def test_a_model_of_the_paper_has_no_frames_of_its_own(tmp_path: Path) -> None:
+    for suite in ("intervals", "families"):
+        with pytest.raises(
+            ModelError, match="pbs-paper has one of kind 'paper': give a model of kind 'size'"
+        ):
+            evaluate("pbs-paper", tmp_path, EvaluationSettings(suite=suite))
