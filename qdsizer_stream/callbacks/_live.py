@@ -4,8 +4,8 @@ import atexit
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from bluesky.run_engine import Dispatcher
 from event_model import DocumentNames
 
 from ..sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
-from ..sizing_process import SizingProcess, run_here
+from ..sizing_process import SizingProcess, begin_here
 from ._config import LiveConfig
 from ._newest import NewestWins
 from ._queue import Item, WorkQueue
@@ -238,8 +238,9 @@ class LiveSizer:
             raise LookupError("workers is 0: a thread of this process sizes, set workers = 1 for a process")
         return self._process.pid
 
-    def _handle(self, item: Item) -> None:
+    def _handle(self, item: Item, behind: Sequence[Item]) -> None:
         """Pass a document on, then what it leads to; runs in the sizing thread."""
+        self._begin_frames([item, *behind])
         runs: list[RunSizing] = []
         with self._contained(item):
             runs = self._runs_of(item.name, item.doc)
@@ -256,6 +257,18 @@ class LiveSizer:
             with self._contained(item):
                 self._derive(run.documents(item))
 
+    def _begin_frames(self, items: Iterable[Item]) -> None:
+        """Begin to size frames whose turn it is, or will be once the events before them are handled.
+
+        So the sizing process works while documents are passed on.
+        """
+        for item in items:
+            if item.name != "event":  # what comes after it may depend on it
+                return
+            with suppress(Exception):  # to be told when its turn comes
+                for run in self._index.runs_of(item.name, item.doc):
+                    self._runs[run].begin(item)
+
     def _begin(self, start: Mapping[str, Any]) -> None:
         while len(self._runs) >= OPEN_RUNS:
             lost = self._runs.pop(next(iter(self._runs)))
@@ -263,7 +276,7 @@ class LiveSizer:
             self._index.forget(lost.uid)
             logger.warning("run %s is given up: it has no stop, and %d began after it", lost.uid, OPEN_RUNS)
         self._runs[start["uid"]] = RunSizing(
-            start, self.config, self._sizer_for, run_step=self._process or run_here
+            start, self.config, self._sizer_for, begin_step=self._process or begin_here
         )
 
     def _derive(self, documents: Iterable[tuple[str, Any, Examination | None]]) -> None:

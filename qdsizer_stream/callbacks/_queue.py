@@ -4,12 +4,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from ..sizing_process import Begun
 from ._config import QueuePolicy
+from ._frame import Frame
 
 __all__ = ["Item", "WorkQueue"]
 
@@ -21,6 +23,9 @@ FRAME_DOCUMENTS = frozenset({"event", "event_page", "stream_datum"})
 MARKED_LIMIT = 10
 """Marked documents may fill the queue to this many times its size; after that memory wins and the plan
 waits, for a raw document is never dropped."""
+
+AHEAD = 7
+"""Items that the handler is shown besides the one in hand: with it, as many as the sizing process takes."""
 
 CHECK_S = 0.5
 """How often a wait looks whether the thread still lives, s."""
@@ -44,6 +49,8 @@ class Item:
     """Whether its frames are recorded without being sized, because the queue was full."""
     forwarded: bool = False
     """Whether the raw document has gone downstream."""
+    begun: list[tuple[Frame, Begun | None]] | None = None
+    """Its frames, should they be sized already while it waits."""
     frames_done: int = 0
     """Frames of it whose estimate has gone downstream."""
     interrupted: bool = False
@@ -59,20 +66,28 @@ class WorkQueue:
     Parameters
     ----------
     handle
-        Called with each item, in the order they came.
+        Called with each item, in the order they came, and with some of those that wait behind it.
     size
         Items with frames that may wait; others are few and always let in.
     policy
         What happens to items that bring frames when the queue is full.
     """
 
-    def __init__(self, handle: Callable[[Item], None], size: int, policy: QueuePolicy) -> None:
+    def __init__(
+        self, handle: Callable[[Item, Sequence[Item]], None], size: int, policy: QueuePolicy
+    ) -> None:
         self._handle = handle
         self._size = size
         self._policy = policy
+        # Where the newest wins, those that wait may never be sized.
+        self._ahead = 0 if policy is QueuePolicy.NEWEST else AHEAD
         self._items: deque[Item] = deque()
         self._n_frames = 0  # items with frames among them
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        # One for each that waits: a thread that wakes for nothing takes the interpreter from the plan.
+        self._arrived = threading.Condition(self._lock)
+        self._handled = threading.Condition(self._lock)
+        self._emptied = threading.Condition(self._lock)
         self._closing = False
         self._thread: threading.Thread | None = None
         self.restarts = 0
@@ -86,7 +101,7 @@ class WorkQueue:
     @property
     def lag_s(self) -> float:
         """Age of the item in hand, s; zero where there is none."""
-        with self._changed:
+        with self._lock:
             return time.monotonic() - self._items[0].since if self._items else 0.0
 
     def put(self, item: Item) -> None:
@@ -102,7 +117,7 @@ class WorkQueue:
         RuntimeError
             The queue is closed.
         """
-        with self._changed:
+        with self._lock:
             brings_frames = item.name in FRAME_DOCUMENTS
             if brings_frames and self._n_frames >= self._size:
                 limit = self._size
@@ -111,14 +126,14 @@ class WorkQueue:
                     limit *= MARKED_LIMIT
                 while self._n_frames >= limit and not self._closing:
                     self._revive()
-                    self._changed.wait(CHECK_S)
+                    self._handled.wait(CHECK_S)
             if self._closing:
                 raise RuntimeError("the queue is closed")
             item.ahead = len(self._items)
             self._items.append(item)
             self._n_frames += brings_frames
             self._revive()
-            self._changed.notify_all()
+            self._arrived.notify()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until everything put so far, and meanwhile, is handled.
@@ -133,13 +148,13 @@ class WorkQueue:
         Whether everything is handled.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        with self._changed:
+        with self._lock:
             while self._items:
                 self._revive()
                 left = CHECK_S if deadline is None else min(CHECK_S, deadline - time.monotonic())
                 if left <= 0:
                     return False
-                self._changed.wait(left)
+                self._emptied.wait(left)
             return True
 
     def close(self, timeout_s: float | None = None) -> bool:
@@ -155,9 +170,10 @@ class WorkQueue:
         Whether everything was handled.
         """
         done = self.wait(timeout_s)
-        with self._changed:
+        with self._lock:
             self._closing = True
-            self._changed.notify_all()
+            self._arrived.notify_all()
+            self._handled.notify_all()
         if done and self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
         return done
@@ -187,17 +203,19 @@ class WorkQueue:
 
     def _work(self) -> None:
         while True:
-            with self._changed:
+            with self._lock:
                 while not self._items and not self._closing:
-                    self._changed.wait()
+                    self._arrived.wait()
                 if not self._items:
                     return
-                item = self._items[0]
+                item, *behind = islice(self._items, 1 + self._ahead)
             try:
-                self._handle(item)
+                self._handle(item, behind)
             except Exception:
                 logger.exception("a %s document could not be handled", item.name)
-            with self._changed:
+            with self._lock:
                 self._items.popleft()
                 self._n_frames -= item.name in FRAME_DOCUMENTS
-                self._changed.notify_all()
+                self._handled.notify_all()
+                if not self._items:
+                    self._emptied.notify_all()

@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import CalibrationError, PatternError, QdsizerError
 from ..reduction import FrameAccumulator, PooledCounts
 from ..sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
-from ..sizing_process import Step, StepRunner, examine_frame, examine_pooled, pool_frame, run_here
+from ..sizing_process import Begun, StepRunner, begin_here, examine_frame, examine_pooled, pool_frame
 from ._config import RUN_KEY, Destination, LiveConfig, config_of_run
 from ._derived import STREAM_NAME, SizeStream
 from ._frame import Frame
@@ -37,8 +37,8 @@ class RunSizing:
         Whether the documents come from a running experiment.
     destination
         Where the estimates go; None for where the settings say.
-    run_step
-        Runs the steps of the sizer, here or in another process.
+    begin_step
+        Begins the steps of the sizer, here or in another process.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class RunSizing:
         sizer_for: Callable[[SizingConfig], Sizer],
         live: bool = True,
         destination: Destination | None = None,
-        run_step: StepRunner = run_here,
+        begin_step: StepRunner = begin_here,
     ) -> None:
-        self._run_step = run_step
+        self._begin_step = begin_step
         self._sizer: Sizer | None = None
         self._refusal = ""
         self._live = live
@@ -77,6 +77,18 @@ class RunSizing:
         self.uid = str(start["uid"])
         """Identifier of the run."""
 
+    def begin(self, item: Item) -> None:
+        """Begin to size the frames of an event, should they be at hand, before its turn.
+
+        Parameters
+        ----------
+        item
+            The event, which keeps what has begun; every document before it that is no event has been taken.
+        """
+        if item.begun is None and not item.marked and self._source.at_hand(item.name, item.doc):
+            frames = self._source.frames(item.name, item.doc, item.received)
+            item.begun = [(frame, self._first_step(frame)) for frame in frames]
+
     def documents(self, item: Item) -> Iterator[tuple[str, Any, Examination | None]]:
         """Take one raw document.
 
@@ -91,7 +103,7 @@ class RunSizing:
         that the document completes.
         The start of a linked run comes before its first.
         """
-        for number, frame in enumerate(self._source.frames(item.name, item.doc, item.received)):
+        for number, (frame, begun) in enumerate(self._frames(item)):
             if number < item.frames_done:
                 continue
             reason = frame.reason or self._refusal
@@ -99,7 +111,7 @@ class RunSizing:
                 reason = "not sized: the queue was full; raise queue_frames, or set queue_policy to wait"
             elif item.interrupted and number == item.frames_done:
                 reason = "the sizing thread ended while this frame was sized"
-            for of, examination in self._examined(frame, reason):
+            for of, examination in self._examined(frame, reason, begun):
                 yield from self._derived(of, examination)
             item.frames_done = number + 1
             self._marked += item.marked
@@ -169,26 +181,42 @@ class RunSizing:
         ):
             yield name, doc, examination if name == "event" else None
 
-    def _examined(self, frame: Frame, reason: str) -> Iterator[tuple[Frame, Examination]]:
+    def _frames(self, item: Item) -> Iterable[tuple[Frame, Begun | None]]:
+        if item.begun is not None:
+            return item.begun
+        return ((frame, None) for frame in self._source.frames(item.name, item.doc, item.received))
+
+    def _first_step(self, frame: Frame) -> Begun | None:
+        """Begin what a frame needs first; None where it cannot be sized."""
+        if frame.reason or self._sizer is None:
+            return None
+        step = examine_frame if self._accumulator is None else pool_frame
+        return self._begin_step(step, self._sizer, frame.readings)
+
+    def _examined(
+        self, frame: Frame, reason: str, begun: Begun | None
+    ) -> Iterator[tuple[Frame, Examination]]:
         """Estimates that a frame leads to, each with the frame that it ends with.
 
         Its own, or those of the sums that are complete with it. A frame that cannot be reduced joins no sum
         and has an estimate of its own, with the reason.
         """
-        if reason or self._sizer is None:
+        if begun is None and not reason:
+            begun = self._first_step(frame)
+        if reason or begun is None:
             yield frame, _bad(reason)
         elif self._accumulator is None:
-            yield frame, self._examination(examine_frame, self._sizer, frame, frame.readings)
+            yield frame, self._examination(begun, frame)
         else:
-            yield from self._added(self._accumulator, self._sizer, frame)
+            yield from self._added(self._accumulator, frame, begun)
 
     def _added(
-        self, accumulator: FrameAccumulator, sizer: Sizer, frame: Frame
+        self, accumulator: FrameAccumulator, frame: Frame, begun: Begun
     ) -> Iterator[tuple[Frame, Examination]]:
         """Estimates of the sums that a frame ends or joins."""
         yield from self._sized(self._last, accumulator.expire(frame.time))
         try:
-            sums = accumulator.add(self._run_step(pool_frame, sizer, frame.readings), frame.time)
+            sums = accumulator.add(begun(), frame.time)
         except Exception as error:
             yield frame, self._failed(frame, error)
         else:
@@ -200,11 +228,11 @@ class RunSizing:
         for pooled in sums:
             assert last is not None  # a sum holds frames
             assert self._sizer is not None
-            yield last, self._examination(examine_pooled, self._sizer, last, pooled)
+            yield last, self._examination(self._begin_step(examine_pooled, self._sizer, pooled), last)
 
-    def _examination(self, step: Step, sizer: Sizer, frame: Frame, argument: Any) -> Examination:
+    def _examination(self, begun: Begun, frame: Frame) -> Examination:
         try:
-            examination: Examination = self._run_step(step, sizer, argument)
+            examination: Examination = begun()
         except Exception as error:
             return self._failed(frame, error)
         return examination

@@ -126,6 +126,24 @@ class FrameSource:
         elif name == "stream_datum":
             yield from self._stream_datum(doc, received)
 
+    def at_hand(self, name: str, doc: Any) -> bool:
+        """Tell whether a document holds its frames itself, so that no file has to be waited for.
+
+        Parameters
+        ----------
+        name
+            Kind of the document.
+        doc
+            The document.
+
+        Returns
+        -------
+        Whether it is an event with its frames inline.
+        """
+        if name != "event" or doc["descriptor"] not in self._descriptors:
+            return False
+        return not self._described(doc).get("external")
+
     def explain_no_frames(self) -> str:
         """Say why a run gave no frame.
 
@@ -166,7 +184,7 @@ class FrameSource:
         descriptor = self._descriptors.get(event["descriptor"])
         if descriptor is None or self.data_key is None:
             return
-        described = descriptor["data_keys"].get(self.data_key, {})
+        described = self._described(event)
         if described.get("external", "").startswith("STREAM"):
             return  # these come with their stream_datum
         seq_num, time = _seq_num(event.get("seq_num")), _time(event.get("time"), received)
@@ -183,6 +201,13 @@ class FrameSource:
             yield Frame(seq_num=seq_num, time=time, reason=_one_line(error))
             return
         yield from self._with_numbers(descriptor, data, counts, seq_num, time)
+
+    def _described(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What the descriptor of an event says of the frames."""
+        described: Mapping[str, Any] = self._descriptors[event["descriptor"]]["data_keys"].get(
+            self.data_key, {}
+        )
+        return described
 
     def _stream_datum(self, doc: Mapping[str, Any], received: float) -> Iterator[Frame]:
         descriptor = self._descriptors.get(doc["descriptor"])

@@ -1,15 +1,16 @@
 """The sizer in a process of its own, whose interpreter lock is not the plan's."""
 
 from ._process import SizingProcess, SizingProcessError
-from ._steps import Step, StepRunner, examine_frame, examine_pooled, pool_frame, run_here
+from ._steps import Begun, Step, StepRunner, begin_here, examine_frame, examine_pooled, pool_frame
 
 __all__ = [
+    "Begun",
     "SizingProcess",
     "SizingProcessError",
     "Step",
     "StepRunner",
+    "begin_here",
     "examine_frame",
     "examine_pooled",
     "pool_frame",
-    "run_here",
 ]

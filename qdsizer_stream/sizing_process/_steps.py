@@ -1,22 +1,35 @@
 """Steps of a sizer that run here or in another process."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ..reduction import PooledCounts
 from ..sizing import Examination, Sizer
 
-__all__ = ["Step", "StepRunner", "examine_frame", "examine_pooled", "load", "pool_frame", "run_here"]
+__all__ = [
+    "Begun",
+    "Step",
+    "StepRunner",
+    "begin_here",
+    "examine_frame",
+    "examine_pooled",
+    "load",
+    "pool_frame",
+]
 
 Step = Callable[[Sizer, Any], Any]
 """One of the functions here: a sizer and what it is to work on to what comes out."""
 
-StepRunner = Callable[[Step, Sizer, Any], Any]
-"""Runs a step; raises what the step raises."""
+Begun = Callable[[], Any]
+"""A step that has begun: waits for what comes out and gives it, or raises what the step raised."""
+
+StepRunner = Callable[[Step, Sizer, Any], Begun]
+"""Begins a step; does not raise."""
 
 
-def run_here(step: Step, sizer: Sizer, argument: Any) -> Any:
-    """Run a step in this thread.
+def begin_here(step: Step, sizer: Sizer, argument: Any) -> Begun:
+    """Run a step in the thread that waits for it.
 
     Parameters
     ----------
@@ -29,9 +42,9 @@ def run_here(step: Step, sizer: Sizer, argument: Any) -> Any:
 
     Returns
     -------
-    What comes out.
+    The step, which begins when it is waited for.
     """
-    return step(sizer, argument)
+    return partial(step, sizer, argument)
 
 
 def examine_frame(sizer: Sizer, readings: Mapping[str, Any]) -> Examination:
