@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.plans import count
+from hypothesis import settings
 
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer, WavelengthSource
 from qdsizer_stream.devices import SimMythen
@@ -15,6 +16,9 @@ from qdsizer_stream.patterns import q_from_two_theta
 from qdsizer_stream.reduction import ReductionConfig, nominal_detector
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
 from qdsizer_stream.sizing import Sizer, SizingConfig
+
+settings.register_profile("patient", deadline=None)  # a busy machine is no wrong answer
+settings.load_profile("patient")
 
 Documents = list[tuple[str, Any]]
 

@@ -51,21 +51,12 @@ def bin_pattern(pattern: Pattern, grid: BinGrid) -> Pattern:
     -------
     Pattern on the bin centres: mean intensity and its sigma, masked where no usable point fell.
     """
-    first, *_ = edges = np.searchsorted(pattern.q_inv_angstrom, grid.edges)
-    last = edges[-1]
     n_bins = grid.n_bins
-    inside = slice(int(first), int(last))
-    starts = edges[:-1] - first
-    filled = starts < edges[1:] - first
-    count = np.zeros(n_bins)
-    total = np.zeros(n_bins)
-    variance = np.zeros(n_bins)
-    if np.any(filled):
-        usable = ~pattern.mask[inside]
-        # Empty bins are left out: reduceat would give them the next bin's first point.
-        at = starts[filled]
-        count[filled] = np.add.reduceat(usable.astype(np.float64), at)
-        total[filled] = np.add.reduceat(np.where(usable, pattern.intensity[inside], 0.0), at)
-        variance[filled] = np.add.reduceat(np.where(usable, pattern.sigma[inside] ** 2, 0.0), at)
+    place = np.floor((pattern.q_inv_angstrom - grid.edges[0]) / grid.q_step_inv_angstrom)
+    inside = (place >= 0) & (place < n_bins) & ~pattern.mask
+    at = place[inside].astype(np.intp)
+    count = np.bincount(at, minlength=n_bins)
+    total = np.bincount(at, pattern.intensity[inside], n_bins)
+    variance = np.bincount(at, pattern.sigma[inside] ** 2, n_bins)
     with np.errstate(divide="ignore", invalid="ignore"):
         return Pattern(grid.centres, total / count, np.sqrt(variance) / count, count == 0)

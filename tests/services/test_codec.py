@@ -9,7 +9,7 @@ import msgpack
 import msgpack_numpy
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -46,7 +46,6 @@ def same(a: Any, b: Any) -> None:
         np.testing.assert_equal(b, a)
 
 
-@settings(deadline=None)  # a busy machine is no wrong codec
 @given(plain)
 def test_whatever_a_document_holds_comes_back(value: Any) -> None:
     same(value, unpack(pack(value)))
@@ -108,7 +107,6 @@ def test_damaged_bytes_are_refused(damaged: bytes) -> None:
         unpack(damaged)
 
 
-@settings(deadline=None)  # a busy machine is no wrong codec
 @given(st.binary(max_size=200))
 def test_no_bytes_do_anything_but_be_refused(message: bytes) -> None:
     with suppress(WireError):
