@@ -1,6 +1,7 @@
-"""``qdsizer-stream models``: what can size, and what it says of itself."""
+"""``qdsizer-stream models``: what can size, what it says of itself, and where it refuses."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,13 +11,14 @@ from rich.table import Table
 
 from ..errors import ModelError
 from ._app import app
+from ._progress import progress_bar
 
 if TYPE_CHECKING:
     from ..models import Card
 
-__all__ = ["list_models", "show_model", "verify_model"]
+__all__ = ["limit_model", "list_models", "show_model", "verify_model"]
 
-models = typer.Typer(help="List, show and verify models.", no_args_is_help=True)
+models = typer.Typer(help="List, show, verify and limit models.", no_args_is_help=True)
 app.add_typer(models, name="models")
 
 ModelArgument = Annotated[str, typer.Argument(help="Model by name or path.")]
@@ -129,4 +131,33 @@ def verify_model(name: ModelArgument, as_json: JsonOption = False) -> None:
     table.add_column(overflow="fold")
     for check, found in checks.items():
         table.add_row(check, found)
+    Console().print(table)
+
+
+@models.command("limit")
+def limit_model(
+    path: Annotated[Path, typer.Argument(help="Model file, whose card is replaced.")],
+    frames: Annotated[
+        int, typer.Option(min=32, help="Good frames for the limits, and again for rates.")
+    ] = 4096,
+    as_json: JsonOption = False,
+) -> None:
+    """Set the limits of the refusals from stated rates of error, on physics kept out of the training.
+
+    Each limit may refuse one good frame in a thousand. The rates at which all of them together err are
+    measured on other frames and on hostile ones, and stand on the card.
+    """
+    from ..training import held_out_physics, set_limits
+
+    good = held_out_physics(path)
+    with progress_bar() as tell:
+        card = set_limits(path, good, n_frames=frames, progress=tell).card
+    if as_json:
+        typer.echo(json.dumps({"guard": card.guard.model_dump(), "evaluation": card.evaluation}))
+        return
+    table = Table(title=escape(f"{card.name}: {path}"))
+    table.add_column("limit or rate")
+    table.add_column("value", justify="right")
+    for name, value in {**card.guard.model_dump(), **card.evaluation}.items():
+        table.add_row(name, f"{value:.4g}")
     Console().print(table)

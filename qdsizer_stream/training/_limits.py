@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..configuration import validated
 from ..errors import ModelError
 from ..models import PhysicsFit, SizingModel, load_model
 from ..patterns import Pattern
@@ -15,8 +16,9 @@ from ..sizing import Sizer, SizingConfig, Status
 from ._hostile import EMPTY_KINDS, HostileFrame, hostile_frames
 from ._progress import Progress, silent
 from ._recard import recard
+from ._recipe import SizeRecipe
 
-__all__ = ["refusal_rates", "set_limits"]
+__all__ = ["held_out_physics", "refusal_rates", "set_limits"]
 
 FALSE_REFUSE = 0.001
 """Share of well-sized good frames that each limit alone may refuse; there are six."""
@@ -36,6 +38,34 @@ LEAST_SHIFT = 0.004
 
 LEAST_SHARE = 0.001
 """Smallest share of the dots' χ² allowed on top: templates come in steps."""
+
+
+def held_out_physics(path: Path) -> StreamRecipe:
+    """Tell which frames a model was not trained on but ought to size.
+
+    Parameters
+    ----------
+    path
+        Model file.
+
+    Returns
+    -------
+    The held-out physics of the recipe on its card.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be loaded, or its recipe keeps no physics out of training.
+    ConfigurationError
+        The recipe is one of another version of this package.
+    """
+    card = load_model(str(path)).card
+    if card.recipe.get("kind") != "size":
+        raise ModelError(
+            f"model {card.name!r} is of kind {card.recipe.get('kind')!r}, which keeps no physics out of its "
+            "training: limits are set from rates for models of kind 'size'"
+        )
+    return validated(SizeRecipe, card.recipe, "the recipe on its card").held_out
 
 
 def set_limits(

@@ -9,7 +9,8 @@ import pytest
 from qdsizer_stream.errors import ModelError
 from qdsizer_stream.models import BinnedInput, load_model
 from qdsizer_stream.simulation import Source, SpectralLine, StreamRecipe, StructureRanges
-from qdsizer_stream.training._limits import MAX_LOST, _rounded, set_limits
+from qdsizer_stream.training import held_out_physics, load_training_recipe, set_limits
+from qdsizer_stream.training._limits import MAX_LOST, _rounded
 
 
 @pytest.fixture
@@ -59,6 +60,13 @@ def test_good_frames_without_empty_ones_set_no_limits(copy: Path, good: StreamRe
     with pytest.raises(ModelError, match=r"and 0 without dots: .* with no_dots above 0"):
         set_limits(copy, good.model_copy(update={"no_dots": 0.0}), n_frames=32, n_hostile=1)
     assert copy.read_bytes() == content
+
+
+def test_good_frames_are_those_kept_out_of_training() -> None:
+    shipped = Path(str(files("qdsizer_stream.models") / "shipped"))
+    assert held_out_physics(shipped / "pbs.onnx") == load_training_recipe("pbs").held_out
+    with pytest.raises(ModelError, match=r"model 'pbs-paper' is of kind 'paper', which keeps no physics out"):
+        held_out_physics(shipped / "pbs-paper.onnx")
 
 
 @pytest.mark.parametrize(("value", "rounded"), [(1.234, 1.3), (0.001231, 0.0013), (57.1, 58.0), (0.0, 0.0)])
