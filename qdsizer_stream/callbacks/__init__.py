@@ -3,7 +3,8 @@
 from ._config import RUN_KEY, Destination, LiveConfig, QueuePolicy, config_of_run
 from ._derived import OBJECT_NAME, STREAM_NAME, estimate_data
 from ._live import Counters, LiveSizer
-from ._quantity import AngleSource, ExposureSource, NumberSource, WavelengthSource
+from ._place import NumberSource
+from ._quantity import AngleSource, ExposureSource, WavelengthSource
 from ._queue import Item
 from ._record import SizedFrame, SynthesisRecord
 from ._run import RunSizing

@@ -11,7 +11,8 @@ from ..errors import ConfigurationError
 from ..reduction import SWITCHES, AccumulationConfig
 from ..sizing import SizingConfig
 from ._optics import OpticsConfig
-from ._quantity import AngleSource, ExposureSource, NumberSource, WavelengthSource
+from ._place import NumberSource
+from ._quantity import AngleSource, ExposureSource, WavelengthSource
 
 __all__ = ["RUN_KEY", "Destination", "LiveConfig", "QueuePolicy", "config_of_run"]
 

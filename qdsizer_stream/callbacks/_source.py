@@ -14,7 +14,8 @@ from ..reduction import AppliedCorrections, frame_layouts
 from ._config import LiveConfig
 from ._frame import Frame
 from ._hdf5 import Hdf5Rows, path_from_uri
-from ._quantity import read_angle, read_exposure, read_monitor, read_peak, read_switches, read_wavelength
+from ._place import FrameDocuments, read_switches
+from ._quantity import read_angle, read_exposure, read_peak, read_wavelength
 
 __all__ = ["FrameSource", "frame_keys"]
 
@@ -268,7 +269,7 @@ class FrameSource:
         self, descriptor: Mapping[str, Any], data: Mapping[str, Any], counts: Any, seq_num: int, time: float
     ) -> Iterator[Frame]:
         """Frames of one event, each with what sizing it needs."""
-        config, places = self._config, (self._start, descriptor, data)
+        config, documents = self._config, FrameDocuments(self._start, descriptor, data)
         try:
             if self._ambiguous:
                 raise ConfigurationError(
@@ -276,28 +277,26 @@ class FrameSource:
                     "set data_key to the one that holds the frames"
                 )
             numbers: dict[str, Any] = {
-                "wavelength_angstrom": read_wavelength(config.wavelength, *places),
-                "arm_deg": None if config.arm_angle is None else read_angle(config.arm_angle, *places),
-                "exposure_s": None if config.exposure is None else read_exposure(config.exposure, *places),
-                "monitor": None if config.monitor is None else read_monitor(config.monitor, *places),
-                "applied": AppliedCorrections.from_readings(read_switches(config.applied, descriptor, data)),
+                "wavelength_angstrom": read_wavelength(config.wavelength, documents),
+                "arm_deg": None if config.arm_angle is None else read_angle(config.arm_angle, documents),
+                "exposure_s": None if config.exposure is None else read_exposure(config.exposure, documents),
+                "monitor": None if config.monitor is None else config.monitor.read("monitor", documents)[0],
+                "applied": AppliedCorrections.from_readings(read_switches(config.applied, documents)),
             }
             rows = self._split(counts)
         except Exception as error:
             yield Frame(seq_num=seq_num, time=time, reason=_one_line(error))
             return
         for row in rows:
-            yield Frame(seq_num=seq_num, time=time, counts=row, peak_ev=self._peak(*places), **numbers)
+            yield Frame(seq_num=seq_num, time=time, counts=row, peak_ev=self._peak(documents), **numbers)
 
-    def _peak(
-        self, start: Mapping[str, Any], descriptor: Mapping[str, Any], data: Mapping[str, Any]
-    ) -> float:
+    def _peak(self, documents: FrameDocuments) -> float:
         """Absorption peak of an event; a frame is sized as well without one."""
         optics = self._config.optics
         if optics is None or optics.peak is None:
             return float("nan")
         try:
-            return read_peak(optics.peak, start, descriptor, data)
+            return read_peak(optics.peak, documents)
         except ConfigurationError as error:
             if not self._told_no_peak:
                 logger.warning("no absorption peak to compare with: %s", error)

@@ -6,13 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from qdsizer_stream.callbacks import AngleSource, ExposureSource, NumberSource, WavelengthSource
-from qdsizer_stream.callbacks._quantity import (
-    read_angle,
-    read_exposure,
-    read_monitor,
-    read_switches,
-    read_wavelength,
-)
+from qdsizer_stream.callbacks._place import FrameDocuments, read_switches
+from qdsizer_stream.callbacks._quantity import read_angle, read_exposure, read_wavelength
 from qdsizer_stream.errors import ConfigurationError
 
 
@@ -40,14 +35,16 @@ def descriptor(units: str | None = None, value: object = 0.5637) -> dict:
 def test_every_place_and_unit(place: str, unit: str, number: float, angstrom: float) -> None:
     where = {"value": number, "configuration_key": "mono_x", "data_key": "mono_y", "start_key": "energy"}
     source = WavelengthSource(unit=unit, **{place: where[place]})
-    found = read_wavelength(source, {"energy": number}, descriptor(value=number), {"mono_y": number})
+    found = read_wavelength(
+        source, FrameDocuments({"energy": number}, descriptor(value=number), {"mono_y": number})
+    )
     assert found == pytest.approx(angstrom, rel=1e-5)
 
 
 @pytest.mark.parametrize("written", ["keV", "KEV", " kev "])
 def test_unit_of_the_descriptor_is_used_where_none_is_stated(written: str) -> None:
     source = WavelengthSource(configuration_key="mono_x")
-    found = read_wavelength(source, {}, descriptor(units=written, value=22.0), {})
+    found = read_wavelength(source, FrameDocuments({}, descriptor(units=written, value=22.0), {}))
     assert found == pytest.approx(0.563564, rel=1e-5)
 
 
@@ -67,7 +64,7 @@ def test_unit_of_the_descriptor_is_used_where_none_is_stated(written: str) -> No
         (
             WavelengthSource(configuration_key="mono_x"),
             descriptor(),
-            "configuration key mono_x has no unit: set wavelength.unit to one of angstrom, eV, keV, nm",
+            "configuration key mono_x has no unit: set wavelength.unit; allowed are angstrom, eV, keV, nm",
         ),
         (
             WavelengthSource(configuration_key="mono_x", unit="angstrom"),
@@ -101,17 +98,19 @@ def test_what_cannot_be_read_says_what_to_set(
     source: WavelengthSource | None, doc: dict, message: str
 ) -> None:
     with pytest.raises(ConfigurationError) as error:
-        read_wavelength(source, {}, doc, {})
+        read_wavelength(source, FrameDocuments({}, doc, {}))
     assert message in str(error.value)
 
 
 def test_angle_in_radians() -> None:
-    assert read_angle(AngleSource(value=math.pi / 6, unit="rad"), {}, {}, {}) == pytest.approx(30.0)
+    assert read_angle(
+        AngleSource(value=math.pi / 6, unit="rad"), FrameDocuments({}, {}, {})
+    ) == pytest.approx(30.0)
 
 
 def test_angle_must_be_finite() -> None:
     with pytest.raises(ConfigurationError, match="arm_angle from start key arm is inf: a finite angle"):
-        read_angle(AngleSource(start_key="arm", unit="deg"), {"arm": math.inf}, {}, {})
+        read_angle(AngleSource(start_key="arm", unit="deg"), FrameDocuments({"arm": math.inf}, {}, {}))
 
 
 @pytest.mark.parametrize("places", [{}, {"value": 1.0, "start_key": "w"}])
@@ -128,30 +127,33 @@ def test_exactly_one_place(places: dict) -> None:
 )
 def test_exposure_in_every_unit(unit: str, number: float, seconds: float) -> None:
     stated = ExposureSource(configuration_key="mono_x", unit=unit)
-    assert read_exposure(stated, {}, descriptor(value=number), {}) == seconds
+    assert read_exposure(stated, FrameDocuments({}, descriptor(value=number), {})) == seconds
     written = ExposureSource(data_key="mono_y")
-    assert read_exposure(written, {}, descriptor(units=unit), {"mono_y": number}) == seconds
+    assert read_exposure(written, FrameDocuments({}, descriptor(units=unit), {"mono_y": number})) == seconds
 
 
 def test_an_exposure_without_unit_is_not_guessed() -> None:
-    with pytest.raises(ConfigurationError, match=r"has no unit: set exposure\.unit to one of ms, ns, s, us"):
-        read_exposure(ExposureSource(configuration_key="mono_x"), {}, descriptor(), {})
+    with pytest.raises(
+        ConfigurationError, match=r"has no unit: set exposure\.unit; allowed are ms, ns, s, us"
+    ):
+        read_exposure(ExposureSource(configuration_key="mono_x"), FrameDocuments({}, descriptor(), {}))
 
 
 def test_the_monitor_needs_no_unit() -> None:
     source = NumberSource(data_key="mono_y")
-    assert read_monitor(source, {}, descriptor(units="counts"), {"mono_y": 1234}) == 1234.0
+    documents = FrameDocuments({}, descriptor(units="counts"), {"mono_y": 1234})
+    assert source.read("monitor", documents) == (1234.0, "counts")
     with pytest.raises(ConfigurationError, match="monitor from data key mono_y is 'off': a number is needed"):
-        read_monitor(source, {}, descriptor(), {"mono_y": "off"})
+        source.read("monitor", FrameDocuments({}, descriptor(), {"mono_y": "off"}))
     with pytest.raises(
         ConfigurationError, match=r"no monitor: data key mono_y is not there, only nothing; set"
     ):
-        read_monitor(source, {}, descriptor(), {})
+        source.read("monitor", FrameDocuments({}, descriptor(), {}))
 
 
 def test_switches_are_found_in_data_or_configuration_and_never_missed() -> None:
     keys = {"UseFlatField": "mono_x", "ReadMode": "mono_y"}
-    found = read_switches(keys, descriptor(value=1), {"mono_y": "Raw"})
+    found = read_switches(keys, FrameDocuments({}, descriptor(value=1), {"mono_y": "Raw"}))
     assert found == {"UseFlatField": 1, "ReadMode": "Raw"}
     with pytest.raises(ConfigurationError, match="no ReadMode: mono_y is neither in the data nor in the"):
-        read_switches(keys, descriptor(value=1), {})
+        read_switches(keys, FrameDocuments({}, descriptor(value=1), {}))
