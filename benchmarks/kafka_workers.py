@@ -15,6 +15,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from benchmarks.live_path import told
 from benchmarks.service_process import DETECTOR, services
 from benchmarks.zmq_path import documents
 from qdsizer_stream.services import pack
@@ -28,7 +29,7 @@ PARTITIONS = 4
 """Of every topic of the cluster."""
 
 
-def throughput(brokers: str, told: list[tuple[str, Any]], runs: int, workers: int) -> float:
+def throughput(brokers: str, documents: list[tuple[str, Any]], runs: int, workers: int) -> float:
     """Frames a second that so many workers size, one run of every partition at a time."""
     raw, sized = f"raw-{uuid.uuid4()}", f"sized-{uuid.uuid4()}"
     producer = Producer({"bootstrap.servers": brokers, "linger.ms": 0})
@@ -50,7 +51,7 @@ def throughput(brokers: str, told: list[tuple[str, Any]], runs: int, workers: in
         done = 0
         for first in range(0, runs, PARTITIONS):
             batch = range(first, min(first + PARTITIONS, runs))
-            for name, doc in told:
+            for name, doc in documents:
                 for number in batch:
                     producer.produce(raw, pack([name, renamed(doc, f"run-{number}")]), partition=number % 4)
                 producer.poll(0)
@@ -60,7 +61,8 @@ def throughput(brokers: str, told: list[tuple[str, Any]], runs: int, workers: in
                 time.sleep(0.02)
         spent = time.perf_counter() - begin
         shares = [one.metric("qdsizer_frames_total") for one in running]
-    print(f"{workers} workers: {done / spent:6.0f} frames/s, shares {shares}")
+    told(f"{workers} workers", f"{done / spent:.0f} frames/s")
+    told("  frames each", ", ".join(f"{share:.0f}" for share in shares))
     return done / spent
 
 
@@ -79,10 +81,10 @@ def main() -> None:
     cluster = Producer({"bootstrap.servers": "none:1", "test.mock.num.brokers": 1, "log_level": 0})
     found = cluster.list_topics(timeout=10).brokers.values()
     brokers = ",".join(f"{broker.host}:{broker.port}" for broker in found)
-    told = documents(FRAMES)
+    measured = documents(FRAMES)
     print(f"{DETECTOR.n_strips} strips, {runs} runs of {FRAMES}, load {os.getloadavg()[0]:.1f}")
-    one, two = (throughput(brokers, told, runs, workers) for workers in (1, 2))
-    print(f"two over one: {two / one:.2f}")
+    one, two = (throughput(brokers, measured, runs, workers) for workers in (1, 2))
+    told("two over one", f"{two / one:.2f}", "> 1", two > one)
 
 
 if __name__ == "__main__":

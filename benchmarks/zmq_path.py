@@ -14,15 +14,11 @@ from typing import Any
 
 import numpy as np
 import zmq
-from bluesky import RunEngine
 from bluesky.callbacks.zmq import Proxy, Publisher
-from bluesky.plans import count
 
-from benchmarks.live_path import WAVELENGTH_ANGSTROM, StoredMythen, frame
+from benchmarks.live_path import StoredMythen, frame, run_of, scene, told
 from benchmarks.service_process import DETECTOR, services
-from qdsizer_stream.patterns import q_from_two_theta
 from qdsizer_stream.services import pack, unpack
-from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
 
 PORT = 9465
 
@@ -33,15 +29,14 @@ SKIPPED = 10
 """Estimates at the begin of a run that are not timed: the run is set up meanwhile."""
 
 
+LEAST_FRAMES_PER_S, MOST_P99_MS = 200.0, 20.0
+
+
 def documents(frames: int) -> list[tuple[str, Any]]:
     """A run as a RunEngine tells it."""
-    q_max = float(q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH_ANGSTROM).max())
-    scene = GrowingDots(SynthesisRecipe(wavelength_angstrom=WAVELENGTH_ANGSTROM), q_max)
     detector = StoredMythen(name="mythen")
-    detector.image.put(frame(scene, 0))
-    told: list[tuple[str, Any]] = []
-    RunEngine({})(count([detector], frames), lambda name, doc: told.append((name, doc)))
-    return told
+    detector.image.put(frame(scene(), 0))
+    return run_of(detector, frames)
 
 
 class Listener:
@@ -67,34 +62,32 @@ class Listener:
                 self.stopped.set()
 
 
-def run(publisher: Publisher, listener: Listener, told: list[tuple[str, Any]], rate_hz: float) -> None:
-    """Publish a run at a pace, or as fast as it goes, and print what came of it."""
+def run(
+    publisher: Publisher, listener: Listener, documents: list[tuple[str, Any]], rate_hz: float = 0.0
+) -> tuple[float, float, float, int]:
+    """Publish a run at a pace, or as fast as it goes.
+
+    Gives the estimates a second, median and 99th percentile of the wait for one, ms, and how many never came.
+    """
     listener.arrived.clear()
     listener.stopped.clear()
     sent: dict[int, float] = {}
     begin = due = time.perf_counter()
-    for name, doc in told:
+    for name, doc in documents:
         if name == "event":
             due += 1 / rate_hz if rate_hz else 0.0
             time.sleep(max(due - time.perf_counter(), 0.0))
             sent[doc["seq_num"]] = time.perf_counter()
         publisher(name, doc)
-    taken = time.perf_counter() - begin
     heard = -1
     while not listener.stopped.wait(QUIET_S) and len(listener.arrived) > heard:
         heard = len(listener.arrived)
     if len(listener.arrived) <= SKIPPED:
-        print(f"{len(listener.arrived)} of {len(sent)} estimates within {QUIET_S:g} s: is the machine busy?")
-        return
+        raise RuntimeError(f"{len(listener.arrived)} estimates within {QUIET_S:g} s: is the machine busy?")
     spent = max(listener.arrived.values()) - begin
     waits = [1000 * (listener.arrived[number] - sent[number]) for number in listener.arrived][SKIPPED:]
-    pace = f"{rate_hz:.0f} Hz" if rate_hz else "burst"
     p50, p99 = np.percentile(waits, [50, 99])
-    print(
-        f"{pace:8s} published at {len(sent) / taken:6.0f} frames/s, {len(listener.arrived)} of {len(sent)} "
-        f"estimates at {len(listener.arrived) / spent:6.0f} frames/s, "
-        f"p50 {p50:7.2f} ms, p99 {p99:7.2f} ms"
-    )
+    return len(listener.arrived) / spent, float(p50), float(p99), len(sent) - len(listener.arrived)
 
 
 def main() -> None:
@@ -102,7 +95,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=1000)
     parser.add_argument("--rate", type=float, default=200.0)
     arguments = parser.parse_args()
-    told = documents(arguments.frames)
+    measured = documents(arguments.frames)
     proxy = Proxy("127.0.0.1", "127.0.0.1")
     threading.Thread(target=proxy.start, daemon=True).start()
     tables = (
@@ -116,15 +109,21 @@ def main() -> None:
         while not service.metric("qdsizer_malformed_total"):
             publisher("probe", {})  # a new connection loses what is sent before it stands
             time.sleep(0.1)
-        print(f"{DETECTOR.n_strips} strips, load {os.getloadavg()[0]:.1f}")
-        run(publisher, listener, told[:52], 20.0)  # warm-up: model, caches and connections
-        run(publisher, listener, told, arguments.rate)
-        run(publisher, listener, told, 0.0)
-        print(
-            f"service: {service.metric('qdsizer_frames_total'):.0f} frames, "
-            f"{service.metric('qdsizer_marked_total'):.0f} marked, "
-            f"{service.metric('qdsizer_contained_total'):.0f} errors"
-        )
+        print(f"{DETECTOR.n_strips} strips, {arguments.frames} frames, load {os.getloadavg()[0]:.1f}")
+        run(publisher, listener, measured[:52], 20.0)  # warm-up: model, caches and connections
+        _, p50, p99, missing = run(publisher, listener, measured, arguments.rate)
+        told(f"published at {arguments.rate:g} frames/s, median", f"{p50:.2f} ms")
+        told("  99 % within", f"{p99:.2f} ms", f"<= {MOST_P99_MS:g} ms", p99 <= MOST_P99_MS)
+        told("  estimates that never came", f"{missing}", "0", missing == 0)
+        rate, _, _, missing = run(publisher, listener, measured)
+        told(
+            "published at once, estimates", f"{rate:.0f} frames/s", f">= {LEAST_FRAMES_PER_S:g}",
+            rate >= LEAST_FRAMES_PER_S,
+        )  # fmt: skip
+        told("  estimates that never came", f"{missing}", "0", missing == 0)
+        for what in ("marked", "contained"):
+            n = int(service.metric(f"qdsizer_{what}_total"))
+            told(f"  {what} by the service", f"{n}", "0", n == 0)
 
 
 if __name__ == "__main__":
