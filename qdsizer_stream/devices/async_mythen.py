@@ -180,12 +180,8 @@ class AsyncSlsMythen(AreaDetector[SlsMythenIO]):
 
     Parameters
     ----------
-    prefix
-        Prefix of the records, before ``cam1:`` and ``HDF1:``.
-    path_provider
-        Where the files go; the driver's computer and this one see the same folder.
-    name
-        Name of the device.
+    prefix, path_provider, name
+        As for `AsyncAdMythen`.
     """
 
     def __init__(self, prefix: str, path_provider: PathProvider, name: str = "") -> None:

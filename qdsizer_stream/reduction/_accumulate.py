@@ -13,11 +13,12 @@ __all__ = ["AccumulationConfig", "FrameAccumulator"]
 class AccumulationConfig(Config):
     """How many frames make one pattern."""
 
-    mode: Literal["reset", "rolling"]
+    mode: Literal["reset", "rolling", "all"]
     """reset: every frame counts once, and a new sum starts when one is complete. rolling: after every frame
-    the newest frames that suffice, so that neighbouring sums share frames."""
+    the newest frames that suffice, so that neighbouring sums share frames. all: after every frame all so far
+    that are no older than max_seconds, for a sample that does not change."""
     min_counts: float = Field(ge=1)
-    """Photons that complete a sum."""
+    """Photons that complete a sum, or its first."""
     max_seconds: float = Field(gt=0, allow_inf_nan=False)
     """Longest time between the first and the last frame of a sum, s; a sum that reaches it goes out with
     what it has. Longer sums would mix dots of different ages."""
@@ -64,7 +65,7 @@ class FrameAccumulator:
             window.drop_first()
             full = True
         window.append(frame, time_s)
-        while window.counts - window.first_counts >= config.min_counts:
+        while config.mode == "rolling" and window.counts - window.first_counts >= config.min_counts:
             window.drop_first()
         return [window.total()] if full or window.counts >= config.min_counts else []
 
@@ -78,7 +79,7 @@ class FrameAccumulator:
 
         Returns
         -------
-        In reset mode the sum that ran out of time, if there is one; in rolling mode nothing.
+        In reset mode the sum that ran out of time, if there is one; in the others nothing.
         """
         late = len(self._window) and time_s - self._window.first_time_s > self.config.max_seconds
         return self.flush() if late and self.config.mode == "reset" else []
@@ -97,8 +98,8 @@ class FrameAccumulator:
 
         Returns
         -------
-        In reset mode the sum that was not complete, if frames are left; in rolling mode nothing, since
-        every frame was in a sum that went out or in one that never sufficed.
+        In reset mode the sum that was not complete, if frames are left; in the others nothing, since every
+        frame was in a sum that went out or in one that never sufficed.
         """
         rest = [self._window.total()] if self.config.mode == "reset" and len(self._window) else []
         self._window = FrameWindow()

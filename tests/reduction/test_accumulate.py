@@ -57,6 +57,14 @@ def test_rolling_keeps_the_newest_frames_that_suffice() -> None:
     assert adder.flush() == []
 
 
+def test_all_keeps_every_frame_that_is_young_enough() -> None:
+    adder = accumulator("all", frames=3, seconds=4.0)
+    sums = [adder.add(frame(1), float(n)) for n in range(8)]
+    assert [[s.n_frames for s in one] for one in sums] == [[], [], [3], [4], [5], [5], [5], [5]]
+    assert sums[4][0].total_counts == 5 * IN_ONE
+    assert adder.flush() == []
+
+
 def test_sum_that_runs_out_of_time_goes_out_before_the_frame() -> None:
     adder = accumulator("reset", frames=2, seconds=1.0)
     assert adder.add(frame(1), 0.0) == []

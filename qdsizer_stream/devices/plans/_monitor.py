@@ -8,7 +8,7 @@ from pydantic import Field
 from ...configuration import Config, validated
 from .._size_device import Sizing
 from ._frames import Messages, SteeringFrame
-from ._growth import growth_rate
+from ._growth import LEAST_FRAMES, growth_rate
 from ._outcome import Ending
 from ._safety import Shutter
 from ._steer import MAX_UNSIZED, steer
@@ -21,7 +21,7 @@ class Rule(Config):
 
     min_rate_nm_per_min: float = Field(gt=0, allow_inf_nan=False)
     """Growth slower than this has ended, nm/min."""
-    window_frames: int = Field(ge=3)
+    window_frames: int = Field(ge=LEAST_FRAMES)
     """Newest sized frames that the rate is taken from."""
 
 
@@ -40,31 +40,18 @@ def monitor_synthesis(
 ) -> Messages:
     """Measure a synthesis until its dots no longer grow.
 
-    The rate is a weighted line through the newest sized frames. The plan ends when the rate is below the
-    limit with 95 % confidence: sizes that scatter never end it by chance, they make it wait for more.
+    The rate is a robust line through the newest sized frames, and how well it is known comes from the
+    scatter of their sizes. The plan ends when the rate is below the limit with 95 % confidence: sizes that
+    scatter make it wait for more.
 
     Parameters
     ----------
-    detector
-        The detector; triggered, and read into the stream `primary`.
-    sizer
-        The live sizer that the RunEngine feeds, such as `install` returns; read into the stream `size`.
+    detector, sizer, max_frames, timeout, max_unsized, shutter, time_key, md
+        As of `size_until`.
     min_rate_nm_per_min
         Growth slower than this has ended, nm/min.
-    max_frames
-        Frames at most.
-    timeout
-        Time at most, s.
     window_frames
-        Newest sized frames that the rate is taken from, at least 3.
-    max_unsized
-        Frames in a row without a size at most.
-    shutter
-        Opened for the run, closed after it and while it is paused; None where there is none.
-    time_key
-        Data key of the detector that says the time of a frame, s; None for the clock on the wall.
-    md
-        For the start document.
+        Newest sized frames that the rate is taken from, at least 4.
 
     Yields
     ------
@@ -77,7 +64,7 @@ def monitor_synthesis(
     Raises
     ------
     ConfigurationError
-        A limit is out of range, or the sizer is not subscribed to the RunEngine.
+        As of `size_until`.
     """
     settings = {"min_rate_nm_per_min": min_rate_nm_per_min, "window_frames": window_frames}
     rule = validated(Rule, settings, "monitor_synthesis")
@@ -91,8 +78,9 @@ def monitor_synthesis(
         if rate.at_most_nm_per_min >= rule.min_rate_nm_per_min:
             return None
         return Ending.GROWTH_ENDED, (
-            f"at frame {frame.number} the dots grow by {rate.nm_per_min:.3f} ± {rate.sd_nm_per_min:.3f} "
-            f"nm/min, less than {rule.min_rate_nm_per_min:g}; they are {frame.size_nm:.2f} nm"
+            f"at frame {frame.number} the dots grow by {rate.nm_per_min:.3f} nm/min, at most by "
+            f"{rate.at_most_nm_per_min:.3f}, less than {rule.min_rate_nm_per_min:g}; they are "
+            f"{frame.size_nm:.2f} nm"
         )
 
     return (

@@ -20,7 +20,7 @@ class Ending(StrEnum):
     PRECISE = "precise"
     """The interval is as narrow as asked for."""
     IMPRECISE = "imprecise"
-    """The longest exposure allowed is not enough for the interval asked for."""
+    """All frames allowed would not be enough for the interval asked for."""
     TRUST_LOST = "trust_lost"
     """Too many frames in a row had no size."""
     MAX_FRAMES = "max_frames"

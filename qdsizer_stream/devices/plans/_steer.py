@@ -44,7 +44,6 @@ def steer(
     shutter: Shutter | None,
     time_key: str | None,
     md: dict[str, Any],
-    before_each: Callable[[SteeringFrame | None], Messages] | None = None,
 ) -> Messages:
     """Measure frames in a run of their own until there is a reason to stop.
 
@@ -62,8 +61,6 @@ def steer(
         Opened for the run and closed after it; None where there is none.
     md
         For the start document.
-    before_each
-        Prepares a frame, knowing the one before it; None where there is nothing to prepare.
 
     Yields
     ------
@@ -83,7 +80,7 @@ def steer(
     def run() -> Messages:
         loop = FrameLoop(detector, sizer, time_key)
         yield from bps.open_run({"plan_name": name, "detectors": [detector.name], **limits, **md})
-        outcome = yield from _until(loop, judge, allowed, before_each)
+        outcome = yield from _until(loop, judge, allowed)
         lost = outcome.ending is Ending.TRUST_LOST
         yield from bps.close_run(
             exit_status="fail" if lost else "success", reason=f"{outcome.ending}: {outcome.reason}"
@@ -94,15 +91,9 @@ def steer(
     return (yield from safely(run(), detector, shutter))
 
 
-def _until(
-    loop: FrameLoop,
-    judge: Judge,
-    limits: Limits,
-    before_each: Callable[[SteeringFrame | None], Messages] | None,
-) -> Messages:
+def _until(loop: FrameLoop, judge: Judge, limits: Limits) -> Messages:
     """Measure until a judge or a limit says stop."""
     deadline = time.monotonic() + limits.timeout
-    frame: SteeringFrame | None = None
     last_sized: SteeringFrame | None = None
     n_unsized = 0
 
@@ -114,8 +105,6 @@ def _until(
         if left_s <= 0:
             return ended(Ending.TIMEOUT, f"{limits.timeout:g} s are over", number - 1)
         try:
-            if before_each is not None:
-                yield from before_each(frame)
             frame = yield from loop.measure(number, left_s)
         except TimeoutError:
             reason = f"{limits.timeout:g} s were over before frame {number} was read out"
