@@ -1,8 +1,9 @@
 """Replay of an archived run from a Tiled server in a process of its own, and write-back of its sizes.
 
-Run it on an idle machine: ``python -m benchmarks.replay [--frames N] [--profile]``. The frames are made and
-stored beforehand by the server's process, which is not timed. Memory is the most that the replaying process
-ever held. Frames are read ahead while others are sized: the table says how long sizing waited for them.
+Run it on an idle machine: ``python -m benchmarks.replay [--frames N] [--workers N] [--profile]``. The frames
+are made and stored beforehand by the server's process, which is not timed. Memory is the most that the
+replaying process ever held. Frames are read ahead while others are sized, and sized ahead by workers: the
+table says how long the replaying thread waited for either.
 """
 
 import argparse
@@ -24,8 +25,9 @@ import psutil
 from bluesky_tiled_plugins import TiledWriter
 from event_model import compose_run
 
-from qdsizer_stream.archive import WriteBack, embedded_tiled, open_archive, replay_into
+from qdsizer_stream.archive import SizingWorkers, WriteBack, embedded_tiled, open_archive, replay_into
 from qdsizer_stream.archive import _documents as reading
+from qdsizer_stream.archive import _workers as working
 from qdsizer_stream.archive._replay_journal import ReplayJournal
 from qdsizer_stream.callbacks import LiveConfig, WavelengthSource
 from qdsizer_stream.errors import ArchiveError
@@ -140,6 +142,7 @@ class Stages:
 
         with (
             patch.object(reading, "ahead", timed_ahead),
+            patch.object(working, "_outcome", self.timed("waiting for workers", working._outcome)),
             patch.object(sizer.reducer, "pool", self.timed("reduction", sizer.reducer.pool)),
             patch.object(sizer, "examine_pooled", self.timed("sizing", sizer.examine_pooled)),
             patch.object(ReplayJournal, "record", self.timed("journal", ReplayJournal.record)),
@@ -174,6 +177,7 @@ class Refusing:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=10_000)
+    parser.add_argument("--workers", type=int, default=0, help="processes that size")
     parser.add_argument("--profile", action="store_true", help="show where the time goes")
     options = parser.parse_args()
     config = LiveConfig(
@@ -184,13 +188,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, journals = Path(name) / "archive", Path(name) / "journals"
         folder.mkdir()
-        with server(folder, options.frames) as (uid, serving), open_archive(folder) as catalog:
+        with (
+            server(folder, options.frames) as (uid, serving),
+            open_archive(folder) as catalog,
+            SizingWorkers(sizer, options.workers) if options.workers else nullcontext() as workers,
+        ):
             run = catalog[uid]
             stages = Stages()
             with stages.of(sizer), cProfile.Profile() if options.profile else nullcontext() as profile:
                 begin, used, served = time.perf_counter(), time.process_time(), processor_s(serving)
                 with suppress(ArchiveError):
-                    replay_into(run, config, Refusing(), journals, sizer)
+                    replay_into(run, config, Refusing(), journals, sizer, workers=workers)
                 spent, used = time.perf_counter() - begin, time.process_time() - used
                 served = processor_s(serving) - served
             print(

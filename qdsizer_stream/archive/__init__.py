@@ -10,6 +10,7 @@ from ._select import find_run, parse_query, select_runs
 from ._server import embedded_tiled
 from ._spool import SpooledWriter, spooled_runs, upload
 from ._table_file import TableFile
+from ._workers import SizingWorkers
 from ._write_back import WriteBack
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Differences",
     "LinkedRuns",
     "Outcome",
+    "SizingWorkers",
     "SpooledWriter",
     "TableFile",
     "WriteBack",

@@ -13,6 +13,7 @@ from ._documents import PATIENCE_S
 from ._replay import sized_steps
 from ._replay_journal import ReplayJournal, replay_identity
 from ._select import plain_run
+from ._workers import SizingWorkers
 
 __all__ = ["Destination", "Outcome", "replay_into"]
 
@@ -54,12 +55,15 @@ def replay_into(
     *,
     again: bool = False,
     patience_s: float = PATIENCE_S,
+    workers: SizingWorkers | None = None,
     tell: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Outcome:
     """Size an archived run again and write the sizes, unless they are there.
 
     What is sized goes to a journal first, and from there, once the run has ended, to the destination: an
-    interrupted replay goes on where it stopped, and the destination holds the whole or nothing.
+    interrupted replay goes on where it stopped, and the destination holds the whole or nothing. Where frames
+    are added up, it goes on after the last whole sum; where neighbouring sums share frames (modes `rolling`
+    and `all`), there is no such place, and it begins anew.
 
     Parameters
     ----------
@@ -73,6 +77,8 @@ def replay_into(
         Whether to size even what the destination holds already, and from the beginning.
     patience_s
         As of `run_documents`.
+    workers
+        Size the frames, in the same order and to the same numbers; None for this thread.
     tell
         Takes what is being done, steps done and steps in all.
 
@@ -93,15 +99,13 @@ def replay_into(
     if there is not None and not again:
         return Outcome(uid, there, found=True)
     identity = replay_identity(uid, config, sizer.model)
-    # What is being added up is not in the journal: such a replay begins anew.
-    resume = not again and config.accumulation is None
-    with ReplayJournal(journals / f"{identity}.replay", resume) as journal:
+    with ReplayJournal(journals / f"{identity}.replay", resume=not again) as journal:
         outcome = Outcome(uid, resumed=journal.n_events)
         if not journal.ended:
             # Only for the bar: a run that was never sized has about as many frames as events.
             counts = (run.metadata.get("stop") or {}).get("num_events", {})
             expected = counts.get(STREAM_NAME, sum(counts.values()))
-            for step in sized_steps(run, config, sizer, journal.frames_done, patience_s):
+            for step in sized_steps(run, config, sizer, journal.frames_done, patience_s, workers):
                 journal.record(step)
                 tell("sizing", journal.n_events, max(expected, journal.n_events))
         statuses: Counter[str] = Counter()

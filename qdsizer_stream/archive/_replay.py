@@ -1,6 +1,7 @@
 """Sizing an archived run again."""
 
 import json
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,10 @@ from ..callbacks import OBJECT_NAME, RUN_KEY, STREAM_NAME, Destination, Item, Li
 from ..configuration import validated
 from ..errors import ArchiveError
 from ..sizing import Sizer
+from ..sizing_process import begin_here
 from ._documents import FRAME_DOCUMENTS, PATIENCE_S, run_documents
 from ._select import plain_run
+from ._workers import SizingWorkers
 
 __all__ = ["Step", "archived_config", "replay", "sized_steps"]
 
@@ -82,6 +85,9 @@ class Step:
 
     documents: list[tuple[str, Any]]
     """Names and derived documents, which may be none."""
+    complete: bool = True
+    """Whether every frame so far is in an estimate, so that another replay could go on from here: not so
+    while frames are being added up."""
     exit_status: str = ""
     """At the end: `success`; `abort` where the run never ended; `fail` where an error follows."""
     reason: str = ""
@@ -94,6 +100,7 @@ def sized_steps(
     sizer: Sizer | None = None,
     skip: int = 0,
     patience_s: float = PATIENCE_S,
+    workers: SizingWorkers | None = None,
 ) -> Iterator[Step]:
     """Size the frames of an archived run, one raw document after another.
 
@@ -103,6 +110,8 @@ def sized_steps(
         As of `replay`.
     skip, patience_s
         As of `run_documents`.
+    workers
+        Size the frames; None for this thread.
 
     Returns
     -------
@@ -118,19 +127,33 @@ def sized_steps(
     sizer = sizer or Sizer(config.sizing)
     # The settings given are final: what the original run overrode is in them, or was left out on purpose.
     original = {key: value for key, value in run.metadata["start"].items() if key != RUN_KEY}
-    sizing = RunSizing(original, config, lambda _: sizer, live=False, destination=Destination.LINKED_RUN)
+    sizing = RunSizing(
+        original,
+        config,
+        lambda _: sizer,
+        live=False,
+        destination=Destination.LINKED_RUN,
+        begin_step=workers or begin_here,
+    )
 
     def end(rest: list[tuple[str, Any]], exit_status: str, reason: str = "") -> Step:
         stops = sizing.stop({"exit_status": exit_status, "reason": reason})[1:]  # the first is the original's
-        return Step([*rest, *(("stop", stop) for stop in stops)], exit_status, reason)
+        documents = [*rest, *(("stop", stop) for stop in stops)]
+        return Step(documents, exit_status=exit_status, reason=reason)
 
     ended = False
+    # Sums that share frames always hold some of them.
+    shared = config.accumulation is not None and config.accumulation.mode != "reset"
+    n_waiting = 0  # frames that are in no estimate yet
     try:
-        for name, doc in run_documents(run, config, skip, patience_s):
-            ended |= name == "stop"
-            derived = [(kind, one) for kind, one, _ in sizing.documents(Item(name, doc))]
-            if name in FRAME_DOCUMENTS:
-                yield Step(derived)
+        documents = run_documents(run, config, skip, patience_s)
+        for item in _begun(documents, sizing, workers.n_ahead if workers is not None else 0):
+            ended |= item.name == "stop"
+            derived = [(kind, one) for kind, one, _ in sizing.documents(item)]
+            n_waiting += item.frames_done
+            n_waiting -= sum(one["data"]["qdsizer_n_frames"] for kind, one in derived if kind == "event")
+            if item.name in FRAME_DOCUMENTS:
+                yield Step(derived, complete=not shared and n_waiting == 0)
         rest = [(kind, one) for kind, one, _ in sizing.finish()]
     except Exception as error:
         yield end([], "fail", f"{error}")
@@ -139,3 +162,18 @@ def sized_steps(
         yield end(rest, "success")
     else:
         yield end(rest, "abort", f"the run has no end, and brought nothing new for {patience_s:g} s")
+
+
+def _begun(
+    documents: Iterator[tuple[str, dict[str, Any]]], sizing: RunSizing, n_ahead: int
+) -> Iterator[Item]:
+    """Documents in their order, frames of the events that follow being sized already."""
+    waiting: deque[Item] = deque()
+    for name, doc in documents:
+        item = Item(name, doc)
+        waiting.append(item)
+        if name == "event" and n_ahead:
+            sizing.begin(item)
+        while waiting and (name != "event" or len(waiting) > n_ahead):
+            yield waiting.popleft()
+    yield from waiting

@@ -26,7 +26,7 @@ __all__ = ["ReplayJournal", "replay_identity"]
 
 DONE = "frames_done"
 """Kind of the entries that say how many documents with frames were sized; what follows the last one was cut
-off in the middle of a document, and is sized again."""
+off in the middle of a document or of a sum of frames, and is sized again."""
 
 END = "end"
 """Kind of the entry that says how the run ended."""
@@ -73,7 +73,8 @@ class ReplayJournal:
     def __init__(self, path: Path, resume: bool = True) -> None:
         self._path = path
         self.frames_done = 0
-        """Documents with frames whose estimates are in the journal."""
+        """Documents with frames whose estimates are in the journal; a replay that goes on leaves them out."""
+        self._n_taken = 0  # and those whose frames are still being added up
         self.n_events = 0
         """Estimates in the journal."""
         self.ended = False
@@ -120,12 +121,14 @@ class ReplayJournal:
                 if name != "stop":  # it would count the estimates of one sitting
                     self._append(name, doc)
             if not step.exit_status:
-                self._append(DONE, self.frames_done + 1)
+                self._n_taken += 1
+                if step.complete:
+                    self._append(DONE, self._n_taken)
             else:
                 self._append(END, {"exit_status": step.exit_status, "reason": step.reason})
                 # A run that was given up may yet go on: the next sitting has to look again.
                 if step.exit_status == "success":
-                    self._append(DONE, self.frames_done)
+                    self._append(DONE, self._n_taken)
 
     def documents(self) -> Iterator[tuple[str, Any]]:
         """Give the derived run back, of one piece even where it was sized in several sittings.
@@ -186,7 +189,7 @@ class ReplayJournal:
         self.n_events += name == "event"
         self.ended |= name == END
         if name == DONE:
-            self.frames_done = int(doc)
+            self.frames_done = self._n_taken = int(doc)
 
     def _take_over(self, old: Path, resume: bool) -> None:
         """Begin with what was sized whole."""

@@ -73,10 +73,13 @@ def replay(
     work: Annotated[
         Path | None, typer.Option(help="Folder for what an interrupted replay has sized.")
     ] = None,
+    workers: Annotated[
+        int, typer.Option(help="Processes that size beside this one; 0 for none.", min=0, max=64)
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Size archived runs again, as new runs that are linked to them; go on where an interruption stopped."""
-    from ..archive import replay_into
+    from ..archive import SizingWorkers, replay_into
     from ..sizing import Sizer
 
     if sum((write_back, out is not None, compare is not None)) > 1:
@@ -91,6 +94,7 @@ def replay(
         runs = _runs(catalog, run, scan_id, since, until, query)
         destination = stack.enter_context(_destination(catalog, write_back, replace, out, compare, model))
         sizer: Sizer | None = None
+        processes: SizingWorkers | None = None
         for one in runs:
             try:
                 settings = _settings(one, config, model)
@@ -99,6 +103,8 @@ def replay(
                 if dry_run:
                     outcomes.append(_planned(one, settings, sizer, destination))
                     continue
+                if workers and processes is None:
+                    processes = stack.enter_context(SizingWorkers(sizer, workers))
                 with progress_bar() as tell:
                     outcome = replay_into(
                         one,
@@ -108,6 +114,7 @@ def replay(
                         sizer,
                         again=again,
                         patience_s=patience,
+                        workers=processes,
                         tell=tell,
                     )
                 outcomes.append(_said(outcome, sizer, destination))

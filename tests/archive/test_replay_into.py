@@ -3,6 +3,8 @@
 import csv
 import gc
 import json
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -22,6 +24,7 @@ from qdsizer_stream.archive import (
     Comparison,
     LinkedRuns,
     Outcome,
+    SizingWorkers,
     TableFile,
     WriteBack,
     archived_config,
@@ -39,6 +42,7 @@ from qdsizer_stream.archive._replay_journal import ReplayJournal
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer
 from qdsizer_stream.devices import SimMythen, SimMythenHdf5
 from qdsizer_stream.errors import ArchiveError, ConfigurationError
+from qdsizer_stream.reduction import AccumulationConfig
 from qdsizer_stream.sizing import Sizer
 
 FRAMES = 7
@@ -122,11 +126,39 @@ def test_live_and_derived_sizes_are_equal_in_time_and_number(
         np.testing.assert_array_equal(derived["qd_size"][key].read(), sized["qd_size"][key].read())
 
 
-@pytest.mark.parametrize("at", [0, 3, FRAMES])
+def adding(config: LiveConfig, mode: str | None) -> LiveConfig:
+    """Settings that add frames up: three of the simulated ones, of 0.6 million photons, make a sum."""
+    if mode is None:
+        return config
+    sums = AccumulationConfig.model_validate({"mode": mode, "min_counts": 1.5e6, "max_seconds": 1e6})
+    return config.model_copy(update={"accumulation": sums})
+
+
+@pytest.mark.parametrize(
+    ("mode", "at", "goes_on_at", "resumed", "frames"),
+    [
+        (None, 0, 0, 0, FRAMES),
+        (None, 3, 3, 3, FRAMES),
+        (None, FRAMES, FRAMES, FRAMES, FRAMES),
+        ("reset", 5, 3, 1, 3),  # with the first frame of the second sum
+        ("rolling", 5, 0, 0, FRAMES - 2),
+        ("all", 5, 0, 0, FRAMES - 2),
+    ],
+)
 def test_an_interrupted_replay_goes_on(
-    archive: Any, sized: Any, into: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, at: int
+    archive: Any,
+    sized: Any,
+    into: Callable[..., Outcome],
+    config: LiveConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str | None,
+    at: int,
+    goes_on_at: int,
+    resumed: int,
+    frames: int,
 ) -> None:
-    whole = into(sized, LinkedRuns(archive), again=True)
+    settings = adding(config, mode)
+    whole = into(sized, LinkedRuns(archive), settings, again=True)
     monkeypatch.setattr(documents_module, "REQUEST_BYTES", ONE_FRAME)
     chunks = documents_module._chunks
     begun: list[int] = []
@@ -143,19 +175,19 @@ def test_an_interrupted_replay_goes_on(
     monkeypatch.setattr(documents_module, "_chunks", cut)
     n_runs = n_runs_of(archive)
     with pytest.raises(ArchiveError, match="the archive is gone"):
-        into(sized, LinkedRuns(archive), again=True)
+        into(sized, LinkedRuns(archive), settings, again=True)
     assert n_runs_of(archive) == n_runs  # nothing half-written
-    outcome = into(sized, _Unknown(archive))
-    assert begun == [0, at]
-    assert (outcome.resumed, outcome.frames) == (at, FRAMES)
-    resumed = archive[outcome.written]
-    assert sizes(resumed).equals(sizes(archive[whole.written]))
-    assert len(resumed["qd_size"].descriptors) == 1
-    stop = resumed.metadata["stop"]
+    outcome = into(sized, _Unknown(archive), settings)
+    assert begun == [0, goes_on_at]
+    assert (outcome.resumed, outcome.frames) == (resumed, frames)
+    derived = archive[outcome.written]
+    assert sizes(derived).equals(sizes(archive[whole.written]))
+    assert len(derived["qd_size"].descriptors) == 1
+    stop = derived.metadata["stop"]
     schema_validators[DocumentNames.stop].validate(dict(stop))
-    assert (stop["exit_status"], dict(stop["num_events"])) == ("success", {"qd_size": FRAMES})
-    assert dict(stop["qdsizer"]) == {"frames": FRAMES, "sized": FRAMES, "refused": {}, "marked": 0}
-    assert list(resumed["qd_size"]["seq_num"].read()) == list(range(1, FRAMES + 1))
+    assert (stop["exit_status"], dict(stop["num_events"])) == ("success", {"qd_size": frames})
+    assert dict(stop["qdsizer"]) == {"frames": frames, "sized": frames, "refused": {}, "marked": 0}
+    assert list(derived["qd_size"]["seq_num"].read()) == list(range(1, frames + 1))
 
 
 class _Unknown(LinkedRuns):
@@ -186,6 +218,21 @@ def test_a_destination_that_fails_gets_what_was_sized_later(
     monkeypatch.setattr(documents_module, "_chunks", None)  # the frames are not read again
     outcome = into(sized, _Unknown(archive))
     assert (outcome.resumed, outcome.frames) == (FRAMES, FRAMES)
+
+
+@pytest.mark.parametrize("mode", [None, "reset"])
+def test_workers_give_the_same_numbers_in_the_same_order(
+    archive: Any, sized: Any, into: Callable[..., Outcome], config: LiveConfig, sizer: Sizer, mode: str | None
+) -> None:
+    settings = adding(config, mode)
+    alone = into(sized, LinkedRuns(archive), settings, again=True)
+    with SizingWorkers(sizer, 2) as workers:
+        together = into(sized, _Unknown(archive), settings, workers=workers)
+        assert sizes(archive[together.written]).equals(sizes(archive[alone.written]))
+        # One that dies costs time, never a frame: the others and this process size what it had in hand.
+        os.kill(workers._processes[0].pid, signal.SIGKILL)
+        without = into(sized, _Unknown(archive), settings, workers=workers)
+        assert sizes(archive[without.written]).equals(sizes(archive[alone.written]))
 
 
 def test_write_back(

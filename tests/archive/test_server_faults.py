@@ -15,13 +15,26 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky import plan_stubs as bps
+from bluesky.plans import count
 from bluesky.preprocessors import run_decorator
 from bluesky_tiled_plugins import TiledWriter
 from tiled.client import from_uri
 
-from qdsizer_stream.archive import SpooledWriter, spooled_runs, upload
-from qdsizer_stream.callbacks import LiveSizer
+from qdsizer_stream.archive import (
+    LinkedRuns,
+    SpooledWriter,
+    WriteBack,
+    replay,
+    replay_into,
+    spooled_runs,
+    upload,
+)
+from qdsizer_stream.archive import _documents as documents_module
+from qdsizer_stream.archive import _write_back as write_back_module
+from qdsizer_stream.callbacks import LiveConfig, LiveSizer
 from qdsizer_stream.devices import SimMythen
+from qdsizer_stream.errors import ArchiveError
+from qdsizer_stream.sizing import Sizer
 
 Documents = list[tuple[str, Any]]
 N_FRAMES = 4
@@ -171,6 +184,68 @@ def test_a_server_that_is_killed(server: Server, measured: Measured, tmp_path: P
     server.start()
     upload(spooled(measured, tmp_path / "spool"), server.client, TiledWriter(server.client))
     measured.assert_archived(server.client)
+
+
+ARCHIVED_FRAMES = 8
+"""Frames of a run to replay: more than a replay reads ahead of what it sizes."""
+
+
+@pytest.fixture
+def archived(server: Server, mythen: Callable[..., SimMythen]) -> str:
+    """A run that nobody has sized."""
+    engine = RunEngine({})
+    engine.subscribe(TiledWriter(server.client))
+    (uid,) = engine(count([mythen()], ARCHIVED_FRAMES))
+    return str(uid)
+
+
+@pytest.mark.parametrize(("doing", "write_back"), [("sizing", False), ("writing", False), ("writing", True)])
+def test_a_server_that_is_killed_in_mid_replay(
+    server: Server,
+    archived: str,
+    config: LiveConfig,
+    sizer: Sizer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    doing: str,
+    write_back: bool,
+) -> None:
+    monkeypatch.setattr(documents_module, "REQUEST_BYTES", 4 * 30_720)  # a request a frame
+    monkeypatch.setattr(write_back_module, "BATCH_EVENTS", 3)  # killed between two
+    uninterrupted = [
+        doc["data"] for name, doc in replay(server.client[archived], config, sizer) if name == "event"
+    ]
+
+    def again(tell: Callable[[str, int, int], None] = lambda *_: None) -> Any:
+        catalog = server.client
+        destination = WriteBack() if write_back else LinkedRuns(catalog)
+        return replay_into(catalog[archived], config, destination, tmp_path, sizer, tell=tell)
+
+    def kill(what: str, done: int, total: int) -> None:
+        if (what, done) == (doing, 4):
+            server.process.kill()
+            server.process.wait()
+
+    before = set(server.client)
+    with impatient(), pytest.raises(ArchiveError, match="the server does not answer"):
+        again(kill)
+    server.kill()
+    server.start()
+    if doing == "sizing":  # nothing was written, not even half
+        assert set(server.client) == before
+    outcome = again()
+    assert outcome.frames == ARCHIVED_FRAMES
+    if doing == "writing":
+        assert outcome.resumed == ARCHIVED_FRAMES
+    else:  # and what had been read ahead
+        assert 4 <= outcome.resumed < ARCHIVED_FRAMES
+    run = server.client[outcome.written]
+    assert run.metadata["stop"]["num_events"]["qd_size"] == ARCHIVED_FRAMES
+    stored = run["qd_size"].read()
+    for key in uninterrupted[0]:
+        np.testing.assert_array_equal(stored[key].values, [data[key] for data in uninterrupted])
+    # Once, and nothing left of the attempt before.
+    assert set(server.client) == before | {outcome.written}
 
 
 def test_a_second_writer_is_explained_and_harms_nobody(
