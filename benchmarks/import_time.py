@@ -1,8 +1,8 @@
 """What the live half adds to the start of a session that has Bluesky already: median of fresh processes.
 
-``python benchmarks/import_time.py [--runs N]``; the last lines are a whole start-up file: import and
-``install(RE, settings)`` with the default model, until a plan could begin, and until the sizing process,
-which loads meanwhile, has sized a frame.
+``python benchmarks/import_time.py [--runs N]``; then a whole start-up file: import and ``install(RE,
+settings)`` with the default model, until a plan could begin, and until the sizing process, which loads
+meanwhile, has sized a frame. Last ``qdsizer-stream profile check``, from the start of its process to its end.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 BEFORE = """
@@ -71,9 +72,24 @@ def timed(code: str, runs: int) -> list[list[float]]:
     return [[float(line) for line in lines] for lines in zip(*(one.split() for one in said), strict=True)]
 
 
+CHECK = "from qdsizer_stream.cli import main; main()"
+
+
+def checked(settings: Path, runs: int) -> list[float]:
+    """Check a profile in fresh processes; give how long each took, seconds."""
+    spent = []
+    for _ in range(runs):
+        begin = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-c", CHECK, "profile", "check", settings], check=True, capture_output=True
+        )
+        spent.append(time.perf_counter() - begin)
+    return spent
+
+
 def report(what: str, seconds: list[float]) -> None:
     print(
-        f"{what}: {statistics.median(seconds):.2f} s on top of bluesky and ophyd "
+        f"{what}: {statistics.median(seconds):.2f} s "
         f"(median of {len(seconds)}, {min(seconds):.2f} to {max(seconds):.2f})"
     )
 
@@ -84,14 +100,18 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=5)
     runs = parser.parse_args().runs
+    print("on top of bluesky and ophyd:")
     for module in ("qdsizer_stream.callbacks", "qdsizer_stream.profiles"):
         report(f"import {module}", timed(IMPORT.format(module=module), runs)[0])
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "qdsizer.toml"
         settings.write_text(SETTINGS.format(modules=MODULES))
         installed, sized = timed(INSTALL.format(settings=str(settings)), runs)
+        whole = checked(settings, runs)
     report("import and install(RE, …)", installed)
     report("the same until the first frame is sized", sized)
+    print("by itself:")
+    report("profile check", whole)
     print(f"load {os.getloadavg()[0]:.1f}")
 
 
