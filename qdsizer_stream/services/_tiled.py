@@ -86,7 +86,9 @@ class TiledSource:
 
         with self._catalog.context, self._catalog.subscribe() as subscription:
             subscription.child_created.add_callback(created)
-            subscription.start_in_thread()
+            threading.Thread(
+                target=self._listen, args=(subscription,), name="qdsizer-news", daemon=True
+            ).start()
             there = {uid: self._catalog[uid].metadata for uid in self._newest()}
             self._followed |= {uid for uid, said in there.items() if said.get("stop")}
             logger.info("listening to the Tiled server at %s", self._uri)
@@ -96,6 +98,16 @@ class TiledSource:
                     self._follow(self._newest(), take, stopping)
                 except Exception as error:  # the server may be away for a while
                     logger.warning("no news from %s: %r", self._uri, error)
+
+    def _listen(self, subscription: Any) -> None:
+        """Hear of new runs until the subscription is closed; without it, they are looked for."""
+        try:
+            # Not in a thread of its own: where the server keeps no news, that would wait for ever.
+            subscription.start()
+        except Exception as error:
+            logger.warning(
+                "no subscription to %s, new runs are looked for every %g s: %r", self._uri, CHECK_S, error
+            )
 
     def _newest(self) -> list[str]:
         return list(self._catalog.keys().tail(NEWEST_RUNS))

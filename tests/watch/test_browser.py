@@ -1,41 +1,20 @@
 """The page, in a real browser."""
 
-import io
-import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from bokeh.document import Document
-from bokeh.palettes import Cividis256
-from PIL import Image
 
 from qdsizer_stream.callbacks import LiveSizer, SynthesisRecord
-from qdsizer_stream.callbacks.view import LOOKS, headline
+from qdsizer_stream.callbacks.view import headline
 from qdsizer_stream.errors import ConfigurationError
 from qdsizer_stream.services.watch import BrowserView, draw_page
-from qdsizer_stream.sizing import Status
+
+from .conftest import errors, headline_shown, painted, wait_for
 
 Documents = list[tuple[str, Any]]
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-
-OPTIONS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1920,1150",
-)
-
-TIMEOUT_S = 240
 
 # A browser on a busy machine takes minutes to begin.
 pytestmark = pytest.mark.timeout(900)
@@ -92,25 +71,6 @@ def test_what_stands_in_documents_is_never_taken_for_the_page_itself(
 
 
 @pytest.fixture
-def driver(tmp_path: Path) -> Iterator[Any]:
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("chromium and chromedriver are not on this machine: apt-get install chromium-driver")
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for option in (*OPTIONS, f"--user-data-dir={tmp_path / 'browser'}"):
-        options.add_argument(option)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    started = webdriver.Chrome(options=options, service=Service(DRIVER))
-    started.command_executor.client_config.timeout = TIMEOUT_S
-    started.set_page_load_timeout(TIMEOUT_S)
-    yield started
-    started.quit()
-
-
-@pytest.fixture
 def served(watched: Watched) -> Iterator[str]:
     """Address of the page, served in a thread as the command does in its process."""
     view = BrowserView(watched.record, port=0)
@@ -119,29 +79,6 @@ def served(watched: Watched) -> Iterator[str]:
     yield view.url
     view.stop()
     thread.join(60)
-
-
-def headline_shown(driver: Any) -> str:
-    """What the browser's own copy of the page says."""
-    return str(
-        driver.execute_script(
-            "return window.Bokeh && Bokeh.documents.length"
-            " ? Bokeh.documents[0].get_model_by_name('headline').text : ''"
-        )
-    )
-
-
-def wait_for(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-
-
-def colours(picture: Image.Image) -> set[tuple[int, int, int]]:
-    found = picture.convert("RGB").getcolors(1 << 24)
-    assert found is not None
-    return {colour for count, colour in found if count > 20}
 
 
 def test_a_browser_shows_a_synthesis_as_it_goes_on(
@@ -162,15 +99,8 @@ def test_a_browser_shows_a_synthesis_as_it_goes_on(
     assert said.counts == "6 frames: 5 sized, 1 refused (1 bad frame)"
     assert said.counts in headline_shown(driver)
 
-    def painted() -> bool:
-        # The points, the fit and the waterfall's brightest colour stand on the screen.
-        shown = colours(Image.open(io.BytesIO(driver.get_screenshot_as_png())))
-        wanted = [LOOKS[Status.SIZED].colour, "#D55E00", Cividis256[-1]]
-        return all(tuple(bytes.fromhex(colour[1:])) in shown for colour in wanted)
-
-    wait_for(painted)
-    errors = [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
-    assert [entry for entry in errors if "favicon" not in entry["message"]] == []
+    wait_for(lambda: painted(driver))
+    assert errors(driver) == []
 
 
 def test_a_page_of_another_site_may_not_read_this_one(served: str) -> None:
