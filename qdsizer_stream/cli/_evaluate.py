@@ -15,6 +15,9 @@ __all__ = ["evaluate"]
 FIRST_WIDTH = 24
 """Characters that the name of a row gets in any case."""
 
+FILE_WIDTH = 200
+"""Characters of a line where the output is no terminal."""
+
 
 @app.command()
 def evaluate(
@@ -42,7 +45,8 @@ def evaluate(
         int, typer.Option(min=1, help="Training steps of each model of the families suite.")
     ] = 1500,
     solvent: Annotated[
-        list[Path] | None, typer.Option(help="Measured solvent (Q, intensity) for the robustness suite.")
+        list[Path] | None,
+        typer.Option(help="Measured solvent (Q, intensity) for the suites robustness and hostile."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -74,7 +78,11 @@ def evaluate(
         typer.echo(report.to_json())
         return
     console = Console()
+    if not console.is_terminal:  # a file has no width, and nothing must be cut off
+        console = Console(width=FILE_WIDTH)
     for section in report.sections:
+        if section.detail:
+            continue
         table = Table(title=section.title, title_justify="left")
         for number, name in enumerate(section.columns):
             justify: JustifyMethod = "right" if number else "left"

@@ -1,6 +1,6 @@
 """Frames that must not be sized, or not wrongly: the hostile corpus."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,6 +12,7 @@ from ..simulation import (
     Crystal,
     CrystalSite,
     Material,
+    Solvent,
     averaged_sphere_pairs,
     compton_intensity,
     form_factors,
@@ -194,6 +195,16 @@ def _emptiness() -> dict[str, NDArray[np.float64]]:
     }
 
 
+def _liquid_alone(solvent: Solvent, rng: np.random.Generator) -> Pattern:
+    """A frame of a measured liquid, without the points past the ends of its curve."""
+    q = q_from_two_theta(TWO_THETA_DEG, WAVELENGTH_ANGSTROM)
+    known = (q >= solvent.q_inv_angstrom[0]) & (q <= solvent.q_inv_angstrom[-1])
+    counts = np.full(q.size, np.nan)
+    expected = solvent.intensity(q[known], WAVELENGTH_ANGSTROM)
+    counts[known] = _counted(np.maximum(expected, 0.0), rng, float(rng.choice(COUNTS)))
+    return _seen(counts)
+
+
 EMPTY_KINDS = (
     "flat line",
     "white noise",
@@ -215,7 +226,9 @@ HOSTILE_KINDS = (
 """Everything that is wrong with a hostile frame."""
 
 
-def hostile_frames(material_name: str, seed: int, per_kind: int) -> Iterator[HostileFrame]:
+def hostile_frames(
+    material_name: str, seed: int, per_kind: int, measured: Sequence[Solvent] = ()
+) -> Iterator[HostileFrame]:
     """Make hostile frames of every kind.
 
     Parameters
@@ -226,11 +239,17 @@ def hostile_frames(material_name: str, seed: int, per_kind: int) -> Iterator[Hos
         Seed of sizes, area fractions, exposures, solvents and photons.
     per_kind
         Frames of each kind.
+    measured
+        Solvents as somebody measured them, each a kind of its own; frames hold the points that they cover.
 
     Yields
     ------
-    The frames, kind by kind.
+    The frames, kind by kind, measured solvents first.
     """
+    for number, solvent in enumerate(measured, start=len(HOSTILE_KINDS)):
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+        for _ in range(per_kind):
+            yield HostileFrame(f"pure {solvent.name}, measured", _liquid_alone(solvent, rng), np.nan)
     empty = _emptiness()
     strange = dict(zip(("1 nm dots", "15 nm dots", "bulk powder"), STRANGE_NM, strict=True))
     for number, kind in enumerate(HOSTILE_KINDS):

@@ -10,20 +10,23 @@ from typer.testing import CliRunner
 from qdsizer_stream.cli import app
 from qdsizer_stream.errors import ModelError
 from qdsizer_stream.models import Card, load_model
-from qdsizer_stream.patterns import PAPER_GRID, Pattern, paper_vector
+from qdsizer_stream.patterns import PAPER_GRID, Axis, Pattern, paper_vector
 from qdsizer_stream.simulation import (
     Library,
     LibraryRecipe,
     area_fraction_from_weight_fraction,
     load_recipe,
+    load_solvent,
+    read_solvent,
     simulate,
 )
-from qdsizer_stream.sizing import SizeEstimate, Status
+from qdsizer_stream.sizing import SizeEstimate, Sizer, SizingConfig, Status
 from qdsizer_stream.training import PaperRecipe, load_training_recipe
 from qdsizer_stream.training._export import export_model
-from qdsizer_stream.training._hostile import HostileFrame
+from qdsizer_stream.training._hostile import HostileFrame, hostile_frames
 from qdsizer_stream.training._paper_fit import fit_paper
 from qdsizer_stream.training._progress import silent
+from qdsizer_stream.training._recard import recard
 from qdsizer_stream.training.evaluation import EvaluationSettings, Report, Section, evaluate
 from qdsizer_stream.training.evaluation._benchmark import Benchmark, Condition, patterns_of, within_class
 from qdsizer_stream.training.evaluation._hostile_suite import confidently_wrong
@@ -224,7 +227,10 @@ def test_the_papers_suite_and_its_trainings_are_kept(tiny_model: Path, tmp_path:
     assert plain["sections"][0]["rows"][0]["limit %"] == full["17 classes, parents never seen"][3]
     text = (tmp_path / "out" / "report.md").read_text()
     assert "| Qmax 4.4 Å⁻¹ | > 97 |" in text
-    assert (tmp_path / "out" / "paper.png").read_bytes().startswith(b"\x89PNG")
+    trainings = rows_of(report, "Trainings")
+    assert {name: row[1] for name, row in trainings.items()} == dict.fromkeys(report.curves, 4)
+    for name in ("paper.png", "trainings.png"):
+        assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
     # A second run trains nothing and finds the same.
     again = evaluate(str(tiny_model), tmp_path / "out", settings)
     assert again.sections == report.sections
@@ -233,15 +239,29 @@ def test_the_papers_suite_and_its_trainings_are_kept(tiny_model: Path, tmp_path:
 
 def test_the_command_leaves_rows_without_their_training_empty(tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "report"
+    # One variant was trained elsewhere, under another name.
+    (out / "trainings").mkdir(parents=True)
+    mine = out / "trainings" / "mine.onnx"
+    mine.write_bytes(tiny_model.read_bytes())
+    recipe = load_model(str(tiny_model)).card.recipe
+    augmentation = {**recipe["augmentation"], "solvents": ["toluene"]}
+    recard(mine, name="mine", recipe={**recipe, "name": "mine", "augmentation": augmentation})
     command = ["evaluate", "--model", str(tiny_model), "--suite", "paper", "--patterns", "32"]
     told = CliRunner().invoke(app, [*command, "--json", "--out", str(out)])
     assert told.exit_code == 0, told.output
     plain = json.loads(told.stdout)
     full = {row["test"]: row["this model %"] for row in plain["sections"][0]["rows"]}
     assert full["fold 3"] is None
+    assert full["trained in toluene, tested in hexane"] is not None
+    assert full["trained in hexane, tested in toluene"] is None
     assert full["mean of 1 of 5 folds"] == full["17 classes, parents never seen"]
-    assert sorted(file.name for file in out.iterdir()) == ["paper.png", "report.json", "report.md"]
-    assert full["fold 3"] is None
+    assert sorted(file.name for file in out.iterdir()) == [
+        "paper.png",
+        "report.json",
+        "report.md",
+        "trainings",
+    ]
+    assert [file.name for file in (out / "trainings").iterdir()] == ["mine.onnx"]
     assert "| fold 3 | > 97 | – |" in (out / "report.md").read_text()
 
 
@@ -298,6 +318,20 @@ def test_a_robustness_row_is_summed_up_by_hand() -> None:
     assert inside == pytest.approx(20 / 24)
     assert half_width == pytest.approx(0.3)
     assert limit == 0.05
+
+
+def test_a_measured_solvent_is_hostile_where_it_was_measured(tmp_path: Path) -> None:
+    hexane = load_solvent("hexane")
+    q = np.arange(1.2, 9.0, 0.01)
+    np.savetxt(tmp_path / "mine.dat", np.column_stack([q, hexane.intensity(q, 0.56)]))
+    mine = read_solvent(tmp_path / "mine.dat", 0.56, Axis.Q)
+    frame = next(hostile_frames("PbS", 0, 1, [mine]))
+    assert frame.kind == "pure mine, measured"
+    assert math.isnan(frame.size_nm)
+    covered = frame.pattern.q_inv_angstrom[frame.pattern.usable]
+    assert covered[0] == pytest.approx(1.2, abs=0.005)
+    assert covered[-1] == pytest.approx(8.99, abs=0.005)
+    assert Sizer(SizingConfig()).size(frame.pattern).status is not Status.SIZED
 
 
 def test_a_row_of_which_nothing_was_sized() -> None:

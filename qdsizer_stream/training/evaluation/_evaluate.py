@@ -15,7 +15,7 @@ from ._families_suite import evaluate_families
 from ._hostile_suite import evaluate_hostile
 from ._intervals_suite import evaluate_intervals
 from ._paper_suite import evaluate_paper
-from ._pictures import check_drawing, draw_intervals, draw_paper
+from ._pictures import check_drawing, draw_intervals, draw_paper, draw_trainings
 from ._report import Report, Section, write_report
 from ._robustness_suite import evaluate_robustness
 
@@ -51,7 +51,7 @@ class EvaluationSettings:
     n_steps: int = 1500
     """Training steps of each model of the suite families."""
     solvents: tuple[SolventFile, ...] = ()
-    """Measured solvents for the robustness suite."""
+    """Measured solvents for the suites robustness and hostile."""
 
 
 def evaluate(
@@ -103,12 +103,14 @@ def evaluate(
             progress,
         )
         draw_paper(results, model.name, folder / "paper.png")
+        if results.curves:
+            draw_trainings(results.curves, folder / "trainings.png")
         sections += results.sections
         curves = results.curves
     if "robustness" in wanted:
         sections.append(evaluate_robustness(model, settings.n_frames, settings.solvents, progress))
     if "hostile" in wanted:
-        sections.append(evaluate_hostile(model, settings.n_hostile, progress))
+        sections.append(evaluate_hostile(model, settings.n_hostile, settings.solvents, progress))
     if "intervals" in wanted:
         intervals = evaluate_intervals(model, FRAMES_A_ROW * settings.n_frames, progress)
         draw_intervals(intervals, model.name, folder / "intervals.png")

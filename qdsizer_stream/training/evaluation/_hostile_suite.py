@@ -4,6 +4,7 @@ import math
 from collections import Counter, defaultdict
 
 from ...models import SizingModel
+from ...simulation import SolventFile, read_solvent
 from ...sizing import SizeEstimate, Sizer, SizingConfig, Status
 from .._hostile import HOSTILE_KINDS, HostileFrame, hostile_frames
 from .._progress import Progress
@@ -17,7 +18,9 @@ SEED = 3
 """Of the frames: not that of any training."""
 
 
-def evaluate_hostile(model: SizingModel, n_frames: int, progress: Progress) -> Section:
+def evaluate_hostile(
+    model: SizingModel, n_frames: int, solvents: tuple[SolventFile, ...], progress: Progress
+) -> Section:
     """Offer a model frames of every hostile kind.
 
     Parameters
@@ -26,6 +29,8 @@ def evaluate_hostile(model: SizingModel, n_frames: int, progress: Progress) -> S
         Model.
     n_frames
         Frames of each kind.
+    solvents
+        Measured solvents, which are kinds of their own.
     progress
         Told of each frame.
 
@@ -35,9 +40,10 @@ def evaluate_hostile(model: SizingModel, n_frames: int, progress: Progress) -> S
     its truth lies outside the 95 % interval.
     """
     sizer = Sizer(SizingConfig(model=str(model.path)))
-    total = n_frames * len(HOSTILE_KINDS)
+    measured = [read_solvent(file.path, file.wavelength_angstrom, file.axis) for file in solvents]
+    total = n_frames * (len(HOSTILE_KINDS) + len(measured))
     found: dict[str, list[tuple[HostileFrame, SizeEstimate]]] = defaultdict(list)
-    for done, frame in enumerate(hostile_frames(model.card.material, SEED, n_frames)):
+    for done, frame in enumerate(hostile_frames(model.card.material, SEED, n_frames, measured)):
         progress(frame.kind, done, total)
         found[frame.kind].append((frame, sizer.size(frame.pattern)))
     progress("done", total, total)

@@ -244,4 +244,5 @@ def _strata(found: dict[str, SizedFrames]) -> Section:
             for numbers, row in cells.items()
         ),
         "intervals.png",
+        detail=True,
     )

@@ -52,6 +52,7 @@ def confusion_table(counts: NDArray[np.int64], classes_nm: NDArray[np.float64]) 
         "Patterns of each true class (rows) put into each class (columns), nm; full range, all folds run.",
         ("true class (nm)", *(f"{nm:g}" for nm in classes_nm)),
         tuple((f"{nm:g}", *map(int, row)) for nm, row in zip(classes_nm, counts, strict=True)),
+        detail=True,
     )
 
 
@@ -94,6 +95,7 @@ def by_size(seen: Sequence[Seen], classes_nm: NDArray[np.float64]) -> Section:
             *(f"x {x:g}, error (nm)" for x in fractions),
         ),
         tuple(rows),
+        detail=True,
     )
 
 

@@ -110,6 +110,8 @@ def evaluate_paper(
     classes = rows.benchmark.classes_nm
     confusion = confusion_matrix(rows.seen, classes)
     sections += [confusion_table(confusion, classes), by_size(rows.seen, classes)]
+    if variants.curves:
+        sections.append(_trainings(variants.curves))
     return PaperResults(tuple(sections), confusion, classes, variants.curves)
 
 
@@ -216,4 +218,22 @@ def _experiment() -> Section:
             ("14 colloids at a synchrotron, 3 to 7.6 nm", 0.11, 0.26),
             ("8 dried films in a laboratory, Cu Kα, Q to 5.2–7.2 Å⁻¹", 0.25, 0.53),
         ),
+    )
+
+
+def _trainings(curves: dict[str, dict[str, list[float]]]) -> Section:
+    return Section(
+        "Trainings",
+        "Loss and accuracy on validation patterns after every epoch; the best weights are kept.",
+        ("variant", "epochs", "least loss", "accuracy there %"),
+        tuple(
+            (
+                name,
+                len(curve["validation_loss"]),
+                min(curve["validation_loss"]),
+                curve["validation_accuracy"][int(np.argmin(curve["validation_loss"]))],
+            )
+            for name, curve in curves.items()
+        ),
+        "trainings.png",
     )

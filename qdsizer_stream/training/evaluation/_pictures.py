@@ -1,5 +1,7 @@
 """Figures of a report."""
 
+import re
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,13 +13,17 @@ from ._intervals_suite import AXES, HONEST, IntervalResults
 from ._paper_suite import PaperResults
 from ._report import Cell, Section
 
-__all__ = ["check_drawing", "draw_intervals", "draw_paper"]
+__all__ = ["check_drawing", "draw_intervals", "draw_paper", "draw_trainings"]
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SERIES = ("Q range", "Coarser steps", "Concentration")
 """Sections that are drawn as curves."""
+
+LONG_WINDED = re.compile(r" \(.*|, area fraction.*")
+"""What the name of a row says twice."""
 
 
 def check_drawing() -> None:
@@ -33,7 +39,7 @@ def check_drawing() -> None:
 
 
 def draw_paper(results: PaperResults, name: str, path: Path) -> None:
-    """Draw the paper's suite: accuracy against Q range, step and concentration, confusion, curves.
+    """Draw the paper's suite: accuracy against Q range, step and concentration; confusion; errors by size.
 
     Parameters
     ----------
@@ -44,11 +50,7 @@ def draw_paper(results: PaperResults, name: str, path: Path) -> None:
     path
         PNG file to write.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(15, 9), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(15, 9)
     axes = figure.subplots(2, 3).ravel()
     sections = {section.title: section for section in results.sections}
     for ax, title in zip(axes, SERIES, strict=False):
@@ -62,15 +64,42 @@ def draw_paper(results: PaperResults, name: str, path: Path) -> None:
         )
     axes[3].set(title="Confusion", xlabel="class given (nm)", ylabel="true class (nm)")
     figure.colorbar(image, ax=axes[3], label="share of the true class")
-    for ax, quantity in ((axes[4], "loss"), (axes[5], "accuracy")):
-        for variant, curves in results.curves.items():
-            epochs = range(1, len(curves["validation_loss"]) + 1)
-            ax.plot(epochs, curves[f"validation_{quantity}"], label=variant)
+    by_size = sections["By size and concentration"]
+    for column, heading in enumerate(by_size.columns[1:], start=1):
+        is_error = heading.endswith("(nm)")
+        cells = [row[column] for row in by_size.rows]
+        axes[4 + is_error].plot(
+            results.classes_nm,
+            [cell if is_error and isinstance(cell, float) else _percent(cell) for cell in cells],
+            "o-",
+            label=heading.split(",")[0].replace("x", "area fraction"),
+        )
+    axes[4].set(
+        title="Right class, by size", xlabel="true class (nm)", ylabel="right class (%)", ylim=(0, 102)
+    )
+    axes[5].set(title="Error, by size", xlabel="true class (nm)", ylabel="mean error (nm)")
+    axes[5].set_ylim(bottom=0)
+    axes[4].legend(loc="lower left")
+    figure.savefig(path, dpi=110)
+
+
+def draw_trainings(curves: Mapping[str, Mapping[str, list[float]]], path: Path) -> None:
+    """Draw loss and accuracy of every epoch.
+
+    Parameters
+    ----------
+    curves
+        Curves by variant.
+    path
+        PNG file to write.
+    """
+    figure = _figure(12, 4.5)
+    for ax, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for variant, of_variant in curves.items():
+            values = of_variant[f"validation_{quantity}"]
+            ax.plot(range(1, len(values) + 1), values, label=variant)
         ax.set(title=f"Validation {quantity}", xlabel="epoch")
-        if results.curves:
-            ax.legend()
-        else:
-            ax.text(0.5, 0.5, "no variant was trained", ha="center", transform=ax.transAxes)
+        ax.legend()
     figure.savefig(path, dpi=110)
 
 
@@ -86,13 +115,10 @@ def draw_intervals(results: IntervalResults, name: str, path: Path) -> None:
     path
         PNG file to write.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import TwoSlopeNorm
-    from matplotlib.figure import Figure
 
     size, counts, area, reach = AXES
-    figure = Figure(figsize=(7.5 * len(results.coverage), 8), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(7.5 * len(results.coverage), 8)
     axes = np.atleast_1d(figure.subplots(1, len(results.coverage), sharey=True))
     across = [(n, m) for n in range(len(counts.labels)) for m in range(len(size.labels))]
     down = [(n, m) for n in range(len(reach.labels)) for m in range(len(area.labels))]
@@ -116,15 +142,24 @@ def draw_intervals(results: IntervalResults, name: str, path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def _figure(width_inch: float, height_inch: float) -> "Figure":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width_inch, height_inch), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def _series(ax: "Axes", section: Section, name: str) -> None:
-    labels = [str(row[0]) for row in section.rows]
+    labels = [LONG_WINDED.sub("", str(row[0])) for row in section.rows]
     for column, style, label in ((3, "k--", "information limit"), (2, "o-", name)):
         ax.plot(range(len(labels)), [_percent(row[column]) for row in section.rows], style, label=label)
     published = [(i, str(row[1])) for i, row in enumerate(section.rows) if row[1] is not None]
     numbers = [float(text.split()[-1]) for _, text in published]
     ax.plot([i for i, _ in published], numbers, "x", color="tab:red", label="published")
     ax.set(title=section.title, ylabel="right class (%)", ylim=(0, 102))
-    ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=6)
+    ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7)
     ax.legend(loc="lower left")
 
 

@@ -28,6 +28,8 @@ class Section:
     """Rows."""
     figure: str | None = None
     """File name of the figure that shows it."""
+    detail: bool = False
+    """Whether it is for the report alone, too large for a screen."""
 
     def texts(self) -> list[list[str]]:
         """Rows as people read them: shares in per cent, lengths with three decimals, – for nothing."""
