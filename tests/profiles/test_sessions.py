@@ -230,11 +230,13 @@ user_groups:
 
 REMEMBER = """
 import json
+import time
 from pathlib import Path
 
 from qdsizer_stream.profiles import install
 
 def remember(name, doc):
+    time.sleep(0.2)  # so that the worker has documents in hand when it is closed
     with Path({file!r}).open("a") as file:
         file.write(json.dumps([name, doc.get("num_events", {{}})]) + "\\n")
 
@@ -285,10 +287,10 @@ def test_a_worker_of_the_queue_server(config: Path, startup: Path, tmp_path: Pat
         wait(lambda status: status["items_in_history"] == 1 and status["manager_state"] == "idle")
         (done,) = ask("history_get")["items"]
         assert done["result"]["exit_status"] == "completed", done
-        # A worker that is closed at once takes frames that are still being sized with it.
-        wait(lambda _: '"stop"' in seen.read_text())
-        ask("environment_close")
+        ask("environment_close")  # at once: the worker writes what it holds before it ends
         wait(lambda status: not status["worker_environment_exists"])
+        # The environment is gone, the worker's process goes on; a manager that ends would kill it.
+        wait(lambda _: '"stop"' in seen.read_text())
         ask("manager_stop")
         manager.wait(60)
     finally:
