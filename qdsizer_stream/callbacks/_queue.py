@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from ..sizing_process import Begun
+from ..sizing_process import SLOTS, Begun
 from ._config import QueuePolicy
 from ._frame import Frame
 
@@ -24,7 +24,7 @@ MARKED_LIMIT = 10
 """Marked documents may fill the queue to this many times its size; after that memory wins and the plan
 waits, for a raw document is never dropped."""
 
-AHEAD = 7
+AHEAD = SLOTS - 1
 """Items that the handler is shown besides the one in hand: with it, as many as the sizing process takes."""
 
 CHECK_S = 0.5

@@ -13,7 +13,10 @@ from bluesky.callbacks.zmq import Publisher
 from bluesky.plans import count
 from event_model import DocumentNames, schema_validators
 
+from qdsizer_stream.configuration import load_toml
 from qdsizer_stream.devices import SimMythen
+from qdsizer_stream.errors import ConfigurationError
+from qdsizer_stream.services import ServeConfig, Service
 
 from .conftest import Documents, Served, estimates, wait_for
 
@@ -102,7 +105,6 @@ def test_pickles_and_nonsense_are_left_out(
     ("tables", "message"),
     [
         ('[input]\nkind = "smoke"\n[[output]]\nkind = "zmq"\naddress = "127.0.0.1:1"', "found"),
-        ('[input]\nkind = "zmq"', "output: Field required"),
         (
             '[input]\nkind = "kafka"\nbootstrap_servers = "127.0.0.1:1"\ntopic = "a"\n'
             '[[output]]\nkind = "kafka"\nbootstrap_servers = "127.0.0.1:1"\ntopic = "a"',
@@ -115,11 +117,20 @@ def test_pickles_and_nonsense_are_left_out(
         ),
     ],
 )
-def test_wrong_settings_end_it_with_one_line(
-    serve: Callable[[str], Served], tmp_path: Path, tables: str, message: str
+def test_wrong_settings_are_told(
+    settings: Path, tmp_path: Path, tables: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service = serve(tables)
+    monkeypatch.setattr("tiled.client.utils.TILED_RETRY_ATTEMPTS", 1)
+    config = tmp_path / "serve.toml"
+    config.write_text(f"settings = {str(settings)!r}\n{tables}\n")
+    with pytest.raises(ConfigurationError) as error:
+        Service(load_toml(ServeConfig, config))
+    assert message in str(error.value)
+
+
+def test_wrong_settings_end_it_with_one_line(serve: Callable[[str], Served]) -> None:
+    service = serve('[input]\nkind = "zmq"')
     assert service.process.wait(120) == 1
     said: Any = service.log.read_text()
-    assert message in said
+    assert "output: Field required" in said
     assert "Traceback" not in said

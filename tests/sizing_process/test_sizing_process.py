@@ -18,6 +18,7 @@ from numpy.testing import assert_equal
 from qdsizer_stream.errors import CalibrationError, ModelError
 from qdsizer_stream.sizing import Sizer, SizingConfig, Status
 from qdsizer_stream.sizing_process import (
+    SLOTS,
     SizingProcess,
     SizingProcessError,
     begin_here,
@@ -25,7 +26,6 @@ from qdsizer_stream.sizing_process import (
     examine_pooled,
     pool_frame,
 )
-from qdsizer_stream.sizing_process._memory import SLOTS
 
 SHIPPED = Path(str(files("qdsizer_stream.models") / "shipped"))
 
