@@ -182,6 +182,7 @@ def test_a_server_that_is_killed(server: Server, measured: Measured, tmp_path: P
         assert measured.writer.wait(PATIENCE_S)
     assert measured.writer.spooled == 1
     server.start()
+    assert not server.client[measured.uid].metadata.get("stop")  # a part of it is there
     upload(spooled(measured, tmp_path / "spool"), server.client, TiledWriter(server.client))
     measured.assert_archived(server.client)
 

@@ -55,7 +55,7 @@ def test_replay_into_the_archive_and_into_a_table(demo: dict, folder: Path, tmp_
     assert found.exit_code == 0, found.output
     assert json.loads(found.stdout)["found"]  # the demo has replayed it
     assert json.loads(found.stdout)["written"] == demo["replayed_run"]
-    linked = run("replay", demo["archive"], demo["run"], "--again", "--json", *work)
+    linked = run("replay", demo["archive"], demo["run"], "--again", "--workers", "1", "--json", *work)
     outcome = json.loads(linked.stdout)
     assert (outcome["frames"], outcome["statuses"]) == (FRAMES, {"sized": FRAMES})
     assert outcome["written"] not in (demo["run"], demo["replayed_run"])
