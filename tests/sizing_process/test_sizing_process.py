@@ -147,8 +147,11 @@ def end_process(sizer: Sizer, _: object) -> None:
     os._exit(9)
 
 
-def test_linear_algebra_has_one_thread(process: SizingProcess) -> None:
-    """More would spin on the cores of the plan."""
+def test_the_plan_comes_first(process: SizingProcess, sizer: Sizer, readings: list[dict[str, Any]]) -> None:
+    """Linear algebra has one thread, since more would spin on the plan's cores, and gives way to the plan."""
+    process(examine_frame, sizer, readings[0])()
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(own + 10, 19)
     said = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
     assert {b"OPENBLAS_NUM_THREADS=1", b"OMP_NUM_THREADS=1"} <= set(said)
 
