@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...configuration import validated
 from ...errors import ModelError
 from ...models import SizingModel
 from ...simulation import FrameStream, StreamRecipe
@@ -34,7 +35,6 @@ MARGINAL_COLUMNS = (
     "half-width (nm)",
     "photons' limit (nm)",
 )
-
 
 STRATUM_CELLS = (("frames", ""), ("covered", " %"), ("±", " %"))
 
@@ -98,13 +98,15 @@ def size_recipe(model: SizingModel, suite: str) -> SizeRecipe:
     ------
     ModelError
         The model was trained on something else.
+    ConfigurationError
+        This version cannot read its recipe.
     """
     if model.card.recipe.get("kind") != "size":
         raise ModelError(
             f"the suite {suite} draws frames from a model's own recipe, {model.name} has one of kind "
             f"{model.card.recipe.get('kind')!r}: give a model of kind 'size', such as pbs"
         )
-    return SizeRecipe.model_validate(model.card.recipe)
+    return validated(SizeRecipe, model.card.recipe, f"the recipe on the card of {model.name}")
 
 
 def evaluate_intervals(model: SizingModel, n_frames: int, progress: Progress) -> IntervalResults:
