@@ -48,6 +48,9 @@ no more than its width, so that a parabola finds the best between them."""
 NEGLIGIBLE = 4.0
 """Fall of χ² that no other size need be asked about: two standard deviations."""
 
+CLEAR = (0.98, 1000.0)
+"""Share and fall of χ² beyond which what dots bring is beyond doubt, and not worth a fit of its own."""
+
 WORTHWHILE = 0.1
 """Relative fall of χ² for which another size inside the interval is worth a fit of its own."""
 
@@ -121,8 +124,7 @@ class _Frame(NamedTuple):
     rotated: NDArray[np.float64]
     """`onto` in its coordinates, shape (n_smooth,)."""
     alone: float
-    """χ² of liquids and background without dots. Their amounts may be negative, which makes it a lower bound:
-    dots have to bring more."""
+    """Lower bound of the χ² of liquids and background without dots: their amounts may be negative."""
 
 
 class _Mixture(NamedTuple):
@@ -232,7 +234,10 @@ class PhysicsCheck:
                 # The factor was that of dots which fit worse: with this one the best size may move.
                 best = int(np.argmin(self._profile(frame, strain, other.factor)))
                 least = min(other.chi2, self._mixture(frame, best, strain).chi2)
-        significance = frame.alone - mixture.chi2
+        alone = frame.alone
+        if alone - mixture.chi2 < CLEAR[0] * max(alone - n, CLEAR[1]):
+            alone = self._alone(frame)
+        significance = alone - mixture.chi2
         n_liquids = self._n_liquids
         template_q = self._templates.q_inv_angstrom
         peaks = np.interp(self._grid_q * (1 + strain), template_q, self._dots[template])
@@ -244,7 +249,7 @@ class PhysicsCheck:
             residual=mixture.residual,
             misfit=mixture.chi2 / n,
             significance=significance,
-            explained=significance / max(frame.alone - n, significance, 1.0),
+            explained=significance / max(alone - n, significance, 1.0),
             lost=(mixture.chi2 - least) / max(least / n, 1.0),
             best_nm=float(self._templates.mean_nm[best]),
             strain=strain,
@@ -283,6 +288,11 @@ class PhysicsCheck:
         known = self._templates.dispersion
         wanted = np.median(known) if np.isnan(dispersion) else dispersion
         return int(np.argmin(np.abs(self._log_mean - log_mean) + np.abs(known - wanted)))
+
+    def _alone(self, frame: _Frame) -> float:
+        """χ² of liquids and background without dots."""
+        missed = frame.target - _nonnegative(frame.gram, frame.onto) @ frame.smooth
+        return float(missed @ missed)
 
     def _mixture(self, frame: _Frame, template: int, strain: float) -> _Mixture:
         """Non-negative fit by one template, its factor, liquids and background."""

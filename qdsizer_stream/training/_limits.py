@@ -27,8 +27,11 @@ SLACK = 1.2
 """Room above the quantile: a few thousand frames know the last thousandth badly."""
 
 FALSE_SIGHT = 0.001
-"""Share of frames without dots in which dots may seem significant, the empty ones of the hostile corpus
-among them."""
+"""Share of frames without dots in which network and check may both see some, the empty ones of the hostile
+corpus among them."""
+
+LEAST_SIGNIFICANCE = 40.0
+"""Fall of χ² that the fifteen free peaks of the dots pass by chance once in two thousand."""
 
 MAX_LOST = 10.8
 """χ² of one degree of freedom that is passed by chance once in a thousand."""
@@ -115,15 +118,16 @@ def set_limits(
             "limits need hundreds of both, give a recipe that the model knows, with no_dots above 0"
         )
     progress("frames for the rates", 1, 3)
-    significance = [fit.significance for fit in empty]
     sizer = Sizer(SizingConfig(model=str(path)))
     for frame in hostile_frames(model.card.material, seed + 2, n_hostile):
         if frame.kind in EMPTY_KINDS and (fit := sizer.examine(frame.pattern).fit) is not None:
-            significance.append(fit.significance)
+            empty.append(_seen(model, frame.pattern, fit))
     lost = [max(fit.lost - MAX_LOST, 0.0) / fit.significance for fit in fits]
     guard = model.card.guard.model_copy(
         update={
-            "min_significance": _rounded(SLACK * np.quantile(significance, 1 - FALSE_SIGHT)),
+            "min_significance": max(
+                LEAST_SIGNIFICANCE, _rounded(SLACK * np.quantile(empty, 1 - FALSE_SIGHT))
+            ),
             "min_explained": 1 - _rounded(SLACK * _quantile([1 - fit.explained for fit in fits])),
             "max_residual": _rounded(SLACK * _quantile([fit.residual for fit in fits])),
             "max_misfit": _rounded(SLACK * _quantile([fit.misfit for fit in fits])),
@@ -199,10 +203,8 @@ def _patterns(batch: FrameBatch, good: StreamRecipe) -> Iterator[tuple[Pattern, 
         yield pattern, float(batch.number_mean_nm[row]), bool(batch.present[row])
 
 
-def _fits(
-    model: SizingModel, batch: FrameBatch, good: StreamRecipe
-) -> tuple[list[PhysicsFit], list[PhysicsFit]]:
-    """Fits of frames that the network sizes rightly, and of frames without dots."""
+def _fits(model: SizingModel, batch: FrameBatch, good: StreamRecipe) -> tuple[list[PhysicsFit], list[float]]:
+    """Fits of frames that the network sizes rightly, and what dots seem to bring to frames without any."""
     sizer = Sizer(SizingConfig(model=str(model.path)))
     low, high = model.card.size_range_nm
     right, empty = [], []
@@ -211,13 +213,18 @@ def _fits(
         if examination.fit is None:  # refused for what can be counted
             continue
         if not present:
-            empty.append(examination.fit)
+            empty.append(_seen(model, pattern, examination.fit))
             continue
         answer = model.answer(pattern)
         seen = examination.fit.significance >= model.card.guard.min_significance
         if seen and low <= size_nm <= high and answer.size_low_nm <= size_nm <= answer.size_high_nm:
             right.append(examination.fit)
     return right, empty
+
+
+def _seen(model: SizingModel, pattern: Pattern, fit: PhysicsFit) -> float:
+    """Fall of χ² that dots bring, none where the network sees no dots."""
+    return fit.significance if model.answer(pattern).presence >= model.card.guard.min_presence else 0.0
 
 
 def _quantile(values: Sequence[float]) -> NDArray[np.float64]:
