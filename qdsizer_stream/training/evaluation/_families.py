@@ -14,6 +14,10 @@ from .._recipe import SizeRecipe
 __all__ = ["Family", "frames_of", "load_families", "recipe_without"]
 
 
+MOST_STRUCTURES = 32
+"""Structures that a short training draws from: more take minutes to tabulate and are hardly seen."""
+
+
 class Family(Config):
     """Physics that a model can be trained without."""
 
@@ -77,8 +81,11 @@ def recipe_without(recipe: SizeRecipe, family: Family | None, steps: int) -> Siz
             plain[part] = _merged(plain[part], family.without)
         plain["name"] = f"{recipe.name}-without-{family.slug}"
     plain["steps"] = steps
+    few = min(recipe.generator.n_structures, MOST_STRUCTURES)
+    plain["generator"]["n_structures"] = few
     made = validated(SizeRecipe, plain, f"the recipe of {recipe.name} without {_name(family)}")
-    return None if family is not None and made.generator == recipe.generator else made
+    unchanged = made.generator == recipe.generator.model_copy(update={"n_structures": few})
+    return None if family is not None and unchanged else made
 
 
 def frames_of(recipe: SizeRecipe, family: Family) -> StreamRecipe:
