@@ -11,7 +11,7 @@ from ..sizing_process import Begun, SizingProcess, SizingProcessError, Step
 __all__ = ["SizingWorkers"]
 
 STEPS_EACH = 8
-"""Frames that a process is given ahead: as many as it takes."""
+"""Frames that a process has at a time: as many as it takes without making the one that asks wait."""
 
 
 class SizingWorkers:
@@ -28,8 +28,8 @@ class SizingWorkers:
     def __init__(self, sizer: Sizer, n_processes: int) -> None:
         self._processes = [SizingProcess(sizer) for _ in range(n_processes)]
         self._turns = cycle(self._processes)
-        self.n_ahead = STEPS_EACH * n_processes
-        """Frames to begin before the first of them is waited for."""
+        self.n_ahead = STEPS_EACH * n_processes - 1
+        """Frames to begin besides the one that is waited for."""
 
     def __enter__(self) -> Self:
         return self
