@@ -4,15 +4,20 @@ Run it on an idle machine: ``python -m benchmarks.live_path [--frames N] [--turn
 What is added to an event is a ratio taken turn by turn within one run, so that a busy machine falls on all
 alike. Three sizers show where it goes: one that passes documents on, one whose frames are handed over,
 reduced and added up but not sized, and one that does all; and the last with a thread instead of a process.
+What a machine loses as soon as another of its cores is at work, with no callback at all, stands above them.
 """
 
 import argparse
 import logging
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +98,13 @@ def run_engine_cost(config: LiveConfig, sizer: Sizer, detector: Device, frames: 
     for what, exposure_s, n in (("at 20 ms exposures", 0.02, frames // 4), ("at full speed", 0.0, frames)):
         detector.exposure_s = exposure_s
         without: list[float] = []
-        added: dict[str, list[float]] = {name: [] for name in lives}
+        added: dict[str, list[float]] = {name: [] for name in ("no callback, another core at work", *lives)}
         for turn in range(turns + 1):
             base = per_event_ms(alone, detector, n)
+            with busy_core():
+                each = per_event_ms(alone, detector, n)
+            if turn:
+                added["no callback, another core at work"].append(each / base - 1)
             for name, live in lives.items():
                 each = per_event_ms(engines[name], detector, n)
                 live.wait()  # the next turn starts clean
@@ -112,6 +121,19 @@ def run_engine_cost(config: LiveConfig, sizer: Sizer, detector: Device, frames: 
     detector.exposure_s = 0.0
     for live in lives.values():
         live.close()
+
+
+@contextmanager
+def busy_core() -> Iterator[None]:
+    """A program that has nothing to do with the plan, of the priority of the sizing process."""
+    spin = "import os; os.nice(10); print(flush=True)\nwhile True: pass"
+    with subprocess.Popen([sys.executable, "-c", spin], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def per_event_ms(engine: Any, detector: Device, frames: int) -> float:
