@@ -24,7 +24,7 @@ def metadata(proto: onnx.ModelProto, key: str) -> onnx.StringStringEntryProto:
 
 
 def test_shipped_models_answer_their_references() -> None:
-    assert model_names() == ["pbs", "pbs-paper"]
+    assert model_names() == ["pbs", "pbs-paper", "pbs-paper-cut"]
     for name in model_names():
         model = load_model(name)
         assert model.name == name
@@ -37,7 +37,7 @@ def test_a_model_loads_by_path_and_is_the_same(copy: Path) -> None:
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(ModelError, match="model 'pbz' is unknown: choose pbs, pbs-paper or give the path"):
+    with pytest.raises(ModelError, match="model 'pbz' is unknown: choose pbs, pbs-paper, pbs-paper-cut or give the path"):
         load_model("pbz")
 
 

@@ -11,7 +11,7 @@ from qdsizer_stream.training._hostile import HOSTILE_KINDS, HostileFrame, hostil
 SEED, PER_KIND = 2026, 3
 """A seed that nobody looked at when limits were set."""
 
-MODELS = ("pbs", "pbs-paper")
+MODELS = ("pbs", "pbs-paper", "pbs-paper-cut")
 
 
 @pytest.fixture(scope="session")
