@@ -1,6 +1,6 @@
 """Why a frame must not be sized, whatever the network says."""
 
-from ..models import Answer, Card, PhysicsFit
+from ..models import Answer, Card, ClassOutput, PhysicsFit
 from ._estimate import Status
 
 __all__ = ["refusal"]
@@ -10,6 +10,11 @@ SCARCE_COUNTS = 2e4
 
 ZERO_STRAIN = 0.002
 """Strain that a 2θ zero 0.02° off looks like at the first peaks: no reason to suspect the wavelength."""
+
+CLASS_MISREAD = 0.05
+"""Relative distance, past half a class, of the size that fits best from a classifier's. Softmax is no
+confidence, and on physics unlike its training the check reads sizes twice as well: this refuses 1 right answer
+in 200 on the paper's physics and halves the wrong ones on other physics."""
 
 
 def refusal(card: Card, answer: Answer, fit: PhysicsFit, counts: float) -> tuple[Status, str] | None:
@@ -80,6 +85,13 @@ def refusal(card: Card, answer: Answer, fit: PhysicsFit, counts: float) -> tuple
         if not low <= fit.best_nm <= high:
             return Status.OUT_OF_RANGE, f"{reason}; the model answers for {low:g} … {high:g} nm"
         return Status.OUT_OF_DOMAIN, f"{reason}: something in it is new to the model"
+    if isinstance(card.output, ClassOutput):
+        half_class = 0.5 * (card.output.classes_nm[1] - card.output.classes_nm[0])
+        if abs(fit.best_nm - answer.size_nm) > half_class + CLASS_MISREAD * answer.size_nm:
+            return Status.OUT_OF_DOMAIN, (
+                f"the network reads {answer.class_nm:.1f} nm, but dots of about {fit.best_nm:.1f} nm fit the "
+                "frame best: something in it is new to the model"
+            )
     width = (answer.size_high_nm - answer.size_low_nm) / answer.size_nm
     if width > guard.max_relative_interval:
         return Status.LOW_COUNTS, (

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -80,3 +81,13 @@ def test_dots_unseen_in_few_photons_may_be_there() -> None:
     verdict = refusal(CARD, ANSWER, replace(FIT, significance=10.0), 5e3)
     assert verdict is not None
     assert verdict[0] is Status.LOW_COUNTS
+
+
+def test_a_classifier_must_agree_with_the_size_that_fits_best() -> None:
+    card = load_model("pbs-paper").card
+    answer = replace(ANSWER, class_nm=4.5, size_low_nm=3.75, size_high_nm=5.25, presence=math.nan)
+    assert refusal(card, answer, replace(FIT, best_nm=4.9), 1e6) is None
+    verdict = refusal(card, answer, replace(FIT, best_nm=5.1), 1e6)
+    assert verdict is not None
+    assert verdict[0] is Status.OUT_OF_DOMAIN
+    assert "the network reads 4.5 nm, but dots of about 5.1 nm fit the frame best" in verdict[1]
