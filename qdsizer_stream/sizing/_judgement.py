@@ -13,8 +13,8 @@ ZERO_STRAIN = 0.002
 
 CLASS_MISREAD = 0.05
 """Relative distance, past half a class, of the size that fits best from a classifier's. Softmax is no
-confidence, and on physics unlike its training the check reads sizes twice as well: this refuses 1 right answer
-in 200 on the paper's physics and halves the wrong ones on other physics."""
+confidence, and on physics unlike its training the check reads sizes twice as well: this refuses 1 right
+answer in 200 on the paper's physics and halves the wrong ones on other physics."""
 
 
 def refusal(card: Card, answer: Answer, fit: PhysicsFit, counts: float) -> tuple[Status, str] | None:
