@@ -1,6 +1,8 @@
 # `make demo` and `make test` each work from a bare clone: they make .venv and install what they need.
 
 PYTHON ?= python3
+# Small matrices: threads of linear algebra would only spin, and wait for one another.
+export OPENBLAS_NUM_THREADS := 1
 VENV := .venv
 BIN := $(VENV)/bin
 # One stamp an installation, newer than the files it was made from.
