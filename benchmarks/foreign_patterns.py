@@ -23,6 +23,8 @@ NAME = re.compile(
     r"SD(?P<sd>\d+)_Avg(?P<mean>[\d.]+)_Solv(?P<solvent>\w+?)_Conc(?P<share>\d+)_noisy(?P<scale>[\d.]+)\.csv"
 )
 
+CLASSIFIERS = ("pbs-paper", "pbs-paper-cut")
+
 WAVELENGTH_ANGSTROM = 0.56
 """Of the simulations; files on a Q axis need it for the reach in Q alone."""
 
@@ -33,7 +35,10 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    default, paper = (Sizer(SizingConfig(model=model)) for model in ("pbs", "pbs-paper"))
+    paths = sorted(folder.glob("*.csv"), key=lambda p: float(NAME.search(p.name)["mean"]))
+    if not paths:
+        parser.error(f"{folder} holds no .csv file: give the folder of the patterns themselves")
+    default, *classifiers = (Sizer(SizingConfig(model=model)) for model in ("pbs", *CLASSIFIERS))
     table = Table(title="number-weighted mean diameter, nm")
     for heading in (
         "truth",
@@ -44,20 +49,21 @@ def main() -> None:
         "pbs",
         "95 % interval",
         "error",
-        "pbs-paper",
+        *CLASSIFIERS,
     ):
         table.add_column(heading, justify="right")
     truths, errors, covered, classes = [], [], [], []
-    for path in sorted(folder.glob("*.csv"), key=lambda p: float(NAME.search(p.name)["mean"])):
+    for path in paths:
         name = NAME.search(path.name)
         truth = float(name["mean"])
         pattern = read_pattern(path, WAVELENGTH_ANGSTROM, Axis.Q)
-        estimate, second = default.size(pattern), paper.size(pattern)
+        estimate = default.size(pattern)
+        read = [sizer.size(pattern) for sizer in classifiers]
         error = estimate.size_nm - truth
         truths.append(truth)
         errors.append(error)
         covered.append(estimate.size_low_nm <= truth <= estimate.size_high_nm)
-        classes.append(second.class_nm)
+        classes.append([one.class_nm for one in read])
         table.add_row(
             f"{truth:.1f}",
             name["sd"],
@@ -67,20 +73,21 @@ def main() -> None:
             f"{estimate.size_nm:.2f}" if not math.isnan(error) else f"{estimate.status}: {estimate.reason}",
             f"{estimate.size_low_nm:.2f} – {estimate.size_high_nm:.2f}",
             f"{error:+.2f}",
-            f"{second.class_nm:.1f}" if not math.isnan(second.class_nm) else str(second.status),
+            *(str(one.status) if math.isnan(one.class_nm) else f"{one.class_nm:.1f}" for one in read),
         )
     Console().print(table)
     absolute = np.abs(errors)
-    off = np.abs(np.array(classes) - truths)
     print(
         f"pbs: {np.sum(absolute <= 0.25)} of {len(errors)} within 0.25 nm, "
         f"mean error {np.nanmean(absolute):.3f} nm, largest {np.nanmax(absolute):.3f} nm, "
         f"{np.sum(covered)} within the 95 % interval"
     )
-    print(
-        f"pbs-paper: {np.sum(off == 0)} of {len(errors)} in their class, "
-        f"{np.sum(off <= 0.5)} within one class, {np.sum(np.isnan(off))} refused"
-    )
+    for name, column in zip(CLASSIFIERS, np.array(classes).T, strict=True):
+        off = np.abs(column - truths)
+        print(
+            f"{name}: {np.sum(off == 0)} of {len(errors)} in their class, "
+            f"{np.sum(off <= 0.5)} within one class, {np.sum(np.isnan(off))} refused"
+        )
 
 
 if __name__ == "__main__":
