@@ -5,6 +5,7 @@ import sys
 import typer
 from rich.console import Console
 from rich.markup import escape
+from threadpoolctl import threadpool_limits
 
 from ..errors import QdsizerError
 
@@ -22,7 +23,10 @@ app = typer.Typer(
 def main() -> None:
     """Run a command; an error of the package becomes one line and exit code 1."""
     try:
-        app()
+        # The matrices are small: two threads of linear algebra would wait for one another by spinning, and a
+        # frame then costs ten times the processor time on busy cores.
+        with threadpool_limits(1, "blas"):
+            app()
     except QdsizerError as error:
         line = f"[bold red]error:[/] {escape(str(error))}"
         Console(stderr=True, soft_wrap=True).print(line, highlight=False)
