@@ -37,7 +37,8 @@ def test_a_model_loads_by_path_and_is_the_same(copy: Path) -> None:
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(ModelError, match="model 'pbz' is unknown: choose pbs, pbs-paper, pbs-paper-cut or give the path"):
+    known = "pbs, pbs-paper, pbs-paper-cut"
+    with pytest.raises(ModelError, match=f"model 'pbz' is unknown: choose {known} or give the path of"):
         load_model("pbz")
 
 
