@@ -113,11 +113,14 @@ def gaussian_answer(
     """
     scale = np.array(output.target_scale)
     target = np.array(output.target_offset) + scale * mean.astype(np.float64)
+    size_nm = math.exp(target[0])
     sigma = math.hypot(
-        output.interval_scale * output.target_scale[0] * math.exp(log_sigma[0]), output.interval_floor
+        output.interval_scale * output.target_scale[0] * math.exp(log_sigma[0]),
+        output.interval_floor,
+        output.interval_floor_nm / size_nm,
     )
     return Answer(
-        size_nm=math.exp(target[0]),
+        size_nm=size_nm,
         size_low_nm=math.exp(target[0] - TWO_SIDED_95 * sigma),
         size_high_nm=math.exp(target[0] + TWO_SIDED_95 * sigma),
         mass_mean_nm=math.exp(target[1]),

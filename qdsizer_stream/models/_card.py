@@ -65,7 +65,10 @@ class GaussianOutput(Config):
     interval_scale: float = Field(ge=1)
     """Factor on the predicted standard deviation that makes the intervals honest on held-out physics."""
     interval_floor: float = Field(ge=0, lt=1)
-    """Relative standard deviation added in quadrature: what no simulation contains."""
+    """Relative standard deviation added in quadrature: what no simulation contains, shapes above all."""
+    interval_floor_nm: float = Field(ge=0, lt=1)
+    """Standard deviation of the size added in quadrature, nm: surfaces, and where one lets a dot end, differ
+    by parts of a layer of atoms whatever the size."""
 
 
 class GuardLimits(Config):

@@ -1,5 +1,6 @@
 """Training of a size network on frames that are simulated as it trains."""
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 from torch import Tensor, nn
 
 from ..models import GaussianOutput, binned_vectors
@@ -16,7 +18,7 @@ from ._networks import SizeNetwork
 from ._progress import Progress
 from ._recipe import SizeRecipe
 
-__all__ = ["SizeFit", "fit_size"]
+__all__ = ["SizeFit", "fit_size", "interval_floors"]
 
 TARGET_OFFSET = (float(np.log(5.0)), float(np.log(5.0)), 0.14, 0.0)
 TARGET_SCALE = (0.5, 0.5, 0.06, 0.004)
@@ -206,27 +208,58 @@ def _sizes(
 def _calibrated(
     recipe: SizeRecipe, network: SizeNetwork, fresh: FrameStream, held_out: FrameStream
 ) -> GaussianOutput:
-    """Scale so that 95 % of fresh frames are covered, then a floor so that 95 % of held-out ones are."""
+    """Scale so that 95 % of fresh frames are covered, then floors so that 95 % of held-out ones are."""
     batch = fresh.batch(recipe.calibration_frames)
     error, sigma, _ = _sizes(network, batch)
     ratio = np.abs(error / sigma)[batch.present]
     scale = max(1.0, float(np.quantile(ratio, 0.95)) / QUANTILE_95)
     batch = held_out.batch(recipe.calibration_frames)
     error, sigma, _ = _sizes(network, batch)
-    # |error| ≤ q √((s σ)² + floor²) for 95 %: the floor each frame needs, and its 95 % quantile.
-    needed = np.maximum((error / QUANTILE_95) ** 2 - (scale * sigma) ** 2, 0.0)[batch.present]
+    # |error| ≤ q √((s σ)² + floor²) for 95 %: the square of the floor that each frame needs.
+    needed = np.maximum((error / QUANTILE_95) ** 2 - (scale * sigma) ** 2, 0.0)
+    read_nm = batch.number_mean_nm * np.exp(error)
+    floor, floor_nm = interval_floors(needed[batch.present], read_nm[batch.present])
     return GaussianOutput(
         target_offset=TARGET_OFFSET,
         target_scale=TARGET_SCALE,
         interval_scale=scale,
-        interval_floor=float(np.sqrt(np.quantile(needed, 0.95))),
+        interval_floor=floor,
+        interval_floor_nm=floor_nm,
     )
+
+
+def interval_floors(needed: NDArray[np.float64], size_nm: NDArray[np.float64]) -> tuple[float, float]:
+    """Split what intervals lack into a part that is relative and one that is a length.
+
+    Parameters
+    ----------
+    needed
+        Variance of ln size that each frame needs on top of the network's, shape (n,).
+    size_nm
+        What the network reads, nm, shape (n,).
+
+    Returns
+    -------
+    Relative floor, and floor in nm: together they cover 95 % of the frames, and of each quarter by size as
+    nearly as two numbers can.
+    """
+    quarters = np.array_split(np.argsort(size_nm), 4)
+    wanted = np.array([np.quantile(needed[quarter], 0.95) for quarter in quarters])
+    columns = np.array([[1.0, np.mean(size_nm[quarter] ** -2.0)] for quarter in quarters])
+    (relative, length), _ = nnls(columns, wanted)
+    granted = relative + length / size_nm**2
+    if not np.all(granted > 0):
+        return 0.0, 0.0
+    factor = float(np.quantile(needed / granted, 0.95))
+    return math.sqrt(factor * relative), math.sqrt(factor * length)
 
 
 def _evaluate(network: SizeNetwork, output: GaussianOutput, batch: FrameBatch) -> dict[str, float]:
     error, sigma, presence = _sizes(network, batch)
     present = batch.present
-    width = np.hypot(output.interval_scale * sigma, output.interval_floor)
+    read_nm = batch.number_mean_nm * np.exp(error)
+    floor = np.hypot(output.interval_floor, output.interval_floor_nm / read_nm)
+    width = np.hypot(output.interval_scale * sigma, floor)
     size_error = np.abs(np.expm1(error) * batch.number_mean_nm)[present]
     return {
         "median error (nm)": float(np.median(size_error)),

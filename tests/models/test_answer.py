@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -22,13 +24,14 @@ def test_intervals_widen_by_scale_and_floor() -> None:
         target_scale=(0.5, 0.5, 0.05, 0.004),
         interval_scale=2.0,
         interval_floor=0.03,
+        interval_floor_nm=0.1,
     )
     mean = np.array([0.0, 0.2, 1.0, -0.5], np.float32)
     answer = gaussian_answer(output, mean, np.log(np.full(4, 0.04, np.float32)), 0.0)
     assert answer.size_nm == pytest.approx(5.0)
-    # sd of ln size: hypot(2 · 0.5 · 0.04, 0.03) = 0.05
-    assert answer.size_low_nm == pytest.approx(5 * np.exp(-1.959964 * 0.05))
-    assert answer.size_high_nm == pytest.approx(5 * np.exp(1.959964 * 0.05))
+    sd = math.sqrt((2 * 0.5 * 0.04) ** 2 + 0.03**2 + (0.1 / 5) ** 2)
+    assert answer.size_low_nm == pytest.approx(5 * np.exp(-1.959964 * sd))
+    assert answer.size_high_nm == pytest.approx(5 * np.exp(1.959964 * sd))
     assert answer.mass_mean_nm == pytest.approx(5 * np.exp(0.1))
     assert answer.dispersion == pytest.approx(0.15)
     assert answer.strain == pytest.approx(-0.002)
