@@ -135,6 +135,8 @@ def _run(frames: int, out: Path, model: str, seed: int, console: Console) -> Out
                 count([mythen, _truth(mythen, dots.number_mean_nm)], frames), sample="PbS in toluene"
             )
             live.close()
+        if not console.is_terminal:
+            console.print()  # in a file the last table has no end of line
         if live.counters.contained or not writer.close():
             raise QdsizerError(f"{live.counters.contained} errors while measuring: see the log above")
         if writer.spooled:
