@@ -248,6 +248,11 @@ class KafkaSource:
             The brokers refuse, or a sink has lost a document: start again, the group reads it again.
         """
 
+        def assigned(consumer: Consumer, places: list[TopicPartition]) -> None:
+            # A worker that is leaving reads no more, and the group no longer answers its questions.
+            if not stopping.is_set():
+                self._assigned(consumer, places)
+
         def revoked(_: Consumer, places: list[TopicPartition]) -> None:
             self._commit(settle)
             self._leave(places)
@@ -255,9 +260,7 @@ class KafkaSource:
         def lost(_: Consumer, places: list[TopicPartition]) -> None:
             self._leave(places)
 
-        self._consumer.subscribe(
-            [self._config.topic], on_assign=self._assigned, on_revoke=revoked, on_lost=lost
-        )
+        self._consumer.subscribe([self._config.topic], on_assign=assigned, on_revoke=revoked, on_lost=lost)
         try:
             while not stopping.is_set():
                 message = self._consumer.poll(POLL_S)
