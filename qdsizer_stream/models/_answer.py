@@ -63,7 +63,7 @@ def class_answer(output: ClassOutput, logits: NDArray[np.float32]) -> Answer:
     cumulative = np.cumsum(probability)
     low = int(np.searchsorted(cumulative, 0.025))
     high = min(int(np.searchsorted(cumulative, 0.975)), len(output.classes_nm) - 1)
-    margin = CLASS_MARGIN * (output.classes_nm[1] - output.classes_nm[0])
+    margin = CLASS_MARGIN * output.step_nm
     return Answer(
         size_nm=output.classes_nm[best],
         size_low_nm=output.classes_nm[low] - margin,

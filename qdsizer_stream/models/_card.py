@@ -34,7 +34,12 @@ class ClassOutput(Config):
     kind: Literal["classes"] = "classes"
     """Discriminator."""
     classes_nm: tuple[float, ...] = Field(min_length=2)
-    """Number-weighted mean diameter of each class, nm."""
+    """Number-weighted mean diameter of each class, nm, evenly spaced."""
+
+    @property
+    def step_nm(self) -> float:
+        """From one class to the next, nm."""
+        return self.classes_nm[1] - self.classes_nm[0]
 
 
 class SizeOutput(Config):

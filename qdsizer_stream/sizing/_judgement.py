@@ -86,8 +86,8 @@ def refusal(card: Card, answer: Answer, fit: PhysicsFit, counts: float) -> tuple
             return Status.OUT_OF_RANGE, f"{reason}; the model answers for {low:g} … {high:g} nm"
         return Status.OUT_OF_DOMAIN, f"{reason}: something in it is new to the model"
     if isinstance(card.output, ClassOutput):
-        half_class = 0.5 * (card.output.classes_nm[1] - card.output.classes_nm[0])
-        if abs(fit.best_nm - answer.size_nm) > half_class + CLASS_MISREAD * answer.size_nm:
+        misread = abs(fit.best_nm - answer.size_nm) - 0.5 * card.output.step_nm
+        if misread > CLASS_MISREAD * answer.size_nm:
             return Status.OUT_OF_DOMAIN, (
                 f"the network reads {answer.class_nm:.1f} nm, but dots of about {fit.best_nm:.1f} nm fit the "
                 "frame best: something in it is new to the model"

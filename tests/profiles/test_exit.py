@@ -9,19 +9,9 @@ import pytest
 
 from qdsizer_stream.archive import open_archive
 
+pytestmark = pytest.mark.usefixtures("config")
+
 FRAMES = 12
-
-SETTINGS = """
-[sizing.reduction]
-arm_deg = 0.0
-
-[sizing.reduction.detector]
-global_offset_deg = 0.0
-modules = [{ centre_strip = 639.5, conversion_rad_per_strip = 6.579e-5, offset_deg = 0.0 }]
-
-[wavelength]
-configuration_key = "mythen_wavelength"
-"""
 
 SESSION = """
 import json, multiprocessing, sys, threading, time
@@ -59,7 +49,6 @@ else:
 
 def ended(tmp_path: Path, kind: str) -> tuple[str, str]:
     """What a session said that ends right after its plan, and has taken none of its last frames."""
-    (tmp_path / "qdsizer.toml").write_text(SETTINGS)
     code = SESSION.format(beamline=str(Path(__file__).parent), folder=str(tmp_path), kind=kind, frames=FRAMES)
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False

@@ -18,28 +18,9 @@ from qdsizer_stream.profiles import startup_text, write_startup
 
 BEAMLINE = Path(__file__).with_name("beamline.py")
 
-TOML = """
-[sizing.reduction]
-arm_deg = 0.0
-
-[sizing.reduction.detector]
-global_offset_deg = 0.0
-modules = [{ centre_strip = 639.5, conversion_rad_per_strip = 6.579e-5, offset_deg = 0.0 }]
-
-[wavelength]
-configuration_key = "mythen_wavelength"
-"""
-
 # Sessions import for seconds where the machine is quiet, and for minutes where it is not.
 pytestmark = pytest.mark.timeout(900)
 PATIENCE_S = 600
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    path = tmp_path / "qdsizer.toml"
-    path.write_text(TOML)
-    return path
 
 
 @pytest.fixture
