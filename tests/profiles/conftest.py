@@ -18,7 +18,7 @@ configuration_key = "mythen_wavelength"
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
+def settings_file(tmp_path: Path) -> Path:
     path = tmp_path / "qdsizer.toml"
     path.write_text(TOML)
     return path

@@ -36,14 +36,14 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", **more}
 
 
-def test_a_profile_of_ipython_in_a_terminal(config: Path, startup: Path, tmp_path: Path) -> None:
+def test_a_profile_of_ipython_in_a_terminal(settings_file: Path, startup: Path, tmp_path: Path) -> None:
     pexpect = pytest.importorskip("pexpect", reason="pexpect is not installed")
     pytest.importorskip("IPython", reason="IPython is not installed")
     archive = tmp_path / "archive"
     profile = tmp_path / "profile_collection"
     profile.mkdir()
     startup.rename(profile / "startup")
-    file = write_startup(profile / "startup", startup_text(config, archive=f"{archive}"))
+    file = write_startup(profile / "startup", startup_text(settings_file, archive=f"{archive}"))
     session = pexpect.spawn(
         sys.executable,
         [
@@ -114,10 +114,10 @@ print("streams", *sorted(db[uid].stream_names), "|", *db[raw].stream_names)
 """
 
 
-def test_a_profile_in_the_style_of_nslsii(config: Path, startup: Path, tmp_path: Path) -> None:
+def test_a_profile_in_the_style_of_nslsii(settings_file: Path, startup: Path, tmp_path: Path) -> None:
     pytest.importorskip("nslsii", reason="nslsii is not installed")
     pytest.importorskip("databroker.v1", reason="the extra databroker is not installed")
-    file = write_startup(startup, startup_text(config))
+    file = write_startup(startup, startup_text(settings_file))
     script = tmp_path / "session.py"
     script.write_text(NSLSII)
     done = subprocess.run(
@@ -134,9 +134,9 @@ def test_a_profile_in_the_style_of_nslsii(config: Path, startup: Path, tmp_path:
     assert "streams primary qd_size | primary" in done.stdout
 
 
-def test_the_queue_server_lists_plans_and_devices(config: Path, startup: Path, tmp_path: Path) -> None:
+def test_the_queue_server_lists_plans_and_devices(settings_file: Path, startup: Path, tmp_path: Path) -> None:
     command = _program("qserver-list-plans-devices")
-    write_startup(startup, startup_text(config))
+    write_startup(startup, startup_text(settings_file))
     (startup / "99-assert.py").write_text(
         "from qdsizer_stream.profiles import installed\nassert installed(RE) is sizer\n"
     )
@@ -225,11 +225,11 @@ sizer = install(RE, {config!r}, remember)
 """
 
 
-def test_a_worker_of_the_queue_server(config: Path, startup: Path, tmp_path: Path, redis: int) -> None:
+def test_a_worker_of_the_queue_server(settings_file: Path, startup: Path, tmp_path: Path, redis: int) -> None:
     comms = pytest.importorskip("bluesky_queueserver.manager.comms")
     control, info = f"tcp://127.0.0.1:{_free_port()}", f"tcp://127.0.0.1:{_free_port()}"
     seen = tmp_path / "documents"
-    (startup / "95-qdsizer.py").write_text(REMEMBER.format(file=str(seen), config=str(config)))
+    (startup / "95-qdsizer.py").write_text(REMEMBER.format(file=str(seen), config=str(settings_file)))
     (startup / "user_group_permissions.yaml").write_text(PERMISSIONS)
     manager = subprocess.Popen(
         [
