@@ -73,7 +73,7 @@ EVERYTHING = StreamRecipe(
     q_high_inv_angstrom=(4.0, 15.0),
     gaps=0.4,
 )
-SHARP = {"resolution_fwhm_deg": (0.0, 0.0)}
+SHARP = {"resolution_fwhm_deg": None}
 FEW_PHOTONS = {"counts_per_bin": (30.0, 60.0)}
 
 

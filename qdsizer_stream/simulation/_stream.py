@@ -17,7 +17,7 @@ from ._instrument import SpectralLine, cylinder_absorption, polarisation_factor
 from ._ligands import LigandShell
 from ._liquids import random_liquids
 from ._photons import fast_poisson
-from ._population import lognormal_weights, population_moments
+from ._population import Sampling, lognormal_weights, population_moments
 from ._scattering import compton_per_atom, form_factors, recoil
 from ._solvents import load_solvent, read_solvent
 from ._structures import StructureRanges, StructureTable, draw_structure
@@ -127,8 +127,8 @@ class StreamRecipe(Config):
     """Apparent less true scattering angle, uniform, degrees."""
     displacement_deg: Range = (0.0, 0.0)
     """Shift by a displaced sample at 2θ = 0, which goes with cos 2θ, uniform, degrees."""
-    resolution_fwhm_deg: Range = (0.0, 0.0)
-    """Full width at half maximum of the resolution in 2θ, uniform, degrees."""
+    resolution_fwhm_deg: PositiveRange | None = None
+    """Full width at half maximum of the resolution in 2θ, log-uniform, degrees; None for a perfect one."""
     counts_per_bin: PositiveRange
     """Mean photons of a usable bin, log-uniform."""
     q_low_inv_angstrom: Range
@@ -164,13 +164,13 @@ class FrameBatch:
     present: NDArray[np.bool_]
     """Whether there are dots, shape (n,)."""
     number_mean_nm: NDArray[np.float64]
-    """Realised number-weighted mean diameter, nm, shape (n,)."""
+    """Realised number-weighted mean of `StructureTable.sizes_nm`, nm, shape (n,)."""
     mass_mean_nm: NDArray[np.float64]
     """Realised mass-weighted mean diameter, nm, shape (n,)."""
     dispersion: NDArray[np.float64]
     """Realised dispersion, shape (n,)."""
     strain: NDArray[np.float64]
-    """Strain, shape (n,)."""
+    """Strain, averaged over directions, shape (n,)."""
     area_fraction: NDArray[np.float64]
     """Share of the dots in the area before background, shape (n,)."""
 
@@ -284,7 +284,8 @@ class FrameStream:
         """Q of the tables: the grid, and wherever strain, shifts, lines and resolution may take it."""
         recipe = self.recipe
         shift = max(abs(v) for v in recipe.zero_shift_deg) + max(abs(v) for v in recipe.displacement_deg)
-        blur = REACH_SD * recipe.resolution_fwhm_deg[1] / np.sqrt(8 * np.log(2))
+        widest_deg = 0.0 if recipe.resolution_fwhm_deg is None else recipe.resolution_fwhm_deg[1]
+        blur = REACH_SD * widest_deg / np.sqrt(8 * np.log(2))
         shortest = min(line.wavelength_angstrom for source in recipe.sources for line in source.lines)
         moved = 2 * np.pi / shortest * np.radians(shift + blur)
         spread = max(
@@ -338,13 +339,17 @@ class FrameStream:
         strain = rng.uniform(*recipe.strain)
         true_deg = light.two_theta_deg - rng.uniform(*recipe.zero_shift_deg)
         true_deg = true_deg - rng.uniform(*recipe.displacement_deg) * np.cos(np.radians(true_deg))
-        axis = self._axis(light, structure, true_deg, strain, rng.uniform(*recipe.resolution_fwhm_deg))
+        width = recipe.resolution_fwhm_deg
+        fwhm_deg = 0.0 if width is None else float(log_uniform(rng, width, 1)[0])
+        axis = self._axis(light, structure, true_deg, strain, fwhm_deg)
 
         mean_nm = rng.uniform(*recipe.mean_diameter_nm, n)
         relative_sd = rng.uniform(*recipe.dispersion, n)
         # The ends of the range are cut on purpose: the truth is what the frames realise.
-        weights = lognormal_weights(structure.diameters_nm, mean_nm, relative_sd, least_share=0.0)
-        moments = population_moments(structure.diameters_nm, weights)
+        weights = lognormal_weights(
+            structure.diameters_nm, mean_nm, relative_sd, sampling=Sampling.BINS, least_share=0.0
+        )
+        moments = population_moments(structure.sizes_nm, weights)
         fraction = log_uniform(rng, recipe.area_fraction, n)
         fraction[rng.random(n) < recipe.pure] = 1.0
         present = rng.random(n) >= recipe.no_dots
@@ -381,7 +386,7 @@ class FrameStream:
             moments.number_mean_nm,
             moments.mass_mean_nm,
             moments.dispersion,
-            np.full(n, strain),
+            np.full(n, (1 + strain) * (1 + structure.mean_strain) - 1),
             fraction,
         )
 

@@ -71,6 +71,8 @@ class StructureRanges(Config):
     """Axis of a strain along one direction."""
     strain_along: Range = (0.0, 0.0)
     """Strain along it, uniform."""
+    strained_along: float = Field(default=1.0, ge=0, le=1)
+    """Share of structures with this strain; the lattice of the others keeps its symmetry."""
     textured: float = Field(default=0.0, ge=0, le=1)
     """Share of structures that prefer a direction, which is along Q."""
     texture_axes: tuple[tuple[Vector, ...], ...] = (((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),)
@@ -90,7 +92,12 @@ class StructureTable:
     material
         Crystal, for elements and species.
     diameters_nm
-        Diameters of the clusters, nm, shape (n_clusters,).
+        Nominal diameters of the clusters, nm, ascending, shape (n_clusters,).
+    sizes_nm
+        Diameters of spheres of the whole crystal with as many atoms of its first element, nm, shape
+        (n_clusters,): what a small cluster or a poor surface holds is not what its outline promises.
+    mean_strain
+        Isotropic part of the strain along an axis.
     group
         Which table the species pair (s, t), s ≤ t, is in.
     self_terms
@@ -103,6 +110,8 @@ class StructureTable:
 
     material: Material
     diameters_nm: NDArray[np.float64]
+    sizes_nm: NDArray[np.float64]
+    mean_strain: float
     group: dict[tuple[int, int], int]
     self_terms: NDArray[np.float64]
     q_first_inv_angstrom: float
@@ -140,9 +149,10 @@ def draw_structure(
     diameters_nm = _diameters(unit_nm, ranges.max_cluster_nm)
     diameters = diameters_nm * 10
     material = material.with_occupancy({e: rng.uniform(*limits) for e, limits in ranges.occupancy.items()})
-    strain = axial_strain(ranges.strain_axis, rng.uniform(*ranges.strain_along))
+    along = rng.uniform(*ranges.strain_along) if rng.random() < ranges.strained_along else 0.0
+    strain = axial_strain(ranges.strain_axis, along)
     kind = rng.random()
-    textured = rng.random() < ranges.textured
+    preferring = rng.random() < ranges.textured
     ratio = rng.uniform(*ranges.march_ratio)
     axes = ranges.texture_axes[rng.integers(len(ranges.texture_axes))]
     shape = ranges.shapes[rng.integers(len(ranges.shapes))]
@@ -154,29 +164,49 @@ def draw_structure(
             thickness_angstrom=rng.uniform(*ranges.surface_thickness_angstrom),
             occupancy=rng.uniform(*ranges.surface_occupancy),
         )
+    whole, textured = material, None
     if kind < ranges.centre_averaged:
         material = material.strained(strain)
         table = averaged_sphere_pairs(material, diameters)
     elif kind < ranges.centre_averaged + ranges.faulted:
-        material = close_packed_layers(material)
+        material = whole = close_packed_layers(material)
         clusters = [faulted_nanocrystal(material, shape, float(d)) for d in diameters]
         table = faulted_pair_table(material, clusters, rng.uniform(*ranges.reversal_probability))
     else:
         clusters = [nanocrystal(material, shape, float(d), cut, surface=surface) for d in diameters]
         material = material.strained(strain)
-        if textured:
+        if preferring:
             texture = MarchDollase(axes=axes, ratio=ratio)
-            pairs = textured_pairs(material, clusters, texture, TEXTURE_TOLERANCE, TEXTURE_MERGED_ANGSTROM)
-            q, per_bin = _grid(pairs.table, q_limits, q_step_inv_angstrom)
-            n_coarse = int((q[-1] - q[0]) * pairs.table.longest_angstrom / TEXTURE_PHASE_STEP) + 2
-            coarse = np.linspace(q[0], q[-1], n_coarse)
-            fine = (make_interp_spline(coarse, s, k=7)(q) for s in textured_sums(pairs, coarse))
-            sums = [uniform_filter1d(s, per_bin, axis=0) for s in fine]
-            return _tabulated(material, diameters_nm, pairs.table, q, sums)
-        table = pair_table(material, clusters)
-    q, _ = _grid(table, q_limits, q_step_inv_angstrom)
-    sums = structure_sums(bin_averaged(table, q_step_inv_angstrom), q)
-    return _tabulated(material, diameters_nm, table, q, sums)
+            textured = textured_pairs(material, clusters, texture, TEXTURE_TOLERANCE, TEXTURE_MERGED_ANGSTROM)
+            table = textured.table
+        else:
+            table = pair_table(material, clusters)
+    q, per_bin = _grid(table, q_limits, q_step_inv_angstrom)
+    if textured is not None:
+        n_coarse = int((q[-1] - q[0]) * table.longest_angstrom / TEXTURE_PHASE_STEP) + 2
+        coarse = np.linspace(q[0], q[-1], n_coarse)
+        fine = (make_interp_spline(coarse, s, k=7)(q) for s in textured_sums(textured, coarse))
+        sums = [uniform_filter1d(s, per_bin, axis=0) for s in fine]
+    else:
+        sums = structure_sums(bin_averaged(table, q_step_inv_angstrom), q)
+    return StructureTable(
+        material,
+        diameters_nm,
+        _sizes_nm(whole, table.self_terms),
+        float(np.trace(strain)) / 3,
+        table.group,
+        table.self_terms,
+        float(q[0]),
+        float(q[1] - q[0]),
+        tuple(s.astype(np.float32) for s in sums),
+    )
+
+
+def _sizes_nm(material: Material, atoms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Diameters of spheres that hold as many atoms of the first element, shape (n_clusters,)."""
+    first = [s for s, site in enumerate(material.sites) if site.element == material.sites[0].element]
+    per_cell = sum(material.sites[s].occupancy for s in first)
+    return np.asarray(material.unit_diameter_angstrom / 10 * np.cbrt(atoms[first].sum(axis=0) / per_cell))
 
 
 def _diameters(unit_nm: float, largest_nm: float) -> NDArray[np.float64]:
@@ -196,21 +226,3 @@ def _grid(table: PairTable, q_limits: Range, q_step_inv_angstrom: float) -> tupl
     low = max(q_limits[0] - 2 * step, step)
     n_points = int(np.ceil((q_limits[1] - low) / step)) + 3
     return np.asarray(low + step * np.arange(n_points)), per_bin
-
-
-def _tabulated(
-    material: Material,
-    diameters_nm: NDArray[np.float64],
-    table: PairTable,
-    q: NDArray[np.float64],
-    sums: list[NDArray[np.float64]],
-) -> StructureTable:
-    return StructureTable(
-        material,
-        diameters_nm,
-        table.group,
-        table.self_terms,
-        float(q[0]),
-        float(q[1] - q[0]),
-        tuple(s.astype(np.float32) for s in sums),
-    )

@@ -86,9 +86,9 @@ class SizeNetwork(nn.Module):
     # (filters, kernel, stride): the stem's 0.15 Å⁻¹ kernel spans a peak; strides leave 44 positions in Q
     # and 41 in distance, which keep their places (no global pooling: position is lattice and size). The last
     # layers are narrow: the head would otherwise be too large for a processor's cache.
-    Q_LAYERS: Sequence[tuple[int, int, int]] = ((24, 15, 4), (48, 5, 2), (64, 5, 2), (24, 3, 2))
-    DISTANCE_LAYERS: Sequence[tuple[int, int, int]] = ((32, 9, 4), (64, 5, 2), (24, 5, 2))
-    HIDDEN = 256
+    Q_LAYERS: Sequence[tuple[int, int, int]] = ((16, 15, 4), (48, 5, 2), (64, 5, 2), (16, 3, 2))
+    DISTANCE_LAYERS: Sequence[tuple[int, int, int]] = ((32, 9, 4), (64, 5, 2), (16, 5, 2))
+    HIDDEN = 192
     SMOOTH_INV_ANGSTROM = 1.0
     """What is smooth on this scale is no peak of a dot above 1 nm."""
     TAPER_INV_ANGSTROM = 0.3
@@ -161,16 +161,19 @@ class SizeNetwork(nn.Module):
 
     def _powers(self, vectors: Tensor) -> Tensor:
         """Log power of the pattern's peaks at each distance, shape (n, 2, n_distances)."""
-        logarithm, noise, coverage = vectors[:, 0], vectors[:, 1], vectors[:, 2]
-        covered, measured = (coverage > 0).float(), (coverage == 1).float()
+        logarithm, noise, coverage = vectors.unbind(1)
+        # Coverage is 1 where there is data, a half between data.
+        covered, measured = coverage.ceil(), coverage.floor()
         intensity = logarithm.exp() * covered
-        share = _local_mean(covered, self.smooth).clamp(min=1e-3)
-        around = _local_mean(intensity, self.smooth) / share + 1e-3  # no division by a dark frame's zero
-        ends = (2 * _local_mean(covered, self.taper) - 1).clamp(0, 1) * covered
-        variance = (noise * (2 * math.log(10))).exp() * measured
+        sums = _Sums(torch.stack([intensity, covered], dim=1), max(self.smooth, self.taper))
+        near, n_near = sums.around(self.smooth).unbind(1)
+        around = near / n_near.clamp(min=1.0) + 1e-3  # no division by a dark frame's zero
+        _, n_close = sums.around(self.taper).unbind(1)
+        ends = (n_close * (2 / self.taper) - 1).clamp(0, 1) * covered
         weights = torch.stack([ends / around, ends * self.rise], dim=1)
         power = self._transformed((intensity - around)[:, None] * weights)
-        noise_power = (variance[:, None] * weights.square()).sum(dim=-1, keepdim=True)
+        sd = (noise * math.log(10)).exp() * measured
+        noise_power = (sd[:, None] * weights).square().sum(dim=-1, keepdim=True)
         return self.POWER_SCALE * torch.log(power + self.NOISE_SHARE * noise_power + self.LEAST_POWER)
 
     def _transformed(self, pair: Tensor) -> Tensor:
@@ -204,8 +207,25 @@ def _convolutions(
     return nn.Sequential(*blocks), length
 
 
-def _local_mean(curves: Tensor, width: int) -> Tensor:
-    """Mean over so many bins around each, zeros past the ends, shape (n, n_bins)."""
-    half = width // 2
-    sums = nn.functional.pad(curves, (half + 1, half)).cumsum(dim=-1)
-    return (sums[:, width:] - sums[:, :-width]) / width
+class _Sums:
+    """Sums over so many bins around each, zeros past the ends.
+
+    Parameters
+    ----------
+    curves
+        What is summed, shape (…, n_bins).
+    widest
+        The largest number of bins that will be asked for.
+    """
+
+    def __init__(self, curves: Tensor, widest: int) -> None:
+        self._half, self._n = widest // 2, curves.shape[-1]
+        self._sums = nn.functional.pad(curves, (self._half + 1, self._half)).cumsum(dim=-1)
+
+    def around(self, width: int) -> Tensor:
+        """Sums over an odd number of bins."""
+        first = self._half - width // 2
+        return (
+            self._sums[..., first + width : first + width + self._n]
+            - self._sums[..., first : first + self._n]
+        )

@@ -15,6 +15,7 @@ from qdsizer_stream.simulation import (
     Instrument,
     Polyhedron,
     Rod,
+    Sampling,
     Source,
     SpectralLine,
     Sphere,
@@ -31,6 +32,7 @@ from qdsizer_stream.simulation import (
     nanocrystal,
     pair_table,
 )
+from qdsizer_stream.simulation._structures import draw_structure
 
 SYNCHROTRON = Source(lines=(SpectralLine(wavelength_angstrom=0.56),))
 TUBE = Source(lines=COPPER_K_ALPHA, perpendicular_share=(0.5, 0.5))
@@ -141,7 +143,9 @@ def test_frames_are_those_of_the_exact_way(kind: str, source: Source) -> None:
             material = material.strained(axial_strain((1, 1, 1), 0.007))
         strained = material.strained(0.004)
         table = pair_table(strained, clusters)
-    weights = lognormal_weights(diameters_nm, np.array([2.6]), np.array([0.1]), least_share=0.0)
+    weights = lognormal_weights(
+        diameters_nm, np.array([2.6]), np.array([0.1]), sampling=Sampling.BINS, least_share=0.0
+    )
     dots = DotPopulation.from_clusters(strained, table, diameters_nm, weights)
     instrument = Instrument(
         lines=source.lines,
@@ -157,7 +161,11 @@ def test_frames_are_those_of_the_exact_way(kind: str, source: Source) -> None:
     expected = expected_frame(exact, dots, load_solvent("toluene"), angles)
     mean = frames.intensity[:, inside].mean(axis=0)
     np.testing.assert_allclose(mean / mean.mean(), expected / expected.mean(), rtol=5e-4)
-    assert frames.number_mean_nm == pytest.approx(dots.moments.number_mean_nm[0])
+    # As large as their lead atoms make them: a cell of the lattice holds one.
+    sizes_nm = np.cbrt(table.self_terms[0]) * load_material("PbS").unit_diameter_angstrom / 10
+    assert frames.number_mean_nm == pytest.approx(sizes_nm @ weights[:, 0])
+    along = 0.007 if kind == "poor cube" else 0.0
+    assert frames.strain == pytest.approx(1.004 * (1 + along / 3) - 1)
 
 
 def test_one_seed_gives_one_sequence_however_it_is_cut(stream: FrameStream) -> None:
@@ -183,7 +191,45 @@ def test_frames_are_counts_with_their_truth(stream: FrameStream) -> None:
     np.testing.assert_array_equal(batch.area_fraction == 0, ~batch.present)
     assert np.all((batch.number_mean_nm > 1.5) & (batch.number_mean_nm < 3.3))
     assert np.unique(batch.strain).size == 16  # one for every 32 frames
-    assert np.all(np.abs(batch.strain) <= 0.005)
+    assert np.all((batch.strain > -0.005) & (batch.strain < 1.005 * (1 + 0.007 / 3) - 1))
+
+
+def test_a_share_of_the_structures_keeps_its_symmetry() -> None:
+    structures = StructureRanges(
+        material="PbS", strain_along=(0.006, 0.006), strained_along=0.5, centre_averaged=1.0, max_cluster_nm=4
+    )
+    recipe = WIDE.model_copy(update={"structures": structures, "n_structures": 20, "strain": (0.0, 0.0)})
+    strains = np.unique(np.round(FrameStream(recipe, seed=4).batch(1024).strain, 9))
+    np.testing.assert_array_equal(strains, [0.0, 0.002])
+
+
+@pytest.mark.parametrize(
+    ("shape", "surface"), [("sphere", ()), ("cube", ()), ("octahedron", ("S",)), ("cube", ("S", "Pb"))]
+)
+def test_a_cluster_is_as_large_as_its_metal_atoms_make_it(shape: str, surface: tuple[str, ...]) -> None:
+    ranges = StructureRanges.model_validate(
+        {
+            "material": "PbS",
+            "shapes": [{"kind": shape}],
+            "occupancy": {"Pb": (0.9, 0.9), "S": (0.7, 0.7)},
+            "poor_elements": surface,
+            "max_cluster_nm": 4.0,
+        }
+    )
+    table = draw_structure(ranges, np.random.default_rng(3), (1.0, 2.0), 0.02)
+    lead = table.self_terms[0] / 0.9
+    cell_nm3 = 0.5934**3 / 4
+    np.testing.assert_allclose(np.pi / 6 * table.sizes_nm**3, lead * cell_nm3, rtol=1e-12)
+    bare = draw_structure(
+        ranges.model_copy(update={"poor_elements": ()}), np.random.default_rng(3), (1.0, 2.0), 0.02
+    )
+    if "Pb" in surface:
+        assert np.all(table.sizes_nm <= bare.sizes_nm)
+        assert np.any(table.sizes_nm < 0.99 * bare.sizes_nm)
+    else:
+        np.testing.assert_allclose(table.sizes_nm, bare.sizes_nm, rtol=1e-12)
+    # Outlines of small clusters hold now more and now fewer atoms than their volume promises.
+    assert np.mean(bare.sizes_nm / bare.diameters_nm) == pytest.approx(1, abs=0.05)
 
 
 def test_frames_that_are_skipped_are_not_drawn(stream: FrameStream) -> None:
