@@ -75,7 +75,7 @@ def main() -> None:
     }
     binned = [bin_pattern(frame, grid) for frame in frames]
     if isinstance(model.card.input, BinnedInput):
-        vectors = np.stack([binned_vector(one) for one in binned])
+        vectors = np.stack([binned_vector(one, grid) for one in binned])
         parts["network, its vector included"] = lambda pattern: model.answer_binned(pattern)
         inputs = {"network, its vector included": binned}
     else:

@@ -162,7 +162,8 @@ class SizingModel:
         -------
         What the network says, trustworthy or not.
         """
-        return self._answer(binned_vector(binned))
+        assert isinstance(self.card.input, BinnedInput)
+        return self._answer(binned_vector(binned, self.card.input.grid))
 
     def _answer(self, vector: NDArray[np.float32]) -> Answer:
         outputs = self._run(vector[None])

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ..patterns import Pattern
+from ..patterns import BinGrid, Pattern
 
 __all__ = ["N_CHANNELS", "binned_vector", "binned_vectors"]
 
@@ -22,12 +22,16 @@ BRIDGED = 0.5
 
 
 def binned_vectors(
-    intensity: NDArray[np.floating], sigma: NDArray[np.floating], mask: NDArray[np.bool_]
+    intensity: NDArray[np.floating],
+    sigma: NDArray[np.floating],
+    mask: NDArray[np.bool_],
+    offset: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float32]:
     """Turn binned patterns into network inputs.
 
-    Bins without data between bins with data get a straight line, in the logarithm: a scan in coarse
-    steps then looks like the pattern it samples, and a gap has no edges.
+    The logarithm of the intensity is read off, at the centre of each bin, from straight lines between the
+    points that the bins hold: a scan in coarse steps then looks like the pattern it samples, a gap has no
+    edges, and it does not matter where in its bin a point fell.
 
     Parameters
     ----------
@@ -36,46 +40,48 @@ def binned_vectors(
         anything.
     mask
         True for bins without a usable point, shape (n, n_bins).
+    offset
+        Mean momentum transfer of what fell into each bin less its centre, in bins, shape (n, n_bins); None
+        for none.
 
     Returns
     -------
     Network inputs, shape (n, 3, n_bins): log of intensity over its mean; log10 of sigma over the mean
     intensity; 1 where there is data, ½ between data, 0 outside. What a channel cannot say is zero.
     """
-    usable = ~mask
-    n_bins = mask.shape[1]
-    count = np.maximum(usable.sum(axis=-1, keepdims=True), 1)
-    mean = np.where(usable, intensity, 0.0).sum(axis=-1, keepdims=True) / count
-    scale = 1 / np.where(mean > 0, mean, 1.0)
-    vectors = np.zeros((intensity.shape[0], N_CHANNELS, n_bins), np.float32)
-    logarithm = np.log(np.maximum(np.where(usable, intensity * scale, 1.0), INTENSITY_FLOOR))
-    noise = np.log10(np.maximum(np.where(usable, sigma * scale, 1.0), NOISE_FLOOR))
-    position = np.arange(n_bins)
-    before = np.maximum.accumulate(np.where(usable, position, -1), axis=1)
-    after = np.minimum.accumulate(np.where(usable, position, n_bins)[:, ::-1], axis=1)[:, ::-1]
-    row, column = np.nonzero(mask & (before >= 0) & (after < n_bins))
-    left, right = before[row, column], after[row, column]
-    share = (column - left) / (right - left)
-    logarithm[row, column] = (1 - share) * logarithm[row, left] + share * logarithm[row, right]
-    vectors[:, 0] = logarithm  # zero outside: the logarithm of the mean
-    vectors[:, 1] = np.minimum(noise, 1.0)
-    vectors[:, 2] = usable
-    vectors[row, 2, column] = BRIDGED
+    vectors = np.zeros((mask.shape[0], N_CHANNELS, mask.shape[1]), np.float32)
+    centre = np.arange(mask.shape[1], dtype=np.float64)
+    for row, vector in enumerate(vectors):
+        usable = np.flatnonzero(~mask[row])
+        if usable.size == 0:
+            continue
+        seen = intensity[row, usable]
+        mean = seen.mean()
+        scale = 1 / mean if mean > 0 else 1.0
+        position = centre[usable] if offset is None else usable + offset[row, usable]
+        inside = slice(usable[0], usable[-1] + 1)
+        logarithm = np.log(np.maximum(seen * scale, INTENSITY_FLOOR))
+        vector[0, inside] = np.interp(centre[inside], position, logarithm)
+        vector[1, usable] = np.log10(np.clip(sigma[row, usable] * scale, NOISE_FLOOR, 10.0))
+        vector[2, inside] = BRIDGED
+        vector[2, usable] = 1.0
     return vectors
 
 
-def binned_vector(binned: Pattern) -> NDArray[np.float32]:
+def binned_vector(binned: Pattern, grid: BinGrid) -> NDArray[np.float32]:
     """Turn one binned pattern into a network input.
 
     Parameters
     ----------
     binned
         Pattern on the bins of the model.
+    grid
+        These bins.
 
     Returns
     -------
     Network input, shape (3, n_bins).
     """
-    return np.asarray(
-        binned_vectors(binned.intensity[None], binned.sigma[None], binned.mask[None])[0], np.float32
-    )
+    offset = (binned.q_inv_angstrom - grid.centres) / grid.q_step_inv_angstrom
+    one = binned.intensity[None], binned.sigma[None], binned.mask[None], offset[None]
+    return np.asarray(binned_vectors(*one)[0], np.float32)

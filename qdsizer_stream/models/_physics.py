@@ -240,10 +240,11 @@ class PhysicsCheck:
         significance = alone - mixture.chi2
         n_liquids = self._n_liquids
         template_q = self._templates.q_inv_angstrom
-        peaks = np.interp(self._grid_q * (1 + strain), template_q, self._dots[template])
+        q = binned.q_inv_angstrom
+        peaks = np.interp(q * (1 + strain), template_q, self._dots[template])
 
         def curve(part: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.where(usable, np.interp(self._grid_q, frame.q, part), np.nan)
+            return np.where(usable, np.interp(q, frame.q, part), np.nan)
 
         return PhysicsFit(
             residual=mixture.residual,

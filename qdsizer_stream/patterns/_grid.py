@@ -49,14 +49,18 @@ def bin_pattern(pattern: Pattern, grid: BinGrid) -> Pattern:
 
     Returns
     -------
-    Pattern on the bin centres: mean intensity and its sigma, masked where no usable point fell.
+    Mean momentum transfer and intensity of the points of each bin and its sigma; bins without a usable point
+    are masked and stand at their centre.
     """
     n_bins = grid.n_bins
     place = np.floor((pattern.q_inv_angstrom - grid.edges[0]) / grid.q_step_inv_angstrom)
     inside = (place >= 0) & (place < n_bins) & ~pattern.mask
     at = place[inside].astype(np.intp)
     count = np.bincount(at, minlength=n_bins)
+    total_q = np.bincount(at, pattern.q_inv_angstrom[inside], n_bins)
     total = np.bincount(at, pattern.intensity[inside], n_bins)
     variance = np.bincount(at, pattern.sigma[inside] ** 2, n_bins)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return Pattern(grid.centres, total / count, np.sqrt(variance) / count, count == 0)
+        empty = count == 0
+        mean_q = np.where(empty, grid.centres, total_q / count)
+        return Pattern(mean_q, total / count, np.sqrt(variance) / count, empty)

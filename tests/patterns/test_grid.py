@@ -20,6 +20,10 @@ def test_bins_agree_with_a_loop_over_points(seed: int, n: int) -> None:
             np.testing.assert_allclose(binned.intensity[number], pattern.intensity[inside].mean())
             expected = np.sqrt((pattern.sigma[inside] ** 2).sum()) / inside.sum()
             np.testing.assert_allclose(binned.sigma[number], expected)
+            mean_q = pattern.q_inv_angstrom[inside].mean()
+            np.testing.assert_allclose(binned.q_inv_angstrom[number], mean_q)
+        else:
+            assert binned.q_inv_angstrom[number] == GRID.centres[number]
 
 
 def test_no_photon_is_lost() -> None:
