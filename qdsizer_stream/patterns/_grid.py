@@ -52,7 +52,9 @@ def bin_pattern(pattern: Pattern, grid: BinGrid) -> Pattern:
     Mean momentum transfer and intensity of the points of each bin and its sigma; bins without a usable point
     are masked and stand at their centre.
     """
-    n_bins = grid.n_bins
+    n_bins, centres = grid.n_bins, grid.centres
+    if np.array_equal(pattern.q_inv_angstrom, centres):
+        return pattern  # as reduced frames come
     place = np.floor((pattern.q_inv_angstrom - grid.edges[0]) / grid.q_step_inv_angstrom)
     inside = (place >= 0) & (place < n_bins) & ~pattern.mask
     at = place[inside].astype(np.intp)
@@ -62,5 +64,5 @@ def bin_pattern(pattern: Pattern, grid: BinGrid) -> Pattern:
     variance = np.bincount(at, pattern.sigma[inside] ** 2, n_bins)
     with np.errstate(divide="ignore", invalid="ignore"):
         empty = count == 0
-        mean_q = np.where(empty, grid.centres, total_q / count)
+        mean_q = np.where(empty, centres, total_q / count)
         return Pattern(mean_q, total / count, np.sqrt(variance) / count, empty)

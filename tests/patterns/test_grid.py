@@ -47,3 +47,8 @@ def test_a_gap_stays_a_gap() -> None:
 def test_a_pattern_off_the_grid_is_all_masked() -> None:
     binned = bin_pattern(Pattern.from_arrays([5.0, 6.0], [1.0, 1.0]), GRID)
     assert np.all(binned.mask)
+
+
+def test_a_pattern_on_the_bins_stays_as_it_is() -> None:
+    pattern = Pattern.from_arrays(GRID.centres, np.ones(GRID.n_bins))
+    assert bin_pattern(pattern, GRID) is pattern
