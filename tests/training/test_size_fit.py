@@ -10,7 +10,7 @@ from qdsizer_stream.errors import ModelError
 from qdsizer_stream.patterns import BinGrid
 from qdsizer_stream.training import SizeRecipe, load_training_recipe
 from qdsizer_stream.training._checkpoint import Checkpoint
-from qdsizer_stream.training._networks import SizeNetwork, _local_mean
+from qdsizer_stream.training._networks import SizeNetwork, _Sums
 from qdsizer_stream.training._size_fit import _ShuffledFrames, fit_size
 
 GRID = BinGrid(q_first_inv_angstrom=0.96, q_step_inv_angstrom=0.01, n_bins=1408)
@@ -68,10 +68,12 @@ def test_noise_hides_power(network: SizeNetwork) -> None:
     assert float(quiet.max() - quiet.median()) > 5 * float(loud.max() - loud.median())
 
 
-def test_local_mean_is_that_of_a_window() -> None:
+@pytest.mark.parametrize("width", [1, 5, 11])
+def test_sums_are_those_of_a_window(width: int) -> None:
     curves = torch.from_numpy(np.random.default_rng(1).random((3, 200)).astype(np.float32))
-    padded = torch.nn.functional.pad(curves, (5, 5))
-    torch.testing.assert_close(_local_mean(curves, 11), padded.unfold(1, 11, 1).mean(dim=-1))
+    padded = torch.nn.functional.pad(curves, (width // 2, width // 2))
+    expected = padded.unfold(1, width, 1).sum(dim=-1)
+    torch.testing.assert_close(_Sums(curves, 11).around(width), expected, atol=3e-5, rtol=0)
 
 
 @pytest.fixture(scope="module")

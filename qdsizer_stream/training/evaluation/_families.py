@@ -83,7 +83,7 @@ def recipe_without(recipe: SizeRecipe, family: Family | None, steps: int) -> Siz
     plain["steps"] = steps
     few = min(recipe.generator.n_structures, MOST_STRUCTURES)
     plain["generator"]["n_structures"] = few
-    plain["held_out"]["n_structures"] = min(recipe.held_out.n_structures, few // 2)
+    plain["held_out"]["n_structures"] = min(recipe.held_out.n_structures, (few + 1) // 2)
     made = validated(SizeRecipe, plain, f"the recipe of {recipe.name} without {_name(family)}")
     unchanged = made.generator == recipe.generator.model_copy(update={"n_structures": few})
     return None if family is not None and unchanged else made
