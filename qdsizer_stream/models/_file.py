@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..configuration import validated
 from ..errors import ModelError
 from ..patterns import Pattern, bin_pattern, paper_vector
-from ._answer import Answer, class_answer, gaussian_answer, size_answer
+from ._answer import Answer, allowing_for_channels, class_answer, gaussian_answer, size_answer
 from ._card import BinnedInput, Card, ClassOutput, GaussianOutput, PaperInput, SizeOutput
 from ._input import binned_vector
 from ._templates import Templates
@@ -163,7 +163,12 @@ class SizingModel:
         What the network says, trustworthy or not.
         """
         assert isinstance(self.card.input, BinnedInput)
-        return self._answer(binned_vector(binned, self.card.input.grid))
+        grid = self.card.input.grid
+        answer = self._answer(binned_vector(binned, grid))
+        filled = np.flatnonzero(~binned.mask)
+        apart = float(np.median(np.diff(filled))) if filled.size > 1 else 1.0
+        step = grid.q_step_inv_angstrom
+        return allowing_for_channels(answer, apart * step, step)
 
     def _answer(self, vector: NDArray[np.float32]) -> Answer:
         outputs = self._run(vector[None])

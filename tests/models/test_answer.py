@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from qdsizer_stream.models._answer import class_answer, gaussian_answer
+from qdsizer_stream.models._answer import Answer, allowing_for_channels, class_answer, gaussian_answer
 from qdsizer_stream.models._card import ClassOutput, GaussianOutput
 
 
@@ -36,3 +36,15 @@ def test_intervals_widen_by_scale_and_floor() -> None:
     assert answer.dispersion == pytest.approx(0.15)
     assert answer.strain == pytest.approx(-0.002)
     assert answer.presence == 0.5
+
+
+def test_wide_channels_raise_the_upper_end_only() -> None:
+    answer = Answer(size_nm=6.0, size_low_nm=5.7, size_high_nm=6.3)
+    assert allowing_for_channels(answer, 0.01, 0.01) == answer
+    assert allowing_for_channels(answer, 0.002, 0.01) == answer
+    wide = allowing_for_channels(answer, 0.05, 0.01)
+    # Peaks of a dot of 6.44 nm, made wider by channels, are those of one of 6.0 nm.
+    hidden = 6.0 / math.sqrt(1 - (1.3 * 6.0) ** 2 * (0.05**2 - 0.01**2))
+    assert wide.size_high_nm == pytest.approx(6.3 * hidden / 6.0)
+    assert (wide.size_nm, wide.size_low_nm) == (6.0, 5.7)
+    assert math.isfinite(allowing_for_channels(answer, 1.0, 0.01).size_high_nm)

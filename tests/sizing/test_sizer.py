@@ -53,6 +53,21 @@ def test_a_clean_frame_is_sized_within_its_interval(
     assert estimate.model == "pbs"
 
 
+@pytest.mark.parametrize("elapsed_s", [300.0, 900.0, 3000.0])
+@pytest.mark.parametrize("step_inv_angstrom", [0.03, 0.042, 0.056])
+@pytest.mark.parametrize("averaged", [False, True], ids=["samples", "channels"])
+def test_points_far_apart_may_be_samples_or_channels(
+    sizer: Sizer, dots: GrowingDots, elapsed_s: float, step_inv_angstrom: float, averaged: bool
+) -> None:
+    q = np.arange(1.0, 14.0, step_inv_angstrom)
+    within = np.linspace(-0.5, 0.5, 29)[:, None] * step_inv_angstrom if averaged else 0.0
+    expected = np.mean(np.atleast_2d(dots((q + within).ravel(), elapsed_s)).reshape(-1, q.size), axis=0)
+    counts = np.random.default_rng(3).poisson(1e4 * expected / expected.mean()).astype(float)
+    estimate = sizer.size(Pattern.from_arrays(q, counts))
+    assert estimate.status is Status.SIZED, estimate.reason
+    assert estimate.size_low_nm <= dots.number_mean_nm(elapsed_s) <= estimate.size_high_nm
+
+
 def test_one_frame_gives_one_answer_to_the_last_bit(dots: GrowingDots) -> None:
     counts = frame(dots, 300.0, 10.0)
     estimates = [
