@@ -35,6 +35,8 @@ class Answer:
     """Lower end of its 95 % interval, nm."""
     size_high_nm: float
     """Upper end of its 95 % interval, nm."""
+    raised: float = 1.0
+    """Factor in it that allows for wide channels."""
     mass_mean_nm: float = math.nan
     """Mass-weighted mean diameter, nm."""
     dispersion: float = math.nan
@@ -158,4 +160,5 @@ def allowing_for_channels(answer: Answer, width_inv_angstrom: float, trained_inv
     """
     beyond = max(width_inv_angstrom**2 - trained_inv_angstrom**2, 0.0)
     share = beyond * (CHANNEL_BROADENING_ANGSTROM_PER_NM * answer.size_nm) ** 2
-    return replace(answer, size_high_nm=answer.size_high_nm / math.sqrt(1 - min(share, WIDEST_SHARE)))
+    raised = 1 / math.sqrt(1 - min(share, WIDEST_SHARE))
+    return replace(answer, size_high_nm=answer.size_high_nm * raised, raised=raised)

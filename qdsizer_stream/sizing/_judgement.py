@@ -92,7 +92,8 @@ def refusal(card: Card, answer: Answer, fit: PhysicsFit, counts: float) -> tuple
                 f"the network reads {answer.class_nm:.1f} nm, but dots of about {fit.best_nm:.1f} nm fit the "
                 "frame best: something in it is new to the model"
             )
-    width = (answer.size_high_nm - answer.size_low_nm) / answer.size_nm
+    # What wide channels may hide is shown, but no fault of the frame.
+    width = (answer.size_high_nm / answer.raised - answer.size_low_nm) / answer.size_nm
     if width > guard.max_relative_interval:
         return Status.LOW_COUNTS, (
             f"the interval is {width:.0%} of the size, {guard.max_relative_interval:.0%} is allowed"

@@ -47,4 +47,5 @@ def test_wide_channels_raise_the_upper_end_only() -> None:
     hidden = 6.0 / math.sqrt(1 - (1.3 * 6.0) ** 2 * (0.05**2 - 0.01**2))
     assert wide.size_high_nm == pytest.approx(6.3 * hidden / 6.0)
     assert (wide.size_nm, wide.size_low_nm) == (6.0, 5.7)
+    assert wide.raised == pytest.approx(hidden / 6.0)
     assert math.isfinite(allowing_for_channels(answer, 1.0, 0.01).size_high_nm)

@@ -91,3 +91,11 @@ def test_a_classifier_must_agree_with_the_size_that_fits_best() -> None:
     assert verdict is not None
     assert verdict[0] is Status.OUT_OF_DOMAIN
     assert "the network reads 4.5 nm, but dots of about 5.1 nm fit the frame best" in verdict[1]
+
+
+def test_what_channels_may_hide_is_no_fault_of_the_frame() -> None:
+    wide = replace(ANSWER, size_high_nm=4.7 * 1.6, raised=1.6)
+    assert refusal(CARD, wide, FIT, 1e6) is None
+    verdict = refusal(CARD, replace(wide, raised=1.0), FIT, 1e6)
+    assert verdict is not None
+    assert verdict[0] is Status.LOW_COUNTS
