@@ -106,6 +106,7 @@ def test_a_run_is_followed_while_it_is_written(
     assert math.isnan(linked.record.latency_s)
     for mine, theirs in zip(linked.record.frames, live.frames, strict=True):
         np.testing.assert_equal(mine.pattern, theirs.pattern)
+        assert mine.minutes == theirs.minutes
 
 
 def test_of_a_long_run_only_some_frames_are_looked_at(

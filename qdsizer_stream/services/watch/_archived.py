@@ -3,6 +3,7 @@
 import logging
 from bisect import bisect_right
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,11 @@ class WatchedRun:
                 f"run {uid} ended without a stream {STREAM_NAME}: it was never sized, size it with replay"
             )
         self._uid, self._frames, self._n_events = uid, None, 0
-        self.record("start", dict(run.metadata["start"]))
+        start = dict(run.metadata["start"])
+        # A linked run begins long after its frames: their times count from the original.
+        with suppress(KeyError):
+            start["time"] = self._catalog[start["original_run_uid"]].metadata["start"]["time"]
+        self.record("start", start)
 
 
 class _Frames:
