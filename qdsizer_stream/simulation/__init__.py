@@ -40,6 +40,7 @@ from ._mixing import (
     weight_fraction_from_area_fraction,
 )
 from ._pairs import PairTable, averaged_sphere_pairs, pair_table
+from ._photons import fast_poisson
 from ._population import (
     Moments,
     Sampling,
@@ -112,6 +113,7 @@ __all__ = [
     "counted_frame",
     "cylinder_absorption",
     "expected_frame",
+    "fast_poisson",
     "faulted_nanocrystal",
     "faulted_pair_table",
     "form_factors",

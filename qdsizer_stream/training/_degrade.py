@@ -29,7 +29,7 @@ class Degradation(Config):
     q_low_inv_angstrom: tuple[float, float]
     """First point left, uniform, Å⁻¹."""
     q_high_inv_angstrom: tuple[float, float]
-    """Last point left, uniform, Å⁻¹."""
+    """Last point left, log-uniform, Å⁻¹: half an Å⁻¹ decides near 3, and nothing near 14."""
     coarsest: int = Field(ge=1, le=50)
     """Every n-th point is left, n uniform from 1 to this."""
     padding: Padding
@@ -108,7 +108,7 @@ def degrade_some(
         if cut_low:
             first = int(np.searchsorted(q_inv_angstrom, rng.uniform(*degradation.q_low_inv_angstrom)))
         if cut_high:
-            high = rng.uniform(*degradation.q_high_inv_angstrom)
+            high = np.exp(rng.uniform(*np.log(degradation.q_high_inv_angstrom)))
             last = int(np.searchsorted(q_inv_angstrom, high, side="right")) - 1
         if coarse:
             every = int(rng.integers(1, degradation.coarsest + 1))

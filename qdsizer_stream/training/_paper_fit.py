@@ -2,6 +2,8 @@
 
 import copy
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 from ..simulation import load_recipe, simulate
 from ._checkpoint import Checkpoint
 from ._degrade import degrade_some
-from ._networks import PaperNetwork
+from ._networks import PaperNetwork, PlacesNetwork
 from ._paper_set import PaperSet, Split, augment, split_by_parent
 from ._progress import Progress
 from ._recipe import PaperRecipe
@@ -48,7 +50,7 @@ class Epoch:
 class PaperFit:
     """A trained network and how it did on parents it had never seen."""
 
-    network: PaperNetwork
+    network: nn.Module
     """The network at its best validation loss."""
     classes_nm: NDArray[np.float64]
     """Size classes, nm."""
@@ -226,7 +228,7 @@ def kept_fit(recipe: PaperRecipe, checkpoint: Checkpoint) -> PaperFit | None:
     if state is None or "result" not in state:
         return None
     classes_nm = np.array(state["classes_nm"])
-    network = PaperNetwork(_n_outputs(recipe, classes_nm))
+    network = _network(recipe, classes_nm)
     network.load_state_dict(state["best"])
     history = tuple(Epoch(**epoch) for epoch in state["history"])
     return PaperFit(network, classes_nm, history=history, **state["result"])
@@ -251,7 +253,7 @@ class _Training:
         recipe, patterns = self.recipe, self.patterns
         torch.manual_seed(recipe.seed)
         self.rng = np.random.default_rng(recipe.seed)
-        self.network = PaperNetwork(_n_outputs(recipe, patterns.classes_nm))
+        self.network = _network(recipe, patterns.classes_nm)
         self.best = copy.deepcopy(self.network.state_dict())
         self.targets = _targets(recipe, patterns)
         self.validation = patterns.vectors[self.split.validation]
@@ -280,12 +282,9 @@ class _Training:
         recipe, began, cpu_began = self.recipe, time.perf_counter(), time.process_time()
         order = self.rng.permutation(self.split.train)
         total = 0.0
-        for rows in np.split(order, range(recipe.batch_size, order.size, recipe.batch_size)):
-            vectors = self.patterns.vectors[rows]
-            if recipe.augmentation.degradation is not None:
-                vectors = degrade_some(
-                    vectors, self.patterns.q_inv_angstrom, recipe.augmentation.degradation, self.rng
-                )
+        self.network.train()
+        batches = np.split(order, range(recipe.batch_size, order.size, recipe.batch_size))
+        for rows, vectors in zip(batches, self._drawn(batches), strict=True):
             self.optimizer.zero_grad()
             # bfloat16 products take a quarter of the time where the processor has them; the sums, the
             # weights and whatever is reported stay float32.
@@ -309,6 +308,25 @@ class _Training:
         self.seconds += time.perf_counter() - began
         self.cpu_seconds += time.process_time() - cpu_began
         self._count(self.history[-1].validation_loss)
+
+    def _drawn(self, batches: list[NDArray[np.int64]]) -> Iterator[NDArray[np.float32]]:
+        """Patterns of the batches of an epoch; the next ones are drawn while the network learns."""
+        with ThreadPoolExecutor(1) as pool:
+            following = pool.submit(self._draw, batches[0])
+            for rows in batches[1:]:
+                vectors, following = following.result(), pool.submit(self._draw, rows)
+                yield vectors
+            yield following.result()
+
+    def _draw(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        made = self.recipe.augmentation
+        if made.fresh_photons:
+            vectors = self.patterns.recounted(rows, self.rng)
+        else:
+            vectors = self.patterns.vectors[rows]
+        if made.degradation is None:
+            return vectors
+        return degrade_some(vectors, self.patterns.q_inv_angstrom, made.degradation, self.rng)
 
     def _count(self, validation_loss: float) -> None:
         """Keep the best weights, and end the stage where nothing has got better for long."""
@@ -348,8 +366,11 @@ class _Training:
         self.rng.bit_generator.state = state["rng"]
 
 
-def _n_outputs(recipe: PaperRecipe, classes_nm: NDArray[np.float64]) -> int:
-    return classes_nm.size if recipe.target is None else 1
+def _network(recipe: PaperRecipe, classes_nm: NDArray[np.float64]) -> nn.Module:
+    n_outputs = classes_nm.size if recipe.target is None else 1
+    if recipe.n_hidden is None:
+        return PaperNetwork(n_outputs)
+    return PlacesNetwork(load_recipe(recipe.library).grid.n_points, recipe.n_hidden, n_outputs)
 
 
 def _scale(classes_nm: NDArray[np.float64]) -> tuple[float, float]:
@@ -371,7 +392,8 @@ def _loss(recipe: PaperRecipe, outputs: Tensor, targets: Tensor) -> Tensor:
     return nn.functional.mse_loss(outputs[:, 0], targets)
 
 
-def _outputs(network: PaperNetwork, vectors: NDArray[np.float32]) -> Tensor:
+def _outputs(network: nn.Module, vectors: NDArray[np.float32]) -> Tensor:
+    network.eval()
     with torch.no_grad():
         return torch.cat(
             [
@@ -394,7 +416,7 @@ def _right(sizes_nm: NDArray[np.float64], truth_nm: NDArray[np.float64]) -> NDAr
 
 
 def _half_width_nm(
-    recipe: PaperRecipe, network: PaperNetwork, patterns: PaperSet, rows: NDArray[np.int64]
+    recipe: PaperRecipe, network: nn.Module, patterns: PaperSet, rows: NDArray[np.int64]
 ) -> float:
     if recipe.target is None:
         return float("nan")
@@ -406,7 +428,6 @@ def _by_area_fraction(
     recipe: PaperRecipe, patterns: PaperSet, rows: NDArray[np.int64], right: NDArray[np.bool_]
 ) -> dict[float, float]:
     # Rows run over parents, then counts, then area fractions, then solvents.
-    n_parents = int(patterns.parent.max()) + 1
-    counts = len(recipe.augmentation.counts_per_point)
-    fraction = rows // (n_parents * counts) % len(recipe.augmentation.area_fractions)
+    n_fractions, n_parents = patterns.expected.shape[1:3]
+    fraction = rows // (n_parents * patterns.counts_per_point.size) % n_fractions
     return {x: float(right[fraction == i].mean()) for i, x in enumerate(recipe.augmentation.area_fractions)}

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..configuration import Config
-from ..simulation import Library, load_solvent, mix_by_area
+from ..simulation import Library, fast_poisson, load_solvent, mix_by_area
 from ._degrade import Degradation
 
 __all__ = ["PaperAugmentation", "PaperSet", "Split", "augment", "split_by_parent"]
@@ -24,6 +24,9 @@ class PaperAugmentation(Config):
     """Mean photons per grid point."""
     degradation: Degradation | None = None
     """What the training takes away from them; nothing where left out, as in the paper."""
+    fresh_photons: bool | None = None
+    """Whether the training counts the photons of a pattern anew each time it is seen; once and for all where
+    left out, as in the paper."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +43,31 @@ class PaperSet:
     """Row of the library that the pattern comes from, shape (n,)."""
     classes_nm: NDArray[np.float64]
     """Nominal mean diameters, nm, shape (n_classes,)."""
+    expected: NDArray[np.float32]
+    """Noise-free patterns with mean 1, shape (n_solvents, n_area_fractions, n_parents, n_points)."""
+    counts_per_point: NDArray[np.float64]
+    """Mean photons a point of each version of these."""
+
+    def recounted(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
+        """Patterns with other photons.
+
+        Parameters
+        ----------
+        rows
+            Which, shape (n,).
+        rng
+            Source of randomness.
+
+        Returns
+        -------
+        Noisy patterns with mean 1, shape (n, n_points).
+        """
+        # Rows run over parents, then counts, then area fractions, then solvents.
+        n_parents, n_points = self.expected.shape[2:]
+        mixture, rate = np.divmod(rows // n_parents, self.counts_per_point.size)
+        expected = self.expected.reshape(-1, n_parents, n_points)[mixture, rows % n_parents]
+        noisy = fast_poisson(rng, expected * self.counts_per_point[rate, None].astype(np.float32))
+        return np.asarray(noisy / noisy.mean(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +105,15 @@ def augment(library: Library, augmentation: PaperAugmentation, seed: int) -> Pap
     )
     n_parents, n_points = dots.shape
     vectors = np.empty((versions, n_parents, n_points), np.float32)
+    expected = np.empty(
+        (len(augmentation.solvents), len(augmentation.area_fractions), n_parents, n_points), np.float32
+    )
     row = 0
-    for name in augmentation.solvents:
+    for s, name in enumerate(augmentation.solvents):
         solvent = load_solvent(name).intensity(library.q_inv_angstrom, library.recipe.wavelength_angstrom)
-        for fraction in augmentation.area_fractions:
+        for x, fraction in enumerate(augmentation.area_fractions):
             mixed = mix_by_area(dots, solvent, fraction)
+            expected[s, x] = mixed
             for counts in augmentation.counts_per_point:
                 noisy = rng.poisson(mixed * counts).astype(np.float32)
                 vectors[row] = noisy / noisy.mean(axis=1, keepdims=True)
@@ -93,6 +125,8 @@ def augment(library: Library, augmentation: PaperAugmentation, seed: int) -> Pap
         class_index=np.tile(class_index, versions),
         parent=np.tile(np.arange(n_parents), versions),
         classes_nm=classes,
+        expected=expected,
+        counts_per_point=np.array(augmentation.counts_per_point),
     )
 
 

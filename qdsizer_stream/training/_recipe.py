@@ -56,6 +56,8 @@ class PaperRecipe(_Common):
     """Epochs without a better validation loss after which a stage ends."""
     target: Literal["size"] | None = None
     """What the network learns: the size in nm, as the paper's regression does; the class where left out."""
+    n_hidden: int | None = Field(default=None, ge=1)
+    """Units of a network that reads the patterns place by place; the paper's network where left out."""
 
 
 class SizeRecipe(_Common):

@@ -65,6 +65,11 @@ def degrading(recipe: PaperRecipe) -> PaperRecipe:
     return recipe.model_copy(update={"augmentation": augmentation})
 
 
+def by_places(recipe: PaperRecipe) -> PaperRecipe:
+    augmentation = degrading(recipe).augmentation.model_copy(update={"fresh_photons": True})
+    return recipe.model_copy(update={"augmentation": augmentation, "n_hidden": 24})
+
+
 class StoppedError(Exception):
     pass
 
@@ -88,12 +93,13 @@ def weights(fit: PaperFit) -> dict[str, torch.Tensor]:
     return fit.network.state_dict()
 
 
-@pytest.mark.parametrize("kind", ["classifier", "regression", "degraded"])
+@pytest.mark.parametrize("kind", ["classifier", "regression", "degraded", "places"])
 def test_a_resumed_training_equals_an_uninterrupted_one(tiny: PaperRecipe, tmp_path: Path, kind: str) -> None:
     recipe = {
         "classifier": tiny,
         "regression": tiny.model_copy(update={"target": "size"}),
         "degraded": degrading(tiny),
+        "places": by_places(tiny),
     }[kind]
     whole = fit_paper(recipe, silent)
     assert len(whole.history) == 6
@@ -121,11 +127,23 @@ def test_the_networks_product_is_a_convolution() -> None:
     torch.testing.assert_close(network(vectors), network.head(x.mean(dim=-1)))
 
 
-def test_sizes_are_learned(tiny: PaperRecipe) -> None:
-    quick = {"max_epochs": 25, "batch_size": 32, "learning_rates": (3e-3,)}
+@pytest.mark.parametrize("n_hidden", [None, 64], ids=["papers-network", "places"])
+def test_sizes_are_learned(tiny: PaperRecipe, n_hidden: int | None) -> None:
+    quick = {"max_epochs": 25, "batch_size": 32, "learning_rates": (3e-3,), "n_hidden": n_hidden}
     fit = fit_paper(tiny.model_copy(update=quick), silent)
     assert fit.history[-1].train_loss < 0.8 * np.log(5)
     assert fit.accuracy > 0.4  # chance is 0.2
+
+
+def test_a_network_of_places_becomes_a_model(tiny: PaperRecipe, tmp_path: Path) -> None:
+    # Its file answers for one pattern as training did for many: no pattern is scaled by its batch.
+    fit = fit_paper(by_places(tiny), silent, Checkpoint(tmp_path / "c", "0" * 64))
+    vectors = np.random.default_rng(0).gamma(9, 1 / 9, (3, 500)).astype(np.float32)
+    together = fit.sizes_nm(vectors)
+    np.testing.assert_array_equal(together, [fit.sizes_nm(vector[None])[0] for vector in vectors])
+    model = train(by_places(tiny), tmp_path / "tiny.onnx")
+    assert model.card.output.kind == "classes"
+    assert model.reference_error < 1e-3
 
 
 def test_a_regression_becomes_a_model_with_one_width(tiny: PaperRecipe, tmp_path: Path) -> None:

@@ -42,6 +42,20 @@ def test_versions_are_mixed_and_counted_as_asked(library: Library) -> None:
         assert chi2 == pytest.approx(1, abs=0.1)
 
 
+def test_photons_counted_anew_are_other_photons_of_the_same_patterns(library: Library) -> None:
+    patterns = augment(library, AUGMENTATION, seed=0)
+    rows = np.random.default_rng(1).permutation(len(patterns.vectors))
+    again = patterns.recounted(rows, np.random.default_rng(2))
+    first = patterns.vectors[rows]
+    assert not np.any(np.all(again == first, axis=1))
+    n_parents, rates = 16, np.array(AUGMENTATION.counts_per_point)
+    counts = rates[rows // n_parents % rates.size][:, None]
+    # Two draws differ by twice the variance of one.
+    chi2 = np.mean((again - first) ** 2 / (again + first) * counts, axis=1)
+    np.testing.assert_allclose(chi2, 1, atol=0.4)
+    assert np.mean(chi2) == pytest.approx(1, abs=0.05)
+
+
 def test_the_papers_augmentation_makes_32_of_each() -> None:
     recipe = load_training_recipe("pbs-paper")
     assert recipe.kind == "paper"
