@@ -21,6 +21,9 @@ RELATIVE_FLOOR = 1e-3
 """Smallest relative sigma given to a point of a file without errors: no calibration is better than
 one part in a thousand, and a curve without noise must not look infinitely precise."""
 
+MOST_NAME_WORDS = 6
+"""Names and units of three columns; a line of more words is a sentence."""
+
 
 class Axis(StrEnum):
     """What the first column of a file holds."""
@@ -31,16 +34,28 @@ class Axis(StrEnum):
     """Momentum transfer, Å⁻¹."""
 
 
-def read_curve(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
+NAMES = {
+    Axis.TWO_THETA: re.compile(r"(2|two)[-_]?[tθ]|tth|angle", re.IGNORECASE),
+    Axis.Q: re.compile(r"q(?![a-z-])", re.IGNORECASE),
+}
+"""How programs call these columns: 2th_deg, 2-Theta, tth, two_theta; q_A^-1, q_inv_angstrom, Q(1/A)."""
+
+
+def read_curve(
+    path: Path, axis: Axis | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
     """Read two or three columns of numbers.
 
-    Columns are separated by blanks, commas or semicolons; text after ``#`` is a comment, and one line
-    of column names may stand before the numbers. Columns past the third are not read.
+    Columns are separated by blanks, commas or semicolons; text after ``#`` is a comment. Titles and column
+    names may stand before the numbers. Columns past the third are not read.
 
     Parameters
     ----------
     path
         Text file.
+    axis
+        What the first column ought to hold: a file that calls it something else is refused. Names are not
+        looked at where this is left out.
 
     Returns
     -------
@@ -50,8 +65,8 @@ def read_curve(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], ND
     Raises
     ------
     PatternFileError
-        The file is missing, empty, not text, has one column, rows of unequal length, or words
-        among its numbers.
+        The file is missing, empty, not text, has one column, rows of unequal length, words among its
+        numbers, or another first column.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -62,37 +77,60 @@ def read_curve(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], ND
             f"{path} is not a text file: give two or three columns of numbers (.xy, .xye, .dat, .csv)"
         ) from error
     rows: list[list[float]] = []
-    header_seen = False
+    title, narrow = "", None
     for number, line in enumerate(text.splitlines(), start=1):
-        content = line.partition("#")[0].strip()
-        if not content:
+        content, _, comment = line.partition("#")
+        if not content.strip():
+            title = title if rows else comment.strip() or title
             continue
-        cells = SEPARATOR.split(content.strip(",; \t"))
+        cells = SEPARATOR.split(content.strip(",; \t\r"))
         try:
             values = [float(cell) for cell in cells]
         except ValueError:
-            if rows or header_seen:
+            if rows:
                 raise PatternFileError(
-                    f"{path}, line {number}: {content[:40]!r} is not a row of numbers: "
+                    f"{path}, line {number}: {content.strip()[:40]!r} is not a row of numbers: "
                     "start comments with '#'"
                 ) from None
-            header_seen = True
+            title = content.strip()
             continue
-        if len(values) < 2:
-            raise PatternFileError(
-                f"{path}, line {number}: 1 column, at least 2 are needed: angle (or Q), intensity and, "
-                "where known, sigma"
-            )
+        if len(values) < 2 and not rows:  # FIT2D writes the number of points before them
+            narrow = narrow or number
+            continue
         if rows and len(values) != len(rows[0]):
             raise PatternFileError(
                 f"{path}, line {number}: {len(values)} columns after rows of {len(rows[0])}: "
                 "every row needs the same number"
             )
         rows.append(values)
+    if not rows and narrow:
+        raise PatternFileError(
+            f"{path}, line {narrow}: 1 column, at least 2 are needed: angle (or Q), intensity and, "
+            "where known, sigma"
+        )
     if not rows:
         raise PatternFileError(f"{path} holds no numbers: two or three columns are needed")
+    if axis is not None:
+        _check_name(path, title, axis)
     table = np.array(rows)
     return table[:, 0], table[:, 1], table[:, 2] if table.shape[1] > 2 else None
+
+
+def _check_name(path: Path, title: str, axis: Axis) -> None:
+    """Refuse a first column whose name, in the last line before the numbers, says that it is another."""
+    words = SEPARATOR.split(title.replace('"', " ").strip())
+    if len(words) > MOST_NAME_WORDS:  # a sentence
+        return
+    for other, name in NAMES.items():
+        if other is not axis and name.match(words[0]):
+            raise PatternFileError(
+                f"{path}: the first column is called {words[0]!r}, {axis.value} is expected: name its axis "
+                f"(--axis {other.value}) or convert the file"
+            )
+    if axis is Axis.Q and NAMES[axis].match(words[0]) and "nm" in words[0]:
+        raise PatternFileError(
+            f"{path}: the first column is called {words[0]!r}, Å⁻¹ is needed: divide it by 10"
+        )
 
 
 def read_pattern(path: Path, wavelength_angstrom: float, axis: Axis = Axis.TWO_THETA) -> Pattern:
@@ -117,7 +155,7 @@ def read_pattern(path: Path, wavelength_angstrom: float, axis: Axis = Axis.TWO_T
         As `read_curve`; or the wavelength is not that of X-rays, an angle lies past 180°, a Q is out
         of reach, or fewer than two points are left.
     """
-    abscissa, intensity, sigma = read_curve(path)
+    abscissa, intensity, sigma = read_curve(path, axis)
     check_wavelength(wavelength_angstrom)
     if axis is Axis.TWO_THETA:
         if np.nanmax(abscissa) > 180:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import CalibrationError, ConfigurationError, PatternError
 from ..models import Answer, BinnedInput, Card, PhysicsCheck, PhysicsFit, SizingModel, load_model
-from ..patterns import BinGrid, Pattern, bin_pattern, read_curve
+from ..patterns import Axis, BinGrid, Pattern, bin_pattern, read_curve
 from ..reduction import NOTHING_APPLIED, AppliedCorrections, PooledCounts, Reducer, ReductionConfig
 from ._config import SizingConfig
 from ._estimate import SizeEstimate, Status
@@ -302,7 +302,7 @@ def _vouched(card: Card, answer: Answer) -> tuple[float, float]:
 
 def _solvent_on(path: Path, grid: BinGrid) -> NDArray[np.float64]:
     """A measured solvent on the bins of the physics check, NaN where it was not measured."""
-    q, intensity, _ = read_curve(path)
+    q, intensity, _ = read_curve(path, Axis.Q)
     order = np.argsort(q)
     q, intensity, centres = q[order], intensity[order], grid.centres
     if q[0] >= centres[-1] or q[-1] <= centres[0]:

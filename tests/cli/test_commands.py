@@ -90,7 +90,7 @@ def test_predict_needs_a_wavelength(run: Run, pattern_file: Path) -> None:
     [
         (b"", "holds no numbers: two or three columns are needed"),
         (b"1\n2\n3\n", "1 column, at least 2 are needed"),
-        (b"not a pattern\nat all\n", "is not a row of numbers"),
+        (b"not a pattern\nat all\n", "holds no numbers"),
         (bytes(range(256)), "is not a text file"),
     ],
 )

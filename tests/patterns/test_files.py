@@ -15,6 +15,7 @@ from qdsizer_stream.patterns import Axis, Pattern, read_curve, read_pattern, wri
         "two_theta;counts\n1;10\n2;20\n3;30\n",
         "\ufeff1\t10\r\n2\t20\r\n3\t30\r\n",
         "  1.0   1e1\n  2.0   2e1\n  3.0   3e1",
+        "PbS in toluene\n2-Theta Angle (Degrees)\nIntensity\n    3\n1 10\n2 20\n3 30\n",
     ],
 )
 def test_two_columns_in_every_dress(tmp_path: Path, text: str) -> None:
@@ -39,7 +40,8 @@ def test_columns_past_the_third_are_not_read(tmp_path: Path) -> None:
         ("", "holds no numbers: two or three columns are needed"),
         ("# nothing but a comment\n", "holds no numbers"),
         ("1\n2\n", "line 1: 1 column, at least 2 are needed"),
-        ("once upon a time\nthere was a dot\n", "line 2: 'there was a dot' is not a row of numbers"),
+        ("once upon a time\nthere was a dot\n", "holds no numbers"),
+        ("1 2\n3\n", "line 2: 1 columns after rows of 2"),
         ("1 2\n3 four\n", "line 2: '3 four' is not a row of numbers: start comments with '#'"),
         ("1 2\n3 4 5\n", "line 2: 3 columns after rows of 2"),
     ],
@@ -49,6 +51,53 @@ def test_files_that_are_no_curve(tmp_path: Path, text: str, message: str) -> Non
     path.write_text(text)
     with pytest.raises(PatternFileError, match=message):
         read_curve(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "axis", "message"),
+    [
+        (
+            "q_inv_angstrom,intensity",
+            Axis.TWO_THETA,
+            r"'q_inv_angstrom', two-theta is expected: .*--axis q",
+        ),
+        ("# Q(1/A) I sigma", Axis.TWO_THETA, r"called 'Q\(1/A\)'"),
+        ("Q", Axis.TWO_THETA, "called 'Q'"),
+        (
+            "# scanned twice\n#     2th_deg    I",
+            Axis.Q,
+            r"'2th_deg', q is expected: .*--axis two-theta",
+        ),
+        ('"2-Theta","counts"', Axis.Q, "called '2-Theta'"),
+        ("two_theta;counts", Axis.Q, "called 'two_theta'"),
+        ("# q_nm^-1 I", Axis.Q, r"called 'q_nm\^-1', Å⁻¹ is needed: divide it by 10"),
+    ],
+)
+def test_a_column_that_is_called_something_else_is_refused(
+    tmp_path: Path, names: str, axis: Axis, message: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{names}\n1,10\n2,20\n", encoding="utf-8")
+    with pytest.raises(PatternFileError, match=message):
+        read_pattern(path, 0.56, axis)
+    read_curve(path)  # who does not say what it ought to be gets the numbers
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "# quantum dots in toluene",
+        "# q range of the scan: 1 to 15, third attempt",
+        "angstrom,counts",
+        "# q was binned\n# x y",
+        "Q counts\n# from here on 2θ",
+    ],
+)
+def test_titles_are_not_taken_for_names(tmp_path: Path, title: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{title}\n1,10\n2,20\n", encoding="utf-8")
+    for axis in Axis:
+        assert read_pattern(path, 0.56, axis).intensity.tolist() == [10, 20]
 
 
 def test_a_binary_file_is_refused(tmp_path: Path) -> None:
