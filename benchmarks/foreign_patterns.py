@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -39,18 +40,8 @@ def main() -> None:
     if not paths:
         parser.error(f"{folder} holds no .csv file: give the folder of the patterns themselves")
     default, *classifiers = (Sizer(SizingConfig(model=model)) for model in ("pbs", *CLASSIFIERS))
-    table = Table(title="number-weighted mean diameter, nm")
-    for heading in (
-        "truth",
-        "sd %",
-        "solvent",
-        "area %",
-        "scale",
-        "pbs",
-        "95 % interval",
-        "error",
-        *CLASSIFIERS,
-    ):
+    table = Table(title="number-weighted mean diameter, nm", box=box.SIMPLE, padding=0, collapse_padding=True)
+    for heading in ("truth", "sd %", "in", "area %", "scale", "pbs", "95 %", "error", *CLASSIFIERS):
         table.add_column(heading, justify="right")
     truths, errors, covered, classes = [], [], [], []
     for path in paths:
@@ -67,11 +58,11 @@ def main() -> None:
         table.add_row(
             f"{truth:.1f}",
             name["sd"],
-            name["solvent"],
+            name["solvent"].lower(),
             name["share"],
-            name["scale"],
+            f"{float(name['scale']):g}",
             f"{estimate.size_nm:.2f}" if not math.isnan(error) else f"{estimate.status}: {estimate.reason}",
-            f"{estimate.size_low_nm:.2f} – {estimate.size_high_nm:.2f}",
+            f"{estimate.size_low_nm:.2f}–{estimate.size_high_nm:.2f}",
             f"{error:+.2f}",
             *(str(one.status) if math.isnan(one.class_nm) else f"{one.class_nm:.1f}" for one in read),
         )

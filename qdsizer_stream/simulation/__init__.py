@@ -7,6 +7,7 @@ from ._cluster import Cluster, SphereCut, Surface, nanocrystal, sphere
 from ._crystal import Crystal, CrystalSite
 from ._debye import pattern_sums, structure_sums
 from ._dots import DotPopulation, mixed_pairs
+from ._draws import PositiveRange, log_uniform
 from ._edges import warn_near_edges
 from ._frame import FrameRecipe, counted_frame, expected_frame
 from ._instrument import (
@@ -84,6 +85,7 @@ __all__ = [
     "PairTable",
     "Platelet",
     "Polyhedron",
+    "PositiveRange",
     "Progress",
     "Rod",
     "Sampling",
@@ -121,6 +123,7 @@ __all__ = [
     "load_material",
     "load_recipe",
     "load_solvent",
+    "log_uniform",
     "lognormal_weights",
     "material_from_cif",
     "material_from_crystal",

@@ -31,7 +31,7 @@ class Degradation(Config):
     q_high_inv_angstrom: tuple[float, float]
     """Last point left, log-uniform, Å⁻¹: half an Å⁻¹ decides near 3, and nothing near 14."""
     coarsest: int = Field(ge=1, le=50)
-    """Every n-th point is left, n uniform from 1 to this."""
+    """Every n-th point is left, n log-uniform from 1 to this."""
     padding: Padding
     """What stands in place of what is cut."""
 
@@ -111,7 +111,7 @@ def degrade_some(
             high = np.exp(rng.uniform(*np.log(degradation.q_high_inv_angstrom)))
             last = int(np.searchsorted(q_inv_angstrom, high, side="right")) - 1
         if coarse:
-            every = int(rng.integers(1, degradation.coarsest + 1))
+            every = int(np.exp(rng.uniform(0, np.log(degradation.coarsest + 1))))
         rows = slice(start, start + TOGETHER)
         made[rows] = degrade(vectors[rows], first, last, every, degradation.padding)
     return made

@@ -69,38 +69,37 @@ class PaperNetwork(nn.Module):
 class PlacesNetwork(nn.Module):
     """The paper's patterns read place by place: every stretch of Q has weights of its own.
 
-    The likelihoods of two library patterns under Poisson noise differ by a sum over the points, each with a
-    weight of its own. A dense layer can learn such sums; the global mean of the paper's network forgets
-    where a peak was.
+    The global mean of the paper's network forgets where a peak was. Here convolutions smooth the logarithm of
+    the pattern, in which what a short range does to the scale is a constant, and a dense layer sees all that
+    is left of every place.
 
     Parameters
     ----------
     n_points
         Points of the patterns.
     n_hidden
-        Units of the first layer.
+        Units of the dense layer.
     n_outputs
         Number of size classes; 1 for a regression.
     """
 
     TOGETHER = 4
     """Points that are averaged: 0.011 Å⁻¹, a sixth of the width of a peak of a 10 nm dot."""
+    LEAST = 0.02
+    """Smallest intensity over the mean that the logarithm tells apart, as in the input of a size network."""
+    LAYERS: Sequence[tuple[int, int, int]] = ((32, 15, 4), (48, 5, 2), (64, 5, 2), (64, 5, 2))
+    """Filters, kernel and stride of the convolutions."""
 
     def __init__(self, n_points: int, n_hidden: int, n_outputs: int) -> None:
         super().__init__()
-        n_places = math.ceil(n_points / self.TOGETHER)
-        self.head = nn.Sequential(
-            # What all patterns share is taken off, and every place gets the same say.
-            nn.BatchNorm1d(n_places, affine=False),
-            *(nn.Linear(n_places, n_hidden), nn.BatchNorm1d(n_hidden), nn.ReLU()),
-            *(nn.Linear(n_hidden, n_hidden // 2), nn.BatchNorm1d(n_hidden // 2), nn.ReLU()),
-            nn.Linear(n_hidden // 2, n_outputs),
-        )
+        self.convolutions, n_places = _convolutions(self.LAYERS, 1, math.ceil(n_points / self.TOGETHER))
+        n_seen = n_places * self.LAYERS[-1][0]
+        self.head = nn.Sequential(nn.Linear(n_seen, n_hidden), nn.ReLU(), nn.Linear(n_hidden, n_outputs))
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Logits of the classes, or the size; as of `PaperNetwork`."""
-        places = nn.functional.avg_pool1d(vectors, self.TOGETHER, ceil_mode=True)
-        outputs: Tensor = self.head(places)
+        places = nn.functional.avg_pool1d(vectors[:, None], self.TOGETHER, ceil_mode=True)
+        outputs: Tensor = self.head(self.convolutions(places.clamp(min=self.LEAST).log()).flatten(1))
         return outputs
 
 

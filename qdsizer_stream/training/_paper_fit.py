@@ -320,10 +320,10 @@ class _Training:
 
     def _draw(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         made = self.recipe.augmentation
-        if made.fresh_photons:
-            vectors = self.patterns.recounted(rows, self.rng)
-        else:
+        if made.fresh_area_fraction is None:
             vectors = self.patterns.vectors[rows]
+        else:
+            vectors = self.patterns.drawn_anew(rows, made.fresh_area_fraction, self.rng)
         if made.degradation is None:
             return vectors
         return degrade_some(vectors, self.patterns.q_inv_angstrom, made.degradation, self.rng)
@@ -427,7 +427,5 @@ def _half_width_nm(
 def _by_area_fraction(
     recipe: PaperRecipe, patterns: PaperSet, rows: NDArray[np.int64], right: NDArray[np.bool_]
 ) -> dict[float, float]:
-    # Rows run over parents, then counts, then area fractions, then solvents.
-    n_fractions, n_parents = patterns.expected.shape[1:3]
-    fraction = rows // (n_parents * patterns.counts_per_point.size) % n_fractions
+    _, fraction, _, _ = np.unravel_index(rows, patterns.shape)
     return {x: float(right[fraction == i].mean()) for i, x in enumerate(recipe.augmentation.area_fractions)}

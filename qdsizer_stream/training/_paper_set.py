@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from ..configuration import Config
-from ..simulation import Library, fast_poisson, load_solvent, mix_by_area
+from ..simulation import Library, PositiveRange, fast_poisson, load_solvent, log_uniform, mix_by_area
 from ._degrade import Degradation
 
 __all__ = ["PaperAugmentation", "PaperSet", "Split", "augment", "split_by_parent"]
@@ -24,9 +24,9 @@ class PaperAugmentation(Config):
     """Mean photons per grid point."""
     degradation: Degradation | None = None
     """What the training takes away from them; nothing where left out, as in the paper."""
-    fresh_photons: bool | None = None
-    """Whether the training counts the photons of a pattern anew each time it is seen; once and for all where
-    left out, as in the paper."""
+    fresh_area_fraction: PositiveRange | None = None
+    """Range that the training draws the share of the dots from, log-uniform, each time it sees a pattern, and
+    counts its photons anew; where left out it sees the same patterns over and over, as in the paper."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,18 +43,30 @@ class PaperSet:
     """Row of the library that the pattern comes from, shape (n,)."""
     classes_nm: NDArray[np.float64]
     """Nominal mean diameters, nm, shape (n_classes,)."""
-    expected: NDArray[np.float32]
-    """Noise-free patterns with mean 1, shape (n_solvents, n_area_fractions, n_parents, n_points)."""
+    dots: NDArray[np.float32]
+    """Patterns of the dots alone, shape (n_parents, n_points)."""
+    solvents: NDArray[np.float64]
+    """Patterns of the solvents, shape (n_solvents, n_points)."""
     counts_per_point: NDArray[np.float64]
-    """Mean photons a point of each version of these."""
+    """Mean photons a point of each version, shape (n_counts,)."""
 
-    def recounted(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
-        """Patterns with other photons.
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Numbers of solvents, area fractions, count rates and parents; rows run over parents first."""
+        n_solvents, n_counts, n_parents = len(self.solvents), self.counts_per_point.size, len(self.dots)
+        return n_solvents, len(self.vectors) // (n_solvents * n_counts * n_parents), n_counts, n_parents
+
+    def drawn_anew(
+        self, rows: NDArray[np.int64], area_fraction: tuple[float, float], rng: np.random.Generator
+    ) -> NDArray[np.float32]:
+        """Patterns with other shares of the same dots and solvents, and other photons.
 
         Parameters
         ----------
         rows
             Which, shape (n,).
+        area_fraction
+            Range of the shares, log-uniform.
         rng
             Source of randomness.
 
@@ -62,11 +74,11 @@ class PaperSet:
         -------
         Noisy patterns with mean 1, shape (n, n_points).
         """
-        # Rows run over parents, then counts, then area fractions, then solvents.
-        n_parents, n_points = self.expected.shape[2:]
-        mixture, rate = np.divmod(rows // n_parents, self.counts_per_point.size)
-        expected = self.expected.reshape(-1, n_parents, n_points)[mixture, rows % n_parents]
-        noisy = fast_poisson(rng, expected * self.counts_per_point[rate, None].astype(np.float32))
+        solvent, _, rate, parent = np.unravel_index(rows, self.shape)
+        shares = log_uniform(rng, area_fraction, rows.size)
+        expected = mix_by_area(self.dots[parent].astype(np.float64), self.solvents[solvent], shares)
+        expected *= self.counts_per_point[rate, None]
+        noisy = fast_poisson(rng, expected.astype(np.float32))
         return np.asarray(noisy / noisy.mean(axis=1, keepdims=True))
 
 
@@ -105,15 +117,16 @@ def augment(library: Library, augmentation: PaperAugmentation, seed: int) -> Pap
     )
     n_parents, n_points = dots.shape
     vectors = np.empty((versions, n_parents, n_points), np.float32)
-    expected = np.empty(
-        (len(augmentation.solvents), len(augmentation.area_fractions), n_parents, n_points), np.float32
+    solvents = np.array(
+        [
+            load_solvent(name).intensity(library.q_inv_angstrom, library.recipe.wavelength_angstrom)
+            for name in augmentation.solvents
+        ]
     )
     row = 0
-    for s, name in enumerate(augmentation.solvents):
-        solvent = load_solvent(name).intensity(library.q_inv_angstrom, library.recipe.wavelength_angstrom)
-        for x, fraction in enumerate(augmentation.area_fractions):
+    for solvent in solvents:
+        for fraction in augmentation.area_fractions:
             mixed = mix_by_area(dots, solvent, fraction)
-            expected[s, x] = mixed
             for counts in augmentation.counts_per_point:
                 noisy = rng.poisson(mixed * counts).astype(np.float32)
                 vectors[row] = noisy / noisy.mean(axis=1, keepdims=True)
@@ -125,7 +138,8 @@ def augment(library: Library, augmentation: PaperAugmentation, seed: int) -> Pap
         class_index=np.tile(class_index, versions),
         parent=np.tile(np.arange(n_parents), versions),
         classes_nm=classes,
-        expected=expected,
+        dots=library.intensity,
+        solvents=solvents,
         counts_per_point=np.array(augmentation.counts_per_point),
     )
 

@@ -66,7 +66,7 @@ def degrading(recipe: PaperRecipe) -> PaperRecipe:
 
 
 def by_places(recipe: PaperRecipe) -> PaperRecipe:
-    augmentation = degrading(recipe).augmentation.model_copy(update={"fresh_photons": True})
+    augmentation = degrading(recipe).augmentation.model_copy(update={"fresh_area_fraction": (0.1, 1.0)})
     return recipe.model_copy(update={"augmentation": augmentation, "n_hidden": 24})
 
 

@@ -42,18 +42,33 @@ def test_versions_are_mixed_and_counted_as_asked(library: Library) -> None:
         assert chi2 == pytest.approx(1, abs=0.1)
 
 
-def test_photons_counted_anew_are_other_photons_of_the_same_patterns(library: Library) -> None:
+def test_patterns_drawn_anew_are_of_the_same_dots_and_solvents(library: Library) -> None:
     patterns = augment(library, AUGMENTATION, seed=0)
-    rows = np.random.default_rng(1).permutation(len(patterns.vectors))
-    again = patterns.recounted(rows, np.random.default_rng(2))
+    rng = np.random.default_rng(1)
+    rows = rng.permutation(len(patterns.vectors))
+    again = patterns.drawn_anew(rows, (0.15, 0.15), rng)
+    kept = rows // (16 * 2) % 2 == 1  # those whose area fraction was 0.15 before
     first = patterns.vectors[rows]
     assert not np.any(np.all(again == first, axis=1))
-    n_parents, rates = 16, np.array(AUGMENTATION.counts_per_point)
-    counts = rates[rows // n_parents % rates.size][:, None]
+    counts = np.array(AUGMENTATION.counts_per_point)[rows // 16 % 2][:, None]
     # Two draws differ by twice the variance of one.
     chi2 = np.mean((again - first) ** 2 / (again + first) * counts, axis=1)
-    np.testing.assert_allclose(chi2, 1, atol=0.4)
-    assert np.mean(chi2) == pytest.approx(1, abs=0.05)
+    np.testing.assert_allclose(chi2[kept], 1, atol=0.4)
+    assert np.mean(chi2[kept]) == pytest.approx(1, abs=0.05)
+    assert np.all(chi2[~kept & (counts[:, 0] > 1e5)] > 10)
+
+
+def test_shares_are_drawn_within_their_range(library: Library) -> None:
+    patterns = augment(library, AUGMENTATION, seed=0)
+    rows = np.repeat(np.flatnonzero(np.arange(len(patterns.vectors)) // 16 % 2 == 0), 8)  # many photons
+    again = patterns.drawn_anew(rows, (0.04, 0.4), np.random.default_rng(2))
+    solvent, _, _, parent = np.unravel_index(rows, patterns.shape)
+    liquids = patterns.solvents / patterns.solvents.mean(axis=1, keepdims=True)
+    beyond = patterns.dots / patterns.dots.mean(axis=1, keepdims=True)
+    along = beyond[parent] - liquids[solvent]
+    shares = np.sum((again - liquids[solvent]) * along, axis=1) / np.sum(along**2, axis=1)
+    assert np.all((shares > 0.039) & (shares < 0.41))
+    assert np.mean(np.log(shares)) == pytest.approx(np.log(np.sqrt(0.04 * 0.4)), abs=0.15)
 
 
 def test_the_papers_augmentation_makes_32_of_each() -> None:
