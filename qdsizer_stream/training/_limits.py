@@ -164,8 +164,8 @@ def refusal_rates(
 
     Returns
     -------
-    Rates by name: good frames refused, whatever the reason and for other reasons than few photons, good
-    frames sized past their interval, frames without dots sized, hostile frames wrongly sized.
+    Rates by name: good frames refused, for whatever reason, for other reasons than few photons and by status;
+    good frames sized past their interval, frames without dots sized, hostile frames wrongly sized.
     """
     sizer = Sizer(SizingConfig(model=str(model.path)))
     low, high = model.card.size_range_nm
@@ -185,9 +185,11 @@ def refusal_rates(
     ]
     refused = [status is not Status.SIZED for status in statuses]
     foreign = [status not in (Status.SIZED, Status.LOW_COUNTS) for status in statuses]
+    reasons = (reason for reason in Status if reason is not Status.SIZED)
     return {
         "good frames refused": float(np.mean(refused)),
         "good frames refused, not for few photons": float(np.mean(foreign)),
+        **{f"good frames refused as {reason}": statuses.count(reason) / len(statuses) for reason in reasons},
         "good frames sized with an interval that misses": float(np.mean(missed)),
         "frames without dots sized": float(np.mean(empty)),
         "hostile frames sized with an interval that misses": float(np.mean(wrong)),

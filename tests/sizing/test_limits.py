@@ -9,6 +9,7 @@ import pytest
 from qdsizer_stream.errors import ModelError
 from qdsizer_stream.models import BinnedInput, load_model
 from qdsizer_stream.simulation import Source, SpectralLine, StreamRecipe, StructureRanges
+from qdsizer_stream.sizing import Status
 from qdsizer_stream.training import held_out_physics, load_training_recipe, set_limits
 from qdsizer_stream.training._limits import MAX_LOST, _rounded
 from qdsizer_stream.training._recard import recard
@@ -64,6 +65,9 @@ def test_limits_and_their_rates_come_onto_the_card(copy: Path, good: StreamRecip
     assert 0 <= rates["good frames refused, not for few photons"] < 0.1
     assert 0 <= rates["good frames sized with an interval that misses"] < 0.2
     assert 0 <= rates["hostile frames sized with an interval that misses"] < 0.1
+    reasons = [rate for name, rate in after.evaluation.items() if name.startswith("good frames refused as ")]
+    assert len(reasons) == len(Status) - 1
+    assert sum(reasons) == pytest.approx(rates["good frames refused"], abs=1e-4)
     assert after.recipe == before.recipe
 
 
