@@ -23,6 +23,7 @@ from ._instrument import (
 from ._interpolate import StrainedSums
 from ._library import Library, LibraryRecipe, build_library, load_recipe, read_library, simulate
 from ._ligands import LigandShell
+from ._liquids import random_liquids
 from ._material import (
     Material,
     Site,
@@ -137,6 +138,7 @@ __all__ = [
     "pattern_sums",
     "polarisation_factor",
     "population_moments",
+    "random_liquids",
     "read_crystal",
     "read_library",
     "read_solvent",

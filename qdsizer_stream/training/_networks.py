@@ -87,7 +87,7 @@ class PlacesNetwork(nn.Module):
     """Points that are averaged: 0.011 Å⁻¹, a sixth of the width of a peak of a 10 nm dot."""
     LEAST = 0.02
     """Smallest intensity over the mean that the logarithm tells apart, as in the input of a size network."""
-    LAYERS: Sequence[tuple[int, int, int]] = ((32, 15, 4), (48, 5, 2), (64, 5, 2), (64, 5, 2))
+    LAYERS: Sequence[tuple[int, int, int]] = ((48, 15, 4), (96, 5, 2), (96, 5, 2), (96, 5, 2))
     """Filters, kernel and stride of the convolutions."""
 
     def __init__(self, n_points: int, n_hidden: int, n_outputs: int) -> None:

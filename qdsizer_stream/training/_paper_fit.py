@@ -323,7 +323,9 @@ class _Training:
         if made.fresh_area_fraction is None:
             vectors = self.patterns.vectors[rows]
         else:
-            vectors = self.patterns.drawn_anew(rows, made.fresh_area_fraction, self.rng)
+            vectors = self.patterns.drawn_anew(
+                rows, made.fresh_area_fraction, self.rng, made.random_liquid_share or 0.0
+            )
         if made.degradation is None:
             return vectors
         return degrade_some(vectors, self.patterns.q_inv_angstrom, made.degradation, self.rng)

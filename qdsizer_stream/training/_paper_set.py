@@ -1,16 +1,28 @@
 """The paper's 41 344 patterns, split so that no parent stands on both sides."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..configuration import Config
-from ..simulation import Library, PositiveRange, fast_poisson, load_solvent, log_uniform, mix_by_area
+from ..simulation import (
+    Library,
+    PositiveRange,
+    fast_poisson,
+    load_solvent,
+    log_uniform,
+    mix_by_area,
+    random_liquids,
+)
 from ._degrade import Degradation
 
 __all__ = ["PaperAugmentation", "PaperSet", "Split", "augment", "split_by_parent"]
+
+N_LIQUIDS = 1024
+"""Random liquids of a training: as many as the patterns of four batches, and 40 MB."""
 
 
 class PaperAugmentation(Config):
@@ -27,6 +39,17 @@ class PaperAugmentation(Config):
     fresh_area_fraction: PositiveRange | None = None
     """Range that the training draws the share of the dots from, log-uniform, each time it sees a pattern, and
     counts its photons anew; where left out it sees the same patterns over and over, as in the paper."""
+    random_liquid_share: float | None = Field(default=None, gt=0, le=1)
+    """Share of the patterns drawn anew whose solvent is a random liquid; none where left out."""
+
+    @model_validator(mode="after")
+    def _liquids_are_drawn_anew(self) -> Self:
+        if self.random_liquid_share is not None and self.fresh_area_fraction is None:
+            raise ValueError(
+                f"random_liquid_share = {self.random_liquid_share:g} is of patterns drawn anew: give "
+                "fresh_area_fraction, the range of their dilutions, too"
+            )
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +70,8 @@ class PaperSet:
     """Patterns of the dots alone, shape (n_parents, n_points)."""
     solvents: NDArray[np.float64]
     """Patterns of the solvents, shape (n_solvents, n_points)."""
+    liquids: NDArray[np.float64]
+    """Patterns of random liquids, shape (n_liquids, n_points)."""
     counts_per_point: NDArray[np.float64]
     """Mean photons a point of each version, shape (n_counts,)."""
 
@@ -57,7 +82,11 @@ class PaperSet:
         return n_solvents, len(self.vectors) // (n_solvents * n_counts * n_parents), n_counts, n_parents
 
     def drawn_anew(
-        self, rows: NDArray[np.int64], area_fraction: tuple[float, float], rng: np.random.Generator
+        self,
+        rows: NDArray[np.int64],
+        area_fraction: tuple[float, float],
+        rng: np.random.Generator,
+        random_liquid_share: float = 0.0,
     ) -> NDArray[np.float32]:
         """Patterns with other shares of the same dots and solvents, and other photons.
 
@@ -69,6 +98,8 @@ class PaperSet:
             Range of the shares, log-uniform.
         rng
             Source of randomness.
+        random_liquid_share
+            Share of the patterns whose solvent is one of `liquids`.
 
         Returns
         -------
@@ -76,7 +107,11 @@ class PaperSet:
         """
         solvent, _, rate, parent = np.unravel_index(rows, self.shape)
         shares = log_uniform(rng, area_fraction, rows.size)
-        expected = mix_by_area(self.dots[parent].astype(np.float64), self.solvents[solvent], shares)
+        poured = self.solvents[solvent]
+        if random_liquid_share:
+            other = np.flatnonzero(rng.random(rows.size) < random_liquid_share)
+            poured[other] = self.liquids[rng.integers(len(self.liquids), size=other.size)]
+        expected = mix_by_area(self.dots[parent].astype(np.float64), poured, shares)
         expected *= self.counts_per_point[rate, None]
         noisy = fast_poisson(rng, expected.astype(np.float32))
         return np.asarray(noisy / noisy.mean(axis=1, keepdims=True))
@@ -123,6 +158,12 @@ def augment(library: Library, augmentation: PaperAugmentation, seed: int) -> Pap
             for name in augmentation.solvents
         ]
     )
+    liquids = np.empty((0, n_points))
+    if augmentation.random_liquid_share is not None:
+        wavelength = library.recipe.wavelength_angstrom
+        liquids = random_liquids(
+            np.random.default_rng((seed, 1)), N_LIQUIDS, library.q_inv_angstrom, wavelength
+        )
     row = 0
     for solvent in solvents:
         for fraction in augmentation.area_fractions:
@@ -140,6 +181,7 @@ def augment(library: Library, augmentation: PaperAugmentation, seed: int) -> Pap
         classes_nm=classes,
         dots=library.intensity,
         solvents=solvents,
+        liquids=liquids,
         counts_per_point=np.array(augmentation.counts_per_point),
     )
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from qdsizer_stream.simulation import Library, LibraryRecipe, load_recipe, load_solvent, simulate
 from qdsizer_stream.training import PaperAugmentation, augment, load_training_recipe, split_by_parent
@@ -69,6 +70,30 @@ def test_shares_are_drawn_within_their_range(library: Library) -> None:
     shares = np.sum((again - liquids[solvent]) * along, axis=1) / np.sum(along**2, axis=1)
     assert np.all((shares > 0.039) & (shares < 0.41))
     assert np.mean(np.log(shares)) == pytest.approx(np.log(np.sqrt(0.04 * 0.4)), abs=0.15)
+
+
+def test_some_are_drawn_in_liquids_that_nobody_measured(library: Library) -> None:
+    asked = {"fresh_area_fraction": (0.15, 0.15), "random_liquid_share": 0.25}
+    patterns = augment(library, AUGMENTATION.model_copy(update=asked), seed=0)
+    rows = np.repeat(np.flatnonzero(np.arange(len(patterns.vectors)) // 16 % 2 == 0), 8)  # many photons
+    again = patterns.drawn_anew(rows, (0.15, 0.15), np.random.default_rng(3), 0.25)
+    solvent, _, _, parent = np.unravel_index(rows, patterns.shape)
+    dots = patterns.dots[parent] / patterns.dots[parent].mean(axis=1, keepdims=True)
+    poured = (again - 0.15 * dots) / 0.85
+    known = patterns.solvents / patterns.solvents.mean(axis=1, keepdims=True)
+    # 0.1 % of noise against liquids that differ by a tenth and more.
+    off = np.sqrt(np.mean((poured - known[solvent]) ** 2, axis=1))
+    other = off > 0.02
+    assert np.mean(other) == pytest.approx(0.25, abs=0.06)
+    liquids = patterns.liquids / patterns.liquids.mean(axis=1, keepdims=True)
+    nearest = [np.sqrt(np.mean((one - liquids) ** 2, axis=1)).min() for one in poured[other]]
+    assert max(nearest) < 0.02
+    assert len({liquid.tobytes() for liquid in liquids}) == len(liquids)
+
+
+def test_liquids_without_patterns_drawn_anew_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"random_liquid_share = 0\.25 is of patterns drawn anew: give"):
+        PaperAugmentation(**AUGMENTATION.model_dump(exclude_none=True), random_liquid_share=0.25)
 
 
 def test_the_papers_augmentation_makes_32_of_each() -> None:
