@@ -20,16 +20,20 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from qdsizer_stream.simulation._cluster import Cluster, SphereCut, sphere
-from qdsizer_stream.simulation._debye import pattern_sums, structure_sums
-from qdsizer_stream.simulation._library import load_recipe, simulate
-from qdsizer_stream.simulation._material import Material, load_material
-from qdsizer_stream.simulation._pairs import pair_table
-from qdsizer_stream.simulation._population import Weighting, lognormal_weights
-from qdsizer_stream.simulation._scattering import form_factors
-from qdsizer_stream.simulation._shapes import Sphere
-from qdsizer_stream.simulation._stacking import close_packed_layers, faulted_nanocrystal, faulted_pair_table
-from qdsizer_stream.simulation._texture import MarchDollase, textured_pairs, textured_sums
+from qdsizer_stream.simulation.crystal._cluster import Cluster, SphereCut, sphere
+from qdsizer_stream.simulation.crystal._material import Material, load_material
+from qdsizer_stream.simulation.crystal._shapes import Sphere
+from qdsizer_stream.simulation.frames._library import load_recipe, simulate
+from qdsizer_stream.simulation.frames._population import Weighting, lognormal_weights
+from qdsizer_stream.simulation.scattering._debye import pattern_sums, structure_sums
+from qdsizer_stream.simulation.scattering._pairs import pair_table
+from qdsizer_stream.simulation.scattering._scattering import form_factors
+from qdsizer_stream.simulation.scattering._stacking import (
+    close_packed_layers,
+    faulted_nanocrystal,
+    faulted_pair_table,
+)
+from qdsizer_stream.simulation.scattering._texture import MarchDollase, textured_pairs, textured_sums
 
 Q = np.linspace(1, 15, 5004)
 WAVELENGTH_ANGSTROM = 0.56

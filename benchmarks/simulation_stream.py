@@ -26,7 +26,7 @@ from qdsizer_stream.simulation import (
     StreamRecipe,
     StructureRanges,
 )
-from qdsizer_stream.simulation._photons import fast_poisson
+from qdsizer_stream.simulation.frames._photons import fast_poisson
 
 N_FRAMES = 256
 REPEATS = 3

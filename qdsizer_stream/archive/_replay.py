@@ -10,7 +10,7 @@ from ..callbacks import OBJECT_NAME, RUN_KEY, STREAM_NAME, Destination, Item, Li
 from ..configuration import validated
 from ..errors import ArchiveError
 from ..sizing import Sizer
-from ..sizing_process import begin_here
+from ..sizing.process import begin_here
 from ._documents import FRAME_DOCUMENTS, PATIENCE_S, run_documents
 from ._select import plain_run
 from ._workers import SizingWorkers

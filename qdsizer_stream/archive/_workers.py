@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..sizing import Sizer
-from ..sizing_process import Begun, SizingProcess, SizingProcessError, Step
+from ..sizing.process import Begun, SizingProcess, SizingProcessError, Step
 
 __all__ = ["SizingWorkers"]
 

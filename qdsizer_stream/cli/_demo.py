@@ -233,7 +233,7 @@ def _draw(record: "SynthesisRecord", path: Path) -> Path:
     """Write the picture, whole or not at all."""
     from matplotlib.figure import Figure
 
-    from ..callbacks.figure import draw_synthesis
+    from ..callbacks.display import draw_synthesis
 
     figure = Figure(figsize=(16, 9), dpi=120)
     draw_synthesis(record, figure)

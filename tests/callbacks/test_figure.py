@@ -10,9 +10,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from qdsizer_stream.callbacks import LiveSizer, SynthesisRecord
-from qdsizer_stream.callbacks import _record as record_module
-from qdsizer_stream.callbacks import figure as figure_module
-from qdsizer_stream.callbacks.figure import LiveFigure, draw_synthesis
+from qdsizer_stream.callbacks.display import LiveFigure, draw_synthesis
+from qdsizer_stream.callbacks.display import _figure as figure_module
+from qdsizer_stream.callbacks.display import _record as record_module
 
 Documents = list[tuple[str, Any]]
 

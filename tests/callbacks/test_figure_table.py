@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from qdsizer_stream.callbacks import LiveSizer
-from qdsizer_stream.callbacks import table as table_module
-from qdsizer_stream.callbacks.table import LiveSizeTable
+from qdsizer_stream.callbacks.display import LiveSizeTable
+from qdsizer_stream.callbacks.display import _table as table_module
 
 Documents = list[tuple[str, Any]]
 

@@ -230,7 +230,7 @@ def test_runs_whose_end_is_lost_do_not_gather(
     raw: Documents, live: Callable[..., LiveSizer], monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("qdsizer_stream.callbacks._live.OPEN_RUNS", 2)
+    monkeypatch.setattr("qdsizer_stream.callbacks.live._live.OPEN_RUNS", 2)
     one = live()
     out: Documents = []
     one.subscribe(lambda name, doc: out.append((name, doc)))

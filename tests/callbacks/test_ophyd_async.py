@@ -10,8 +10,8 @@ from bluesky.plans import count
 from ophyd_async.core import init_devices
 
 from qdsizer_stream.callbacks import LiveConfig, WavelengthSource
-from qdsizer_stream.callbacks._frame import Frame
-from qdsizer_stream.callbacks._source import FrameSource
+from qdsizer_stream.callbacks.documents._frame import Frame
+from qdsizer_stream.callbacks.documents._source import FrameSource
 from qdsizer_stream.reduction import ReductionConfig, nominal_detector
 from qdsizer_stream.sizing import SizingConfig
 

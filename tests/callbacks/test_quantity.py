@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from qdsizer_stream.callbacks import AngleSource, ExposureSource, NumberSource, WavelengthSource
-from qdsizer_stream.callbacks._place import FrameDocuments, read_switches
-from qdsizer_stream.callbacks._quantity import read_angle, read_exposure, read_wavelength
+from qdsizer_stream.callbacks.documents._place import FrameDocuments, read_switches
+from qdsizer_stream.callbacks.documents._quantity import read_angle, read_exposure, read_wavelength
 from qdsizer_stream.errors import ConfigurationError
 
 

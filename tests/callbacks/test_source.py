@@ -12,8 +12,8 @@ from bluesky.plans import count
 from event_model import DocumentNames, pack_event_page, schema_validators
 
 from qdsizer_stream.callbacks import LiveConfig, WavelengthSource
-from qdsizer_stream.callbacks._frame import Frame
-from qdsizer_stream.callbacks._source import FrameSource
+from qdsizer_stream.callbacks.documents._frame import Frame
+from qdsizer_stream.callbacks.documents._source import FrameSource
 from qdsizer_stream.devices import SimMythen, SimMythenHdf5
 from qdsizer_stream.errors import CalibrationError
 from qdsizer_stream.reduction import ReductionConfig, nominal_detector, strip_counts
@@ -237,8 +237,8 @@ def test_a_lost_file_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.Monk
         looks += 1
 
     clock = iter(range(1000))  # a second passes with each look at it
-    monkeypatch.setattr("qdsizer_stream.callbacks._hdf5.time.sleep", look)
-    monkeypatch.setattr("qdsizer_stream.callbacks._hdf5.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("qdsizer_stream.callbacks.documents._hdf5.time.sleep", look)
+    monkeypatch.setattr("qdsizer_stream.callbacks.documents._hdf5.time.monotonic", lambda: next(clock))
     frames = frames_of(documents, CONFIG.model_copy(update={"file_timeout_s": 5.0}))
     assert all("did not appear within 5 s" in frame.reason for frame in frames)
     assert looks == 4  # all of them for the first of five frames

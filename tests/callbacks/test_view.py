@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from qdsizer_stream.callbacks import SizedFrame, SynthesisRecord
-from qdsizer_stream.callbacks.view import (
+from qdsizer_stream.callbacks.display import (
     LOOKS,
     footer,
     growth_nm_per_minute,

@@ -132,7 +132,7 @@ def test_a_damaged_model_is_refused(run: Run, pattern_file: Path, tmp_path: Path
 
 
 def test_simulate_writes_a_library(run: Run, tmp_path: Path) -> None:
-    recipe = (Path(__file__).parents[2] / "qdsizer_stream/simulation/recipes/paper.toml").read_text()
+    recipe = (Path(__file__).parents[2] / "qdsizer_stream/simulation/frames/recipes/paper.toml").read_text()
     small = recipe.replace("n_clusters = 45", "n_clusters = 25").replace("n_strains = 19", "n_strains = 2")
     (tmp_path / "small.toml").write_text(small)
     result = run("simulate", "--recipe", tmp_path / "small.toml", "--out", tmp_path / "small.h5", "--json")

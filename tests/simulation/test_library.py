@@ -9,7 +9,6 @@ from qdsizer_stream.errors import ConfigurationError, LibraryError
 from qdsizer_stream.simulation import (
     LibraryRecipe,
     SphereCut,
-    _blocks,
     build_library,
     compton_intensity,
     form_factors,
@@ -23,6 +22,7 @@ from qdsizer_stream.simulation import (
     sphere,
     structure_sums,
 )
+from qdsizer_stream.simulation.frames import _blocks
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ def test_one_recipe_gives_one_model(short_recipe: SizeRecipe, trained: Path, tmp
 def test_the_papers_training_ends_in_a_classifier(tmp_path: Path) -> None:
     recipe = load_training_recipe("pbs-paper")
     assert isinstance(recipe, PaperRecipe)
-    library = (Path(__file__).parents[2] / "qdsizer_stream/simulation/recipes/paper.toml").read_text()
+    library = (Path(__file__).parents[2] / "qdsizer_stream/simulation/frames/recipes/paper.toml").read_text()
     library = library.replace("n_strains = 19", "n_strains = 1").replace("n_points = 5004", "n_points = 500")
     library = library.replace("q_step_inv_angstrom = 0.0028", "q_step_inv_angstrom = 0.028")
     (tmp_path / "library.toml").write_text(library)

@@ -11,7 +11,7 @@ import pytest
 from bokeh.palettes import Cividis256
 from PIL import Image
 
-from qdsizer_stream.callbacks.view import LOOKS
+from qdsizer_stream.callbacks.display import LOOKS
 from qdsizer_stream.sizing import Status
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

@@ -10,7 +10,7 @@ from bluesky_tiled_plugins import TiledWriter
 
 from qdsizer_stream.archive import archived_config, embedded_tiled, replay
 from qdsizer_stream.callbacks import LiveSizer, SynthesisRecord
-from qdsizer_stream.callbacks.view import headline
+from qdsizer_stream.callbacks.display import headline
 from qdsizer_stream.errors import ArchiveError
 from qdsizer_stream.services.watch import WatchedRun, _archived
 

@@ -8,7 +8,7 @@ import pytest
 from bokeh.document import Document
 
 from qdsizer_stream.callbacks import LiveSizer, SynthesisRecord
-from qdsizer_stream.callbacks.view import headline
+from qdsizer_stream.callbacks.display import headline
 from qdsizer_stream.errors import ConfigurationError
 from qdsizer_stream.services.watch import BrowserView, draw_page
 

@@ -15,7 +15,7 @@ from bluesky_tiled_plugins import TiledWriter
 
 from qdsizer_stream.archive import embedded_tiled
 from qdsizer_stream.callbacks import LiveSizer, SynthesisRecord
-from qdsizer_stream.callbacks.view import headline
+from qdsizer_stream.callbacks.display import headline
 from qdsizer_stream.devices import SimMythen
 
 from .conftest import errors, headline_shown, painted, wait_for

@@ -23,7 +23,7 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from ...callbacks import SizedFrame, SynthesisRecord
-from ...callbacks.view import LOOKS, footer, headline, size_limits_nm, tell_frame, waterfall
+from ...callbacks.display import LOOKS, footer, headline, size_limits_nm, tell_frame, waterfall
 from ...sizing import Examination, Status
 
 __all__ = ["draw_page"]

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from qdsizer_stream.errors import PhysicsError
-from qdsizer_stream.simulation._cluster import Cluster, SphereCut, Surface, nanocrystal, sphere
-from qdsizer_stream.simulation._debye import pattern_sums, structure_sums
-from qdsizer_stream.simulation._material import Material, axial_strain, load_material
-from qdsizer_stream.simulation._pairs import averaged_sphere_pairs, pair_table
-from qdsizer_stream.simulation._shapes import Ellipsoid, Platelet, Polyhedron, Rod, Shape, Sphere
+from qdsizer_stream.simulation.crystal._cluster import Cluster, SphereCut, Surface, nanocrystal, sphere
+from qdsizer_stream.simulation.crystal._material import Material, axial_strain, load_material
+from qdsizer_stream.simulation.crystal._shapes import Ellipsoid, Platelet, Polyhedron, Rod, Shape, Sphere
+from qdsizer_stream.simulation.scattering._debye import pattern_sums, structure_sums
+from qdsizer_stream.simulation.scattering._pairs import averaged_sphere_pairs, pair_table
 
 from .brute_force import Atoms, atoms_of, debye
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from qdsizer_stream.errors import ConfigurationError, PhysicsError
-from qdsizer_stream.simulation._cif import material_from_cif
-from qdsizer_stream.simulation._debye import structure_sums
-from qdsizer_stream.simulation._material import load_material
-from qdsizer_stream.simulation._pairs import averaged_sphere_pairs
+from qdsizer_stream.simulation.crystal._cif import material_from_cif
+from qdsizer_stream.simulation.crystal._material import load_material
+from qdsizer_stream.simulation.scattering._debye import structure_sums
+from qdsizer_stream.simulation.scattering._pairs import averaged_sphere_pairs
 
 CUBIC = """\
 _cell_length_a 5.934(1)

@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import pytest
 
-from qdsizer_stream.simulation._cluster import sphere
-from qdsizer_stream.simulation._debye import pattern_sums, structure_sums
-from qdsizer_stream.simulation._material import load_material
-from qdsizer_stream.simulation._pairs import pair_table
+from qdsizer_stream.simulation.crystal._cluster import sphere
+from qdsizer_stream.simulation.crystal._material import load_material
+from qdsizer_stream.simulation.scattering._debye import pattern_sums, structure_sums
+from qdsizer_stream.simulation.scattering._pairs import pair_table
 
 from .brute_force import atoms_of
 

@@ -7,9 +7,8 @@ from pydantic import ValidationError
 
 from qdsizer_stream.configuration import validated
 from qdsizer_stream.errors import ConfigurationError, PhysicsError
-from qdsizer_stream.simulation._crystal import Crystal
-from qdsizer_stream.simulation._debye import pattern_sums, structure_sums
-from qdsizer_stream.simulation._material import (
+from qdsizer_stream.simulation.crystal._crystal import Crystal
+from qdsizer_stream.simulation.crystal._material import (
     Material,
     axial_strain,
     load_material,
@@ -17,8 +16,9 @@ from qdsizer_stream.simulation._material import (
     material_names,
     read_crystal,
 )
-from qdsizer_stream.simulation._pairs import averaged_sphere_pairs
-from qdsizer_stream.simulation._scattering import form_factors
+from qdsizer_stream.simulation.scattering._debye import pattern_sums, structure_sums
+from qdsizer_stream.simulation.scattering._pairs import averaged_sphere_pairs
+from qdsizer_stream.simulation.scattering._scattering import form_factors
 
 NAMES = material_names()
 AVOGADRO_PER_1E24 = 0.602214076

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from qdsizer_stream.simulation._cluster import SphereCut, nanocrystal
-from qdsizer_stream.simulation._material import load_material
-from qdsizer_stream.simulation._shapes import Ellipsoid, Platelet, Polyhedron, Rod, Shape, Sphere
+from qdsizer_stream.simulation.crystal._cluster import SphereCut, nanocrystal
+from qdsizer_stream.simulation.crystal._material import load_material
+from qdsizer_stream.simulation.crystal._shapes import Ellipsoid, Platelet, Polyhedron, Rod, Shape, Sphere
 
 SHAPES: list[Shape] = [
     Sphere(),

@@ -7,12 +7,16 @@ import pytest
 from numpy.typing import NDArray
 
 from qdsizer_stream.errors import PhysicsError
-from qdsizer_stream.simulation._cluster import Cluster, SphereCut, sphere
-from qdsizer_stream.simulation._debye import pattern_sums, structure_sums
-from qdsizer_stream.simulation._material import Material, load_material
-from qdsizer_stream.simulation._pairs import averaged_sphere_pairs
-from qdsizer_stream.simulation._shapes import Rod, Shape, Sphere
-from qdsizer_stream.simulation._stacking import close_packed_layers, faulted_nanocrystal, faulted_pair_table
+from qdsizer_stream.simulation.crystal._cluster import Cluster, SphereCut, sphere
+from qdsizer_stream.simulation.crystal._material import Material, load_material
+from qdsizer_stream.simulation.crystal._shapes import Rod, Shape, Sphere
+from qdsizer_stream.simulation.scattering._debye import pattern_sums, structure_sums
+from qdsizer_stream.simulation.scattering._pairs import averaged_sphere_pairs
+from qdsizer_stream.simulation.scattering._stacking import (
+    close_packed_layers,
+    faulted_nanocrystal,
+    faulted_pair_table,
+)
 
 from .brute_force import Atoms, atoms_of, debye
 

@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from qdsizer_stream.errors import PhysicsError
-from qdsizer_stream.simulation._debye import pattern_sums, structure_sums
-from qdsizer_stream.simulation._material import load_material
-from qdsizer_stream.simulation._pairs import PairTable, averaged_sphere_pairs
+from qdsizer_stream.simulation.crystal._material import load_material
+from qdsizer_stream.simulation.scattering._debye import pattern_sums, structure_sums
+from qdsizer_stream.simulation.scattering._pairs import PairTable, averaged_sphere_pairs
 
 
 def table_of(distances: NDArray[np.float64], multiplicities: NDArray[np.float64]) -> PairTable:

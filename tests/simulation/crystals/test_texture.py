@@ -6,11 +6,16 @@ import scipy.special
 from numpy.typing import NDArray
 
 from qdsizer_stream.errors import PhysicsError
-from qdsizer_stream.simulation._cluster import Cluster, sphere
-from qdsizer_stream.simulation._debye import pattern_sums, structure_sums
-from qdsizer_stream.simulation._material import Material, load_material, unit_vector
-from qdsizer_stream.simulation._pairs import pair_table
-from qdsizer_stream.simulation._texture import MarchDollase, _even_bessel, textured_pairs, textured_sums
+from qdsizer_stream.simulation.crystal._cluster import Cluster, sphere
+from qdsizer_stream.simulation.crystal._material import Material, load_material, unit_vector
+from qdsizer_stream.simulation.scattering._debye import pattern_sums, structure_sums
+from qdsizer_stream.simulation.scattering._pairs import pair_table
+from qdsizer_stream.simulation.scattering._texture import (
+    MarchDollase,
+    _even_bessel,
+    textured_pairs,
+    textured_sums,
+)
 
 from .brute_force import atoms_of
 

@@ -1,0 +1,227 @@
+"""The picture of a synthesis in matplotlib: the same in IPython and in the demo's file."""
+
+import time
+from typing import Any, Protocol
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+
+from ...sizing import Status
+from ._record import SizedFrame, SynthesisRecord
+from ._view import LOOKS, footer, headline, size_limits_nm, tell_frame, waterfall
+
+__all__ = ["LiveFigure", "draw_synthesis"]
+
+SIZE, MEASURED, FIT, LIQUID, BACKGROUND = "#0072B2", "#000000", "#D55E00", "#56B4E9", "#999999"
+"""Okabe and Ito's palette, as for the statuses."""
+
+FONT_POINTS = 12
+"""Of axes and legends, on 16 by 9 inches; the top line is four times as large."""
+
+REDRAW_MS = 100
+"""Nothing is drawn more often than ten times a second."""
+
+IDLE_SHARE = 4.0
+"""After each drawing the window rests this many times as long: drawing shares the interpreter with the plan
+and the sizing, and gets a fifth of it at most."""
+
+
+class Spool(Protocol):
+    """Counts the runs that a writer could not write."""
+
+    @property
+    def spooled(self) -> int:
+        """Runs that went to the spool."""
+
+
+class LiveFigure:
+    """A window that shows the newest state of a synthesis; older states are skipped, never queued.
+
+    The window is drawn by its own timer, in the thread of the user interface: neither the plan nor the
+    sizing waits for it. It outlives its run until the next one begins, and is reused.
+
+    Parameters
+    ----------
+    record
+        The synthesis.
+    figure
+        Figure to draw into; None for the window `qdsizer`, opened where there is none.
+    spool
+        Writer with a spool, whose runs the footer counts.
+    """
+
+    def __init__(
+        self, record: SynthesisRecord, figure: Figure | None = None, spool: Spool | None = None
+    ) -> None:
+        if figure is None:
+            from matplotlib import pyplot
+
+            figure = pyplot.figure("qdsizer", figsize=(16, 9))
+        self.figure = figure
+        self._record = record
+        self._spool = spool
+        self._drawn: tuple[str, int] = ("", -1)
+        self._rests_until = 0.0
+        self._timer: Any = figure.canvas.new_timer(interval=REDRAW_MS)
+        self._timer.add_callback(self.refresh)
+        self._timer.start()
+
+    def refresh(self) -> bool:
+        """Draw the newest state where it is new and the last drawing is long enough ago.
+
+        Returns
+        -------
+        Whether something was drawn.
+        """
+        begin = time.monotonic()
+        state = self._record.snapshot()
+        now = (state.run, state.n_frames)
+        if now == self._drawn or begin < self._rests_until:
+            return False
+        draw_synthesis(state, self.figure, None if self._spool is None else self._spool.spooled)
+        self.figure.canvas.draw()
+        self._drawn = now
+        end = time.monotonic()
+        self._rests_until = end + IDLE_SHARE * (end - begin)
+        return True
+
+    def close(self) -> None:
+        """Stop drawing; the window stays."""
+        self._timer.stop()
+
+
+def draw_synthesis(record: SynthesisRecord, figure: Figure, spooled: int | None = None) -> None:
+    """Draw a synthesis.
+
+    Parameters
+    ----------
+    record
+        The synthesis.
+    figure
+        Figure to draw into; emptied first.
+    spooled
+        Runs that went to the spool; None where there is none.
+    """
+    figure.clear()
+    with rc_context({"font.size": FONT_POINTS}):
+        _draw(record, figure, spooled)
+
+
+def _draw(record: SynthesisRecord, figure: Figure, spooled: int | None) -> None:
+    layout = figure.add_gridspec(
+        4, 2, height_ratios=(0.2, 1, 0.28, 0.95), width_ratios=(1.25, 1), hspace=0.42, wspace=0.16,
+        left=0.06, right=0.97, top=0.97, bottom=0.11,
+    )  # fmt: skip
+    _top_line(figure.add_subplot(layout[0, :]), record)
+    upper = layout[1:3, 0].subgridspec(2, 1, height_ratios=(4, 1), hspace=0.08)
+    sizes = figure.add_subplot(upper[0])
+    _size_against_time(sizes, record)
+    _dispersion(figure.add_subplot(upper[1], sharex=sizes), record.frames)
+    newest = layout[1:, 1].subgridspec(2, 1, height_ratios=(3, 1), hspace=0.06)
+    pattern = figure.add_subplot(newest[0])
+    _newest(pattern, figure.add_subplot(newest[1], sharex=pattern), record)
+    _waterfall(figure, figure.add_subplot(layout[3, 0]), record)
+    figure.text(0.06, 0.02, footer(record, spooled), fontsize=11, color="#444444")
+
+
+def _top_line(axes: Axes, record: SynthesisRecord) -> None:
+    """Size, growth and status, readable from two metres."""
+    axes.set_axis_off()
+    line = headline(record)
+    where: dict[str, Any] = {"va": "center", "transform": axes.transAxes}
+    axes.text(0, 0.35, line.size, fontsize=44, fontweight="bold", **where)
+    axes.text(0.56, 0.6, line.growth, fontsize=28, **where)
+    axes.text(1, 0.6, line.status, fontsize=28, fontweight="bold", color=line.colour, ha="right", **where)
+    axes.text(1, -0.15, line.counts, fontsize=14, ha="right", **where)
+
+
+def _size_against_time(axes: Axes, record: SynthesisRecord) -> None:
+    frames = record.frames
+    minutes = np.array([frame.minutes for frame in frames])
+    size, low, high, truth = (
+        np.array([getattr(frame, name) for frame in frames])
+        for name in ("size_nm", "low_nm", "high_nm", "truth_nm")
+    )
+    if np.isfinite(record.target_nm):
+        axes.axhline(record.target_nm, color="#000000", lw=1.5, ls=":", label="target", zorder=3)
+    if np.any(np.isfinite(truth)):
+        axes.plot(minutes, truth, color="#000000", lw=1.5, ls="--", label="truth", zorder=3)
+    axes.fill_between(minutes, low, high, color=SIZE, alpha=0.25, lw=0, label="95 % interval")
+    axes.plot(minutes, size, LOOKS[Status.SIZED].marker, color=SIZE, ms=6, label="number mean", zorder=4)
+    # Frames without a size stand on the axis, as ticks of their status.
+    for status, look in LOOKS.items():
+        at = [frame.minutes for frame in frames if frame.status is status]
+        if at and status is not Status.SIZED:
+            axes.plot(at, np.zeros(len(at)), look.marker, color=look.colour, ms=9, mew=2, clip_on=False,
+                      zorder=5, transform=axes.get_xaxis_transform(), label=look.words)  # fmt: skip
+    axes.set(ylabel="diameter (nm)", ylim=size_limits_nm(record))
+    axes.tick_params(labelbottom=False)
+    axes.format_coord = lambda x, y: _pointed_at(frames, minutes, x)  # type: ignore[method-assign]
+    axes.grid(alpha=0.25)
+    axes.legend(loc="lower right", frameon=False)
+
+
+def _pointed_at(frames: list[SizedFrame], minutes: Any, x: float) -> str:
+    """What the window says of the frame under the mouse."""
+    return tell_frame(frames[int(np.abs(minutes - x).argmin())]) if frames else ""
+
+
+def _dispersion(axes: Axes, frames: list[SizedFrame]) -> None:
+    axes.plot(
+        [frame.minutes for frame in frames], [100 * frame.dispersion for frame in frames],
+        ".", color=SIZE, ms=5,
+    )  # fmt: skip
+    axes.set(xlabel="time since start (min)", ylabel="spread (%)")
+    axes.margins(y=0.3)
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.25)
+
+
+def _newest(axes: Axes, below: Axes, record: SynthesisRecord) -> None:
+    """Measured pattern, what the physics check says it is made of, and what that leaves."""
+    below.set(xlabel="Q (Å⁻¹)", ylabel="residual (σ)")
+    axes.set_ylabel("counts per strip")
+    axes.tick_params(labelbottom=False)
+    axes.set_title("newest frame", loc="left")
+    examination = record.newest
+    if examination is None or examination.binned is None:
+        return
+    binned = examination.binned
+    q, measured = binned.q_inv_angstrom, np.where(binned.mask, np.nan, binned.intensity)
+    axes.plot(q, measured, color=MEASURED, lw=0, marker=".", ms=2.5, label="measured")
+    fit = examination.fit
+    if fit is not None:
+        axes.plot(q, fit.total, color=FIT, lw=1.5, label="fit")
+        axes.fill_between(q, fit.background, color=BACKGROUND, alpha=0.45, lw=0, label="background")
+        axes.fill_between(q, fit.background, fit.background + fit.liquid, color=LIQUID, alpha=0.45, lw=0,
+                          label="solvent")  # fmt: skip
+        axes.fill_between(q, fit.background + fit.liquid, fit.total, color=FIT, alpha=0.25, lw=0,
+                          label="dots")  # fmt: skip
+        below.plot(q, (measured - fit.total) / binned.sigma, ".", color=MEASURED, ms=2)
+        below.axhline(0, color=FIT, lw=1)
+        below.set_ylim(-6, 6)
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.25)
+    below.grid(alpha=0.25)
+
+
+def _waterfall(figure: Figure, axes: Axes, record: SynthesisRecord) -> None:
+    axes.set(xlabel="Q (Å⁻¹)", ylabel="time (min)")
+    shown = waterfall(record)
+    if shown is None:
+        return
+    image = axes.imshow(
+        shown.image,
+        extent=(*shown.q_inv_angstrom, *shown.minutes),
+        origin="lower",  # time runs upwards: the newest frame is on top
+        aspect="auto",
+        interpolation="nearest",
+        cmap="cividis",
+        # Its root shows the weak peaks at high Q beside the solvent's halo.
+        norm=PowerNorm(0.5, 0.0, shown.highest),
+    )
+    figure.colorbar(image, ax=axes, label="counts per strip", pad=0.02)

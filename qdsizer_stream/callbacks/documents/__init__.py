@@ -1,0 +1,31 @@
+"""Documents: finding the frames in a run's documents and composing the documents of their sizes."""
+
+from ._config import RUN_KEY, Destination, LiveConfig, QueuePolicy, config_of_run
+from ._derived import OBJECT_NAME, STREAM_NAME, SizeStream, estimate_data
+from ._frame import Frame
+from ._linked import LinkedRun
+from ._place import NumberSource
+from ._quantity import AngleSource, ExposureSource, WavelengthSource
+from ._run_index import RunIndex
+from ._source import FrameSource, frame_keys
+
+__all__ = [
+    "OBJECT_NAME",
+    "RUN_KEY",
+    "STREAM_NAME",
+    "AngleSource",
+    "Destination",
+    "ExposureSource",
+    "Frame",
+    "FrameSource",
+    "LinkedRun",
+    "LiveConfig",
+    "NumberSource",
+    "QueuePolicy",
+    "RunIndex",
+    "SizeStream",
+    "WavelengthSource",
+    "config_of_run",
+    "estimate_data",
+    "frame_keys",
+]

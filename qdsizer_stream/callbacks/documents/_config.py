@@ -1,0 +1,126 @@
+"""Settings of the live path."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from ...configuration import Config, validated
+from ...errors import ConfigurationError
+from ...reduction import SWITCHES, AccumulationConfig
+from ...sizing import SizingConfig
+from ._optics import OpticsConfig
+from ._place import NumberSource
+from ._quantity import AngleSource, ExposureSource, WavelengthSource
+
+__all__ = ["RUN_KEY", "Destination", "LiveConfig", "QueuePolicy", "config_of_run"]
+
+RUN_KEY = "qdsizer"
+"""Key of the start document under which a run overrides settings."""
+
+
+class QueuePolicy(StrEnum):
+    """What happens to a frame that arrives while the queue is full."""
+
+    WAIT = "wait"
+    """The plan waits until there is room: every frame is sized."""
+    MARK = "mark"
+    """The frame is recorded as not sized, with the reason: the plan is never held up."""
+    NEWEST = "newest"
+    """The frame that has waited longest is recorded as not sized, so that the newest is: for sizes that are
+    looked at or acted on, with `queue_frames` small."""
+
+
+class Destination(StrEnum):
+    """Where the estimates go."""
+
+    SAME_RUN = "same-run"
+    """Into the stream `qd_size` of the run of their frames."""
+    LINKED_RUN = "linked-run"
+    """Into a run of their own, whose start document names the run of the frames."""
+
+
+class LiveConfig(Config):
+    """What the live path needs to know besides the documents."""
+
+    sizing: SizingConfig
+    """Model, detector with its corrections, and solvent."""
+    wavelength: WavelengthSource | None = None
+    """Where the wavelength is read from; there is no default, without it no frame is sized."""
+    arm_angle: AngleSource | None = None
+    """Where the angle of the detector arm is read from; None where it never moves and
+    `sizing.reduction.arm_deg` says where it stands."""
+    exposure: ExposureSource | None = None
+    """Where the exposure is read from; needed for dead time and where it is divided by."""
+    monitor: NumberSource | None = None
+    """Where the monitor (I0) is read from, in any unit; needed where it is divided by."""
+    applied: dict[str, str] = Field(default_factory=dict)
+    """What the control system does to the counts itself: each of its switches, such as `UseFlatField_RBV`,
+    with its key in the data or the configuration of the frames' descriptor."""
+    accumulation: AccumulationConfig | None = None
+    """How frames are added up before they are sized; None sizes every frame by itself."""
+    optics: OpticsConfig | None = None
+    """Comparison of sizes with an absorption peak of the same event; None for none."""
+    data_key: str | None = None
+    """Data key of the frames; None for the only array in a descriptor that fits the detector."""
+    stream: str | None = None
+    """Stream of the frames; None for the first of a run that has any."""
+    destination: Destination = Destination.SAME_RUN
+    """Where the estimates go."""
+    workers: int = Field(default=1, ge=0, le=1)
+    """Processes that size: with 1 the plan keeps its interpreter to itself, with 0 a thread of it sizes."""
+    queue_frames: int = Field(default=1000, ge=1, le=100_000)
+    """Frames that may wait to be sized; 1000 of 30 720 strips are 123 to 246 MB."""
+    queue_policy: QueuePolicy = QueuePolicy.MARK
+    """What happens to a frame that arrives while the queue is full."""
+    file_timeout_s: float = Field(default=5.0, ge=0, le=600)
+    """How long a frame announced in a file may take to appear there, s."""
+
+    @field_validator("applied")
+    @classmethod
+    def _known_switches(cls, value: dict[str, str]) -> dict[str, str]:
+        if unknown := sorted(value.keys() - set(SWITCHES)):
+            raise ValueError(
+                f"{', '.join(unknown)}: no switch of a control system, allowed are {', '.join(SWITCHES)}"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _needs_a_detector(self) -> Self:
+        if self.sizing.reduction is None:
+            raise ValueError(
+                "sizing.reduction is missing: live frames are raw counts, give the detector's calibration"
+            )
+        return self
+
+
+def config_of_run(config: LiveConfig, start: Mapping[str, Any]) -> LiveConfig:
+    """Apply the settings that a run overrides.
+
+    Parameters
+    ----------
+    config
+        Settings of the beamline.
+    start
+        Start document; `start["qdsizer"]` holds settings as in the TOML file. Tables are replaced
+        whole, but for `sizing`, of which single settings may be given.
+
+    Returns
+    -------
+    Settings of this run.
+
+    Raises
+    ------
+    ConfigurationError
+        A setting is unknown or out of range.
+    """
+    overrides = start.get(RUN_KEY)
+    if overrides is None:
+        return config
+    where = f"start document, key {RUN_KEY!r}"
+    if not isinstance(overrides, Mapping) or not isinstance(overrides.get("sizing", {}), Mapping):
+        raise ConfigurationError(f"{where}: found {overrides!r}, allowed is a table as in the TOML file")
+    values = config.model_dump(mode="json")
+    sizing = {**values["sizing"], **overrides.get("sizing", {})}
+    return validated(LiveConfig, {**values, **overrides, "sizing": sizing}, where)

@@ -1,0 +1,233 @@
+"""Documents of the stream `qd_size`."""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from event_model import ComposeDescriptor, ComposeDescriptorBundle
+
+from ... import __version__
+from ...sizing import Examination, SizeEstimate, Sizer, Status
+from ._config import LiveConfig
+from ._frame import Frame
+from ._optics import OPTICS_KEYS, optics_data
+
+__all__ = ["OBJECT_NAME", "STREAM_NAME", "SizeStream", "estimate_data"]
+
+STREAM_NAME = "qd_size"
+"""Stream of the estimates."""
+
+OBJECT_NAME = "qdsizer"
+"""Device name under which the estimates stand in the descriptor."""
+
+
+def _number(units: str | None, precision: int, low: float | None, high: float | None) -> dict[str, Any]:
+    return {
+        "dtype": "number",
+        "dtype_numpy": "<f8",
+        "shape": [],
+        "units": units,
+        "precision": precision,
+        "limits": {"control": {"low": low, "high": high}},
+    }
+
+
+_TEXT = {"dtype": "string", "shape": []}
+_INTEGER = {"dtype": "integer", "dtype_numpy": "<i8", "shape": []}
+
+# Scalars only: archives hand small array columns back as strings.
+DATA_KEYS: dict[str, dict[str, Any]] = {
+    "qdsizer_size": _number("nm", 2, 0.0, None),
+    "qdsizer_size_low": _number("nm", 2, 0.0, None),
+    "qdsizer_size_high": _number("nm", 2, 0.0, None),
+    "qdsizer_mass_mean": _number("nm", 2, 0.0, None),
+    "qdsizer_dispersion": _number(None, 3, 0.0, None),
+    "qdsizer_lattice_parameter": _number("angstrom", 4, 0.0, None),
+    "qdsizer_class": _number("nm", 2, 0.0, None),
+    "qdsizer_class_probability": _number(None, 3, 0.0, 1.0),
+    "qdsizer_residual": _number(None, 4, 0.0, None),
+    "qdsizer_counts": _number("counts", 0, 0.0, None),
+    "qdsizer_status": {**_TEXT, "choices": [status.value for status in Status]},
+    "qdsizer_reason": dict(_TEXT),
+    "qdsizer_warnings": dict(_TEXT),
+    "qdsizer_n_frames": dict(_INTEGER),
+    "qdsizer_frame_seq_num": dict(_INTEGER),
+    "qdsizer_latency": _number("s", 4, 0.0, None),
+}
+"""Data keys of an estimate, less their source."""
+
+
+def estimate_data(estimate: SizeEstimate) -> dict[str, Any]:
+    """Give the data of an estimate by data key, less what belongs to its frame.
+
+    Parameters
+    ----------
+    estimate
+        The estimate.
+
+    Returns
+    -------
+    Numbers and strings.
+    """
+    return {
+        "qdsizer_size": estimate.size_nm,
+        "qdsizer_size_low": estimate.size_low_nm,
+        "qdsizer_size_high": estimate.size_high_nm,
+        "qdsizer_mass_mean": estimate.mass_mean_nm,
+        "qdsizer_dispersion": estimate.dispersion,
+        "qdsizer_lattice_parameter": estimate.lattice_parameter_angstrom,
+        "qdsizer_class": estimate.class_nm,
+        "qdsizer_class_probability": estimate.class_probability,
+        "qdsizer_residual": estimate.residual,
+        "qdsizer_counts": estimate.counts,
+        "qdsizer_status": estimate.status.value,
+        "qdsizer_reason": estimate.reason,
+    }
+
+
+class SizeStream:
+    """Composes the documents of the estimates of one run.
+
+    Parameters
+    ----------
+    start
+        Start document of the run that the stream is to stand in.
+    config
+        Settings of the run.
+    sizer
+        The sizer; None where the settings of the run allow none.
+    """
+
+    def __init__(self, start: Any, config: LiveConfig, sizer: Sizer | None) -> None:
+        self._config = config
+        self._sizer = sizer
+        self._next_seq_num: dict[str, int] = {}
+        self._compose = ComposeDescriptor(start=start, streams={}, event_counters=self._next_seq_num)
+        self._bundle: ComposeDescriptorBundle | None = None
+        self._described: tuple[Any, ...] = ()
+
+    @property
+    def n_events(self) -> int:
+        """Events composed so far."""
+        return self._next_seq_num.get(STREAM_NAME, 1) - 1
+
+    def documents(
+        self, frame: Frame, examination: Examination, stream: str, data_key: str, live: bool = True
+    ) -> Iterator[tuple[str, Any]]:
+        """Compose the documents of one estimate.
+
+        Parameters
+        ----------
+        frame
+            The frame that was sized, or not; the last one of a sum of frames.
+        examination
+            Its estimate and what that rests on.
+        stream, data_key
+            Where the frame came from.
+        live
+            Whether the latency means anything: it does not where the frame comes from an archive.
+
+        Returns
+        -------
+        Name and document: a descriptor before the first event and wherever the wavelength or the
+        angle has changed, and the event.
+        """
+        now = time.time()
+        described = (*self._constants(frame), stream, data_key)
+        if self._bundle is None or described != self._described:
+            self._bundle = self._descriptor(*described, now)
+            self._described = described
+            yield "descriptor", self._bundle.descriptor_doc
+        # A clock that stepped back must not date an estimate before its frame.
+        estimated = max(now, frame.time)
+        data = estimate_data(examination.estimate) | {
+            "qdsizer_warnings": "; ".join(examination.warnings),
+            "qdsizer_n_frames": examination.n_frames,
+            "qdsizer_frame_seq_num": frame.seq_num,
+            "qdsizer_latency": estimated - frame.time if live else math.nan,
+        }
+        if self._config.optics is not None:
+            data |= optics_data(self._config.optics, examination.estimate, frame.peak_ev)
+        # Checking an event against the schema takes thirty times as long as making it, in the interpreter
+        # that runs the plan; the keys are those of the descriptor by construction, and tests check them.
+        yield (
+            "event",
+            self._bundle.compose_event(
+                data=data, timestamps=dict.fromkeys(data, estimated), time=frame.time, validate=False
+            ),
+        )
+
+    def _constants(self, frame: Frame) -> tuple[float | None, float | None]:
+        """Wavelength and angle as far as they hold for more than one frame."""
+        if frame.reason:
+            # Keep what stands in the descriptor: one bad frame is no change of the set-up.
+            return self._described[:2] if self._described else (None, None)
+        source = self._config.wavelength
+        per_frame = source is not None and source.data_key is not None
+        return (
+            None if per_frame else frame.wavelength_angstrom,
+            self._arm_deg(frame),
+        )
+
+    def _arm_deg(self, frame: Frame) -> float | None:
+        """Angle of the arm where it holds for more than one frame."""
+        source, reducer = self._config.arm_angle, self._sizer.reducer if self._sizer is not None else None
+        if source is None:
+            return None if reducer is None else reducer.config.arm_deg
+        return None if source.data_key is not None else frame.arm_deg
+
+    def _descriptor(
+        self,
+        wavelength_angstrom: float | None,
+        arm_deg: float | None,
+        stream: str,
+        data_key: str,
+        now: float,
+    ) -> ComposeDescriptorBundle:
+        """Compose the descriptor, which says all that is needed to size the frames again."""
+        config = self._config
+        model, reducer = (None, None) if self._sizer is None else (self._sizer.model, self._sizer.reducer)
+        configuration: dict[str, tuple[Any, dict[str, Any]]] = {
+            "qdsizer_model": (model.name if model else "", _TEXT),
+            "qdsizer_model_sha256": (model.sha256 if model else "", _TEXT),
+            "qdsizer_version": (__version__, _TEXT),
+            "qdsizer_config": (json.dumps(config.model_dump(mode="json"), sort_keys=True), _TEXT),
+            "qdsizer_wavelength": (
+                math.nan if wavelength_angstrom is None else wavelength_angstrom,
+                _number("angstrom", 6, 0.0, None),
+            ),
+            "qdsizer_wavelength_source": (
+                config.wavelength.describe() if config.wavelength else "nowhere",
+                _TEXT,
+            ),
+            "qdsizer_arm_angle": (math.nan if arm_deg is None else arm_deg, _number("deg", 4, None, None)),
+            "qdsizer_arm_angle_source": (
+                config.arm_angle.describe() if config.arm_angle else "arm_deg in [sizing.reduction]",
+                _TEXT,
+            ),
+            "qdsizer_reduction": (json.dumps(reducer.provenance() if reducer else {}, sort_keys=True), _TEXT),
+            "qdsizer_frame_stream": (stream, _TEXT),
+            "qdsizer_frame_data_key": (data_key, _TEXT),
+        }
+        source = f"qdsizer_stream:{model.name if model else 'none'}"
+        keys = DATA_KEYS if config.optics is None else DATA_KEYS | OPTICS_KEYS
+        return self._compose(
+            name=STREAM_NAME,
+            data_keys={
+                key: {**value, "source": source, "object_name": OBJECT_NAME} for key, value in keys.items()
+            },
+            object_keys={OBJECT_NAME: list(keys)},
+            configuration={
+                OBJECT_NAME: {
+                    "data": {key: value for key, (value, _) in configuration.items()},
+                    "timestamps": dict.fromkeys(configuration, now),
+                    "data_keys": {
+                        key: {**kind, "source": source} for key, (_, kind) in configuration.items()
+                    },
+                }
+            },
+            hints={OBJECT_NAME: {"fields": ["qdsizer_size"]}},
+            time=now,
+        )

@@ -1,0 +1,338 @@
+"""The callback that sizes frames while they are measured."""
+
+import atexit
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from bluesky.run_engine import Dispatcher
+from event_model import DocumentNames
+
+from ...sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
+from ...sizing.process import SizingProcess, begin_here
+from ..documents import LiveConfig, RunIndex
+from ._newest import NewestWins
+from ._queue import Item, WorkQueue
+from ._run import RunSizing
+
+__all__ = ["Counters", "LiveSizer"]
+
+logger = logging.getLogger(__name__)
+
+EXIT_TIMEOUT_S = 60.0
+"""How long the end of the process waits for frames still to be sized and written, s."""
+
+OPEN_RUNS = 64
+"""Runs that may be open at once; the oldest of more is one whose end was lost with its producer."""
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What became of documents and frames since the sizer was made."""
+
+    documents: int = 0
+    """Raw documents received."""
+    frames: int = 0
+    """Events in `qd_size`: one a frame, or one a sum where frames are added up."""
+    sized: int = 0
+    """Of these, with a size."""
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Of these, without a size, by status."""
+    marked: int = 0
+    """Documents whose frames were not sized because the queue was full; in `refused` as well."""
+    orphans: int = 0
+    """Documents of runs whose start never came, passed on unsized."""
+    contained: int = 0
+    """Errors that were caught here instead of reaching the plan."""
+    restarts: int = 0
+    """Times that the sizing thread or process had to be started anew."""
+    skipped: int = 0
+    """Documents that displays were too slow for."""
+    queued: int = 0
+    """Documents in the queue now."""
+    lag_s: float = 0.0
+    """Age of the document in hand, s."""
+
+
+class LiveSizer:
+    """Sizes every frame of every run and adds the stream `qd_size` to it.
+
+    Subscribe it to the RunEngine, and whoever wants the raw and the derived documents to it:
+    `RE.subscribe(sizer); sizer.subscribe(writer)`. It never raises into the plan; documents reach
+    downstream in order, from one thread of its own, the raw ones untouched.
+
+    Parameters
+    ----------
+    config
+        Settings of the beamline.
+    sizer
+        The sizer of `config.sizing`, where it exists already.
+
+    Raises
+    ------
+    ModelError
+        The model is unknown or damaged.
+    """
+
+    def __init__(self, config: LiveConfig, sizer: Sizer | None = None) -> None:
+        self.config = config
+        self._sizer = sizer if sizer is not None else Sizer(config.sizing)
+        dispatcher: Callable[[], Any] = Dispatcher  # bluesky states no types
+        self._dispatcher = dispatcher()
+        self._runs: dict[str, RunSizing] = {}
+        self._index = RunIndex()
+        self._lock = threading.Lock()
+        self._tally: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+        self._newest: dict[str, Any] | None = None
+        self._examination: Examination | None = None
+        self._displays: dict[int, NewestWins] = {}
+        self._process = SizingProcess(self._sizer) if config.workers else None
+        self._queue = WorkQueue(self._handle, config.queue_frames, config.queue_policy)
+        atexit.register(self.close, EXIT_TIMEOUT_S)
+
+    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Take a document; returns at once.
+
+        Parameters
+        ----------
+        name
+            Kind of the document.
+        doc
+            The document; kept, never changed.
+        """
+        try:
+            self._queue.put(Item(name, doc))
+            self._count("documents")
+        except Exception:
+            self._count("contained")
+            logger.exception("a %s document could not be taken", name)
+
+    def subscribe(
+        self, callback: Callable[[str, Any], object], name: str = "all", newest: bool = False
+    ) -> int:
+        """Send documents, raw and derived, to a callback.
+
+        Parameters
+        ----------
+        callback
+            Called with name and document in the sizing thread; what it raises is logged and counted.
+        name
+            Kind of document it wants.
+        newest
+            Whether it is a display: called in a thread of its own, so that sizing does not wait for it, and
+            with the newest event alone of those that came meanwhile.
+
+        Returns
+        -------
+        Token for `unsubscribe`.
+        """
+        failing = False
+
+        def contained(kind: str, doc: Any) -> None:
+            nonlocal failing
+            try:
+                callback(kind, doc)
+                failing = False
+            except Exception:
+                self._count("contained")
+                if not failing:  # the first of a row tells all; a dead writer must not fill the log
+                    # An archive refuses a run that it has: Tiled answers `409 Conflict`.
+                    hint = "; if it writes an archive, is another writer subscribed too?" * (kind == "start")
+                    logger.exception("%r failed on a %s document; sizing goes on%s", callback, kind, hint)
+                failing = True
+
+        target = NewestWins(contained) if newest else contained
+        token = int(self._dispatcher.subscribe(target, name))
+        if isinstance(target, NewestWins):
+            self._displays[token] = target
+        return token
+
+    def unsubscribe(self, token: int) -> None:
+        """Send no more documents to a callback.
+
+        Parameters
+        ----------
+        token
+            What `subscribe` gave.
+        """
+        self._dispatcher.unsubscribe(token)
+        if token in self._displays:
+            self._displays.pop(token).close()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until every document so far has been sized and passed on.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to wait, s; None for as long as it takes.
+
+        Returns
+        -------
+        Whether that is so.
+        """
+        return self._queue.wait(timeout_s)
+
+    def close(self, timeout_s: float | None = None) -> bool:
+        """Finish what waits and end the thread; documents that come later are refused, and logged.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to wait, s; None for as long as it takes.
+
+        Returns
+        -------
+        Whether every document was sized and passed on.
+        """
+        atexit.unregister(self.close)
+        done = self._queue.close(timeout_s)
+        for display in self._displays.values():
+            display.close()
+        if not done:
+            logger.error("closed with %d documents not passed on", len(self._queue))
+        elif self._process is not None:
+            self._process.close()
+        return done
+
+    @property
+    def newest(self) -> dict[str, Any] | None:
+        """Data of the newest event in `qd_size`, by data key; None before the first."""
+        return self._newest
+
+    @property
+    def examination(self) -> Examination | None:
+        """What the newest estimate rests on, for pictures: in a subscriber, that of the event in hand."""
+        return self._examination
+
+    @property
+    def counters(self) -> Counters:
+        """What became of documents and frames so far."""
+        with self._lock:
+            return Counters(
+                **self._tally,
+                refused=dict(self._refused),
+                marked=self._queue.marked,
+                restarts=self._queue.restarts + (self._process.restarts if self._process is not None else 0),
+                skipped=sum(display.skipped for display in list(self._displays.values())),
+                queued=len(self._queue),
+                lag_s=self._queue.lag_s,
+            )
+
+    @property
+    def worker_pid(self) -> int:
+        """Number of the sizing process, for those who watch processes.
+
+        Raises
+        ------
+        LookupError
+            There is none.
+        """
+        if self._process is None:
+            raise LookupError("workers is 0: a thread of this process sizes, set workers = 1 for a process")
+        return self._process.pid
+
+    def _handle(self, item: Item, behind: Sequence[Item]) -> None:
+        """Pass a document on, then what it leads to; runs in the sizing thread."""
+        self._begin_frames([item, *behind])
+        runs: list[RunSizing] = []
+        with self._contained(item):
+            runs = self._runs_of(item.name, item.doc)
+        if item.name == "stop":
+            self._stop(item, runs)
+            return
+        if not item.forwarded:
+            self._forward(item.name, item.doc)
+            item.forwarded = True
+        if item.name == "start":
+            with self._contained(item):
+                self._begin(item.doc)
+        for run in runs:
+            with self._contained(item):
+                self._derive(run.documents(item))
+
+    def _begin_frames(self, items: Iterable[Item]) -> None:
+        """Begin to size frames whose turn it is, or will be once the events before them are handled.
+
+        So the sizing process works while documents are passed on.
+        """
+        for item in items:
+            if item.name != "event":  # what comes after it may depend on it
+                return
+            with suppress(Exception):  # to be told when its turn comes
+                for run in self._index.runs_of(item.name, item.doc):
+                    self._runs[run].begin(item)
+
+    def _begin(self, start: Mapping[str, Any]) -> None:
+        while len(self._runs) >= OPEN_RUNS:
+            lost = self._runs.pop(next(iter(self._runs)))
+            lost.close()
+            self._index.forget(lost.uid)
+            logger.warning("run %s is given up: it has no stop, and %d began after it", lost.uid, OPEN_RUNS)
+        self._runs[start["uid"]] = RunSizing(
+            start, self.config, self._sizer_for, begin_step=self._process or begin_here
+        )
+
+    def _derive(self, documents: Iterable[tuple[str, Any, Examination | None]]) -> None:
+        """Pass on what a document led to."""
+        for name, derived, examination in documents:
+            if examination is not None:
+                self._newest = derived["data"]
+                self._examination = examination
+                self._count_frame(examination.estimate)
+            self._forward(name, derived)
+
+    def _runs_of(self, name: str, doc: Mapping[str, Any]) -> list[RunSizing]:
+        owners = self._index.runs_of(name, doc)
+        if not owners:
+            self._count("orphans")
+        return [self._runs[owner] for owner in owners if owner in self._runs and name != "start"]
+
+    def _stop(self, item: Item, runs: list[RunSizing]) -> None:
+        """Pass a stop on with the number of estimates, then forget the run."""
+        stops: list[Any] = [item.doc]
+        for run in runs:
+            with self._contained(item):
+                self._derive(run.finish())
+            with self._contained(item):
+                stops = run.stop(item.doc)
+        for stop in stops:
+            self._forward("stop", stop)
+        for run in runs:
+            del self._runs[run.uid]
+            self._index.forget(run.uid)
+
+    def _sizer_for(self, config: SizingConfig) -> Sizer:
+        """Take the sizer at hand where it fits: loading a model takes longer than sizing a frame."""
+        if config != self._sizer.config:
+            self._sizer = Sizer(config)
+        return self._sizer
+
+    def _forward(self, name: str, doc: Any) -> None:
+        self._dispatcher.process(DocumentNames[name], doc)
+
+    @contextmanager
+    def _contained(self, item: Item) -> Iterator[None]:
+        """Keep an error from ending more than the document in hand."""
+        try:
+            yield
+        except Exception:
+            self._count("contained")
+            logger.exception("a %s document led to no size", item.name)
+
+    def _count(self, what: str) -> None:
+        with self._lock:
+            self._tally[what] += 1
+
+    def _count_frame(self, estimate: SizeEstimate) -> None:
+        with self._lock:
+            self._tally["frames"] += 1
+            if estimate.status is Status.SIZED:
+                self._tally["sized"] += 1
+            else:
+                self._refused[estimate.status.value] += 1

@@ -1,0 +1,220 @@
+"""One worker thread behind one bounded queue."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from ...sizing.process import SLOTS, Begun
+from ..documents import Frame, QueuePolicy
+
+__all__ = ["Item", "WorkQueue"]
+
+logger = logging.getLogger(__name__)
+
+FRAME_DOCUMENTS = frozenset({"event", "event_page", "stream_datum"})
+"""Documents that may bring frames; only these are held up or marked."""
+
+MARKED_LIMIT = 10
+"""Marked documents may fill the queue to this many times its size; after that memory wins and the plan
+waits, for a raw document is never dropped."""
+
+AHEAD = SLOTS - 1
+"""Items that the handler is shown besides the one in hand: with it, as many as the sizing process takes."""
+
+CHECK_S = 0.5
+"""How often a wait looks whether the thread still lives, s."""
+
+
+@dataclass(eq=False)
+class Item:
+    """One document in the queue, with how far its handling has come."""
+
+    name: str
+    """Kind of the document."""
+    doc: Mapping[str, Any]
+    """The document."""
+    received: float = field(default_factory=time.time)
+    """When it came, s since the epoch."""
+    since: float = field(default_factory=time.monotonic)
+    """When it came, s on a clock that never steps."""
+    ahead: int = 0
+    """Documents that were in the queue when it came."""
+    marked: bool = False
+    """Whether its frames are recorded without being sized, because the queue was full."""
+    forwarded: bool = False
+    """Whether the raw document has gone downstream."""
+    begun: list[tuple[Frame, Begun | None]] | None = None
+    """Its frames, should they be sized already while it waits."""
+    frames_done: int = 0
+    """Frames of it whose estimate has gone downstream."""
+    interrupted: bool = False
+    """Whether the thread ended while handling it."""
+
+
+class WorkQueue:
+    """Handles items one after another in a thread of its own.
+
+    An item leaves the queue when it is handled, not before: should the thread end, the next one takes
+    it up again.
+
+    Parameters
+    ----------
+    handle
+        Called with each item, in the order they came, and with some of those that wait behind it.
+    size
+        Items with frames that may wait; others are few and always let in.
+    policy
+        What happens to items that bring frames when the queue is full.
+    """
+
+    def __init__(
+        self, handle: Callable[[Item, Sequence[Item]], None], size: int, policy: QueuePolicy
+    ) -> None:
+        self._handle = handle
+        self._size = size
+        self._policy = policy
+        # Where the newest wins, those that wait may never be sized.
+        self._ahead = 0 if policy is QueuePolicy.NEWEST else AHEAD
+        self._items: deque[Item] = deque()
+        self._n_frames = 0  # items with frames among them
+        self._lock = threading.Lock()
+        # One for each that waits: a thread that wakes for nothing takes the interpreter from the plan.
+        self._arrived = threading.Condition(self._lock)
+        self._handled = threading.Condition(self._lock)
+        self._emptied = threading.Condition(self._lock)
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self.restarts = 0
+        """Times that the thread ended by itself and was started anew."""
+        self.marked = 0
+        """Items that were marked."""
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @property
+    def lag_s(self) -> float:
+        """Age of the item in hand, s; zero where there is none."""
+        with self._lock:
+            return time.monotonic() - self._items[0].since if self._items else 0.0
+
+    def put(self, item: Item) -> None:
+        """Add an item, waiting for room or marking it where the policy says so.
+
+        Parameters
+        ----------
+        item
+            The item.
+
+        Raises
+        ------
+        RuntimeError
+            The queue is closed.
+        """
+        with self._lock:
+            brings_frames = item.name in FRAME_DOCUMENTS
+            if brings_frames and self._n_frames >= self._size:
+                limit = self._size
+                if self._policy is not QueuePolicy.WAIT:
+                    self._mark(item if self._policy is QueuePolicy.MARK else self._longest_waiting())
+                    limit *= MARKED_LIMIT
+                while self._n_frames >= limit and not self._closing:
+                    self._revive()
+                    self._handled.wait(CHECK_S)
+            if self._closing:
+                raise RuntimeError("the queue is closed")
+            item.ahead = len(self._items)
+            self._items.append(item)
+            self._n_frames += brings_frames
+            self._revive()
+            self._arrived.notify()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until everything put so far, and meanwhile, is handled.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to wait, s; None for as long as it takes.
+
+        Returns
+        -------
+        Whether everything is handled.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with self._lock:
+            while self._items:
+                self._revive()
+                left = CHECK_S if deadline is None else min(CHECK_S, deadline - time.monotonic())
+                if left <= 0:
+                    return False
+                self._emptied.wait(left)
+            return True
+
+    def close(self, timeout_s: float | None = None) -> bool:
+        """Handle what waits, then end the thread; nothing can be put any more.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to wait, s; None for as long as it takes.
+
+        Returns
+        -------
+        Whether everything was handled.
+        """
+        done = self.wait(timeout_s)
+        with self._lock:
+            self._closing = True
+            self._arrived.notify_all()
+            self._handled.notify_all()
+        if done and self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+        return done
+
+    def _mark(self, item: Item | None) -> None:
+        if item is not None:
+            item.marked = True
+            self.marked += 1
+
+    def _longest_waiting(self) -> Item | None:
+        """Item with frames that has waited longest without being marked; the first is in hand already."""
+        waiting = islice(self._items, 1, None)
+        return next((item for item in waiting if item.name in FRAME_DOCUMENTS and not item.marked), None)
+
+    def _revive(self) -> None:
+        """Start the thread, the first time or after it ended; the lock is held."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        if self._thread is not None:
+            self.restarts += 1
+            logger.error("the sizing thread ended by itself; starting another")
+            if self._items:
+                self._items[0].interrupted = True
+        # Daemon: a process may end while a downstream writer hangs.
+        self._thread = threading.Thread(target=self._work, name="qdsizer", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                while not self._items and not self._closing:
+                    self._arrived.wait()
+                if not self._items:
+                    return
+                item, *behind = islice(self._items, 1 + self._ahead)
+            try:
+                self._handle(item, behind)
+            except Exception:
+                logger.exception("a %s document could not be handled", item.name)
+            with self._lock:
+                self._items.popleft()
+                self._n_frames -= item.name in FRAME_DOCUMENTS
+                self._handled.notify_all()
+                if not self._items:
+                    self._emptied.notify_all()

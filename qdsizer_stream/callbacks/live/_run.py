@@ -1,0 +1,256 @@
+"""What is known of one run while it is sized."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from ...errors import CalibrationError, PatternError, QdsizerError
+from ...reduction import FrameAccumulator, PooledCounts
+from ...sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
+from ...sizing.process import Begun, StepRunner, begin_here, examine_frame, examine_pooled, pool_frame
+from ..documents import (
+    RUN_KEY,
+    STREAM_NAME,
+    Destination,
+    Frame,
+    FrameSource,
+    LinkedRun,
+    LiveConfig,
+    SizeStream,
+    config_of_run,
+)
+from ._queue import Item
+
+__all__ = ["RunSizing"]
+
+logger = logging.getLogger(__name__)
+
+
+class RunSizing:
+    """Takes the documents of one run and gives those of its estimates.
+
+    Parameters
+    ----------
+    start
+        Start document of the run.
+    config
+        Settings of the beamline; the start document may override them.
+    sizer_for
+        Gives the sizer of a configuration; may raise.
+    live
+        Whether the documents come from a running experiment.
+    destination
+        Where the estimates go; None for where the settings say.
+    begin_step
+        Begins the steps of the sizer, here or in another process.
+    """
+
+    def __init__(
+        self,
+        start: Mapping[str, Any],
+        config: LiveConfig,
+        sizer_for: Callable[[SizingConfig], Sizer],
+        live: bool = True,
+        destination: Destination | None = None,
+        begin_step: StepRunner = begin_here,
+    ) -> None:
+        self._begin_step = begin_step
+        self._sizer: Sizer | None = None
+        self._refusal = ""
+        self._live = live
+        try:
+            of_run = config_of_run(config, start)
+            self._sizer = sizer_for(of_run.sizing)
+            config = of_run  # else the frames are found by the settings of the beamline
+        except Exception as error:
+            # Every frame of the run will carry the reason; the run itself goes on.
+            self._refusal = f"{error}"
+            logger.exception("run %s cannot be sized", start.get("uid"))
+        self._source = FrameSource(config, start)
+        self._accumulator = None if config.accumulation is None else FrameAccumulator(config.accumulation)
+        self._last: Frame | None = None  # of those in the accumulator
+        linked = (destination or config.destination) is Destination.LINKED_RUN
+        self._linked = LinkedRun(start, config, self._sizer) if linked else None
+        self._begun = not linked
+        derived_start = self._linked.start if self._linked is not None else start
+        self._size_stream = SizeStream(derived_start, config, self._sizer)
+        self._statuses: Counter[str] = Counter()
+        self._marked = 0
+        self._longest_lag_s = 0.0
+        self._longest_queue = 0
+        self.uid = str(start["uid"])
+        """Identifier of the run."""
+
+    def begin(self, item: Item) -> None:
+        """Begin to size the frames of an event, should they be at hand, before its turn.
+
+        Parameters
+        ----------
+        item
+            The event, which keeps what has begun; every document before it that is no event has been taken.
+        """
+        if item.begun is None and not item.marked and self._source.at_hand(item.name, item.doc):
+            frames = self._source.frames(item.name, item.doc, item.received)
+            item.begun = [(frame, self._first_step(frame)) for frame in frames]
+
+    def documents(self, item: Item) -> Iterator[tuple[str, Any, Examination | None]]:
+        """Take one raw document.
+
+        Parameters
+        ----------
+        item
+            The document with how far its handling has come.
+
+        Returns
+        -------
+        Name, document and, for an event, what its estimate rests on: of every frame, or sum of frames,
+        that the document completes.
+        The start of a linked run comes before its first.
+        """
+        for number, (frame, begun) in enumerate(self._frames(item)):
+            if number < item.frames_done:
+                continue
+            reason = frame.reason or self._refusal
+            if item.marked:
+                reason = "not sized: the queue was full; raise queue_frames, or set queue_policy to wait"
+            elif item.interrupted and number == item.frames_done:
+                reason = "the sizing thread ended while this frame was sized"
+            for of, examination in self._examined(frame, reason, begun):
+                yield from self._derived(of, examination)
+            item.frames_done = number + 1
+            self._marked += item.marked
+            self._longest_lag_s = max(self._longest_lag_s, time.monotonic() - item.since)
+            self._longest_queue = max(self._longest_queue, item.ahead)
+
+    def finish(self) -> Iterator[tuple[str, Any, Examination | None]]:
+        """Size the frames that were still being added up; call it before `stop`.
+
+        Returns
+        -------
+        As of `documents`.
+        """
+        if self._accumulator is not None:
+            for of, examination in self._sized(self._last, self._accumulator.flush()):
+                yield from self._derived(of, examination)
+
+    def stop(self, doc: Mapping[str, Any]) -> list[Any]:
+        """Close the run.
+
+        Parameters
+        ----------
+        doc
+            Stop document.
+
+        Returns
+        -------
+        Stop documents to pass on: the same one where there are no estimates, a copy that counts them,
+        or the same one and that of the linked run. The copy says under `qdsizer` what became of the frames.
+        """
+        self.close()
+        n_events = self._size_stream.n_events
+        if not n_events:
+            logger.warning("run %s: %s", self.uid, self._source.explain_no_frames())
+            return [doc]
+        tally = self._tally(n_events)
+        logger.info("run %s: %s", self.uid, tally)
+        if self._linked is not None:
+            linked = self._linked.stop(n_events, doc["exit_status"], doc.get("reason", ""))
+            return [doc, {**linked, RUN_KEY: tally}]
+        num_events = {**doc.get("num_events", {}), STREAM_NAME: n_events}
+        return [{**doc, "num_events": num_events, RUN_KEY: tally}]
+
+    def close(self) -> None:
+        """Close the files of the run."""
+        self._source.close()
+
+    def _tally(self, n_events: int) -> dict[str, Any]:
+        """What became of the frames, for the stop document and the log."""
+        sized = self._statuses[Status.SIZED]
+        refused = {status: n for status, n in self._statuses.items() if status != Status.SIZED}
+        tally = {"frames": n_events, "sized": sized, "refused": refused, "marked": self._marked}
+        if self._live:
+            tally |= {"longest_lag_s": self._longest_lag_s, "longest_queue": self._longest_queue}
+        return tally
+
+    def _derived(
+        self, frame: Frame, examination: Examination
+    ) -> Iterator[tuple[str, Any, Examination | None]]:
+        """Documents of one estimate."""
+        self._statuses[examination.estimate.status.value] += 1
+        if self._linked is not None and not self._begun:
+            yield "start", self._linked.start, None
+            self._begun = True
+        for name, doc in self._size_stream.documents(
+            frame, examination, self._source.stream or "", self._source.data_key or "", self._live
+        ):
+            yield name, doc, examination if name == "event" else None
+
+    def _frames(self, item: Item) -> Iterable[tuple[Frame, Begun | None]]:
+        if item.begun is not None:
+            return item.begun
+        return ((frame, None) for frame in self._source.frames(item.name, item.doc, item.received))
+
+    def _first_step(self, frame: Frame) -> Begun | None:
+        """Begin what a frame needs first; None where it cannot be sized."""
+        if frame.reason or self._sizer is None:
+            return None
+        step = examine_frame if self._accumulator is None else pool_frame
+        return self._begin_step(step, self._sizer, frame.readings)
+
+    def _examined(
+        self, frame: Frame, reason: str, begun: Begun | None
+    ) -> Iterator[tuple[Frame, Examination]]:
+        """Estimates that a frame leads to, each with the frame that it ends with.
+
+        Its own, or those of the sums that are complete with it. A frame that cannot be reduced joins no sum
+        and has an estimate of its own, with the reason.
+        """
+        if begun is None and not reason:
+            begun = self._first_step(frame)
+        if reason or begun is None:
+            yield frame, _bad(reason)
+        elif self._accumulator is None:
+            yield frame, self._examination(begun, frame)
+        else:
+            yield from self._added(self._accumulator, frame, begun)
+
+    def _added(
+        self, accumulator: FrameAccumulator, frame: Frame, begun: Begun
+    ) -> Iterator[tuple[Frame, Examination]]:
+        """Estimates of the sums that a frame ends or joins."""
+        yield from self._sized(self._last, accumulator.expire(frame.time))
+        try:
+            sums = accumulator.add(begun(), frame.time)
+        except Exception as error:
+            yield frame, self._failed(frame, error)
+        else:
+            self._last = frame
+            yield from self._sized(frame, sums)
+
+    def _sized(self, last: Frame | None, sums: Iterable[PooledCounts]) -> Iterator[tuple[Frame, Examination]]:
+        """Estimates of sums that end with a frame."""
+        for pooled in sums:
+            assert last is not None  # a sum holds frames
+            assert self._sizer is not None
+            yield last, self._examination(self._begin_step(examine_pooled, self._sizer, pooled), last)
+
+    def _examination(self, begun: Begun, frame: Frame) -> Examination:
+        try:
+            examination: Examination = begun()
+        except Exception as error:
+            return self._failed(frame, error)
+        return examination
+
+    def _failed(self, frame: Frame, error: Exception) -> Examination:
+        """Make an error the reason of one frame."""
+        if isinstance(error, CalibrationError | PatternError):
+            return _bad(f"{error}")  # the frame's own fault
+        logger.error("frame %s of run %s could not be sized", frame.seq_num, self.uid, exc_info=error)
+        kind = "" if isinstance(error, QdsizerError) else f"{type(error).__name__}: "
+        return _bad(f"sizing failed: {kind}{error}")
+
+
+def _bad(reason: str) -> Examination:
+    return Examination(SizeEstimate(status=Status.BAD_FRAME, reason=reason))

@@ -1,0 +1,96 @@
+"""Crystal structures as crystallographers write them."""
+
+import gemmi
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from ...configuration import Config
+from ._symmetry import PrimitiveCell, primitive_cell
+
+__all__ = ["Crystal", "CrystalSite", "Reference"]
+
+
+class CrystalSite(Config):
+    """One atom of the asymmetric unit."""
+
+    element: str
+    """Chemical symbol."""
+    position: tuple[float, float, float]
+    """Fractions of the conventional cell."""
+    b_angstrom2: float = Field(ge=0)
+    """Isotropic displacement parameter B = 8π²⟨u²⟩, Å²."""
+    occupancy: float = Field(default=1.0, gt=0, le=1)
+    """Share of the cells in which the atom is present."""
+
+    @field_validator("element")
+    @classmethod
+    def _check_element(cls, element: str) -> str:
+        if gemmi.Element(element).atomic_number == 0 or gemmi.Element(element).name != element:
+            raise ValueError("not a chemical element: write it as in the periodic table, such as Pb")
+        return element
+
+
+class Reference(Config):
+    """Numbers measured on the bulk, which the structure has to reproduce."""
+
+    density_g_per_cm3: float = Field(gt=0)
+    """Density."""
+    spacings_angstrom: tuple[float, ...] = Field(min_length=2)
+    """Lattice spacings of strong powder lines."""
+    source: str
+    """Where they come from."""
+
+
+class Crystal(Config):
+    """A crystal structure with its sources."""
+
+    name: str
+    """Chemical formula, with the structure where there are several."""
+    space_group: str
+    """Hermann-Mauguin symbol of the setting in use."""
+    lengths_angstrom: tuple[float, float, float]
+    """a, b and c of the conventional cell, Å."""
+    angles_deg: tuple[float, float, float] = (90.0, 90.0, 90.0)
+    """α, β and γ, degrees."""
+    lattice_source: str
+    """Where cell and coordinates come from."""
+    b_source: str
+    """Where the displacement parameters come from."""
+    diameter_range_nm: tuple[float, float] = (1.0, 20.0)
+    """Smallest and largest diameter to expect of its quantum dots, nm."""
+    sites: tuple[CrystalSite, ...] = Field(min_length=1)
+    """Atoms of the asymmetric unit."""
+    reference: Reference | None = None
+    """Measured numbers to test against."""
+
+    @model_validator(mode="after")
+    def _check_symmetry(self) -> "Crystal":
+        group = gemmi.find_spacegroup_by_name(self.space_group, *self.angles_deg[::2])
+        if group is None:
+            raise ValueError(
+                f"space group {self.space_group!r} is unknown: "
+                "give a Hermann-Mauguin symbol such as 'F m -3 m'"
+            )
+        if not np.isfinite(self._cell.volume) or self._cell.volume < 1:
+            raise ValueError(f"cell {self.lengths_angstrom} Å, {self.angles_deg}° has no volume")
+        if not self._cell.is_compatible_with_spacegroup(group):
+            raise ValueError(
+                f"cell {self.lengths_angstrom} Å, {self.angles_deg}° does not have the symmetry of "
+                f"{self.space_group!r}: mend the one or the other"
+            )
+        return self
+
+    @property
+    def _cell(self) -> gemmi.UnitCell:
+        return gemmi.UnitCell(*self.lengths_angstrom, *self.angles_deg)
+
+    def primitive_cell(self) -> PrimitiveCell:
+        """Apply the symmetry.
+
+        Returns
+        -------
+        The primitive cell with all its atoms.
+        """
+        group = gemmi.find_spacegroup_by_name(self.space_group, *self.angles_deg[::2])
+        assert group is not None  # checked when the crystal was made
+        return primitive_cell(group.operations(), self._cell, [site.position for site in self.sites])

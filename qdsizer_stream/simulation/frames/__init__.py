@@ -1,0 +1,87 @@
+"""Frames: size distributions, mixtures, instruments and counting noise; libraries and endless frames."""
+
+from ._backgrounds import Background, FallingBackground, HumpBackground
+from ._blocks import Progress
+from ._dots import DotPopulation, mixed_pairs
+from ._draws import PositiveRange, log_uniform
+from ._frame import FrameRecipe, counted_frame, expected_frame
+from ._instrument import (
+    COPPER_K_ALPHA,
+    Displacement,
+    Gaps,
+    Instrument,
+    SpectralLine,
+    cylinder_absorption,
+    monochromator_share,
+    polarisation_factor,
+)
+from ._library import Library, LibraryRecipe, build_library, load_recipe, read_library, simulate
+from ._mixing import (
+    area_fraction_from_weight_fraction,
+    area_per_mass_ratio,
+    core_molar_mass,
+    mix_by_area,
+    mix_by_weight,
+    weight_fraction_from_area_fraction,
+)
+from ._photons import fast_poisson
+from ._population import (
+    Moments,
+    Sampling,
+    Weighting,
+    histogram_weights,
+    lognormal_weights,
+    population_moments,
+)
+from ._stream import FrameBatch, FrameStream, SolventFile, Source, StreamRecipe
+from ._structures import StructureRanges
+from ._synthesis import GrowingDots, SynthesisRecipe
+
+__all__ = [
+    "COPPER_K_ALPHA",
+    "Background",
+    "Displacement",
+    "DotPopulation",
+    "FallingBackground",
+    "FrameBatch",
+    "FrameRecipe",
+    "FrameStream",
+    "Gaps",
+    "GrowingDots",
+    "HumpBackground",
+    "Instrument",
+    "Library",
+    "LibraryRecipe",
+    "Moments",
+    "PositiveRange",
+    "Progress",
+    "Sampling",
+    "SolventFile",
+    "Source",
+    "SpectralLine",
+    "StreamRecipe",
+    "StructureRanges",
+    "SynthesisRecipe",
+    "Weighting",
+    "area_fraction_from_weight_fraction",
+    "area_per_mass_ratio",
+    "build_library",
+    "core_molar_mass",
+    "counted_frame",
+    "cylinder_absorption",
+    "expected_frame",
+    "fast_poisson",
+    "histogram_weights",
+    "load_recipe",
+    "log_uniform",
+    "lognormal_weights",
+    "mix_by_area",
+    "mix_by_weight",
+    "mixed_pairs",
+    "monochromator_share",
+    "polarisation_factor",
+    "population_moments",
+    "read_library",
+    "simulate",
+    "weight_fraction_from_area_fraction",
+]

@@ -1,0 +1,140 @@
+"""Blocks of patterns on their way into a library: where they are made, and kept until all are there."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import LibraryError
+
+__all__ = ["KeptBlocks", "Progress", "blocks_by_dask"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, steps done and steps in all."""
+
+CONNECT_TIMEOUT_S = 30
+"""A scheduler that does not answer by then is not there."""
+
+
+class KeptBlocks:
+    """Blocks that are done, in a folder beside the library until it is written.
+
+    Parameters
+    ----------
+    path
+        Library to be built.
+    sha256
+        Hash of its recipe: blocks of another recipe are left alone.
+    shape
+        Shape of a block.
+    """
+
+    def __init__(self, path: Path, sha256: str, shape: tuple[int, int]) -> None:
+        self._folder = path.with_name(f"{path.name}.{sha256[:16]}.parts")
+        self._shape = shape
+
+    def load(self, n_blocks: int) -> dict[int, NDArray[np.float32]]:
+        """Read what an interrupted build has left.
+
+        Parameters
+        ----------
+        n_blocks
+            Number of blocks of the library.
+
+        Returns
+        -------
+        Whole blocks by their number; a damaged one is left out and so made again.
+        """
+        blocks = {}
+        for number in range(n_blocks):
+            try:
+                block = np.load(self._file(number), allow_pickle=False)
+            except (OSError, ValueError, EOFError):
+                continue
+            if block.shape == self._shape and block.dtype == np.float32:
+                blocks[number] = block
+        return blocks
+
+    def save(self, number: int, block: NDArray[np.float32]) -> None:
+        """Keep a block, whole or not at all.
+
+        Parameters
+        ----------
+        number
+            Its number.
+        block
+            Its patterns.
+        """
+        self._folder.mkdir(exist_ok=True)
+        part = self._folder / "part"
+        with part.open("wb") as file:
+            np.save(file, block, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, self._file(number))
+
+    def discard(self) -> None:
+        """Remove all blocks."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"{number}.npy"
+
+
+def blocks_by_dask(
+    simulate_block: Callable[[str, int], NDArray[np.float32]],
+    recipe_json: str,
+    numbers: Sequence[int],
+    scheduler: str,
+    progress: Progress,
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Simulate blocks on the workers of a Dask cluster.
+
+    Parameters
+    ----------
+    simulate_block
+        Makes one block of a recipe; the workers import it from this package.
+    recipe_json
+        Recipe.
+    numbers
+        Numbers of the blocks.
+    scheduler
+        Address of the scheduler, such as tcp://host:8786.
+    progress
+        Told of each block.
+
+    Yields
+    ------
+    Number and patterns of each block, in the order in which they are done.
+
+    Raises
+    ------
+    LibraryError
+        Dask is not installed, or no scheduler answers.
+    """
+    try:
+        from distributed import Client, as_completed
+    except ModuleNotFoundError as error:
+        raise LibraryError(
+            "a scheduler needs Dask: install qdsizer-stream[cluster], here and on the workers"
+        ) from error
+    try:
+        client = Client(scheduler, timeout=CONNECT_TIMEOUT_S)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise LibraryError(
+            f"no Dask scheduler answers at {scheduler} ({error}): start one with 'dask scheduler' and "
+            "give its address, such as tcp://host:8786"
+        ) from error
+    with client:
+        # Two builds of one recipe are two: nothing is served from the memory of an older package.
+        futures = {
+            client.submit(simulate_block, recipe_json, number, pure=False): number for number in numbers
+        }
+        progress("simulating on the cluster", 0, len(numbers))
+        completed = as_completed(futures)  # type: ignore[no-untyped-call]
+        for done, future in enumerate(completed, start=1):
+            yield futures[future], future.result()
+            progress("simulating on the cluster", done, len(numbers))

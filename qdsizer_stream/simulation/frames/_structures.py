@@ -1,0 +1,245 @@
+"""Random structures of dots, tabulated over size and momentum transfer."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.interpolate import make_interp_spline
+from scipy.ndimage import uniform_filter1d
+
+from ...configuration import Config
+from ..crystal import (
+    Material,
+    Shape,
+    Sphere,
+    SphereCut,
+    Surface,
+    Vector,
+    axial_strain,
+    load_material,
+    nanocrystal,
+)
+from ..scattering import (
+    MarchDollase,
+    PairTable,
+    averaged_sphere_pairs,
+    bin_averaged,
+    close_packed_layers,
+    faulted_nanocrystal,
+    faulted_pair_table,
+    pair_table,
+    structure_sums,
+    textured_pairs,
+    textured_sums,
+)
+from ._draws import Range
+
+__all__ = ["StructureRanges", "StructureTable", "draw_structure"]
+
+SMALLEST_UNITS = 2.5
+"""Diameter of the smallest cluster over that of the sphere of one primitive cell: 19 nodes in rock salt."""
+
+UNIT_STEP = 0.5
+"""Half a unit from cluster to cluster: a whole one leaves a 5 % population at 2 nm with one cluster."""
+
+PHASE_STEP = 0.6
+"""Steps of the tables in Q times the longest distance: a cubic through four points is then within 3e-3 of the
+longest distances and 1e-5 of the mean one."""
+
+DIAMETER_STEP = 0.03
+"""Relative step from cluster to cluster where that is more than half a unit: finer than any population."""
+
+TEXTURE_TOLERANCE = 1e-3
+"""Sum of the Legendre coefficients left out of a texture: no film follows the March function so closely."""
+
+TEXTURE_MERGED_ANGSTROM = 0.04
+"""Distances of textured clusters that are taken as one: as B = 0.01 Å² does, it damps by 0.5 % at 15 Å⁻¹."""
+
+TEXTURE_PHASE_STEP = 1.5
+"""Steps in Q times the longest distance at which textured sums are evaluated, before splines of degree 7
+fill in the rest: they follow the longest distances within 3e-3, the mean one within 1e-5."""
+
+
+class StructureRanges(Config):
+    """Ranges that structures of dots are drawn from."""
+
+    material: str
+    """Material of the package."""
+    shapes: tuple[Shape, ...] = (Sphere(),)
+    """Shapes."""
+    cuts: tuple[SphereCut, ...] = Field(default=(SphereCut.NODE,), min_length=1)
+    """Which atoms belong to a shape."""
+    centre_averaged: float = Field(default=0.0, ge=0, le=1)
+    """Share of structures that are spheres averaged over their centre instead."""
+    faulted: float = Field(default=0.0, ge=0, le=1)
+    """Share of structures with stacking faults instead (zinc blende, wurtzite)."""
+    reversal_probability: Range = (0.0, 1.0)
+    """Probability that the stacking sense reverses at a layer of these, uniform."""
+    occupancy: dict[str, Range] = Field(default={})
+    """Share of the atoms that vacancies leave, by element, uniform."""
+    poor_elements: tuple[str, ...] = ()
+    """Elements that a surface layer lacks; none for whole surfaces."""
+    surface_thickness_angstrom: Range = (1.0, 3.0)
+    """Depth of that layer, uniform, Å."""
+    surface_occupancy: Range = (0.3, 1.0)
+    """Share of these atoms that it keeps, uniform."""
+    strain_axis: Vector = (1.0, 1.0, 1.0)
+    """Axis of a strain along one direction."""
+    strain_along: Range = (0.0, 0.0)
+    """Strain along it, uniform."""
+    strained_along: float = Field(default=1.0, ge=0, le=1)
+    """Share of structures with this strain; the lattice of the others keeps its symmetry."""
+    textured: float = Field(default=0.0, ge=0, le=1)
+    """Share of structures that prefer a direction, which is along Q."""
+    texture_axes: tuple[tuple[Vector, ...], ...] = (((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),)
+    """Families of preferred directions, all equivalents of each; a structure has one family."""
+    march_ratio: Range = (0.6, 1.4)
+    """March parameter of these, uniform."""
+    max_cluster_nm: float = Field(gt=0, le=30)
+    """Largest cluster of any population, nm."""
+
+
+@dataclass(frozen=True, eq=False)
+class StructureTable:
+    """Structure sums of one structure, by momentum transfer and size.
+
+    Parameters
+    ----------
+    material
+        Crystal, for elements and species.
+    diameters_nm
+        Nominal diameters of the clusters, nm, ascending, shape (n_clusters,).
+    sizes_nm
+        Diameters of spheres of the whole crystal with as many atoms of its first element, nm, shape
+        (n_clusters,): what a small cluster or a poor surface holds is not what its outline promises.
+    mean_strain
+        Isotropic part of the strain along an axis.
+    group
+        Which table the species pair (s, t), s ≤ t, is in.
+    self_terms
+        Atoms of each site in each cluster, shape (n_sites, n_clusters).
+    q_first_inv_angstrom, q_step_inv_angstrom
+        Grid of the tables, Å⁻¹.
+    sums
+        Structure sums, averaged over bins, shape (n_q, n_clusters) each.
+    """
+
+    material: Material
+    diameters_nm: NDArray[np.float64]
+    sizes_nm: NDArray[np.float64]
+    mean_strain: float
+    group: dict[tuple[int, int], int]
+    self_terms: NDArray[np.float64]
+    q_first_inv_angstrom: float
+    q_step_inv_angstrom: float
+    sums: tuple[NDArray[np.float32], ...]
+
+
+def draw_structure(
+    ranges: StructureRanges, rng: np.random.Generator, q_limits: Range, q_step_inv_angstrom: float
+) -> StructureTable:
+    """Draw one structure and tabulate it.
+
+    Parameters
+    ----------
+    ranges
+        What to draw from.
+    rng
+        Source of randomness.
+    q_limits
+        Range that the tables have to cover, Å⁻¹.
+    q_step_inv_angstrom
+        Width of the bins that frames will have, Å⁻¹.
+
+    Returns
+    -------
+    The tables.
+
+    Raises
+    ------
+    PhysicsError
+        A range cannot be had with this material.
+    """
+    material = load_material(ranges.material)
+    unit_nm = material.unit_diameter_angstrom / 10
+    diameters_nm = _diameters(unit_nm, ranges.max_cluster_nm)
+    diameters = diameters_nm * 10
+    material = material.with_occupancy({e: rng.uniform(*limits) for e, limits in ranges.occupancy.items()})
+    along = rng.uniform(*ranges.strain_along) if rng.random() < ranges.strained_along else 0.0
+    strain = axial_strain(ranges.strain_axis, along)
+    kind = rng.random()
+    preferring = rng.random() < ranges.textured
+    ratio = rng.uniform(*ranges.march_ratio)
+    axes = ranges.texture_axes[rng.integers(len(ranges.texture_axes))]
+    shape = ranges.shapes[rng.integers(len(ranges.shapes))]
+    cut = ranges.cuts[rng.integers(len(ranges.cuts))]
+    surface = None
+    if ranges.poor_elements:
+        surface = Surface(
+            elements=ranges.poor_elements,
+            thickness_angstrom=rng.uniform(*ranges.surface_thickness_angstrom),
+            occupancy=rng.uniform(*ranges.surface_occupancy),
+        )
+    whole, textured = material, None
+    if kind < ranges.centre_averaged:
+        material = material.strained(strain)
+        table = averaged_sphere_pairs(material, diameters)
+    elif kind < ranges.centre_averaged + ranges.faulted:
+        material = whole = close_packed_layers(material)
+        clusters = [faulted_nanocrystal(material, shape, float(d)) for d in diameters]
+        table = faulted_pair_table(material, clusters, rng.uniform(*ranges.reversal_probability))
+    else:
+        clusters = [nanocrystal(material, shape, float(d), cut, surface=surface) for d in diameters]
+        material = material.strained(strain)
+        if preferring:
+            texture = MarchDollase(axes=axes, ratio=ratio)
+            textured = textured_pairs(material, clusters, texture, TEXTURE_TOLERANCE, TEXTURE_MERGED_ANGSTROM)
+            table = textured.table
+        else:
+            table = pair_table(material, clusters)
+    q, per_bin = _grid(table, q_limits, q_step_inv_angstrom)
+    if textured is not None:
+        n_coarse = int((q[-1] - q[0]) * table.longest_angstrom / TEXTURE_PHASE_STEP) + 2
+        coarse = np.linspace(q[0], q[-1], n_coarse)
+        fine = (make_interp_spline(coarse, s, k=7)(q) for s in textured_sums(textured, coarse))
+        sums = [uniform_filter1d(s, per_bin, axis=0) for s in fine]
+    else:
+        sums = structure_sums(bin_averaged(table, q_step_inv_angstrom), q)
+    return StructureTable(
+        material,
+        diameters_nm,
+        _sizes_nm(whole, table.self_terms),
+        float(np.trace(strain)) / 3,
+        table.group,
+        table.self_terms,
+        float(q[0]),
+        float(q[1] - q[0]),
+        tuple(s.astype(np.float32) for s in sums),
+    )
+
+
+def _sizes_nm(material: Material, atoms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Diameters of spheres that hold as many atoms of the first element, shape (n_clusters,)."""
+    first = [s for s, site in enumerate(material.sites) if site.element == material.sites[0].element]
+    per_cell = sum(material.sites[s].occupancy for s in first)
+    return np.asarray(material.unit_diameter_angstrom / 10 * np.cbrt(atoms[first].sum(axis=0) / per_cell))
+
+
+def _diameters(unit_nm: float, largest_nm: float) -> NDArray[np.float64]:
+    """Diameters of clusters, nm: even steps, then even ratios."""
+    last_even = UNIT_STEP / DIAMETER_STEP
+    even = np.arange(SMALLEST_UNITS, min(last_even, largest_nm / unit_nm), UNIT_STEP)
+    n_ratios = max(int(np.log(largest_nm / unit_nm / even[-1]) / np.log1p(DIAMETER_STEP)), 0)
+    ratios = even[-1] * (1 + DIAMETER_STEP) ** np.arange(1, n_ratios + 1)
+    return np.asarray(unit_nm * np.concatenate([even, ratios]))
+
+
+def _grid(table: PairTable, q_limits: Range, q_step_inv_angstrom: float) -> tuple[NDArray[np.float64], int]:
+    """Even grid that is fine enough for a cubic, and the odd number of its points in a bin."""
+    per_bin = 2 * (int(q_step_inv_angstrom * table.longest_angstrom / PHASE_STEP + 1) // 2) + 1
+    step = q_step_inv_angstrom / per_bin
+    # A cubic takes two points past either end.
+    low = max(q_limits[0] - 2 * step, step)
+    n_points = int(np.ceil((q_limits[1] - low) / step)) + 3
+    return np.asarray(low + step * np.arange(n_points)), per_bin

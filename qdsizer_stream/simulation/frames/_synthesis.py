@@ -1,0 +1,145 @@
+"""A synthesis: dots that grow in their solvent."""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ...configuration import Config
+from ...errors import PhysicsError
+from ..crystal import load_material, sphere
+from ..scattering import (
+    compton_intensity,
+    form_factors,
+    load_solvent,
+    pair_table,
+    pattern_sums,
+    structure_sums,
+)
+from ._population import lognormal_weights, population_moments
+
+__all__ = ["GrowingDots", "SynthesisRecipe"]
+
+Q_STEP_INV_ANGSTROM = 0.005
+"""Grid of the patterns: ten points over the peak of a 10 nm dot, so that strips can be interpolated."""
+
+EDGE_INV_ANGSTROM = 0.3
+"""Lower end of the solvents' curves."""
+
+
+class SynthesisRecipe(Config):
+    """A batch synthesis after hot injection."""
+
+    material: str = "PbS"
+    """Material of the package."""
+    solvent: str = "toluene"
+    """Solvent of the package."""
+    wavelength_angstrom: float = Field(ge=0.05, le=5)
+    """Wavelength, Å."""
+    first_size_nm: float = Field(default=2.4, gt=1)
+    """Number-weighted mean diameter at nucleation, nm."""
+    last_size_nm: float = Field(default=7.0, gt=1)
+    """Number-weighted mean diameter that growth tends to, nm."""
+    growth_time_s: float = Field(default=600.0, gt=0)
+    """Time in which the distance to the last size falls to 1/e, s."""
+    dispersion: float = Field(default=0.12, gt=0.01, lt=0.4)
+    """Relative standard deviation, constant: growth neither focuses nor ripens."""
+    first_area_fraction: float = Field(default=0.25, gt=0, le=1)
+    """Share of the dots in the pattern's area at nucleation."""
+    last_area_fraction: float = Field(default=0.6, gt=0, le=1)
+    """Share of the dots in the pattern's area at the end."""
+    background: float = Field(default=0.05, ge=0)
+    """Constant background (fluorescence, air) over the mean of the solvent."""
+
+
+class GrowingDots:
+    """Expected scattering of a synthesis at any time.
+
+    Parameters
+    ----------
+    recipe
+        The synthesis.
+    q_max_inv_angstrom
+        Largest Q that will be asked for, Å⁻¹.
+
+    Raises
+    ------
+    PhysicsError
+        The material or solvent is unknown, or `q_max_inv_angstrom` lies past the solvent's curve.
+    """
+
+    def __init__(self, recipe: SynthesisRecipe, q_max_inv_angstrom: float) -> None:
+        self.recipe = recipe
+        self._q = np.arange(
+            EDGE_INV_ANGSTROM, q_max_inv_angstrom + 2 * Q_STEP_INV_ANGSTROM, Q_STEP_INV_ANGSTROM
+        )
+        material = load_material(recipe.material)
+        unit = material.unit_diameter_angstrom
+        largest = 10 * max(recipe.first_size_nm, recipe.last_size_nm) * (1 + 5 * recipe.dispersion)
+        diameters = np.arange(2.0, largest / unit + 0.5, 0.5) * unit
+        self._diameters_nm = diameters / 10
+        table = pair_table(material, [sphere(material, float(d)) for d in diameters])
+        dots = pattern_sums(
+            material,
+            table,
+            structure_sums(table, self._q),
+            self._q,
+            form_factors(material, self._q, recipe.wavelength_angstrom),
+        )
+        self._dots = dots + compton_intensity(
+            material, self._q, recipe.wavelength_angstrom, list(table.self_terms)
+        )
+        solvent = load_solvent(recipe.solvent).intensity(self._q, recipe.wavelength_angstrom)
+        self._solvent = solvent / solvent.mean()
+
+    def __call__(self, q_inv_angstrom: NDArray[np.float64], elapsed_s: float) -> NDArray[np.float64]:
+        """Expected intensity, in units of the mean of the pure solvent.
+
+        Parameters
+        ----------
+        q_inv_angstrom
+            Momentum transfers, Å⁻¹, any shape; below 0.3 Å⁻¹, where the beam stop is, nothing arrives.
+        elapsed_s
+            Time since nucleation, s.
+
+        Returns
+        -------
+        Intensity in the shape of `q_inv_angstrom`.
+
+        Raises
+        ------
+        PhysicsError
+            A Q lies past the one given to the constructor.
+        """
+        if q_inv_angstrom.max() > self._q[-1]:
+            raise PhysicsError(
+                f"Q = {q_inv_angstrom.max():.4g} Å⁻¹ is past the {self._q[-1]:.4g} Å⁻¹ of this synthesis: "
+                "give a larger q_max_inv_angstrom"
+            )
+        dots = self._dots @ self._weights(elapsed_s)
+        share = self._toward(self.recipe.first_area_fraction, self.recipe.last_area_fraction, elapsed_s)
+        total = (1 - share) * self._solvent + share * dots / dots.mean() + self.recipe.background
+        return np.asarray(np.interp(q_inv_angstrom, self._q, total, left=0.0))
+
+    def number_mean_nm(self, elapsed_s: float) -> float:
+        """Truth: the realised number-weighted mean diameter.
+
+        Parameters
+        ----------
+        elapsed_s
+            Time since nucleation, s.
+
+        Returns
+        -------
+        Diameter, nm.
+        """
+        moments = population_moments(self._diameters_nm, self._weights(elapsed_s)[:, None])
+        return float(moments.number_mean_nm[0])
+
+    def _weights(self, elapsed_s: float) -> NDArray[np.float64]:
+        mean = self._toward(self.recipe.first_size_nm, self.recipe.last_size_nm, elapsed_s)
+        return lognormal_weights(self._diameters_nm, np.array([mean]), np.array([self.recipe.dispersion]))[
+            :, 0
+        ]
+
+    def _toward(self, first: float, last: float, elapsed_s: float) -> float:
+        return last + (first - last) * float(np.exp(-max(elapsed_s, 0.0) / self.recipe.growth_time_s))

@@ -1,0 +1,78 @@
+"""What makes a sizer in another process the same one."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+
+from ...errors import ModelError
+from .. import Sizer, SizingConfig
+
+__all__ = ["SizerIdentity", "identity", "sizer_of"]
+
+SIZERS_KEPT = 4
+"""Sizers kept loaded: runs that override settings and are open at once, as few as there are."""
+
+
+@dataclass(frozen=True)
+class SizerIdentity:
+    """Settings of a sizer and the content of the files it was made from; much smaller than the sizer."""
+
+    settings: str
+    """Its `SizingConfig`, as JSON."""
+    sha256: tuple[str, ...]
+    """Hashes of the model, of the files of the reduction and of the solvent."""
+
+
+@lru_cache(SIZERS_KEPT)
+def identity(sizer: Sizer) -> SizerIdentity:
+    """Give the identity of a sizer.
+
+    Parameters
+    ----------
+    sizer
+        The sizer.
+
+    Returns
+    -------
+    Its identity.
+
+    Raises
+    ------
+    OSError
+        The file of its solvent is gone.
+    """
+    hashes = [sizer.model.sha256]
+    if sizer.reducer is not None:
+        hashes += sizer.reducer.provenance()["sha256"].values()  # in the order of the settings
+    if sizer.config.solvent is not None:
+        hashes.append(sha256(sizer.config.solvent.read_bytes()).hexdigest())
+    return SizerIdentity(sizer.config.model_dump_json(), tuple(hashes))
+
+
+@lru_cache(SIZERS_KEPT)
+def sizer_of(wanted: SizerIdentity) -> Sizer:
+    """Load a sizer.
+
+    Parameters
+    ----------
+    wanted
+        Identity of a sizer of another process.
+
+    Returns
+    -------
+    One that gives the same numbers.
+
+    Raises
+    ------
+    ModelError
+        A file has changed since the other process read it.
+    QdsizerError
+        As the constructor of `Sizer`.
+    """
+    sizer = Sizer(SizingConfig.model_validate_json(wanted.settings))
+    if identity(sizer).sha256 != wanted.sha256:
+        raise ModelError(
+            f"model {sizer.config.model!r}, a file of the reduction or the solvent has changed on disk since "
+            "the session began: make a new live sizer, so that the sizes say what they were made with"
+        )
+    return sizer
