@@ -1,6 +1,7 @@
 """Patterns: intensity against momentum transfer, their files and their standard forms."""
 
 from ._axis import check_wavelength, energy_ev_from_wavelength, q_from_two_theta, two_theta_from_q
+from ._energy import wavelength_from_energy
 from ._files import Axis, read_curve, read_pattern, write_pattern
 from ._grid import BinGrid, bin_pattern
 from ._noise import counting_scale
@@ -22,5 +23,6 @@ __all__ = [
     "read_curve",
     "read_pattern",
     "two_theta_from_q",
+    "wavelength_from_energy",
     "write_pattern",
 ]
