@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..configuration import validated
 from ..errors import CalibrationError, ConfigurationError, PatternError
 from ..models import Answer, BinnedInput, Card, PhysicsCheck, PhysicsFit, SizingModel, load_model
 from ..patterns import Axis, BinGrid, Pattern, bin_pattern, read_curve
@@ -47,7 +48,9 @@ class Sizer:
     Parameters
     ----------
     config
-        Model, reduction and solvent.
+        Model, reduction and solvent; None where they are given by name.
+    **settings
+        Fields of `SizingConfig` by name, as in ``Sizer(model="pbs")``.
 
     Raises
     ------
@@ -56,12 +59,20 @@ class Sizer:
     PatternFileError
         The solvent file cannot be read.
     ConfigurationError
-        The solvent file lies outside the range of the model, or a bad strip off the detector.
+        A setting is unknown or invalid, the solvent file lies outside the range of the model, or a bad strip
+        is outside the detector.
     CalibrationError
         A calibration file cannot be used, or it leaves no strip.
     """
 
-    def __init__(self, config: SizingConfig) -> None:
+    def __init__(self, config: SizingConfig | None = None, **settings: Any) -> None:
+        if config is None:
+            config = validated(SizingConfig, settings, "Sizer(…)")
+        elif settings:
+            raise ConfigurationError(
+                f"a sizer takes a SizingConfig or settings by name, not both: found both a config and "
+                f"{', '.join(settings)}"
+            )
         self.config = config
         self.model: SizingModel = load_model(config.model)
         self._grid = self._check_grid(self.model)

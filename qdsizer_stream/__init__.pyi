@@ -1,0 +1,49 @@
+from . import (
+    archive,
+    callbacks,
+    configuration,
+    devices,
+    errors,
+    models,
+    patterns,
+    profiles,
+    reduction,
+    services,
+    simulation,
+    sizing,
+    training,
+)
+from ._size import size
+from .archive import replay
+from .callbacks import LiveConfig, LiveSizer
+from .patterns import Pattern, read_pattern
+from .profiles import install
+from .sizing import SizeEstimate, Sizer
+
+__all__ = [
+    "LiveConfig",
+    "LiveSizer",
+    "Pattern",
+    "SizeEstimate",
+    "Sizer",
+    "__version__",
+    "archive",
+    "callbacks",
+    "configuration",
+    "devices",
+    "errors",
+    "install",
+    "models",
+    "patterns",
+    "profiles",
+    "read_pattern",
+    "reduction",
+    "replay",
+    "services",
+    "simulation",
+    "size",
+    "sizing",
+    "training",
+]
+
+__version__: str
