@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # One stamp an installation, newer than the files it was made from.
 STAMP := $(VENV)/installed
 
-.PHONY: demo test lint types layers unit docs bench clean
+.PHONY: demo test lint types layers unit docs findings hooks bench clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,13 @@ unit: $(STAMP)
 
 docs: $(STAMP)
 	$(BIN)/sphinx-build -q -W --keep-going docs docs/_build
+
+# What other libraries do, on their own: each script installs pinned packages into a temporary folder. Not part of CI.
+findings:
+	for script in findings/*.sh; do echo "== $$script"; $$script || exit 1; done
+
+hooks: $(STAMP)
+	$(BIN)/pre-commit install
 
 bench: $(STAMP)
 	for name in debye_engine reduction sizing_speed live_path closed_loop; do \
