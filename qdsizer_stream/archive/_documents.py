@@ -4,6 +4,7 @@ import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -175,8 +176,22 @@ class _Tables:
         self, name: str, descriptors: list[dict[str, Any]], keys: list[str], ended: bool
     ) -> Iterator[dict[str, Any]]:
         """Events of one stream that were not given before, a chunk of frames at a time."""
-        start, stop = self._run.metadata["start"], self._run.metadata.get("stop") or {}
-        where = f"run {start['uid']}, stream {name}"
+        stored = self._stored(name, descriptors[0], keys, ended)
+        if stored is None:
+            return  # not readable yet: the next look at the run tries again
+        n_events = stored.n_events
+        skipped = max(min(self._skip, n_events - self._given[name]), 0)
+        self._skip -= skipped
+        self._given[name] += skipped
+        chunks = _chunks(stored.where, stored.arrays, stored.rows_each, self._given[name], n_events)
+        for first, last, frames in ahead(chunks):
+            yield from self._events_of_chunk(stored, descriptors, first, last, frames)
+
+    def _stored(
+        self, name: str, descriptor: Mapping[str, Any], keys: list[str], ended: bool
+    ) -> "_StoredStream | None":
+        """Table and frame arrays of a stream, unread; None where a run in progress does not have them yet."""
+        where = f"run {self._run.metadata['start']['uid']}, stream {name}"
         try:
             with plain_errors(where):
                 stream = _streams(self._run)[name]
@@ -186,38 +201,63 @@ class _Tables:
         except ArchiveError as error:
             if ended or not _is_fault_of_server(error.__cause__):
                 raise
-            return  # a table cannot be read while its first rows are written; the next look will
+            return None  # a table cannot be read while its first rows are written
         arrays: dict[str, Any] = {key: parts[key] for key in keys if key in parts} | columns
         if missing := [key for key in keys if key not in arrays]:
+            stop = self._run.metadata.get("stop") or {}
             if ended and (len(table) or stop.get("num_events", {}).get(name)):
                 raise ArchiveError(f"{where} announces {', '.join(missing)} but holds no such array")
-            return
+            return None
         rows_each = {
-            key: _rows_each(array.shape, descriptors[0]["data_keys"][key]["shape"])
+            key: _rows_each(array.shape, descriptor["data_keys"][key]["shape"])
             for key, array in arrays.items()
         }
-        n_events = min(array.shape[0] // rows_each[key] for key, array in arrays.items())
-        # The arrays may be ahead of the table. A fly scan has no table at all: its frames are numbered from
-        # one and dated by the run.
-        flown = not len(table) and all("external" in key for key in descriptors[0]["data_keys"].values())
-        n_events = n_events if flown else min(n_events, len(table))
-        skipped = max(min(self._skip, n_events - self._given[name]), 0)
-        self._skip -= skipped
-        self._given[name] += skipped
+        flown = not len(table) and all("external" in key for key in descriptor["data_keys"].values())
+        return _StoredStream(where, table, arrays, rows_each, flown)
+
+    def _events_of_chunk(
+        self,
+        stored: "_StoredStream",
+        descriptors: list[dict[str, Any]],
+        first: int,
+        last: int,
+        frames: Mapping[str, NDArray[np.generic]],
+    ) -> Iterator[dict[str, Any]]:
+        """Events `first` to `last` of a stream, each with its row of the table and its frames."""
+        run_time = self._run.metadata["start"]["time"]
         began = [descriptor["time"] for descriptor in descriptors]
-        for first, last, chunks in ahead(_chunks(where, arrays, rows_each, self._given[name], n_events)):
-            rows = table.iloc[first:last].to_dict("records")
-            for number in range(first, last):
-                row = rows[number - first] if rows else {"seq_num": number + 1, "time": start["time"]}
-                descriptor = descriptors[max(bisect_right(began, float(row["time"])) - 1, 0)]
-                yield _event(
-                    descriptor["uid"],
-                    row,
-                    {
-                        key: chunk[(number - first) * rows_each[key] :][: rows_each[key]]
-                        for key, chunk in chunks.items()
-                    },
-                )
+        rows = stored.table.iloc[first:last].to_dict("records")
+        for index in range(first, last):
+            row = rows[index - first] if rows else {"seq_num": index + 1, "time": run_time}
+            descriptor = descriptors[max(bisect_right(began, float(row["time"])) - 1, 0)]
+            of_event = {
+                key: chunk[(index - first) * stored.rows_each[key] :][: stored.rows_each[key]]
+                for key, chunk in frames.items()
+            }
+            yield _event(descriptor["uid"], row, of_event)
+
+
+@dataclass(frozen=True)
+class _StoredStream:
+    """Table and frame arrays of one stream, as the archive holds them now."""
+
+    where: str
+    """Run and stream, for error messages."""
+    table: Any
+    """Columns of the stream without its frames, one row per event; empty for a fly scan."""
+    arrays: Mapping[str, Any]
+    """Arrays of frames by data key, unread."""
+    rows_each: Mapping[str, int]
+    """Rows of each array per event."""
+    flown: bool
+    """Whether the stream is a fly scan without a table: its frames are numbered from one and have the time
+    of the run."""
+
+    @property
+    def n_events(self) -> int:
+        """Events that are complete; the arrays may be ahead of the table."""
+        in_arrays = min(int(array.shape[0]) // self.rows_each[key] for key, array in self.arrays.items())
+        return in_arrays if self.flown else min(in_arrays, len(self.table))
 
 
 def _is_fault_of_server(error: BaseException | None) -> bool:
