@@ -22,7 +22,7 @@ READOUT_S = 10.0
 
 
 class CheckedFrame(UnitSignal):
-    """A frame that has been checked, with the record that it came from as its source."""
+    """A frame that has been checked; its source is the record that it came from."""
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Describe the frame.
@@ -37,10 +37,10 @@ class CheckedFrame(UnitSignal):
 
 
 class EpicsMythen(Device):  # type: ignore[misc]  # ophyd states no types
-    """What the drivers have in common: one software-triggered frame at a time, out of the waveform plugin.
+    """Base of both drivers: one software-triggered frame at a time, read from the waveform plugin.
 
-    The put to `acquire` is complete when the exposure is; the plugin may be later. A frame is taken only
-    when the plugin has counted a new array, and only if it is whole.
+    The put to `acquire` completes with the exposure; the plugin may be later. A frame is accepted only
+    when the plugin has counted a new array, and only if the frame is complete.
 
     Parameters
     ----------
@@ -58,15 +58,15 @@ class EpicsMythen(Device):  # type: ignore[misc]  # ophyd states no types
     """Exposure, s."""
 
     acquire = Component(EpicsSignal, "cam1:Acquire", put_complete=True, kind=Kind.omitted)
-    """Starts an exposure, or stops it."""
+    """Starts or stops an exposure."""
     image_mode = Component(EpicsSignalWithRBV, "cam1:ImageMode", kind=Kind.omitted)
-    """How many frames an exposure gives."""
+    """Number of frames per exposure."""
     array_callbacks = Component(EpicsSignalWithRBV, "cam1:ArrayCallbacks", kind=Kind.omitted)
-    """Whether the driver hands frames to plugins."""
+    """Whether the driver passes frames to plugins."""
     image_enabled = Component(EpicsSignalWithRBV, "image1:EnableCallbacks", kind=Kind.omitted)
-    """Whether the waveform plugin takes them."""
+    """Whether the waveform plugin receives them."""
     image_counter = Component(EpicsSignalRO, "image1:ArrayCounter_RBV", kind=Kind.omitted)
-    """Frames that the waveform plugin has taken."""
+    """Frames that the waveform plugin has received."""
     array_data = Component(EpicsSignalRO, "image1:ArrayData", kind=Kind.omitted)
     """The waveform."""
 
@@ -82,19 +82,20 @@ class EpicsMythen(Device):  # type: ignore[misc]  # ophyd states no types
 
         Returns
         -------
-        Status that is done when the frame is in `image`, and failed where it does not come or is not whole.
+        Status that finishes when the frame is in `image`, and fails if no frame arrives or the frame is
+        incomplete.
         """
         status = DeviceStatus(self)
         threading.Thread(target=self._expose, args=(status,), name=self.name, daemon=True).start()
         return status
 
     def stop(self, *, success: bool = False) -> None:
-        """Stop the exposure under way.
+        """Stop the current exposure.
 
         Parameters
         ----------
         success
-            Whether it ended as planned; it is stopped in either case.
+            Whether the exposure ended as planned; it is stopped in either case.
         """
         self.acquire.put(0, wait=False)
         super().stop(success=success)
@@ -107,48 +108,48 @@ class EpicsMythen(Device):  # type: ignore[misc]  # ophyd states no types
             while self.image_counter.get() == before:
                 if time.monotonic() > deadline:
                     raise TimeoutError(
-                        f"no frame came to {self.array_data.pvname} within {READOUT_S:g} s of the exposure's "
-                        "end: are cam1:ArrayCallbacks and image1:EnableCallbacks on, and did the driver "
-                        "reject the frame?"
+                        f"no frame arrived at {self.array_data.pvname} within {READOUT_S:g} s after the "
+                        "exposure: check that cam1:ArrayCallbacks and image1:EnableCallbacks are on, and "
+                        "that the driver did not reject the frame"
                     )
                 time.sleep(0.002)
-            self.image.put(self._whole(np.asarray(self.array_data.get())))
+            self.image.put(self._checked(np.asarray(self.array_data.get())))
         except Exception as error:
             status.set_exception(error)
         else:
             status.set_finished()
 
-    def _whole(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give a frame its shape, or say what is missing from it."""
+    def _checked(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a complete frame in its shape; raise an error for an incomplete one."""
         raise NotImplementedError
 
 
 class AdMythen(EpicsMythen):
     """A MYTHEN behind ADMythen, the driver for Dectris' control systems.
 
-    The driver corrects counts itself where its switches say so: read them into `[applied]` of the settings.
-    It stamps frames with the time of the read-out, and drops one whose first strip is negative.
+    The driver itself corrects the counts if its switches are on: map the switches to `[applied]` in the
+    settings. It stamps a frame with its read-out time, and drops a frame whose first strip is negative.
 
     Parameters
     ----------
     prefix, name, arguments
         As for `EpicsMythen`.
     read_mode_record
-        What the version of the driver calls the mode: `ReadMode` or `Readout`.
+        Name of the mode in the installed version of the driver: `ReadMode` or `Readout`.
     """
 
     n_modules = Component(EpicsSignalRO, "cam1:NumModules_RBV", kind=Kind.config)
     """Modules of the detector."""
     setting = Component(EpicsSignalRO, "cam1:Setting_RBV", string=True, kind=Kind.config)
-    """Trim for an X-ray tube: Cu, Mo, Ag or Cr."""
+    """Trim file, named after an X-ray tube: Cu, Mo, Ag or Cr."""
     threshold_energy = Component(EpicsSignalRO, "cam1:ThresholdEnergy_RBV", kind=Kind.config)
     """Threshold, keV."""
     beam_energy = Component(EpicsSignalRO, "cam1:BeamEnergy_RBV", kind=Kind.config)
-    """Photon energy that the detector is trimmed for, keV; the monochromator may be elsewhere."""
+    """Photon energy that the detector is trimmed for, keV; that of the beam may differ."""
     read_mode = FormattedComponent(
         EpicsSignalRO, "{prefix}cam1:{read_mode_record}_RBV", string=True, kind=Kind.config
     )
-    """Raw, or Corrected (Processed) as the switches say."""
+    """Raw, or Corrected (Processed) according to the switches."""
     use_flat_field = Component(EpicsSignalRO, "cam1:UseFlatField_RBV", kind=Kind.config)
     """Whether the driver divides by its flat field."""
     use_count_rate = Component(EpicsSignalRO, "cam1:UseCountRate_RBV", kind=Kind.config)
@@ -158,7 +159,7 @@ class AdMythen(EpicsMythen):
     tau = Component(EpicsSignalRO, "cam1:Tau_RBV", kind=Kind.config)
     """Dead time that the driver corrects with, ns; -1 for its own."""
     bit_depth = Component(EpicsSignalRO, "cam1:BitDepth_RBV", kind=Kind.config)
-    """Bits of a counter; the setpoint is a choice of four, the readback the bits."""
+    """Bits per counter; the setpoint is a choice of four, the readback the number of bits."""
 
     def __init__(
         self, prefix: str, *, name: str, read_mode_record: str = "ReadMode", **arguments: Any
@@ -166,13 +167,13 @@ class AdMythen(EpicsMythen):
         self.read_mode_record = read_mode_record
         super().__init__(prefix, name=name, **arguments)
 
-    def _whole(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _checked(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         n_modules = int(self.n_modules.get())
         if values.size != MODULE_STRIPS * n_modules:
             raise CalibrationError(
                 f"{self.array_data.pvname} has {values.size} strips, {n_modules} modules have "
-                f"{MODULE_STRIPS * n_modules}: ADMythen hands its first module alone to plugins unless its "
-                "array dimensions are mended; use one module, or a driver that shows all"
+                f"{MODULE_STRIPS * n_modules}: ADMythen passes only its first module to plugins unless its "
+                "array dimensions are corrected; use one module, or a driver that publishes all of them"
             )
         return values
 
@@ -180,9 +181,9 @@ class AdMythen(EpicsMythen):
 class SlsMythen(EpicsMythen):
     """A MYTHEN II or III behind PSI's slsDetector driver.
 
-    Counters that are on lie side by side on the last axis, in the order of the bits of `counter_mask`, lowest
-    first; whether bit 0 is the counter that one calls the first is for the beamline to check. A frame that
-    packets are missing from is all NaN: its strips at zero look like any others.
+    The counters that are switched on are on the last axis, in the order of the bits of `counter_mask`, lowest
+    first; the beamline must check whether bit 0 is the counter that it calls the first. A frame with missing
+    packets becomes all NaN, because its missing strips are zeros that look like real counts.
 
     Parameters
     ----------
@@ -191,37 +192,37 @@ class SlsMythen(EpicsMythen):
     """
 
     missed_packets = Component(EpicsSignalRO, "cam1:ReceiverMissedPackets_RBV", kind=Kind.normal)
-    """Packets of the newest frame that did not come."""
+    """Missing packets of the newest frame."""
     counter_mask = Component(EpicsSignalRO, "cam1:CounterMask_RBV", kind=Kind.config)
-    """Counters that are on, one a bit."""
+    """Counters that are on, one per bit."""
     setting = Component(EpicsSignalRO, "cam1:Setting_RBV", string=True, kind=Kind.config)
-    """Trim: standard, fast or highgain."""
+    """Trim file: standard, fast or highgain."""
     threshold_energy = Component(EpicsSignalRO, "cam1:ThresholdEnergy_RBV", kind=Kind.config)
     """Threshold, eV."""
     beam_energy = Component(EpicsSignalRO, "cam1:BeamEnergy_RBV", kind=Kind.config)
-    """Photon energy that the detector is trimmed for, eV; the monochromator may be elsewhere."""
+    """Photon energy that the detector is trimmed for, eV; that of the beam may differ."""
     bit_depth = Component(EpicsSignalRO, "cam1:BitDepth_RBV", kind=Kind.config)
-    """Bits of a counter."""
+    """Bits per counter."""
     timing_mode = Component(EpicsSignalRO, "cam1:TimingMode_RBV", string=True, kind=Kind.config)
     """What starts a frame."""
 
     n_frames = Component(EpicsSignalWithRBV, "cam1:NumFrames", kind=Kind.omitted)
-    """Frames of a trigger."""
+    """Frames per trigger."""
     n_cycles = Component(EpicsSignalWithRBV, "cam1:NumCycles", kind=Kind.omitted)
-    """Triggers of an exposure."""
+    """Triggers per exposure."""
     use_data_callback = Component(EpicsSignalWithRBV, "cam1:UseDataCallback", kind=Kind.omitted)
-    """Whether the driver sees the frames that its receivers take."""
+    """Whether the driver receives the frames of its receivers."""
 
     def __init__(self, prefix: str, *, name: str, **arguments: Any) -> None:
         super().__init__(prefix, name=name, **arguments)
         self.stage_sigs.update({self.n_frames: 1, self.n_cycles: 1, self.use_data_callback: 1})
 
-    def _whole(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _checked(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         n_counters = int(self.counter_mask.get()).bit_count()
         if values.size % (MODULE_STRIPS * max(n_counters, 1)):
             raise CalibrationError(
-                f"{self.array_data.pvname} has {values.size} values, {n_counters} counters a strip: a whole "
-                f"number of modules of {MODULE_STRIPS} strips is needed"
+                f"{self.array_data.pvname} has {values.size} values with {n_counters} counters per strip: "
+                f"the frame must be a whole number of modules of {MODULE_STRIPS} strips"
             )
         if self.missed_packets.get():
             values = np.full_like(values, np.nan)

@@ -17,18 +17,18 @@ from ._unit_signal import UnitSignal
 __all__ = ["Beam", "Scene", "SimMythen"]
 
 Scene = Callable[[NDArray[np.float64], float], NDArray[np.float64]]
-"""What stands in the beam: Q (Å⁻¹, shape (n,)) and the time since the synthesis began (s) to the
-relative intensity, shape (n,)."""
+"""Sample in the beam: a function of Q (Å⁻¹, shape (n,)) and of the time since the synthesis began (s) that
+returns the relative intensity, shape (n,)."""
 
 Beam = Callable[[float], float]
-"""Intensity of the beam, relative, at a time since the synthesis began (s)."""
+"""Beam: a function of the time since the synthesis began (s) that returns the relative beam intensity."""
 
 
 class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
     """A MYTHEN whose strips count the photons of a scene.
 
-    The synthesis goes on by one exposure a frame, so the frames depend on the seed alone and not on
-    how fast the computer is.
+    The synthesis advances by one exposure per frame, so the frames depend only on the seed, not on the speed
+    of the computer.
 
     Parameters
     ----------
@@ -37,21 +37,21 @@ class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
     name
         Name of the device.
     scene
-        What stands in the beam.
+        Sample in the beam.
     detector
-        Where the strips are, for a detector without faults; or a detector with known faults.
+        Positions of the strips of a detector without faults, or a detector with known faults.
     wavelength_angstrom
         Wavelength, Å.
     counts_per_second
-        Mean counts a second of a strip on which the scene has intensity 1.
+        Mean counts per second of a strip at which the scene has intensity 1.
     exposure_s
-        Exposure, s of the synthesis.
+        Exposure, s (time of the synthesis).
     speed
-        Seconds of the synthesis in a second of the clock on the wall; infinite for no waiting.
+        Seconds of the synthesis per second of real time; infinite for no waiting.
     seed
-        Seed of the photons.
+        Seed of the photon statistics.
     beam
-        How the beam drifts; None for one that does not.
+        Beam intensity against time; None for a constant beam.
     arguments
         As for `ophyd.Device`.
 
@@ -60,13 +60,13 @@ class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
     PatternError
         The wavelength is not that of X-rays.
     CalibrationError
-        Counts a second, exposure or speed are not positive.
+        Counts per second, exposure or speed is not positive.
     """
 
     image = Component(UnitSignal, value=np.zeros(0, np.uint32), unit="counts", kind=Kind.normal)
     """Counts of the newest frame, shape (n_strips,)."""
     monitor = Component(UnitSignal, value=1.0, unit="", precision=4, kind=Kind.normal)
-    """Intensity of the beam during the newest frame, relative: the monitor (I0)."""
+    """Relative beam intensity during the newest frame: the monitor (I0)."""
     elapsed = Component(UnitSignal, value=0.0, unit="s", precision=1, kind=Kind.normal)
     """Time of the synthesis at the middle of the newest frame, s."""
     exposure_s = Component(UnitSignal, value=1.0, unit="s", precision=3, kind=Kind.config)
@@ -115,14 +115,14 @@ class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
 
         Returns
         -------
-        Status that is done when the frame is read out.
+        Status that finishes when the frame is read out.
         """
         status = DeviceStatus(self)
         threading.Thread(target=self._expose, args=(status,), name=self.name, daemon=True).start()
         return status
 
     def expected_counts(self, elapsed_s: float) -> NDArray[np.float64]:
-        """Mean photons that reach the counters in a frame.
+        """Mean number of photons that reach the counters during a frame.
 
         Parameters
         ----------

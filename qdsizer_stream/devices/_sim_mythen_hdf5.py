@@ -1,4 +1,4 @@
-"""A simulated MYTHEN whose frames go to a file."""
+"""A simulated MYTHEN that writes its frames to a file."""
 
 import uuid
 from collections.abc import Iterator
@@ -16,24 +16,24 @@ from ._unit_signal import UnitSignal
 __all__ = ["SimMythenHdf5"]
 
 DATASET = "/entry/data/data"
-"""Where areaDetector's file writer puts frames."""
+"""Path of the frames in the files of areaDetector."""
 
 
 class SimMythenHdf5(SimMythen):
-    """A simulated MYTHEN that writes HDF5 while it is read, and announces frames by stream documents.
+    """A simulated MYTHEN that writes HDF5 in SWMR mode and announces frames by stream documents.
 
     Parameters
     ----------
     prefix
         Unused; devices have one.
     directory
-        Folder of the files, one for each time the device is staged.
+        Folder of the files; a new file is written every time the device is staged.
     arguments
         As for `SimMythen`.
     """
 
     image = Component(UnitSignal, value=np.zeros(0, np.uint32), unit="counts", kind=Kind.omitted)
-    """Counts of the newest frame, which events do not carry."""
+    """Counts of the newest frame; they are not in the events."""
 
     def __init__(self, prefix: str = "", *, directory: Path, **arguments: Any) -> None:
         super().__init__(prefix, **arguments)
@@ -43,7 +43,7 @@ class SimMythenHdf5(SimMythen):
         self._announced = 0
 
     def stage(self) -> list[Any]:
-        """Open a new file for reading while it is written.
+        """Open a new file that can be read while it is written.
 
         Returns
         -------
@@ -75,11 +75,11 @@ class SimMythenHdf5(SimMythen):
         return unstaged
 
     def describe(self) -> dict[str, Any]:
-        """Describe what an event holds and what the file does.
+        """Describe the data in the events and in the file.
 
         Returns
         -------
-        Data keys; that of the frames is external.
+        Data keys; the one of the frames is external.
         """
         description: dict[str, Any] = super().describe()
         description[self.image.name] = self.image.describe()[self.image.name] | {
@@ -98,12 +98,12 @@ class SimMythenHdf5(SimMythen):
         return len(self._file[DATASET])
 
     def collect_asset_docs(self, index: int | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Announce the file, once, and the frames that are new in it.
+        """Announce the file once, then each new frame.
 
         Parameters
         ----------
         index
-            Frames to announce at most; None for all.
+            Maximum number of frames to announce; None for all.
 
         Returns
         -------

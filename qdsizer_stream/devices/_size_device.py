@@ -1,4 +1,4 @@
-"""Sizes and counters of a live sizer, for plans that act on them."""
+"""Sizes and counters of a live sizer as ophyd devices."""
 
 import math
 import threading
@@ -14,7 +14,7 @@ __all__ = ["LiveCounters", "SizeDevice", "Sizing"]
 
 
 class Sizing(Protocol):
-    """What the devices need of a live sizer."""
+    """The part of a live sizer that the devices use."""
 
     @property
     def newest(self) -> Mapping[str, Any] | None:
@@ -22,17 +22,17 @@ class Sizing(Protocol):
 
     @property
     def counters(self) -> Any:
-        """What became of documents and frames."""
+        """Numbers of documents and frames by what happened to them."""
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until every document so far has led to its estimates."""
+        """Wait until all documents received so far are processed."""
 
 
 class SizeDevice(Device):  # type: ignore[misc]  # ophyd states no types
-    """The size of the newest frame, to be read in a plan.
+    """The size of the newest frame, as a device for plans.
 
-    Measure the frame in one event and read this device in the next: an event reaches the sizer when
-    it is complete.
+    Measure the frame in one event and read this device in the next one, because the sizer receives an
+    event only when it is complete.
 
         yield from bps.trigger_and_read([mythen])
         yield from bps.trigger_and_read([size], name="size")
@@ -46,13 +46,13 @@ class SizeDevice(Device):  # type: ignore[misc]  # ophyd states no types
     live
         The live sizer that the RunEngine feeds.
     timeout_s
-        How long `trigger` waits for the estimate, s.
+        Time that `trigger` waits for the estimate, s.
     arguments
         As for `ophyd.Device`.
     """
 
     size = Component(UnitSignal, value=math.nan, unit="nm", precision=2, kind=Kind.hinted)
-    """Number-weighted mean diameter, nm; NaN where the frame was not sized."""
+    """Number-weighted mean diameter, nm; NaN if the frame was not sized."""
     size_low = Component(UnitSignal, value=math.nan, unit="nm", precision=2)
     """Lower end of the 95 % interval, nm."""
     size_high = Component(UnitSignal, value=math.nan, unit="nm", precision=2)
@@ -60,11 +60,11 @@ class SizeDevice(Device):  # type: ignore[misc]  # ophyd states no types
     dispersion = Component(UnitSignal, value=math.nan, unit="", precision=3)
     """Standard deviation of the number distribution over its mean."""
     status = Component(UnitSignal, value="", unit="")
-    """What became of the frame."""
+    """Status of the frame: `sized`, or the kind of reason it was not."""
     reason = Component(UnitSignal, value="", unit="")
     """Why the frame was not sized."""
     frame_seq_num = Component(UnitSignal, value=0, unit="")
-    """Which raw event was sized."""
+    """Sequence number of the raw event."""
 
     def __init__(
         self, prefix: str = "", *, name: str, live: Sizing, timeout_s: float = 10.0, **arguments: Any
@@ -78,7 +78,7 @@ class SizeDevice(Device):  # type: ignore[misc]  # ophyd states no types
 
         Returns
         -------
-        Status that is done when the signals hold it, and failed where it does not come in time.
+        Status that finishes when the signals hold the estimate, and fails if it does not arrive in time.
         """
         status = DeviceStatus(self)
         threading.Thread(target=self._update, args=(status,), name=self.name, daemon=True).start()
@@ -94,7 +94,8 @@ class SizeDevice(Device):  # type: ignore[misc]  # ophyd states no types
         if newest is None:
             status.set_exception(
                 LookupError(
-                    "no frame has come yet: trigger the detector in an event of its own before this device"
+                    "no frame has arrived yet: trigger and read the detector in its own event before this "
+                    "device"
                 )
             )
             return
@@ -107,14 +108,14 @@ def _counter(name: str, unit: str = "") -> Component:
     return Component(PolledSignal, poll=lambda device: getattr(device.live.counters, name), unit=unit)
 
 
-def _refused(status: Status) -> Component:
+def _rejected(status: Status) -> Component:
     return Component(
         PolledSignal, poll=lambda device: device.live.counters.refused.get(status.value, 0), unit=""
     )
 
 
 class LiveCounters(Device):  # type: ignore[misc]  # ophyd states no types
-    """Counters of a live sizer, as signals that are current whenever they are read.
+    """Counters of a live sizer, as signals that are up to date whenever they are read.
 
     Parameters
     ----------
@@ -134,30 +135,30 @@ class LiveCounters(Device):  # type: ignore[misc]  # ophyd states no types
     """Frames with an event in `qd_size`."""
     sized = _counter("sized")
     """Frames with a size."""
-    low_counts = _refused(Status.LOW_COUNTS)
-    """Frames refused for too few counts."""
-    no_crystal = _refused(Status.NO_CRYSTAL)
-    """Frames refused because no dots were seen."""
-    out_of_range = _refused(Status.OUT_OF_RANGE)
-    """Frames refused because the model does not answer for their size."""
-    out_of_domain = _refused(Status.OUT_OF_DOMAIN)
-    """Frames refused because they do not look like the material."""
-    bad_frame = _refused(Status.BAD_FRAME)
-    """Frames that could not be sized at all."""
+    low_counts = _rejected(Status.LOW_COUNTS)
+    """Frames rejected for too few counts."""
+    no_crystal = _rejected(Status.NO_CRYSTAL)
+    """Frames rejected because they show no nanocrystals."""
+    out_of_range = _rejected(Status.OUT_OF_RANGE)
+    """Frames rejected because their size is outside the model's range."""
+    out_of_domain = _rejected(Status.OUT_OF_DOMAIN)
+    """Frames rejected because they do not match the material."""
+    bad_frame = _rejected(Status.BAD_FRAME)
+    """Frames that could not be processed."""
     marked = _counter("marked")
-    """Documents whose frames were not sized because the queue was full."""
+    """Documents whose frames were marked as not sized because the queue was full."""
     orphans = _counter("orphans")
-    """Documents of runs whose start never came."""
+    """Documents of runs whose start was not received."""
     contained = _counter("contained")
-    """Errors that were kept from the plan."""
+    """Errors that were caught and logged, so that they did not stop the plan."""
     restarts = _counter("restarts")
-    """Times that the sizing thread or process had to be started anew."""
+    """Restarts of the sizing thread or process."""
     skipped = _counter("skipped")
-    """Documents that displays were too slow for."""
+    """Documents skipped because a display was too slow."""
     queued = _counter("queued")
     """Documents in the queue."""
     lag = _counter("lag_s", "s")
-    """Age of the document in hand, s."""
+    """Age of the document being processed, s."""
 
     def __init__(self, prefix: str = "", *, name: str, live: Sizing, **arguments: Any) -> None:
         self.live = live

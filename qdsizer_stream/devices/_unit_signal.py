@@ -1,4 +1,4 @@
-"""Software signals that say their unit."""
+"""Software signals with a unit."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ class UnitSignal(Signal):  # type: ignore[misc]  # ophyd states no types
     unit
         Unit, as control systems write it.
     precision
-        Digits after the decimal point; None where that means nothing.
+        Digits after the decimal point; None for values without.
     arguments
         As for `ophyd.Signal`.
     """
@@ -43,12 +43,12 @@ class UnitSignal(Signal):  # type: ignore[misc]  # ophyd states no types
 
 
 class PolledSignal(UnitSignal):
-    """A signal whose value is asked for each time it is read.
+    """A signal whose value is fetched each time it is read.
 
     Parameters
     ----------
     poll
-        Takes the parent device and gives the value.
+        Function of the parent device that returns the value.
     arguments
         As for `UnitSignal`.
     """
@@ -58,7 +58,7 @@ class PolledSignal(UnitSignal):
         super().__init__(**arguments)
 
     def get(self, **_: Any) -> Any:
-        """Ask for the value.
+        """Fetch the value.
 
         Returns
         -------

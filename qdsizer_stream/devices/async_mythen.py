@@ -29,21 +29,21 @@ MODULE_STRIPS = 1280
 
 
 class ImageMode(SubsetEnum):
-    """How many frames ADMythen takes; its setpoint has no `Continuous`, which areaDetector's has."""
+    """Number of frames that ADMythen takes; unlike areaDetector's, its setpoint has no `Continuous`."""
 
     SINGLE = "Single"
     MULTIPLE = "Multiple"
 
 
 class ReadMode(StrictEnum):
-    """What ADMythen hands out."""
+    """Kind of counts that ADMythen delivers."""
 
     RAW = "Raw"
     CORRECTED = "Corrected"
 
 
 class SlsState(StrictEnum):
-    """States of the slsDetector driver, which are not those of areaDetector."""
+    """States of the slsDetector driver; they differ from those of areaDetector."""
 
     IDLE = "Idle"
     ERROR = "Error"
@@ -57,7 +57,7 @@ class SlsState(StrictEnum):
 class AdMythenIO(ADBaseIO):
     """Records of ADMythen."""
 
-    # Of the setpoint alone, whose choices are neither those of the readback nor those of areaDetector.
+    # The setpoint alone: its choices differ from those of the readback and of areaDetector.
     image_mode: A[SignalRW[ImageMode], PvSuffix("ImageMode")]  # type: ignore[assignment]
     num_frames: A[SignalRW[int], PvSuffix.rbv("NumFrames")]
     n_modules: A[SignalR[int], PvSuffix("NumModules_RBV")]
@@ -94,8 +94,9 @@ class _AdTriggerLogic(DetectorTriggerLogic):
         if n_strips != MODULE_STRIPS * n_modules:
             raise CalibrationError(
                 f"{self.driver.array_size_x.source} is {n_strips}, {n_modules} modules have "
-                f"{MODULE_STRIPS * n_modules} strips: ADMythen hands its first module alone to plugins "
-                "unless its array dimensions are mended; use one module, or a driver that shows all"
+                f"{MODULE_STRIPS * n_modules} strips: ADMythen passes only its first module to plugins "
+                "unless its array dimensions are corrected; use one module, or a driver that publishes "
+                "all of them"
             )
         await self.driver.image_mode.set(ImageMode.SINGLE if num == 1 else ImageMode.MULTIPLE)
         await _expose(self.driver, num, livetime, deadtime)
@@ -117,9 +118,9 @@ class _SlsTriggerLogic(DetectorTriggerLogic):
 
 
 async def _expose(driver: AdMythenIO | SlsMythenIO, num: int, livetime: float, deadtime: float) -> None:
-    """Say how many frames are wanted, and how long each is."""
+    """Set the number of frames and their exposure."""
     if num < 1:
-        raise ValueError(f"{num} frames: the driver needs to know how many, give number_of_events")
+        raise ValueError(f"number_of_events is {num}: it must be at least 1")
     await driver.num_frames.set(num)
     if livetime:
         await driver.acquire_time.set(livetime)
@@ -127,7 +128,7 @@ async def _expose(driver: AdMythenIO | SlsMythenIO, num: int, livetime: float, d
 
 
 class _SlsAcquireLogic(ADAcquireLogic):
-    """Fails where packets got lost: a frame in a file cannot be marked, and zeros look like any strips."""
+    """Fails when packets were lost: a frame in a file cannot be marked, and zeros look like real counts."""
 
     driver: SlsMythenIO
 
@@ -135,8 +136,8 @@ class _SlsAcquireLogic(ADAcquireLogic):
         await super().wait_for_idle()  # type: ignore[no-untyped-call]
         if missed := await self.driver.missed_packets.get_value():
             raise OSError(
-                f"{self.driver.missed_packets.source} is {missed}: the newest frame is not whole; look at "
-                "the network between detector and receiver"
+                f"{self.driver.missed_packets.source} is {missed}: the newest frame is incomplete; check the "
+                "network between detector and receiver"
             )
 
 
@@ -148,7 +149,7 @@ class AsyncAdMythen(AreaDetector[AdMythenIO]):
     prefix
         Prefix of the records, before ``cam1:`` and ``HDF1:``.
     path_provider
-        Where the files go; the driver's computer and this one see the same folder.
+        Provider of the folder for the files, which the driver's computer and this one must both see.
     name
         Name of the device.
     """

@@ -137,7 +137,7 @@ def test_lost_packets_end_the_plan(
     mythen = connect(AsyncSlsMythen, serve("--lose-every", "1"))
     with pytest.raises(FailedStatus) as failure:
         engine(count([mythen], 2))
-    assert "cam1:ReceiverMissedPackets_RBV is 1: the newest frame is not whole" in str(
+    assert "cam1:ReceiverMissedPackets_RBV is 1: the newest frame is incomplete" in str(
         failure.value.__cause__
     )
 

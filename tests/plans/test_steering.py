@@ -20,7 +20,7 @@ from qdsizer_stream.callbacks import LiveSizer
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.devices.plans import (
     Ending,
-    Outcome,
+    PlanOutcome,
     Shutter,
     SteeringFrame,
     count_until_precise,
@@ -49,7 +49,7 @@ class Beamline:
         self.engine.subscribe(lambda name, doc: self.documents.append((name, doc)))
         self.shutter = RecordedShutter(name="shutter")
 
-    def __call__(self, plan: Any) -> Outcome:
+    def __call__(self, plan: Any) -> PlanOutcome:
         return self.engine(plan).plan_result
 
     def events(self, stream: str) -> list[dict[str, Any]]:
@@ -141,7 +141,7 @@ def test_frames_without_size_end_the_plan(beamline: Beamline, mythen: Callable[.
         size_until(starved, beamline.live, 4.0, 0.1, 60, 60, max_unsized=4, shutter=Shutter(beamline.shutter))
     )
     assert (outcome.ending, outcome.n_frames, outcome.last_sized) == (Ending.TRUST_LOST, 4, None)
-    assert outcome.reason.startswith("4 frames in a row have no size, the last: low_counts: ")
+    assert outcome.reason.startswith("4 successive frames could not be sized; the last: low_counts: ")
     assert beamline.stop["exit_status"] == "fail"
     assert beamline.shutter.moves == ["Open", "Close"]
 
@@ -165,7 +165,7 @@ def test_a_detector_that_hangs_ends_in_time(beamline: Beamline, mythen: Callable
     outcome = beamline(size_until(slow, beamline.live, 4.0, 0.1, 60, 0.5, shutter=Shutter(beamline.shutter)))
     assert time.monotonic() - began < 2.5
     assert (outcome.ending, outcome.n_frames) == (Ending.TIMEOUT, 0)
-    assert outcome.reason == "0.5 s were over before frame 1 was read out"
+    assert outcome.reason == "the allowed time of 0.5 s was over before frame 1 was read out"
     assert beamline.shutter.moves == ["Open", "Close"]
 
 
@@ -279,7 +279,7 @@ def test_a_sizer_that_sees_nothing_is_an_error(
     live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen]
 ) -> None:
     with pytest.raises(
-        ConfigurationError, match=r"got no document of this run: subscribe it with RE.subscribe"
+        ConfigurationError, match=r"received no document of this run: subscribe it with RE.subscribe"
     ):
         RunEngine({})(size_until(mythen(), live(workers=0), 4.0, 0.1, 5, 60))
 
@@ -295,7 +295,21 @@ def test_the_size_of_an_earlier_run_is_never_taken(
     small.trigger = lambda: _finished(small)  # frames of ten strips: the sizer makes nothing of them
     outcome = beamline(size_until(small, beamline.live, 2.9, 1.0, 5, 60))
     assert (outcome.ending, outcome.n_frames, outcome.last_sized) == (Ending.TRUST_LOST, 3, None)
-    assert "no estimate of this frame came" in outcome.reason
+    assert "no estimate of this frame arrived" in outcome.reason
+
+
+def test_the_estimate_of_the_frame_before_is_never_taken(
+    live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen]
+) -> None:
+    # Every frame expires the sum of the one before it: each step brings a new size, of another frame.
+    late = AccumulationConfig(mode="reset", min_counts=1e12, max_seconds=1e-6)
+    beamline = Beamline(live(workers=0, accumulation=late))
+    outcome = beamline(size_until(mythen(), beamline.live, 2.9, 2.0, 4, 60, max_unsized=4))
+    events = beamline.events("size")
+    assert [event["size_frame_seq_num"] for event in events] == [1, 2, 3]
+    assert {event["size_status"] for event in events} == {"sized"}
+    assert (outcome.ending, outcome.n_frames, outcome.last_sized) == (Ending.TRUST_LOST, 4, None)
+    assert "no estimate of this frame arrived" in outcome.reason
 
 
 def _finished(device: Device) -> DeviceStatus:
@@ -463,7 +477,7 @@ def test_an_interval_that_no_frames_narrow_ends_the_plan(
     detector = mythen(scene=steady(dots), exposure_s=20.0)
     outcome = beamline(count_until_precise(detector, beamline.live, 1e-3, 12, 60))
     assert (outcome.ending, outcome.n_frames) == (Ending.IMPRECISE, 1)
-    assert "12 frames would leave" in outcome.reason
+    assert "12 frames would give" in outcome.reason
 
 
 def test_sums_without_size_end_the_plan(beamline: Beamline, mythen: Callable[..., SimMythen]) -> None:

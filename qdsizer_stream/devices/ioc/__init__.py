@@ -1,4 +1,4 @@
-"""Channel Access servers: simulated MYTHENs under the names of their drivers, sizes for the control room."""
+"""Channel Access servers: simulated MYTHENs with the records of their drivers, and sizes as records."""
 
 from ._drivers import AdMythenIoc, SlsMythenIoc
 from ._publish import SizePublisher

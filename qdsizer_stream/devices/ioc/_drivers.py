@@ -1,4 +1,4 @@
-"""The two drivers of MYTHENs, each before a simulated one."""
+"""The records of the two MYTHEN drivers, backed by simulated detectors."""
 
 import asyncio
 from typing import Any
@@ -28,11 +28,11 @@ async def _set_acquire(pair: Any, _: Any, value: str) -> str:
             await pair.parent.expose()
         finally:
             await pair.readback.write("Done")
-    return "Done"  # as a busy record does, whose put is complete when the exposure is
+    return "Done"  # like a busy record: the put completes when the exposure does
 
 
 class Driver(ArrayRecords):
-    """What ADBase gives every driver, and the acquisition."""
+    """Records of ADBase, which every driver has, and the acquisition."""
 
     acquire = one_of("Acquire", "Done", "Acquire", put=_set_acquire)
     acquire_time = number("AcquireTime", 1.0, "s")
@@ -56,11 +56,11 @@ class Driver(ArrayRecords):
         self._n_counted = 0
 
     def abort(self) -> None:
-        """Let the exposure under way be the last, and deliver it to nobody."""
+        """Make the current exposure the last one, and discard it."""
         self._abort.set()
 
     async def expose(self) -> None:
-        """Measure as many frames as are asked for, until someone stops it."""
+        """Measure the requested number of frames, or until stopped."""
         self._abort.clear()
         await self.state.write("Acquire" if "Acquire" in self.state.enum_strings else "Running")
         for _ in range(self.n_planned):
@@ -77,11 +77,11 @@ class Driver(ArrayRecords):
 
     @property
     def n_planned(self) -> int:
-        """Frames that an exposure gives."""
+        """Number of frames per exposure."""
         raise NotImplementedError
 
     async def _count(self) -> NDArray[np.uint32]:
-        """Expose the simulated detector; its thread does the work and the waiting."""
+        """Expose the simulated detector in its own thread."""
         mythen = self.parent.mythen
         mythen.exposure_s.put(self.acquire_time.readback.value)
         loop, done = asyncio.get_running_loop(), asyncio.Event()
@@ -94,7 +94,7 @@ class Driver(ArrayRecords):
         return counted
 
     async def deliver(self, counts: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """Make of the counts what this driver hands to its plugins.
+        """Turn the counts into the array that this driver passes to its plugins.
 
         Parameters
         ----------
@@ -126,7 +126,7 @@ class AdMythenDriver(Driver):
     setting = one_of("Setting", "Cu", "Mo", "Ag", "Cr", value="Ag")
     threshold_energy = number("ThresholdEnergy", 11.0, "keV", 2)
     beam_energy = number("BeamEnergy", 22.0, "keV", 2)
-    # The driver switches its corrections on unless told otherwise; the simulated counts have none.
+    # The real driver switches its corrections on by default; the simulated counts are uncorrected.
     use_flat_field = on_off("UseFlatField")
     use_count_rate = on_off("UseCountRate")
     use_bad_channel_interpolation = on_off("UseBadChanIntrpl")
@@ -139,17 +139,17 @@ class AdMythenDriver(Driver):
     n_gates = number("NumGates", 1)
     trigger_mode = one_of("TriggerMode", "None", "Single", "Continuous")
     n_modules = read_only("NumModules_RBV", 1)
-    # Versions of the driver have one of the two.
+    # Versions of the driver have one or the other.
     read_mode = one_of("ReadMode", "Raw", "Corrected")
     readout = one_of("Readout", "Processed", "Raw", value="Raw")
 
     @property
     def n_planned(self) -> int:
-        """Frames that an exposure gives."""
+        """Number of frames per exposure."""
         return 1 if self.image_mode.readback.value == "Single" else int(self.n_frames.readback.value)
 
     async def deliver(self, counts: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """Hand out all modules, or as the driver does only the first.
+        """Deliver all modules, or only the first, as the real driver does.
 
         Parameters
         ----------
@@ -205,11 +205,11 @@ class SlsMythenDriver(Driver):
 
     @property
     def n_planned(self) -> int:
-        """Frames that an exposure gives."""
+        """Number of frames per exposure."""
         return int(self.n_frames.readback.value * self.n_cycles.readback.value)
 
     async def deliver(self, counts: NDArray[np.uint32]) -> NDArray[np.uint32]:
-        """Hand out the counters that are on, those of a strip side by side; lose packets where asked to.
+        """Deliver the counters that are on, those of a strip side by side; lose packets if configured.
 
         Parameters
         ----------
@@ -222,7 +222,7 @@ class SlsMythenDriver(Driver):
         """
         thresholds = (self.counter_1_threshold, self.counter_2_threshold, self.counter_3_threshold)
         mask, energy_ev = self.counter_mask.readback.value, self.beam_energy.readback.value
-        # A counter whose threshold lies above the beam counts nothing, one below it everything.
+        # A counter counts nothing if its threshold is above the beam energy, and everything if below.
         counters = [
             counts * np.uint32(threshold.readback.value < energy_ev)
             for bit, threshold in enumerate(thresholds)
@@ -232,19 +232,18 @@ class SlsMythenDriver(Driver):
         lose_every = self.parent.lose_every
         lost = bool(lose_every) and self._n_counted % lose_every == 0
         if lost:
-            frame[-MODULE_STRIPS:] = 0  # the last module's packets did not come
+            frame[-MODULE_STRIPS:] = 0  # the last module's packets are missing
         await self.missed_packets.write(int(lost))
         return frame
 
 
 class MythenIoc(PVGroup):  # type: ignore[misc]  # caproto states no types
-    """A driver with its plugins, before a simulated detector.
+    """A driver with its plugins, backed by a simulated detector.
 
     Parameters
     ----------
     prefix
-        Prefix of all records; those of the driver follow it as ``cam1:``, of the plugins as ``image1:`` and
-        ``HDF1:``.
+        Prefix of all records, before ``cam1:`` of the driver and ``image1:`` and ``HDF1:`` of the plugins.
     mythen
         The detector that counts.
     """
@@ -259,14 +258,14 @@ class MythenIoc(PVGroup):  # type: ignore[misc]  # caproto states no types
 
 
 class AdMythenIoc(MythenIoc):
-    """ADMythen before a simulated detector.
+    """ADMythen, backed by a simulated detector.
 
     Parameters
     ----------
     prefix, mythen
         As for `MythenIoc`.
     first_module_only
-        Whether plugins see the first module alone, as those of the driver do.
+        Whether plugins receive only the first module, as with the real driver.
     """
 
     cam = SubGroup(AdMythenDriver, prefix="cam1:")
@@ -276,7 +275,7 @@ class AdMythenIoc(MythenIoc):
         self.first_module_only = first_module_only
 
     async def start(self) -> None:
-        """Say what the detector is."""
+        """Publish the size and energy of the detector."""
         n_strips = MODULE_STRIPS if self.first_module_only else self.mythen.image.get().size
         await self.cam.size((n_strips,))
         await self.cam.n_modules.write(self.mythen.image.get().size // MODULE_STRIPS)
@@ -285,14 +284,14 @@ class AdMythenIoc(MythenIoc):
 
 
 class SlsMythenIoc(MythenIoc):
-    """PSI's slsDetector driver before a simulated detector.
+    """PSI's slsDetector driver, backed by a simulated detector.
 
     Parameters
     ----------
     prefix, mythen
         As for `MythenIoc`.
     lose_every
-        Every how many frames the packets of the last module get lost; 0 for never.
+        Interval, in frames, at which the packets of the last module are lost; 0 for never.
     """
 
     cam = SubGroup(SlsMythenDriver, prefix="cam1:")
@@ -302,7 +301,7 @@ class SlsMythenIoc(MythenIoc):
         self.lose_every = lose_every
 
     async def start(self) -> None:
-        """Say what the detector is."""
+        """Publish the size and energy of the detector."""
         await self.cam.size((self.mythen.image.get().size,))
         for record in (self.cam.beam_energy.setpoint, self.cam.beam_energy.readback):
             await record.write(round(self._energy_ev), verify_value=False)

@@ -1,4 +1,4 @@
-"""Plugins of areaDetector that take a driver's frames: the array in a waveform, and the HDF5 writer."""
+"""Plugins of areaDetector: the waveform of the newest array, and the HDF5 writer."""
 
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,15 @@ from ._records import number, on_off, one_of, read_only, text
 
 __all__ = ["ArrayRecords", "Hdf5Plugin", "ImagePlugin", "Plugin"]
 
-MOST_VALUES = 3 * 48 * 1280
+MAX_VALUES = 3 * 48 * 1280
 """Room for three counters of 48 modules, the largest MYTHEN there is."""
 
 DATASET = "/entry/data/data"
-"""Where areaDetector's file writer puts frames."""
+"""Path of the frames in the files of areaDetector."""
 
 
 class ArrayRecords(PVGroup):  # type: ignore[misc]  # caproto states no types
-    """What drivers and plugins say of the newest array."""
+    """Records of drivers and plugins about the newest array."""
 
     port = read_only("PortName_RBV", "MYTHEN")
     unique_id = read_only("UniqueId_RBV", 0)
@@ -43,12 +43,12 @@ class ArrayRecords(PVGroup):  # type: ignore[misc]  # caproto states no types
     driver_version = read_only("DriverVersion_RBV", "simulated")
 
     async def size(self, shape: tuple[int, ...]) -> None:
-        """Tell the axes of arrays.
+        """Publish the shape of the arrays.
 
         Parameters
         ----------
         shape
-            Axes, the fastest first.
+            Shape, fastest axis first.
         """
         sizes = (*shape, 0, 0)
         for record, size in zip((self.size_0, self.size_1, self.size_2), sizes, strict=False):
@@ -57,14 +57,14 @@ class ArrayRecords(PVGroup):  # type: ignore[misc]  # caproto states no types
             await record.write(size)
 
     async def count(self, unique_id: int, shape: tuple[int, ...]) -> None:
-        """Tell of a new array.
+        """Count a new array and publish its shape.
 
         Parameters
         ----------
         unique_id
             Number that the driver gave it.
         shape
-            Its axes, the fastest first.
+            Its shape, fastest axis first.
         """
         await self.size(shape)
         await self.unique_id.write(unique_id)
@@ -72,7 +72,7 @@ class ArrayRecords(PVGroup):  # type: ignore[misc]  # caproto states no types
 
 
 class Plugin(ArrayRecords):
-    """What every plugin has."""
+    """Records of every plugin."""
 
     source = one_of("NDArrayPort", "MYTHEN")
     address = number("NDArrayAddress", 0)
@@ -82,7 +82,7 @@ class Plugin(ArrayRecords):
     dropped = number("DroppedArrays", 0)
 
     async def process(self, frame: NDArray[np.uint32], unique_id: int) -> None:
-        """Take an array, where the plugin is on.
+        """Process an array if the plugin is on.
 
         Parameters
         ----------
@@ -96,7 +96,7 @@ class Plugin(ArrayRecords):
             await self.count(unique_id, frame.shape[::-1])
 
     async def take(self, frame: NDArray[np.uint32]) -> None:
-        """Do with an array what the plugin is for.
+        """Handle an array.
 
         Parameters
         ----------
@@ -109,18 +109,18 @@ class Plugin(ArrayRecords):
 class ImagePlugin(Plugin):
     """NDStdArrays: the newest array as a waveform."""
 
-    # Of doubles, as the templates of both drivers have it.
+    # Doubles, as in the templates of both drivers.
     data = pvproperty(
         name="ArrayData",
         value=[0.0],
         dtype=ChannelType.DOUBLE,
-        max_length=MOST_VALUES,
+        max_length=MAX_VALUES,
         read_only=True,
-        max_subscription_backlog=8,  # a monitor that lags misses frames, rather than filling the memory
+        max_subscription_backlog=8,  # a slow client misses frames instead of filling the memory
     )
 
     async def take(self, frame: NDArray[np.uint32]) -> None:
-        """Show an array.
+        """Publish an array.
 
         Parameters
         ----------
@@ -144,7 +144,7 @@ async def _set_capture(pair: Any, _: Any, value: str) -> None:
 
 
 class Hdf5Plugin(Plugin):
-    """NDFileHDF5: arrays into a file that can be read while it is written."""
+    """NDFileHDF5: writes arrays to a file that can be read meanwhile (SWMR)."""
 
     path = text("FilePath", put=_set_path)
     name_ = text("FileName")
@@ -177,7 +177,7 @@ class Hdf5Plugin(Plugin):
         self._file: Any = None
 
     async def open(self) -> None:
-        """Open a new file under the name that is set."""
+        """Open a new file with the configured name."""
         self.close()
         name = self.template.readback.value % (self.path.readback.value, self.name_.readback.value)
         self._file = h5py.File(name, "w", libver="latest")

@@ -1,4 +1,4 @@
-"""Sizes as records for the control room."""
+"""Sizes as EPICS records."""
 
 import asyncio
 import logging
@@ -21,20 +21,20 @@ STREAM_NAME = "qd_size"
 """Stream of the estimates."""
 
 START_TIMEOUT_S = 30.0
-"""How long the server may take until clients can connect, s; it takes less than one on a quiet computer."""
+"""Time allowed until clients can connect, s; an idle computer needs less than one."""
 
 SIZES = ("size_low", "size_high", "mass_mean", "dispersion", "lattice_parameter", "size")
-"""Records that a frame without size has nothing to say for."""
+"""Records without a value for a frame that was not sized."""
 
 ALARM = "sizes"
-"""Alarm that these share, and no other record."""
+"""Alarm group of these records."""
 
-TOLD = ("residual", "counts", "latency", "status", "frame_seq_num")
-"""Records that every frame has something to say for."""
+ALWAYS_VALID = ("residual", "counts", "latency", "status", "frame_seq_num")
+"""Records with a value for every frame."""
 
 
 class SizeRecords(PVGroup):  # type: ignore[misc]  # caproto states no types
-    """The newest estimate; records of sizes are in alarm, and NaN, while there is none."""
+    """The newest estimate; records of sizes are NaN and in alarm if there is none."""
 
     size = read_only("Size_RBV", math.nan, alarm_group=ALARM, units="nm", precision=2)
     size_low = read_only("SizeLow_RBV", math.nan, alarm_group=ALARM, units="nm", precision=2)
@@ -55,7 +55,7 @@ class SizeRecords(PVGroup):  # type: ignore[misc]  # caproto states no types
     )
     reason = read_only(
         "Reason_RBV",
-        "no frame has come yet",
+        "no frame has arrived yet",
         dtype=ChannelType.CHAR,
         string_encoding="utf-8",
         max_length=PATH_LENGTH,
@@ -76,17 +76,17 @@ class SizeRecords(PVGroup):  # type: ignore[misc]  # caproto states no types
         sized = data["qdsizer_status"] == Status.SIZED
         await self.run.write(run)
         await self.reason.write(_at_most(PATH_LENGTH - 1, data["qdsizer_reason"]))
-        for name in TOLD:
+        for name in ALWAYS_VALID:
             await getattr(self, name).write(data[f"qdsizer_{name}"])
-        # Last the sizes: a client that is woken by one of them finds the rest of its frame.
+        # The sizes come last: a client notified by one of them then reads other records of the same frame.
         await self._show_sizes({name: data[f"qdsizer_{name}"] for name in SIZES}, sized)
 
     async def show_nothing(self) -> None:
-        """Say that there is no estimate yet."""
+        """Publish that there is no estimate yet."""
         await self._show_sizes(dict.fromkeys(SIZES, math.nan), sized=False)
 
     async def _show_sizes(self, sizes: dict[str, float], sized: bool) -> None:
-        # The alarm is shared, and published with the values; verifying them would set it by their limits.
+        # The alarm is shared and published with the values; verifying those would set it from their limits.
         await self.size.alarm.write(
             status=AlarmStatus.NO_ALARM if sized else AlarmStatus.UDF,
             severity=AlarmSeverity.NO_ALARM if sized else AlarmSeverity.INVALID_ALARM,
@@ -102,19 +102,19 @@ def _at_most(n_bytes: int, text: str) -> str:
 
 
 class SizePublisher:
-    """Shows the newest estimate of a live sizer as records: `live.subscribe(SizePublisher("QD:"))`.
+    """Publishes the newest estimate of a live sizer as records: `live.subscribe(SizePublisher("QD:"))`.
 
-    The server runs in a thread of its own and is never waited for: where estimates come faster than they are
-    shown, only the newest is.
+    The server runs in its own thread and never delays the sizer: if estimates arrive faster than they can be
+    published, only the newest is.
 
     Parameters
     ----------
     prefix
         Prefix of the records.
     interface
-        Address to listen on; the default is seen by this computer alone.
+        Address to listen on; the default is reachable from this computer only.
     port
-        Port on which clients look for it.
+        Port that clients use.
 
     Raises
     ------
@@ -127,7 +127,7 @@ class SizePublisher:
         self._run = ""
         self._descriptors: set[str] = set()
         self._waiting: tuple[str, dict[str, Any]] | None = None
-        self._place = (interface, port)
+        self._address = (interface, port)
         self._failure: Exception | None = None
         self._settled = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"records {prefix}", daemon=True)
@@ -138,14 +138,14 @@ class SizePublisher:
             raise self._failure
 
     def __call__(self, name: str, doc: Any) -> None:
-        """Take a document.
+        """Handle a document.
 
         Parameters
         ----------
         name
             Kind of the document.
         doc
-            The document; kept, never changed.
+            The document; it is never changed.
         """
         if name == "start":
             self._run = doc["uid"]
@@ -156,7 +156,7 @@ class SizePublisher:
             self._loop.call_soon_threadsafe(self._new.set)
 
     def close(self) -> None:
-        """End the server; clients see their records disconnect."""
+        """Stop the server; clients are disconnected from the records."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._ended.set)
             self._thread.join()
@@ -164,14 +164,14 @@ class SizePublisher:
     def _work(self) -> None:
         try:
             asyncio.run(self._serve())
-        except Exception as error:  # for the constructor to tell, or for the log where it comes later
+        except Exception as error:  # raised by the constructor, or logged if it comes later
             self._failure = error
             logger.exception("the server of the sizes has ended")
         finally:
             self._settled.set()
 
     async def _serve(self) -> None:
-        interface, port = self._place
+        interface, port = self._address
         self._loop, self._new, self._ended = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
 
         async def started(_: Any) -> None:

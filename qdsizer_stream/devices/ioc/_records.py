@@ -1,4 +1,4 @@
-"""Records of areaDetector that both drivers serve."""
+"""Records of areaDetector that both drivers have."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -11,21 +11,21 @@ __all__ = ["PATH_LENGTH", "number", "on_off", "one_of", "read_only", "text"]
 _pair = get_pv_pair_wrapper(setpoint_suffix="", readback_suffix="_RBV")
 
 Put = Callable[[Any, Any, Any], Awaitable[Any]]
-"""Takes the pair, its setpoint and the value; gives the value to keep, or None for that one."""
+"""Function of the pair, its setpoint and the new value; returns the value to keep, None for the new."""
 
 PATH_LENGTH = 256
 """areaDetector keeps paths in waveforms of 256 characters."""
 
 
 def number(name: str, value: float, units: str = "", precision: int = 6) -> Any:
-    """Give a setpoint with its readback.
+    """Create a numeric setpoint with its readback.
 
     Parameters
     ----------
     name
-        Name of the setpoint; the readback has ``_RBV`` behind it.
+        Name of the setpoint; the readback has ``_RBV`` appended.
     value
-        First value; an integer makes integer records.
+        Initial value; an integer makes integer records.
     units
         Unit.
     precision
@@ -46,20 +46,20 @@ def one_of(
     put: Put | None = None,
     setpoint_choices: Sequence[str] = (),
 ) -> Any:
-    """Give a setpoint with its readback that has one of some values.
+    """Create an enumerated setpoint with its readback.
 
     Parameters
     ----------
     name
         Name of the setpoint.
     choices
-        What it may be.
+        Allowed values.
     value
-        First value; None for the first choice.
+        Initial value; None for the first choice.
     put
-        What a client's value leads to; None for the readback to follow it.
+        Called with a client's value; None if the readback simply follows it.
     setpoint_choices
-        What the setpoint may be, where a driver's template has it differ from the readback.
+        Allowed values of the setpoint, if a driver's template has others than for the readback.
 
     Returns
     -------
@@ -76,14 +76,14 @@ def one_of(
 
 
 def on_off(name: str, value: bool = False) -> Any:
-    """Give a switch with its readback.
+    """Create a switch with its readback.
 
     Parameters
     ----------
     name
         Name of the setpoint.
     value
-        Whether it is on at first.
+        Whether it is initially on.
 
     Returns
     -------
@@ -93,14 +93,14 @@ def on_off(name: str, value: bool = False) -> Any:
 
 
 def text(name: str, value: str = "", put: Put | None = None) -> Any:
-    """Give a long string with its readback.
+    """Create a long string with its readback.
 
     Parameters
     ----------
     name
         Name of the setpoint.
     value
-        First value.
+        Initial value.
     put
         As for `one_of`.
 
@@ -119,14 +119,14 @@ def text(name: str, value: str = "", put: Put | None = None) -> Any:
 
 
 def read_only(name: str, value: Any, **settings: Any) -> Any:
-    """Give a record that clients cannot write.
+    """Create a record that clients cannot write.
 
     Parameters
     ----------
     name
         Name of the record.
     value
-        First value; a string makes a record of at most 39 characters.
+        Initial value; a string makes a record of at most 39 characters.
     settings
         As for `caproto.server.pvproperty`.
 

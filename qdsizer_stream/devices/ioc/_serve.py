@@ -12,7 +12,7 @@ from ._drivers import AdMythenIoc, SlsMythenIoc
 __all__ = ["serve", "serve_records"]
 
 DEFAULT_PORT = 5064
-"""Port on which Channel Access looks for servers."""
+"""Default port of Channel Access."""
 
 
 def serve(
@@ -28,9 +28,9 @@ def serve(
     ioc
         The driver with its detector.
     interface
-        Address to listen on; the default is seen by this computer alone.
+        Address to listen on; the default is reachable from this computer only.
     port
-        Port on which clients look for it.
+        Port that clients use.
     ready
         Called when clients can connect.
     """
@@ -56,23 +56,23 @@ async def serve_records(
     Parameters
     ----------
     records
-        Records by name, as `PVGroup.pvdb` has them.
+        Records by name, as in `PVGroup.pvdb`.
     interfaces
         Addresses to listen on.
     port
-        Port on which clients look for them.
+        Port that clients use.
     started
         Awaited when clients can connect, with caproto's library layer.
 
     Raises
     ------
     OSError
-        An address is not this computer's, or the port needs rights that the process has not.
+        An address does not belong to this computer, or the process may not use the port.
     """
     for interface in interfaces:
         _check_address(interface, port)
     context = Context(records, list(interfaces))
-    context.ca_server_port = port  # caproto would take it from the environment alone
+    context.ca_server_port = port  # caproto takes it only from the environment
     try:
         await context.run(startup_hook=started)
     finally:
@@ -81,9 +81,9 @@ async def serve_records(
 
 
 def _check_address(interface: str, port: int) -> None:
-    """Listen for a moment: caproto would try a hundred ports of an address that is not ours."""
+    """Try to listen briefly: caproto would try a hundred ports of an address that is not ours."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        # As caproto does: several servers of a computer hear the same broadcasts.
+        # As in caproto: several servers on one computer receive the same broadcasts.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((interface, port))

@@ -1,4 +1,4 @@
-"""One frame measured, sized and read within a plan."""
+"""Measuring, sizing and reading one frame in a plan."""
 
 import math
 import time
@@ -17,31 +17,31 @@ from .._size_device import SizeDevice, Sizing
 __all__ = ["FrameLoop", "Messages", "SteeringFrame"]
 
 Messages = Generator[Msg, Any, Any]
-"""What a plan is."""
+"""Type of a plan."""
 
 ESTIMATE_TIMEOUT_S = 10.0
-"""How long an estimate may take, s; a thousand times what it should. The frame then counts as not sized."""
+"""Time allowed for an estimate, s: a thousand times what it normally takes. A later one is not used."""
 
 EXPOSED, ESTIMATED = "qdsizer exposed", "qdsizer estimated"
-"""Groups that the plan waits for: the detector, and the sizer."""
+"""Status groups of the detector and of the sizer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SteeringFrame:
-    """What a plan knows of one frame."""
+    """One frame and its size, as a plan sees it."""
 
     number: int
-    """Number of the frame in its run, from 1."""
+    """Index of the frame in its run, from 1."""
     elapsed_s: float
-    """When it was measured, s from the start of the plan or on the clock of `time_key`."""
+    """Time of the frame, s since the start of the plan, or the value of `time_key`."""
     size_nm: float = math.nan
-    """Number-weighted mean diameter, nm; NaN where the frame was not sized."""
+    """Number-weighted mean diameter, nm; NaN if the frame was not sized."""
     low_nm: float = math.nan
     """Lower end of the 95 % interval, nm."""
     high_nm: float = math.nan
     """Upper end of the 95 % interval, nm."""
     reason: str = ""
-    """Why the frame was not sized; empty where it was."""
+    """Why the frame was not sized; empty if it was."""
 
     @property
     def sized(self) -> bool:
@@ -50,7 +50,7 @@ class SteeringFrame:
 
 
 class FrameLoop:
-    """Measures frames of a run and reads their sizes; a size of another frame is never taken for it.
+    """Measures frames of a run and reads their sizes; never accepts the size of another frame.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class FrameLoop:
     sizer
         The live sizer that the RunEngine feeds.
     time_key
-        Data key of the detector that says the time of the frame, s; None for the clock on the wall.
+        Data key of the detector that contains the time of the frame, s; None for the computer's clock.
     """
 
     def __init__(self, detector: Any, sizer: Sizing, time_key: str | None) -> None:
@@ -76,13 +76,13 @@ class FrameLoop:
         Parameters
         ----------
         number
-            Number of the frame in its run, from 1.
+            Index of the frame in its run, from 1.
         timeout_s
-            How long the exposure may take, s.
+            Time allowed for the exposure, s.
 
         Yields
         ------
-        Messages for the RunEngine; it makes an event in `primary` and, where an estimate came, one in `size`.
+        Messages for the RunEngine: one event in `primary` and, if an estimate arrives, one in `size`.
 
         Returns
         -------
@@ -103,24 +103,26 @@ class FrameLoop:
         reading = yield from _event(self._detector, "primary")
         if self._sizer.counters.documents == self._documents:
             raise ConfigurationError(
-                "the sizer has got no document of this run: subscribe it with RE.subscribe(sizer), or give "
-                "the one that install() returned"
+                "the sizer received no document of this run: subscribe it with RE.subscribe(sizer), or pass "
+                "the sizer that install() returned"
             )
         if self._time_key is not None:
             elapsed_s = self._time(reading)
-        yield from bps.trigger(self._size, group=ESTIMATED)
+        group = f"{ESTIMATED} {number}"  # one per frame: a failed status stays in its group
         try:
-            yield from bps.wait(ESTIMATED)
+            # A status that fails at once is raised by the trigger, a later one by the wait.
+            yield from bps.trigger(self._size, group=group)
+            yield from bps.wait(group)
         except FailedStatus as failure:
             return SteeringFrame(number=number, elapsed_s=elapsed_s, reason=f"{failure.__cause__}")
         size = yield from _event(self._size, "size")
         return self._frame(number, elapsed_s, size, fresh=self._sizer.newest is not before)
 
     def _frame(self, number: int, elapsed_s: float, reading: Any, fresh: bool) -> SteeringFrame:
-        """Take the estimate for that of this frame only where nothing speaks against it."""
+        """Accept the estimate only if it is certainly that of this frame."""
         values = {key: reading[f"size_{key}"]["value"] for key in self._size.component_names}
         if not fresh or values["frame_seq_num"] != number:
-            reason = "no estimate of this frame came: are frames added up, or is the queue full?"
+            reason = "no estimate of this frame arrived: are frames added up, or is the queue full?"
             return SteeringFrame(number=number, elapsed_s=elapsed_s, reason=reason)
         if values["status"] != Status.SIZED:
             reason = f"{values['status']}: {values['reason']}"
@@ -137,7 +139,7 @@ class FrameLoop:
         if self._time_key not in reading:
             raise ConfigurationError(
                 f"the detector has no {self._time_key!r}, only {', '.join(reading)}: give one of them as "
-                "time_key, or None for the clock on the wall"
+                "time_key, or None for the computer's clock"
             )
         return float(reading[self._time_key]["value"])
 

@@ -1,4 +1,4 @@
-"""How fast dots grow."""
+"""Growth rate of the dots."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ import numpy as np
 
 from ._frames import SteeringFrame
 
-__all__ = ["LEAST_FRAMES", "GrowthRate", "growth_rate"]
+__all__ = ["MIN_FRAMES", "GrowthRate", "growth_rate"]
 
-LEAST_FRAMES = 4
-"""Fewer cannot tell with 95 % confidence: three sizes in a row fall by chance in one of six cases, four in
-one of 24."""
+MIN_FRAMES = 4
+"""Fewer cannot give 95 % confidence: three successive sizes fall by chance in one of six cases, four in one
+of 24."""
 
 BOTH_SIDES = 0.90
-"""Confidence of an interval whose upper end is exceeded in 5 % of cases."""
+"""Confidence of a two-sided interval whose upper end is exceeded in 5 % of cases."""
 
 
 @dataclass(frozen=True)
@@ -22,28 +22,29 @@ class GrowthRate:
     """A robust line through the newest sizes."""
 
     nm_per_min: float
-    """Rate, nm/min; NaN where all sizes are of one time."""
+    """Rate, nm/min; NaN if all frames have the same time."""
     at_most_nm_per_min: float
-    """Rate that the true one does not exceed, with 95 % confidence, nm/min."""
+    """Upper bound of the rate with 95 % confidence, nm/min."""
 
 
 def growth_rate(frames: Sequence[SteeringFrame]) -> GrowthRate:
-    """Draw a line through sizes against time, as Theil and Sen do: its slope is the median of all pairs.
+    """Fit a Theil-Sen line to sizes against time: its slope is the median of the slopes of all pairs.
 
-    Intervals have no part in it. Most of their width is what all frames of a sample share, its shape and
-    surface, and cancels in the difference of two sizes; what is left, the scatter, is in the slopes. One
-    size that is far off counts as much as one that is a little.
+    The intervals of the sizes are not used. Most of their width comes from the shape and surface of the
+    dots, is common to all frames of a sample and cancels in the difference of two sizes; the remaining
+    scatter is in the slopes. An outlier has no more influence than any other point.
 
     Parameters
     ----------
     frames
-        Frames with sizes, at least `LEAST_FRAMES`.
+        Frames with sizes, at least `MIN_FRAMES`.
 
     Returns
     -------
-    The rate, with its bound after Sen, J. Am. Stat. Assoc. 63, 1379 (1968), which assumes no distribution.
+    The rate and its upper bound (Sen, J. Am. Stat. Assoc. 63, 1379, 1968), free of any assumption on the
+    distribution of the sizes.
     """
-    # Here: it takes half a second to import, which a start-up file that only offers the plans need not pay.
+    # Imported here because it takes half a second, and start-up files only offer the plans.
     from scipy.stats import theilslopes
 
     minutes = np.array([frame.elapsed_s for frame in frames]) / 60

@@ -1,4 +1,4 @@
-"""A plan that watches a synthesis until the dots have stopped growing."""
+"""A plan that monitors a synthesis until the dots have stopped growing."""
 
 from collections import deque
 from typing import Any
@@ -8,7 +8,7 @@ from pydantic import Field
 from ...configuration import Config, validated
 from .._size_device import Sizing
 from ._frames import Messages, SteeringFrame
-from ._growth import LEAST_FRAMES, growth_rate
+from ._growth import MIN_FRAMES, growth_rate
 from ._outcome import Ending
 from ._safety import Shutter
 from ._steer import MAX_UNSIZED, steer
@@ -17,12 +17,12 @@ __all__ = ["monitor_synthesis"]
 
 
 class Rule(Config):
-    """When growth has ended."""
+    """Criterion for the end of growth."""
 
     min_rate_nm_per_min: float = Field(gt=0, allow_inf_nan=False)
-    """Growth slower than this has ended, nm/min."""
-    window_frames: int = Field(ge=LEAST_FRAMES)
-    """Newest sized frames that the rate is taken from."""
+    """Rate below which growth counts as ended, nm/min."""
+    window_frames: int = Field(ge=MIN_FRAMES)
+    """Number of newest sized frames that the rate is fitted to."""
 
 
 def monitor_synthesis(
@@ -40,18 +40,18 @@ def monitor_synthesis(
 ) -> Messages:
     """Measure a synthesis until its dots no longer grow.
 
-    The rate is a robust line through the newest sized frames, and how well it is known comes from the
-    scatter of their sizes. The plan ends when the rate is below the limit with 95 % confidence: sizes that
-    scatter make it wait for more.
+    The rate is the slope of a robust line through the newest sized frames, and its error comes from the
+    scatter of their sizes. The plan ends when the rate is below the threshold with 95 % confidence; if the
+    sizes scatter, it waits for more.
 
     Parameters
     ----------
     detector, sizer, max_frames, timeout, max_unsized, shutter, time_key, md
-        As of `size_until`.
+        As in `size_until`.
     min_rate_nm_per_min
-        Growth slower than this has ended, nm/min.
+        Rate below which growth counts as ended, nm/min.
     window_frames
-        Newest sized frames that the rate is taken from, at least 4.
+        Number of newest sized frames that the rate is fitted to, at least 4.
 
     Yields
     ------
@@ -59,18 +59,18 @@ def monitor_synthesis(
 
     Returns
     -------
-    The `Outcome`; the stop document has it as its reason.
+    The `PlanOutcome`; it is also the reason in the stop document.
 
     Raises
     ------
     ConfigurationError
-        As of `size_until`.
+        As in `size_until`.
     """
     settings = {"min_rate_nm_per_min": min_rate_nm_per_min, "window_frames": window_frames}
     rule = validated(Rule, settings, "monitor_synthesis")
     window: deque[SteeringFrame] = deque(maxlen=rule.window_frames)
 
-    def judge(frame: SteeringFrame) -> tuple[Ending, str] | None:
+    def check(frame: SteeringFrame) -> tuple[Ending, str] | None:
         window.append(frame)
         if len(window) < rule.window_frames:
             return None
@@ -88,7 +88,7 @@ def monitor_synthesis(
             "monitor_synthesis",
             detector,
             sizer,
-            judge,
+            check,
             {"max_frames": max_frames, "timeout": timeout, "max_unsized": max_unsized},
             shutter=shutter,
             time_key=time_key,

@@ -1,43 +1,43 @@
-"""Why a plan that acts on the size stopped."""
+"""Result of a plan that acts on the size."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ._frames import SteeringFrame
 
-__all__ = ["Ending", "Outcome"]
+__all__ = ["Ending", "PlanOutcome"]
 
 
 class Ending(StrEnum):
     """Why a plan stopped."""
 
     REACHED = "reached"
-    """The size lies within the tolerance of the target."""
+    """The size is within the tolerance of the target."""
     PASSED = "passed"
-    """The size went past the target between two frames, by more than the tolerance."""
+    """The size passed the target between two frames, by more than the tolerance."""
     GROWTH_ENDED = "growth_ended"
-    """The dots grow more slowly than asked for, with 95 % confidence."""
+    """The dots grow more slowly than the given rate, with 95 % confidence."""
     PRECISE = "precise"
-    """The interval is as narrow as asked for."""
+    """The interval is as narrow as required."""
     IMPRECISE = "imprecise"
-    """All frames allowed would not be enough for the interval asked for."""
+    """The allowed number of frames cannot give the required interval."""
     TRUST_LOST = "trust_lost"
-    """Too many frames in a row had no size."""
+    """Too many successive frames could not be sized."""
     MAX_FRAMES = "max_frames"
-    """All frames allowed were measured."""
+    """The allowed number of frames was measured."""
     TIMEOUT = "timeout"
-    """The time allowed is over."""
+    """The allowed time is over."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What a plan came to; also in the stop document, as its `reason`."""
+class PlanOutcome:
+    """Result of a plan; also in the stop document, as its `reason`."""
 
     ending: Ending
-    """Why it stopped."""
+    """Why the plan stopped."""
     reason: str
-    """The same in one line with its numbers."""
+    """The same in one line, with the numbers."""
     n_frames: int
     """Frames measured."""
     last_sized: SteeringFrame | None
-    """Newest frame with a size; None where there was none."""
+    """Newest frame with a size; None if no frame was sized."""

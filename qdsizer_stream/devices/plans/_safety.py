@@ -1,4 +1,4 @@
-"""A beamline that is safe whenever a plan does not run."""
+"""Closing the shutter and stopping the detector however a plan ends."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ message: Callable[..., Msg] = Msg
 finally_also: Callable[[Messages, Callable[[], Messages]], Messages] = finalize_wrapper
 
 SHUTTER_TIMEOUT_S = 30.0
-"""How long a shutter may take: photon shutters move in a second or two, a vacuum valve in ten."""
+"""Time allowed for a shutter: photon shutters need a second or two, a vacuum valve ten."""
 
 
 @dataclass(frozen=True)
@@ -27,52 +27,52 @@ class Shutter:
     """A shutter that a plan opens and closes."""
 
     device: Any
-    """Anything that can be set, such as an ophyd device or signal."""
+    """Any settable object, such as an ophyd device or signal."""
     opened: Any = "Open"
-    """What it is set to, to open it."""
+    """Value that opens it."""
     closed: Any = "Close"
-    """What it is set to, to close it."""
+    """Value that closes it."""
 
 
-class _Guard:
-    """Makes the beamline safe while the RunEngine is paused or suspended, when no plan can.
+class _PauseHandler:
+    """Makes the beamline safe while the RunEngine is paused or suspended and no plan can act.
 
     Parameters
     ----------
     detector
-        The detector, stopped where it can be.
+        The detector; stopped if it can be.
     shutter
-        The shutter, closed in a pause and opened again after it; None where there is none.
+        The shutter, closed during a pause and opened again after it; None if there is none.
     """
 
-    name = "qdsizer guard"
+    name = "qdsizer pause handler"
     parent = None
 
     def __init__(self, detector: Any, shutter: Shutter | None) -> None:
         self._detector = detector
         self._shutter = shutter
         self.exposing = False
-        """Whether the plan wants the shutter open: not yet before it has opened it, no more once it ends."""
+        """Whether the shutter should be open: True from when the plan opens it until the plan ends."""
 
     async def pause(self) -> None:
-        """Close the shutter, then stop the detector even where the shutter failed."""
+        """Close the shutter, then stop the detector even if the shutter failed."""
         try:
             if self._shutter is not None:
                 await _done(self._shutter.device.set(self._shutter.closed))
         finally:
             if isinstance(self._detector, Stoppable):
                 stopping: Any = self._detector.stop()
-                if stopping is not None:  # ophyd-async gives a coroutine, ophyd nothing
+                if stopping is not None:  # ophyd-async returns a coroutine, ophyd nothing
                     await stopping
 
     async def resume(self) -> None:
-        """Open the shutter again, if the plan still measures."""
+        """Open the shutter again if the plan is still measuring."""
         if self._shutter is not None and self.exposing:
             await _done(self._shutter.device.set(self._shutter.opened))
 
 
 async def _done(status: Any) -> None:
-    """Wait for a status without holding up the loop that may have to finish it."""
+    """Wait for a status without blocking the event loop that may have to finish it."""
     loop, finished = asyncio.get_running_loop(), asyncio.Event()
     status.add_callback(lambda _: loop.call_soon_threadsafe(finished.set))
     await asyncio.wait_for(finished.wait(), SHUTTER_TIMEOUT_S)
@@ -81,12 +81,12 @@ async def _done(status: Any) -> None:
 
 
 def safely(plan: Messages, detector: Any, shutter: Shutter | None) -> Messages:
-    """Stage the detector and open the shutter for a plan; undo both whatever happens to it.
+    """Stage the detector and open the shutter for a plan; undo both however the plan ends.
 
-    The shutter is closed first, then the detector is stopped, then unstaged, each even where the one before
-    failed: at the end of the plan, on an exception, on stop and abort. A pause or a suspender closes the
-    shutter and stops the detector for as long as it lasts. Only `RE.halt`, which asks for no clean-up,
-    leaves things as they are.
+    The shutter is closed first, then the detector is stopped, then unstaged, each even if the step before
+    failed: at the end of the plan, on an exception, on stop and on abort. A pause or a suspender closes the
+    shutter and stops the detector while it lasts. Only `RE.halt`, which skips all clean-up, leaves the
+    beamline as it is.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def safely(plan: Messages, detector: Any, shutter: Shutter | None) -> Messages:
     detector
         Its detector.
     shutter
-        Its shutter; None where there is none.
+        Its shutter; None if there is none.
 
     Yields
     ------
@@ -103,12 +103,12 @@ def safely(plan: Messages, detector: Any, shutter: Shutter | None) -> Messages:
 
     Returns
     -------
-    What the plan returns.
+    The return value of the plan.
     """
-    guard = _Guard(detector, shutter)
+    handler = _PauseHandler(detector, shutter)
 
     def close() -> Messages:
-        guard.exposing = False
+        handler.exposing = False
         if shutter is not None:
             yield from bps.abs_set(shutter.device, shutter.closed, group="qdsizer closed")
             yield from bps.wait("qdsizer closed", timeout=SHUTTER_TIMEOUT_S)
@@ -120,13 +120,13 @@ def safely(plan: Messages, detector: Any, shutter: Shutter | None) -> Messages:
     def unstage() -> Messages:
         yield from bps.unstage(detector, wait=True)
 
-    def guarded() -> Messages:
-        yield message("null", guard)  # from now on the RunEngine knows the guard, and tells it of a pause
+    def prepared() -> Messages:
+        yield message("null", handler)  # registers the handler: the RunEngine now calls it on a pause
         yield from bps.stage(detector, wait=True)
         if shutter is not None:
             yield from bps.abs_set(shutter.device, shutter.opened, group="qdsizer opened")
             yield from bps.wait("qdsizer opened", timeout=SHUTTER_TIMEOUT_S)
-        guard.exposing = True
+        handler.exposing = True
         return (yield from plan)
 
-    return (yield from finally_also(finally_also(finally_also(guarded(), close), stop), unstage))
+    return (yield from finally_also(finally_also(finally_also(prepared(), close), stop), unstage))

@@ -1,4 +1,4 @@
-"""A plan that stops at a size."""
+"""A plan that stops at a target size."""
 
 from typing import Any
 
@@ -15,12 +15,12 @@ __all__ = ["size_until"]
 
 
 class Target(Config):
-    """The size to stop at."""
+    """Target size."""
 
     target_nm: float = Field(gt=0, allow_inf_nan=False)
     """Number-weighted mean diameter, nm."""
     tolerance: float = Field(ge=0, allow_inf_nan=False)
-    """How far from it is near enough, nm."""
+    """Allowed difference from the target, nm."""
 
 
 def size_until(
@@ -36,33 +36,33 @@ def size_until(
     time_key: str | None = None,
     md: dict[str, Any] | None = None,
 ) -> Messages:
-    """Measure until the dots have a size.
+    """Measure until the dots reach a target size.
 
-    The first frame whose size lies within the tolerance of the target ends the plan, and so does the first
-    beyond it. Which side that is the first sized frame says: dots that begin too small grow.
+    The plan ends at the first frame whose size is within the tolerance of the target, or beyond the target.
+    Which side is beyond follows from the first sized frame: dots that start below the target are growing.
 
     Parameters
     ----------
     detector
-        The detector; triggered, and read into the stream `primary`.
+        The detector; it is triggered, and read into the stream `primary`.
     sizer
-        The live sizer that the RunEngine feeds, such as `install` returns; read into the stream `size`.
+        The live sizer subscribed to the RunEngine, as returned by `install`; read into the stream `size`.
     target_nm
         Number-weighted mean diameter to stop at, nm.
     tolerance
-        How far from the target is near enough, nm.
+        Allowed difference from the target, nm.
     max_frames
-        Frames at most.
+        Maximum number of frames.
     timeout
-        Time at most, s.
+        Maximum time, s.
     max_unsized
-        Frames in a row without a size at most.
+        Maximum number of successive frames without a size.
     shutter
-        Opened for the run, closed after it and while it is paused; None where there is none.
+        Opened for the run, closed after it and while it is paused; None if there is none.
     time_key
-        Data key of the detector that says the time of a frame, s; None for the clock on the wall.
+        Data key of the detector that contains the time of a frame, s; None for the computer's clock.
     md
-        For the start document.
+        Metadata for the start document.
 
     Yields
     ------
@@ -70,29 +70,29 @@ def size_until(
 
     Returns
     -------
-    The `Outcome`; the stop document has it as its reason.
+    The `PlanOutcome`; it is also the reason in the stop document.
 
     Raises
     ------
     ConfigurationError
-        A limit is out of range, or the sizer is not subscribed to the RunEngine.
+        An argument is out of range, or the sizer is not subscribed to the RunEngine.
     """
     target = validated(Target, {"target_nm": target_nm, "tolerance": tolerance}, "size_until")
     growing: bool | None = None
 
-    def judge(frame: SteeringFrame) -> tuple[Ending, str] | None:
+    def check(frame: SteeringFrame) -> tuple[Ending, str] | None:
         nonlocal growing
-        said = (
+        state = (
             f"frame {frame.number} is {frame.size_nm:.2f} nm [{frame.low_nm:.2f}, {frame.high_nm:.2f}], "
             f"target {target_nm:g} ± {tolerance:g} nm"
         )
         excess_nm = frame.size_nm - target.target_nm
         if abs(excess_nm) <= target.tolerance:
-            return Ending.REACHED, said
+            return Ending.REACHED, state
         if growing is None:
             growing = excess_nm < 0
         if (excess_nm > 0) == growing:
-            return Ending.PASSED, said
+            return Ending.PASSED, state
         return None
 
     return (
@@ -100,7 +100,7 @@ def size_until(
             "size_until",
             detector,
             sizer,
-            judge,
+            check,
             {"max_frames": max_frames, "timeout": timeout, "max_unsized": max_unsized},
             shutter=shutter,
             time_key=time_key,
