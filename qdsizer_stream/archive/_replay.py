@@ -10,7 +10,6 @@ from ..callbacks import OBJECT_NAME, RUN_KEY, STREAM_NAME, Destination, Item, Li
 from ..configuration import validated
 from ..errors import ArchiveError
 from ..sizing import Sizer
-from ..sizing.process import begin_here
 from ._documents import FRAME_DOCUMENTS, PATIENCE_S, run_documents
 from ._select import plain_run
 from ._workers import SizingWorkers
@@ -133,7 +132,7 @@ def sized_steps(
         lambda _: sizer,
         live=False,
         destination=Destination.LINKED_RUN,
-        begin_step=workers or begin_here,
+        executor=workers,
     )
 
     def end(rest: list[tuple[str, Any]], exit_status: str, reason: str = "") -> Step:
@@ -147,7 +146,7 @@ def sized_steps(
     n_waiting = 0  # frames that are in no estimate yet
     try:
         documents = run_documents(run, config, skip, patience_s)
-        for item in _begun(documents, sizing, workers.n_ahead if workers is not None else 0):
+        for item in _submitted(documents, sizing, workers.n_ahead if workers is not None else 0):
             ended |= item.name == "stop"
             derived = [(kind, one) for kind, one, _ in sizing.documents(item)]
             n_waiting += item.frames_done
@@ -164,16 +163,16 @@ def sized_steps(
         yield end(rest, "abort", f"the run has no end, and brought nothing new for {patience_s:g} s")
 
 
-def _begun(
+def _submitted(
     documents: Iterator[tuple[str, dict[str, Any]]], sizing: RunSizing, n_ahead: int
 ) -> Iterator[Item]:
-    """Documents in their order, frames of the events that follow being sized already."""
+    """Documents in order; the frames of up to `n_ahead` events behind the current one are submitted."""
     waiting: deque[Item] = deque()
     for name, doc in documents:
         item = Item(name, doc)
         waiting.append(item)
         if name == "event" and n_ahead:
-            sizing.begin(item)
+            sizing.submit(item)
         while waiting and (name != "event" or len(waiting) > n_ahead):
             yield waiting.popleft()
     yield from waiting

@@ -1,17 +1,18 @@
 """Sizing processes for replays."""
 
+from concurrent.futures import Future
 from functools import partial
 from itertools import cycle
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, TypeVar
 
 from ..sizing import Sizer
-from ..sizing.process import Begun, SizingProcess, SizingProcessError, Step
+from ..sizing.process import SLOTS, DeferredFuture, SizingProcess, SizingProcessError, Task
 
 __all__ = ["SizingWorkers"]
 
-STEPS_EACH = 8
-"""Frames that a process has at a time: as many as it takes without making the one that asks wait."""
+A = TypeVar("A")
+T = TypeVar("T")
 
 
 class SizingWorkers:
@@ -22,14 +23,15 @@ class SizingWorkers:
     sizer
         The sizer to load ahead; others are loaded with the first frame for them.
     n_processes
-        How many.
+        Number of processes.
     """
 
     def __init__(self, sizer: Sizer, n_processes: int) -> None:
         self._processes = [SizingProcess(sizer) for _ in range(n_processes)]
         self._turns = cycle(self._processes)
-        self.n_ahead = STEPS_EACH * n_processes - 1
-        """Frames to begin besides the one that is waited for."""
+        self.n_ahead = SLOTS * n_processes - 1
+        """Frames to submit besides the one that is waited for: as many as the processes take without making
+        `submit` wait."""
 
     def __enter__(self) -> Self:
         return self
@@ -43,27 +45,32 @@ class SizingWorkers:
         for process in self._processes:
             process.close()
 
-    def __call__(self, step: Step, sizer: Sizer, argument: Any) -> Begun:
-        """Begin a step in the process whose turn it is.
+    @property
+    def pids(self) -> list[int]:
+        """Identifiers (PIDs) of the processes."""
+        return [process.pid for process in self._processes]
+
+    def submit(self, task: Task[A, T], sizer: Sizer, argument: A, /) -> Future[T]:
+        """Submit a task to the process whose turn it is.
 
         Parameters
         ----------
-        step, sizer, argument
-            As of `SizingProcess`.
+        task, sizer, argument
+            As of `SizingProcess.submit`.
 
         Returns
         -------
-        Waits for what comes out, in whichever order.
+        The future; results may be asked for in any order. Where the process ends or hangs during the task,
+        `result` runs it in this process: live, such a frame is recorded as bad, since a plan waits, but an
+        archive must not hold that of a good frame.
         """
-        return partial(_outcome, next(self._turns)(step, sizer, argument), step, sizer, argument)
+        future = next(self._turns).submit(task, sizer, argument)
+        return DeferredFuture(partial(_result, future, task, sizer, argument))
 
 
-def _outcome(begun: Begun, step: Step, sizer: Sizer, argument: Any) -> Any:
-    """What a step came to; should its process have ended or hung, what it comes to here.
-
-    Live, such a frame is a bad one, for a plan waits. An archive must not be told that of a good frame.
-    """
+def _result(future: Future[T], task: Task[A, T], sizer: Sizer, argument: A) -> T:
+    """Result of a task in a process, or of the same task in this one where that process ended or hung."""
     try:
-        return begun()
+        return future.result()
     except SizingProcessError:
-        return step(sizer, argument)
+        return task(sizer, argument)

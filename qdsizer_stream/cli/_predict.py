@@ -96,6 +96,7 @@ def _pattern(sizer: "Sizer", file: Path, wavelength_angstrom: float, axis: Axis)
 def _frames(sizer: "Sizer", file: Path, wavelength_angstrom: float | None) -> list[TableRow]:
     """Size the raw frames of a file."""
     from ..reduction import read_raw_frames
+    from ..sizing import RawFrame
 
     rows = []
     for number, frame in enumerate(read_raw_frames(file)):
@@ -103,7 +104,13 @@ def _frames(sizer: "Sizer", file: Path, wavelength_angstrom: float | None) -> li
         if light is None:
             raise typer.BadParameter(f"{file} holds no wavelength: give it in Å", param_hint="--wavelength")
         examined = sizer.examine_frame(
-            frame.counts, light, frame.arm_deg, exposure_s=frame.exposure_s, monitor=frame.monitor
+            RawFrame(
+                counts=frame.counts,
+                wavelength_angstrom=light,
+                arm_deg=frame.arm_deg,
+                exposure_s=frame.exposure_s,
+                monitor=frame.monitor,
+            )
         )
         rows.append(
             {

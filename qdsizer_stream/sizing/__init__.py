@@ -3,6 +3,7 @@
 from ._config import SizingConfig
 from ._estimate import SizeEstimate, Status
 from ._optics import MOREELS_2009, OpticsCheck, OpticsVerdict, SizingCurve, compare_with_peak
+from ._raw_frame import RawFrame
 from ._sizer import Examination, Sizer
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Examination",
     "OpticsCheck",
     "OpticsVerdict",
+    "RawFrame",
     "SizeEstimate",
     "Sizer",
     "SizingConfig",

@@ -15,6 +15,7 @@ from ..reduction import NOTHING_APPLIED, AppliedCorrections, PooledCounts, Reduc
 from ._config import SizingConfig
 from ._estimate import SizeEstimate, Status
 from ._judgement import refusal
+from ._raw_frame import RawFrame
 
 __all__ = ["Examination", "Sizer"]
 
@@ -116,15 +117,21 @@ class Sizer:
         Parameters
         ----------
         counts, wavelength_angstrom, arm_deg, exposure_s, monitor, applied
-            As in `Reducer.pool`.
+            As in `RawFrame`.
 
         Returns
         -------
         The estimate; `bad_frame` where the frame cannot be reduced.
         """
-        return self.examine_frame(
-            counts, wavelength_angstrom, arm_deg, exposure_s=exposure_s, monitor=monitor, applied=applied
-        ).estimate
+        frame = RawFrame(
+            counts=counts,
+            wavelength_angstrom=wavelength_angstrom,
+            arm_deg=arm_deg,
+            exposure_s=exposure_s,
+            monitor=monitor,
+            applied=applied,
+        )
+        return self.examine_frame(frame).estimate
 
     def size(self, pattern: Pattern) -> SizeEstimate:
         """Size one pattern.
@@ -140,58 +147,68 @@ class Sizer:
         """
         return self.examine(pattern).estimate
 
-    def examine_frame(
-        self,
-        counts: ArrayLike,
-        wavelength_angstrom: float,
-        arm_deg: float | None = None,
-        *,
-        exposure_s: float | None = None,
-        monitor: float | None = None,
-        applied: AppliedCorrections = NOTHING_APPLIED,
-    ) -> Examination:
-        """Size one raw frame and keep what the estimate rests on.
+    def examine_frame(self, frame: RawFrame) -> Examination:
+        """Size one raw frame and keep the values that the estimate is based on.
 
         Parameters
         ----------
-        counts, wavelength_angstrom, arm_deg, exposure_s, monitor, applied
-            As in `Reducer.pool`.
+        frame
+            Counts and readings.
 
         Returns
         -------
-        The estimate with the binned frame and its fit.
+        The estimate with the binned frame and its fit; `bad_frame` where the frame cannot be reduced.
         """
-        if self.reducer is None:
-            return self._refused(
-                Status.BAD_FRAME, "no detector is configured: give [sizing.reduction] with its calibration"
-            )
         try:
-            pooled = self.reducer.pool(
-                counts,
-                wavelength_angstrom,
-                arm_deg,
-                exposure_s=exposure_s,
-                monitor=monitor,
-                applied=applied,
-            )
+            pooled = self.pool(frame)
         except (CalibrationError, PatternError) as error:
             return self._refused(Status.BAD_FRAME, str(error))
         return self.examine_pooled(pooled)
 
+    def pool(self, frame: RawFrame) -> PooledCounts:
+        """Reduce one raw frame, so that it can be added to others.
+
+        Parameters
+        ----------
+        frame
+            Counts and readings.
+
+        Returns
+        -------
+        Photons and exposure in bins.
+
+        Raises
+        ------
+        CalibrationError
+            No detector is configured, or as `Reducer.pool`.
+        PatternError
+            As `Reducer.pool`.
+        """
+        if self.reducer is None:
+            raise CalibrationError("no detector is configured: give [sizing.reduction] with its calibration")
+        return self.reducer.pool(
+            frame.counts,
+            frame.wavelength_angstrom,
+            frame.arm_deg,
+            exposure_s=frame.exposure_s,
+            monitor=frame.monitor,
+            applied=frame.applied,
+        )
+
     def examine_pooled(self, pooled: PooledCounts) -> Examination:
-        """Size a reduced frame, or a sum of them, and keep what the estimate rests on.
+        """Size a reduced frame, or a sum of them, and keep the values that the estimate is based on.
 
         Parameters
         ----------
         pooled
-            Photons and exposure, as `reducer` pools them.
+            Photons and exposure, as `pool` gives them.
 
         Returns
         -------
         The estimate with the binned frame and its fit.
         """
         try:
-            examination = self._examine(pooled.pattern(), self._photons(pooled))
+            examination = self.examine(pooled.pattern(), self._photons(pooled))
         except (CalibrationError, PatternError) as error:
             examination = self._refused(Status.BAD_FRAME, str(error))
         return replace(examination, n_frames=pooled.n_frames, warnings=pooled.warnings)
@@ -207,22 +224,20 @@ class Sizer:
         seen = variance > 0
         return float(np.sum(counts[seen] ** 2 / variance[seen]))
 
-    def examine(self, pattern: Pattern) -> Examination:
-        """Size one pattern and keep what the estimate rests on.
+    def examine(self, pattern: Pattern, photons: float | None = None) -> Examination:
+        """Size one pattern and keep the values that the estimate is based on.
 
         Parameters
         ----------
         pattern
             Reduced pattern.
+        photons
+            Photons that the pattern holds; None to compute them from its sigma.
 
         Returns
         -------
         The estimate with the binned pattern and its fit.
         """
-        return self._examine(pattern)
-
-    def _examine(self, pattern: Pattern, photons: float | None = None) -> Examination:
-        """Size a pattern; its photons are counted from its sigma where nobody knows them better."""
         guard = self.model.card.guard
         binned = bin_pattern(pattern, self._grid)
         usable = binned.usable

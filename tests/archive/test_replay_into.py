@@ -230,7 +230,7 @@ def test_workers_give_the_same_numbers_in_the_same_order(
         together = into(sized, _Unknown(archive), settings, workers=workers)
         assert sizes(archive[together.written]).equals(sizes(archive[alone.written]))
         # One that dies costs time, never a frame: the others and this process size what it had in hand.
-        os.kill(workers._processes[0].pid, signal.SIGKILL)
+        os.kill(workers.pids[0], signal.SIGKILL)
         without = into(sized, _Unknown(archive), settings, workers=workers)
         assert sizes(archive[without.written]).equals(sizes(archive[alone.written]))
 

@@ -10,8 +10,7 @@ from bluesky.plans import count
 from ophyd_async.core import init_devices
 
 from qdsizer_stream.callbacks import LiveConfig, WavelengthSource
-from qdsizer_stream.callbacks.documents._frame import Frame
-from qdsizer_stream.callbacks.documents._source import FrameSource
+from qdsizer_stream.callbacks.documents import Frame, FrameSource
 from qdsizer_stream.reduction import ReductionConfig, nominal_detector
 from qdsizer_stream.sizing import SizingConfig
 
@@ -45,6 +44,6 @@ def test_frames_of_a_standard_detector(kind: str, tmp_path: Path) -> None:
     assert ("event" in names) == (kind == "step")
     assert [frame.reason for frame in frames] == [""] * len(FRAMES)
     assert [frame.seq_num for frame in frames] == [1, 2, 3, 4, 5, 6]
-    np.testing.assert_array_equal([frame.counts for frame in frames], FRAMES)
+    np.testing.assert_array_equal([frame.raw.counts for frame in frames], FRAMES)
     # 22 keV in the descriptor, hc/E by hand
-    assert frames[0].wavelength_angstrom == pytest.approx(12.398419843 / 22.0)
+    assert frames[0].raw.wavelength_angstrom == pytest.approx(12.398419843 / 22.0)

@@ -12,8 +12,7 @@ from bluesky.plans import count
 from event_model import DocumentNames, pack_event_page, schema_validators
 
 from qdsizer_stream.callbacks import LiveConfig, WavelengthSource
-from qdsizer_stream.callbacks.documents._frame import Frame
-from qdsizer_stream.callbacks.documents._source import FrameSource
+from qdsizer_stream.callbacks.documents import Frame, FrameSource
 from qdsizer_stream.devices import SimMythen, SimMythenHdf5
 from qdsizer_stream.errors import CalibrationError
 from qdsizer_stream.reduction import ReductionConfig, nominal_detector, strip_counts
@@ -67,9 +66,9 @@ def expected(inline: Documents) -> list[np.ndarray]:
 
 def assert_equal(frames: list[Frame], expected: list[np.ndarray]) -> None:
     assert [frame.reason for frame in frames] == [""] * len(expected)
-    assert {(frame.wavelength_angstrom, frame.arm_deg) for frame in frames} == {(WAVELENGTH, None)}
+    assert {(frame.raw.wavelength_angstrom, frame.raw.arm_deg) for frame in frames} == {(WAVELENGTH, None)}
     for frame, counts in zip(frames, expected, strict=True):
-        np.testing.assert_array_equal(frame.counts, counts)
+        np.testing.assert_array_equal(frame.raw.counts, counts)
 
 
 def test_inline(inline: Documents, expected: list[np.ndarray]) -> None:
@@ -133,7 +132,7 @@ def test_counters_of_a_strip_stay_with_their_frame(
     assert len(frames) == (2 if form(three).size > three.size else 1)
     for frame in frames:
         assert not frame.reason
-        np.testing.assert_array_equal(strip_counts(frame.counts, N_STRIPS, 3, 2), expected[2])
+        np.testing.assert_array_equal(strip_counts(frame.raw.counts, N_STRIPS, 3, 2), expected[2])
 
 
 def test_a_layout_that_might_be_two_things_is_one_frame_to_refuse(
@@ -145,7 +144,7 @@ def test_a_layout_that_might_be_two_things_is_one_frame_to_refuse(
     config = CONFIG.model_copy(update={"sizing": SizingConfig(reduction=reduction)})
     (frame,) = frames_of([*inline[:2], ("event", doubtful)], config)
     with pytest.raises(CalibrationError, match=r"the frame has shape \(3, 2560\)"):
-        strip_counts(frame.counts, N_STRIPS, 3, 2)
+        strip_counts(frame.raw.counts, N_STRIPS, 3, 2)
 
 
 def test_event_page(inline: Documents, expected: list[np.ndarray]) -> None:
@@ -259,7 +258,7 @@ def test_a_file_that_comes_back_is_read_and_waited_for_again(
                 hidden.rename(path)
     source.close()
     assert [bool(frame.reason) for frame in frames] == [True, True, False, False, False]
-    np.testing.assert_array_equal(frames[2].counts, expected[2])
+    np.testing.assert_array_equal(frames[2].raw.counts, expected[2])
 
 
 @pytest.mark.parametrize(
@@ -294,7 +293,7 @@ def test_a_data_key_that_vanishes(inline: Documents) -> None:
 def test_values_that_are_no_frame_raise_nothing(inline: Documents, value: Any) -> None:
     event = next(doc for name, doc in inline if name == "event")
     (frame,) = frames_of([*inline[:2], ("event", {**event, "data": {"mythen_image": value}})])
-    assert frame.reason or np.asarray(frame.counts).dtype.kind in "OU"  # the reduction refuses these
+    assert frame.reason or np.asarray(frame.raw.counts).dtype.kind in "OU"  # the reduction refuses these
 
 
 def test_two_arrays_that_fit_are_not_guessed_between(inline: Documents) -> None:

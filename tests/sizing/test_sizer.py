@@ -9,7 +9,7 @@ from qdsizer_stream.errors import ConfigurationError, ModelError
 from qdsizer_stream.patterns import Pattern, q_from_two_theta, read_curve
 from qdsizer_stream.reduction import ReductionConfig, nominal_detector
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe, load_solvent
-from qdsizer_stream.sizing import Sizer, SizingConfig, Status
+from qdsizer_stream.sizing import RawFrame, Sizer, SizingConfig, Status
 
 WAVELENGTH_ANGSTROM = 0.5637
 DETECTOR = nominal_detector(n_modules=24, global_offset_deg=1.0)
@@ -102,7 +102,7 @@ def test_few_counts_are_photons_too(sizer: Sizer, dots: GrowingDots, level: floa
 
 def test_frames_fall_straight_into_the_bins_of_the_model(sizer: Sizer, dots: GrowingDots) -> None:
     counts = frame(dots, 300.0, 0.2)
-    binned = sizer.examine_frame(counts, WAVELENGTH_ANGSTROM).binned
+    binned = sizer.examine_frame(RawFrame(counts=counts, wavelength_angstrom=WAVELENGTH_ANGSTROM)).binned
     assert binned is not None
     q = q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH_ANGSTROM)
     edges = sizer.model.card.input.grid.edges
@@ -122,7 +122,9 @@ def test_a_sum_of_frames_is_sized_like_one_long_frame(sizer: Sizer, dots: Growin
     for one in pooled[1:]:
         total = total + one
     examined = sizer.examine_pooled(total)
-    long = sizer.examine_frame(np.sum(short, axis=0), WAVELENGTH_ANGSTROM)
+    long = sizer.examine_frame(
+        RawFrame(counts=np.sum(short, axis=0), wavelength_angstrom=WAVELENGTH_ANGSTROM)
+    )
     assert examined.n_frames == 20
     assert examined.binned is not None
     assert long.binned is not None
@@ -140,7 +142,7 @@ def test_a_sum_of_frames_is_sized_like_one_long_frame(sizer: Sizer, dots: Growin
 def test_what_was_masked_goes_with_the_estimate(sizer: Sizer, dots: GrowingDots) -> None:
     counts = frame(dots, 300.0, 100.0).astype(float)
     counts[5000:5010], counts[6000:6003], counts[7000] = np.nan, -1, 2**24 - 1
-    examined = sizer.examine_frame(counts, WAVELENGTH_ANGSTROM)
+    examined = sizer.examine_frame(RawFrame(counts=counts, wavelength_angstrom=WAVELENGTH_ANGSTROM))
     assert examined.estimate.status is Status.SIZED
     assert examined.warnings == (
         "1 strips at the end of their 24-bit counter",

@@ -9,7 +9,7 @@ from typing import Any
 from event_model import ComposeDescriptor, ComposeDescriptorBundle
 
 from ... import __version__
-from ...sizing import Examination, SizeEstimate, Sizer, Status
+from ...sizing import Examination, RawFrame, SizeEstimate, Sizer, Status
 from ._config import LiveConfig
 from ._frame import Frame
 from ._optics import OPTICS_KEYS, optics_data
@@ -161,22 +161,22 @@ class SizeStream:
 
     def _constants(self, frame: Frame) -> tuple[float | None, float | None]:
         """Wavelength and angle as far as they hold for more than one frame."""
-        if frame.reason:
+        if frame.raw is None:
             # Keep what stands in the descriptor: one bad frame is no change of the set-up.
             return self._described[:2] if self._described else (None, None)
         source = self._config.wavelength
         per_frame = source is not None and source.data_key is not None
         return (
-            None if per_frame else frame.wavelength_angstrom,
-            self._arm_deg(frame),
+            None if per_frame else frame.raw.wavelength_angstrom,
+            self._arm_deg(frame.raw),
         )
 
-    def _arm_deg(self, frame: Frame) -> float | None:
+    def _arm_deg(self, raw: RawFrame) -> float | None:
         """Angle of the arm where it holds for more than one frame."""
         source, reducer = self._config.arm_angle, self._sizer.reducer if self._sizer is not None else None
         if source is None:
             return None if reducer is None else reducer.config.arm_deg
-        return None if source.data_key is not None else frame.arm_deg
+        return None if source.data_key is not None else raw.arm_deg
 
     def _descriptor(
         self,

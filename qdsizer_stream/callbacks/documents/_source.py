@@ -11,6 +11,7 @@ from event_model import unpack_datum_page, unpack_event_page
 
 from ...errors import ArchiveError, ConfigurationError
 from ...reduction import AppliedCorrections, frame_layouts
+from ...sizing import RawFrame
 from ._config import LiveConfig
 from ._frame import Frame
 from ._hdf5 import Hdf5Rows, path_from_uri
@@ -127,8 +128,8 @@ class FrameSource:
         elif name == "stream_datum":
             yield from self._stream_datum(doc, received)
 
-    def at_hand(self, name: str, doc: Any) -> bool:
-        """Tell whether a document holds its frames itself, so that no file has to be waited for.
+    def holds_frames(self, name: str, doc: Any) -> bool:
+        """Whether a document is an event with its frames inline, so that no file has to be waited for.
 
         Parameters
         ----------
@@ -136,10 +137,6 @@ class FrameSource:
             Kind of the document.
         doc
             The document.
-
-        Returns
-        -------
-        Whether it is an event with its frames inline.
         """
         if name != "event" or doc["descriptor"] not in self._descriptors:
             return False
@@ -201,7 +198,7 @@ class FrameSource:
         except Exception as error:
             yield Frame(seq_num=seq_num, time=time, reason=_one_line(error))
             return
-        yield from self._with_numbers(descriptor, data, counts, seq_num, time)
+        yield from self._with_readings(descriptor, data, counts, seq_num, time)
 
     def _described(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
         """What the descriptor of an event says of the frames."""
@@ -240,7 +237,7 @@ class FrameSource:
             except Exception as error:
                 yield Frame(seq_num=seq_num, time=received, reason=_one_line(error))
                 continue
-            yield from self._with_numbers(descriptor, {}, counts, seq_num, received)
+            yield from self._with_readings(descriptor, {}, counts, seq_num, received)
 
     def _datum_rows(self, datum_id: str) -> Any:
         """Rows that a datum points at."""
@@ -265,7 +262,7 @@ class FrameSource:
             self._files[place] = Hdf5Rows(path, dataset, self._config.file_timeout_s)
         return self._files[place].read(first, last)
 
-    def _with_numbers(
+    def _with_readings(
         self, descriptor: Mapping[str, Any], data: Mapping[str, Any], counts: Any, seq_num: int, time: float
     ) -> Iterator[Frame]:
         """Frames of one event, each with what sizing it needs."""
@@ -276,7 +273,7 @@ class FrameSource:
                     f"{len(self._ambiguous)} data keys fit the detector, {', '.join(self._ambiguous)}: "
                     "set data_key to the one that holds the frames"
                 )
-            numbers: dict[str, Any] = {
+            readings: dict[str, Any] = {
                 "wavelength_angstrom": read_wavelength(config.wavelength, documents),
                 "arm_deg": None if config.arm_angle is None else read_angle(config.arm_angle, documents),
                 "exposure_s": None if config.exposure is None else read_exposure(config.exposure, documents),
@@ -288,7 +285,8 @@ class FrameSource:
             yield Frame(seq_num=seq_num, time=time, reason=_one_line(error))
             return
         for row in rows:
-            yield Frame(seq_num=seq_num, time=time, counts=row, peak_ev=self._peak(documents), **numbers)
+            raw = RawFrame(counts=row, **readings)
+            yield Frame(seq_num=seq_num, time=time, raw=raw, peak_ev=self._peak(documents))
 
     def _peak(self, documents: FrameDocuments) -> float:
         """Absorption peak of an event; a frame is sized as well without one."""

@@ -13,7 +13,7 @@ from bluesky.run_engine import Dispatcher
 from event_model import DocumentNames
 
 from ...sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
-from ...sizing.process import SizingProcess, begin_here
+from ...sizing.process import SizingProcess, SynchronousExecutor
 from ..documents import LiveConfig, RunIndex
 from ._newest import NewestWins
 from ._queue import Item, WorkQueue
@@ -239,7 +239,7 @@ class LiveSizer:
 
     def _handle(self, item: Item, behind: Sequence[Item]) -> None:
         """Pass a document on, then what it leads to; runs in the sizing thread."""
-        self._begin_frames([item, *behind])
+        self._submit_frames([item, *behind])
         runs: list[RunSizing] = []
         with self._contained(item):
             runs = self._runs_of(item.name, item.doc)
@@ -256,17 +256,17 @@ class LiveSizer:
             with self._contained(item):
                 self._derive(run.documents(item))
 
-    def _begin_frames(self, items: Iterable[Item]) -> None:
-        """Begin to size frames whose turn it is, or will be once the events before them are handled.
+    def _submit_frames(self, items: Iterable[Item]) -> None:
+        """Submit the frames of the current event and of the events directly behind it.
 
-        So the sizing process works while documents are passed on.
+        The sizing process then works while documents are passed on.
         """
         for item in items:
             if item.name != "event":  # what comes after it may depend on it
                 return
-            with suppress(Exception):  # to be told when its turn comes
+            with suppress(Exception):  # reported when its turn comes
                 for run in self._index.runs_of(item.name, item.doc):
-                    self._runs[run].begin(item)
+                    self._runs[run].submit(item)
 
     def _begin(self, start: Mapping[str, Any]) -> None:
         while len(self._runs) >= OPEN_RUNS:
@@ -275,7 +275,7 @@ class LiveSizer:
             self._index.forget(lost.uid)
             logger.warning("run %s is given up: it has no stop, and %d began after it", lost.uid, OPEN_RUNS)
         self._runs[start["uid"]] = RunSizing(
-            start, self.config, self._sizer_for, begin_step=self._process or begin_here
+            start, self.config, self._sizer_for, executor=self._process or SynchronousExecutor()
         )
 
     def _derive(self, documents: Iterable[tuple[str, Any, Examination | None]]) -> None:

@@ -5,11 +5,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from ...sizing.process import SLOTS, Begun
+from ...sizing.process import SLOTS
 from ..documents import Frame, QueuePolicy
 
 __all__ = ["Item", "WorkQueue"]
@@ -24,7 +25,7 @@ MARKED_LIMIT = 10
 waits, for a raw document is never dropped."""
 
 AHEAD = SLOTS - 1
-"""Items that the handler is shown besides the one in hand: with it, as many as the sizing process takes."""
+"""Items behind the current one that the handler may submit: with it, as many as the sizing process takes."""
 
 CHECK_S = 0.5
 """How often a wait looks whether the thread still lives, s."""
@@ -48,8 +49,8 @@ class Item:
     """Whether its frames are recorded without being sized, because the queue was full."""
     forwarded: bool = False
     """Whether the raw document has gone downstream."""
-    begun: list[tuple[Frame, Begun | None]] | None = None
-    """Its frames, should they be sized already while it waits."""
+    submitted: list[tuple[Frame, Future[Any] | None]] | None = None
+    """Its frames, where they are sized already while it waits, with what the executor is to give for them."""
     frames_done: int = 0
     """Frames of it whose estimate has gone downstream."""
     interrupted: bool = False

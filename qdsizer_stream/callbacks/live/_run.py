@@ -1,15 +1,16 @@
-"""What is known of one run while it is sized."""
+"""One run while it is sized."""
 
 import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
 from typing import Any
 
 from ...errors import CalibrationError, PatternError, QdsizerError
 from ...reduction import FrameAccumulator, PooledCounts
 from ...sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
-from ...sizing.process import Begun, StepRunner, begin_here, examine_frame, examine_pooled, pool_frame
+from ...sizing.process import Executor, SynchronousExecutor
 from ..documents import (
     RUN_KEY,
     STREAM_NAME,
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 class RunSizing:
-    """Takes the documents of one run and gives those of its estimates.
+    """Handles the documents of one run and composes those of its estimates.
 
     Parameters
     ----------
@@ -43,8 +44,8 @@ class RunSizing:
         Whether the documents come from a running experiment.
     destination
         Where the estimates go; None for where the settings say.
-    begin_step
-        Begins the steps of the sizer, here or in another process.
+    executor
+        Runs the tasks of the sizer, in this process or in another; None for the thread that asks.
     """
 
     def __init__(
@@ -54,9 +55,9 @@ class RunSizing:
         sizer_for: Callable[[SizingConfig], Sizer],
         live: bool = True,
         destination: Destination | None = None,
-        begin_step: StepRunner = begin_here,
+        executor: Executor | None = None,
     ) -> None:
-        self._begin_step = begin_step
+        self._executor: Executor = executor or SynchronousExecutor()
         self._sizer: Sizer | None = None
         self._refusal = ""
         self._live = live
@@ -73,7 +74,7 @@ class RunSizing:
         self._last: Frame | None = None  # of those in the accumulator
         linked = (destination or config.destination) is Destination.LINKED_RUN
         self._linked = LinkedRun(start, config, self._sizer) if linked else None
-        self._begun = not linked
+        self._started = not linked
         derived_start = self._linked.start if self._linked is not None else start
         self._size_stream = SizeStream(derived_start, config, self._sizer)
         self._statuses: Counter[str] = Counter()
@@ -83,17 +84,18 @@ class RunSizing:
         self.uid = str(start["uid"])
         """Identifier of the run."""
 
-    def begin(self, item: Item) -> None:
-        """Begin to size the frames of an event, should they be at hand, before its turn.
+    def submit(self, item: Item) -> None:
+        """Submit the frames of an event before its turn, if they are inline in the event.
 
         Parameters
         ----------
         item
-            The event, which keeps what has begun; every document before it that is no event has been taken.
+            The event, which keeps the futures; every document before it that is not an event has been
+            handled.
         """
-        if item.begun is None and not item.marked and self._source.at_hand(item.name, item.doc):
+        if item.submitted is None and not item.marked and self._source.holds_frames(item.name, item.doc):
             frames = self._source.frames(item.name, item.doc, item.received)
-            item.begun = [(frame, self._first_step(frame)) for frame in frames]
+            item.submitted = [(frame, self._submit(frame)) for frame in frames]
 
     def documents(self, item: Item) -> Iterator[tuple[str, Any, Examination | None]]:
         """Take one raw document.
@@ -109,17 +111,17 @@ class RunSizing:
         that the document completes.
         The start of a linked run comes before its first.
         """
-        for number, (frame, begun) in enumerate(self._frames(item)):
-            if number < item.frames_done:
+        for index, (frame, future) in enumerate(self._frames(item)):
+            if index < item.frames_done:
                 continue
             reason = frame.reason or self._refusal
             if item.marked:
                 reason = "not sized: the queue was full; raise queue_frames, or set queue_policy to wait"
-            elif item.interrupted and number == item.frames_done:
+            elif item.interrupted and index == item.frames_done:
                 reason = "the sizing thread ended while this frame was sized"
-            for of, examination in self._examined(frame, reason, begun):
+            for of, examination in self._examined(frame, reason, future):
                 yield from self._derived(of, examination)
-            item.frames_done = number + 1
+            item.frames_done = index + 1
             self._marked += item.marked
             self._longest_lag_s = max(self._longest_lag_s, time.monotonic() - item.since)
             self._longest_queue = max(self._longest_queue, item.ahead)
@@ -179,50 +181,50 @@ class RunSizing:
     ) -> Iterator[tuple[str, Any, Examination | None]]:
         """Documents of one estimate."""
         self._statuses[examination.estimate.status.value] += 1
-        if self._linked is not None and not self._begun:
+        if self._linked is not None and not self._started:
             yield "start", self._linked.start, None
-            self._begun = True
+            self._started = True
         for name, doc in self._size_stream.documents(
             frame, examination, self._source.stream or "", self._source.data_key or "", self._live
         ):
             yield name, doc, examination if name == "event" else None
 
-    def _frames(self, item: Item) -> Iterable[tuple[Frame, Begun | None]]:
-        if item.begun is not None:
-            return item.begun
+    def _frames(self, item: Item) -> Iterable[tuple[Frame, Future[Any] | None]]:
+        if item.submitted is not None:
+            return item.submitted
         return ((frame, None) for frame in self._source.frames(item.name, item.doc, item.received))
 
-    def _first_step(self, frame: Frame) -> Begun | None:
-        """Begin what a frame needs first; None where it cannot be sized."""
-        if frame.reason or self._sizer is None:
+    def _submit(self, frame: Frame) -> Future[Any] | None:
+        """Submit the first task of a frame; None where it cannot be sized."""
+        if frame.raw is None or self._sizer is None:
             return None
-        step = examine_frame if self._accumulator is None else pool_frame
-        return self._begin_step(step, self._sizer, frame.readings)
+        task = Sizer.examine_frame if self._accumulator is None else Sizer.pool
+        return self._executor.submit(task, self._sizer, frame.raw)
 
     def _examined(
-        self, frame: Frame, reason: str, begun: Begun | None
+        self, frame: Frame, reason: str, future: Future[Any] | None
     ) -> Iterator[tuple[Frame, Examination]]:
         """Estimates that a frame leads to, each with the frame that it ends with.
 
         Its own, or those of the sums that are complete with it. A frame that cannot be reduced joins no sum
         and has an estimate of its own, with the reason.
         """
-        if begun is None and not reason:
-            begun = self._first_step(frame)
-        if reason or begun is None:
+        if future is None and not reason:
+            future = self._submit(frame)
+        if reason or future is None:
             yield frame, _bad(reason)
         elif self._accumulator is None:
-            yield frame, self._examination(begun, frame)
+            yield frame, self._examination(future, frame)
         else:
-            yield from self._added(self._accumulator, frame, begun)
+            yield from self._added(self._accumulator, frame, future)
 
     def _added(
-        self, accumulator: FrameAccumulator, frame: Frame, begun: Begun
+        self, accumulator: FrameAccumulator, frame: Frame, pooled: Future[PooledCounts]
     ) -> Iterator[tuple[Frame, Examination]]:
         """Estimates of the sums that a frame ends or joins."""
         yield from self._sized(self._last, accumulator.expire(frame.time))
         try:
-            sums = accumulator.add(begun(), frame.time)
+            sums = accumulator.add(pooled.result(), frame.time)
         except Exception as error:
             yield frame, self._failed(frame, error)
         else:
@@ -234,14 +236,16 @@ class RunSizing:
         for pooled in sums:
             assert last is not None  # a sum holds frames
             assert self._sizer is not None
-            yield last, self._examination(self._begin_step(examine_pooled, self._sizer, pooled), last)
+            yield (
+                last,
+                self._examination(self._executor.submit(Sizer.examine_pooled, self._sizer, pooled), last),
+            )
 
-    def _examination(self, begun: Begun, frame: Frame) -> Examination:
+    def _examination(self, future: Future[Examination], frame: Frame) -> Examination:
         try:
-            examination: Examination = begun()
+            return future.result()
         except Exception as error:
             return self._failed(frame, error)
-        return examination
 
     def _failed(self, frame: Frame, error: Exception) -> Examination:
         """Make an error the reason of one frame."""

@@ -1,18 +1,15 @@
-"""The sizer in a process of its own, whose interpreter lock is not the plan's."""
+"""The sizer in its own process, whose interpreter lock is not the plan's."""
 
+from ._executor import DeferredFuture, Executor, SynchronousExecutor, Task
 from ._memory import SLOTS
 from ._process import SizingProcess, SizingProcessError
-from ._steps import Begun, Step, StepRunner, begin_here, examine_frame, examine_pooled, pool_frame
 
 __all__ = [
     "SLOTS",
-    "Begun",
+    "DeferredFuture",
+    "Executor",
     "SizingProcess",
     "SizingProcessError",
-    "Step",
-    "StepRunner",
-    "begin_here",
-    "examine_frame",
-    "examine_pooled",
-    "pool_frame",
+    "SynchronousExecutor",
+    "Task",
 ]

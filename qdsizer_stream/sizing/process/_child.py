@@ -1,4 +1,4 @@
-"""The sizing process: takes steps from a socket, one after another, and sends back what came out.
+"""The sizing process: reads tasks from a socket, runs them in order, and sends back their results.
 
 Started as ``python -m qdsizer_stream.sizing.process._child SOCKET MEMORY``, two file descriptors.
 """
@@ -15,64 +15,64 @@ from ._memory import Content, SharedMemory
 
 __all__: list[str] = []
 
-ANSWERS_TOGETHER = 4
-"""Answers that may wait for one another while more is asked: each message takes the session's interpreter
-from the plan, and half of the slots are always at work."""
+RESULTS_TOGETHER = 4
+"""Results sent in one message while more tasks are waiting: each message takes the session's interpreter from
+the plan, and half of the slots are always at work."""
 
 NICENESS = 10
 """Where cores are scarce the plan comes first: on two busy ones, at full speed, sizing made its events 121 %
 longer with the plan's own priority, 83 % at 5 and 43 % at 10."""
 
 
-def answer(memory: SharedMemory, number: int, asked: Content) -> Content:
-    """Run one step.
+def run(memory: SharedMemory, index: int, request: Content) -> Content:
+    """Run one task.
 
     Parameters
     ----------
     memory
         Holds its arrays.
-    number
-        Of the step.
-    asked
-        Step, identity of the sizer, and argument.
+    index
+        Of the task.
+    request
+        Task, identity of the sizer, and argument.
 
     Returns
     -------
     The result and the error, one of which is None.
     """
-    memory.in_hand = number
-    result, raised = None, None
+    memory.running = index
+    result, error = None, None
     try:
-        step, wanted, argument = memory.read(asked)
-        result = step(sizer_of(wanted), argument)
-    except Exception as error:
-        raised = error
+        task, wanted, argument = memory.read(request)
+        result = task(sizer_of(wanted), argument)
+    except Exception as caught:
+        error = caught
     try:
-        return memory.write(number, (result, raised))
-    except Exception:  # an error may hold what cannot be sent
-        return memory.write(number, (None, RuntimeError(f"{type(raised).__name__}: {raised}")))
+        return memory.write(index, (result, error))
+    except Exception:  # an error may hold what cannot be pickled
+        return memory.write(index, (None, RuntimeError(f"{type(error).__name__}: {error}")))
 
 
 def serve(connection: "Connection[Any, Any]", memory: SharedMemory) -> None:
-    """Answer until the other end is closed.
+    """Run tasks until the other end is closed.
 
     Parameters
     ----------
     connection
-        To the process that asks.
+        To the process that submits tasks.
     memory
         Shared with it.
     """
     more = select.poll()
     more.register(connection.fileno(), select.POLLIN)
-    answers: list[Content] = []
+    results: list[Content] = []
     while True:
         try:
-            number, asked = pickle.loads(connection.recv_bytes())
-            answers.append(answer(memory, number, asked))
-            if len(answers) >= ANSWERS_TOGETHER or not more.poll(0):
-                connection.send_bytes(pickle.dumps(answers))
-                answers.clear()
+            index, request = pickle.loads(connection.recv_bytes())
+            results.append(run(memory, index, request))
+            if len(results) >= RESULTS_TOGETHER or not more.poll(0):
+                connection.send_bytes(pickle.dumps(results))
+                results.clear()
         except (EOFError, BrokenPipeError, ConnectionResetError):
             return
 

@@ -1,4 +1,4 @@
-"""What makes a sizer in another process the same one."""
+"""Identity of a sizer: another process loads one that gives the same numbers."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,7 +10,7 @@ from .. import Sizer, SizingConfig
 __all__ = ["SizerIdentity", "identity", "sizer_of"]
 
 SIZERS_KEPT = 4
-"""Sizers kept loaded: runs that override settings and are open at once, as few as there are."""
+"""Sizers kept loaded: one for each open run that overrides settings, of which there are few."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class SizerIdentity:
 
 @lru_cache(SIZERS_KEPT)
 def identity(sizer: Sizer) -> SizerIdentity:
-    """Give the identity of a sizer.
+    """Compute the identity of a sizer.
 
     Parameters
     ----------

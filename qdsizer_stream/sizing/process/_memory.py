@@ -1,4 +1,4 @@
-"""Memory that two processes share, for the arrays of what they tell each other."""
+"""Memory that two processes share, for the arrays of requests and results."""
 
 import mmap
 import os
@@ -13,19 +13,19 @@ Content = tuple[bytes, list[tuple[int, int]]]
 """A pickled value, and where in the memory its arrays begin and end."""
 
 SLOTS = 8
-"""Steps that may be under way at once: enough that the sizing process never waits for the next, few enough
+"""Tasks that may be pending at once: enough that the sizing process never waits for the next, few enough
 that all arrays stay in a processor's cache."""
 
 SLOT_BYTES = 1 << 20
-"""Room for the arrays of one step: 30 720 strips with four counters in double precision. Larger ones travel
+"""Room for the arrays of one task: 30 720 strips with four counters in double precision. Larger ones travel
 with the message."""
 
 HEADER = struct.Struct("q")
-"""Before the slots: number of the step in hand."""
+"""Before the slots: index of the running task."""
 
 
 class SharedMemory:
-    """Slots for the arrays of steps; step n has slot n modulo their number.
+    """Slots for the arrays of tasks; task n has slot n modulo `SLOTS`.
 
     A message is then a kilobyte, which a pipe always has room for: neither process waits for the other to
     read.
@@ -53,27 +53,27 @@ class SharedMemory:
         return cls(file_descriptor), file_descriptor
 
     @property
-    def in_hand(self) -> int:
-        """Number of the step that the sizing process began last."""
+    def running(self) -> int:
+        """Index of the task that the sizing process began last."""
         return int(HEADER.unpack_from(self._bytes)[0])
 
-    @in_hand.setter
-    def in_hand(self, number: int) -> None:
-        HEADER.pack_into(self._bytes, 0, number)
+    @running.setter
+    def running(self, index: int) -> None:
+        HEADER.pack_into(self._bytes, 0, index)
 
-    def write(self, number: int, value: Any) -> Content:
-        """Pickle a value, its arrays into the slot of a step.
+    def write(self, index: int, value: Any) -> Content:
+        """Pickle a value, its arrays into the slot of a task.
 
         Parameters
         ----------
-        number
-            Of the step.
+        index
+            Of the task.
         value
             The value.
 
         Returns
         -------
-        What `read` needs at the other end.
+        Argument of `read` at the other end.
 
         Raises
         ------
@@ -83,32 +83,32 @@ class SharedMemory:
         buffers: list[pickle.PickleBuffer] = []
         pickled = pickle.dumps(value, protocol=5, buffer_callback=buffers.append)
         arrays = [buffer.raw() for buffer in buffers]
-        begin = end = HEADER.size + (number % SLOTS) * SLOT_BYTES
-        places = []
+        begin = end = HEADER.size + (index % SLOTS) * SLOT_BYTES
+        spans = []
         for array in arrays:
-            places.append((end, end + array.nbytes))
+            spans.append((end, end + array.nbytes))
             end += array.nbytes
         if end - begin > SLOT_BYTES:
             return pickle.dumps(value, protocol=5), []
-        for array, (first, last) in zip(arrays, places, strict=True):
+        for array, (first, last) in zip(arrays, spans, strict=True):
             self._bytes[first:last] = array
-        return pickled, places
+        return pickled, spans
 
     def read(self, content: Content) -> Any:
-        """Take what `write` wrote, with arrays of its own.
+        """Unpickle a value that `write` wrote; its arrays are copies.
 
         Parameters
         ----------
         content
-            What `write` gave.
+            Return value of `write`.
 
         Returns
         -------
         The value.
         """
-        pickled, places = content
+        pickled, spans = content
         # Copied: the slot is written again while the value is still in use.
-        return pickle.loads(pickled, buffers=[bytearray(self._bytes[a:b]) for a, b in places])
+        return pickle.loads(pickled, buffers=[bytearray(self._bytes[a:b]) for a, b in spans])
 
 
 def _unnamed_file() -> int:

@@ -1,37 +1,43 @@
-"""The sizing process as seen from the one that asks."""
+"""The sizing process as seen from the process that submits its tasks."""
 
 import logging
+import math
 import os
 import pickle
 import select
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
-from dataclasses import dataclass
-from functools import partial
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import QdsizerError
 from .. import Sizer
+from ._executor import Task
 from ._identity import identity
 from ._memory import SLOTS, SharedMemory
-from ._steps import Begun, Step, load
 
 __all__ = ["SizingProcess", "SizingProcessError"]
 
 logger = logging.getLogger(__name__)
 
+A = TypeVar("A")
+T = TypeVar("T")
+
 LOAD_TIMEOUT_S = 120.0
 """How long the process may take to start and load its sizer, s: a second, many times that under load."""
 
-ANSWER_TIMEOUT_S = 30.0
-"""How long an answer may take, s: thousands of times what it does: only a process that hangs is killed."""
+RESULT_TIMEOUT_S = 30.0
+"""How long a result may take, s: thousands of times the usual time, so that only a process that hangs is
+killed."""
 
 END_TIMEOUT_S = 5.0
-"""How long the process may take to end once nobody asks any more, s."""
+"""How long the process may take to end after its pipe is closed, s."""
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 """Threads of linear algebra wait for one another by spinning, on the cores of the plan: on two busy ones a
@@ -39,82 +45,87 @@ frame cost 50 ms of processor time with two threads, and 3 ms with one."""
 
 
 class SizingProcessError(QdsizerError, RuntimeError):
-    """The sizing process ended or hung over one step; another one is on its way."""
+    """The sizing process ended or hung during a task; another process is started."""
 
 
 @dataclass(eq=False)
-class _Asked:
-    """A step that the process is to run."""
+class _Request:
+    """A task that the process is to run."""
 
-    step: Step
+    task: Task[Any, Any]
     sizer: Sizer
     argument: Any
-    number: int = -1
+    future: Future[Any] = field(default_factory=Future)
+    index: int = -1
+    """Count of requests sent before it; -1 before it is sent."""
     sent: bool = False
-    answered: bool = False
-    result: Any = None
-    error: Exception | None = None
+
+
+def _load(_sizer: Sizer, _: object) -> None:
+    """Do nothing: before it runs this task, a process must have loaded the sizer."""
 
 
 class SizingProcess:
-    """Runs the steps of sizers in one process, started once and kept, with its own interpreter lock.
+    """Runs tasks of sizers in one process, started once and kept, with its own interpreter lock.
 
-    The process is a fresh interpreter, never a fork of this one, whose threads and sockets it must not
-    share; it runs no script of the session. It ends with this process, however that ends. Requests go
-    over a socket and memory that no other program can reach, which is why they may be pickled. Several
-    steps may be under way; the process runs them in order.
+    An `Executor`. The process is a fresh interpreter, never a fork of this one, whose threads and sockets it
+    must not share; it runs no script of the session. It ends with this process, however that ends. Requests
+    go through a socket and memory that no other program can reach, which is why they may be pickled. Several
+    tasks may be submitted before the first result is read; the process runs them in order.
 
     Parameters
     ----------
     sizer
-        The sizer to load ahead; others are loaded with the first step that asks for them.
+        The sizer to load ahead; others are loaded with the first task that needs them.
     """
 
     def __init__(self, sizer: Sizer) -> None:
         self._sizer = sizer
         self._folder = Path.cwd()  # relative paths in the settings start here, wherever the session goes
         self._lock = threading.Lock()
-        self._asked: deque[_Asked] = deque()  # not answered yet, oldest first
+        self._pending: deque[_Request] = deque()  # without a result, oldest first
         self._n_sent = 0
         self.restarts = 0
-        """Times that the process ended by itself, or hung, and was started anew."""
+        """Times that the process ended by itself, or hung, and another was started."""
         self._start()
 
     @property
     def pid(self) -> int:
-        """Number of the process."""
+        """Process identifier (PID)."""
         return self._process.pid
 
-    def __call__(self, step: Step, sizer: Sizer, argument: Any) -> Begun:
-        """Begin a step in the process.
+    def submit(self, task: Task[A, T], sizer: Sizer, argument: A, /) -> Future[T]:
+        """Submit a task to the process, waiting for a free slot if all are taken.
 
         Parameters
         ----------
-        step
-            What to do: a function of `_steps`.
+        task
+            Function to call as ``task(sizer, argument)``, such as `Sizer.examine_frame`; pickled by name.
         sizer
-            Sizer of this process with whose like to do it.
+            Sizer of this process; the other process loads one that gives the same numbers.
         argument
-            To what; must not be changed until there is an answer.
+            Its argument; must not be changed before the result is there.
 
         Returns
         -------
-        Waits for what comes out. Raises what the step raised, or `SizingProcessError` where the process ended
-        or hung over it; it is started anew, and the other steps are run there.
+        The future. Its `result` reads the pipe in the thread that calls it and raises what the task raised,
+        or `SizingProcessError` where the process ended or hung during this task; then another process is
+        started, which runs the other pending tasks.
         """
-        asked = _Asked(step, sizer, argument)
+        future: _ProcessFuture[T] = _ProcessFuture(self)
+        request = _Request(task, sizer, argument, future)
         with self._lock:
             try:
-                while len(self._asked) >= SLOTS:
+                while len(self._pending) >= SLOTS:
                     self._receive()
-                self._send(asked)
-                self._asked.append(asked)
+                self._send(request)
+                self._pending.append(request)
             except Exception as error:  # the argument cannot be pickled, or no process be started
-                asked.error, asked.answered = error, True
-        return partial(self._outcome, asked)
+                future.set_exception(error)
+        return future
 
     def close(self) -> None:
-        """End the process; call no step afterwards."""
+        """End the process; submit no task afterwards."""
         with self._lock:
             self._connection.close()
             try:
@@ -125,10 +136,10 @@ class SizingProcess:
 
     @property
     def _loading(self) -> bool:
-        return bool(self._asked) and self._asked[0].step is load
+        return bool(self._pending) and self._pending[0].task is _load
 
     def _start(self) -> None:
-        """Start a process, give it its sizer and whatever was asked of the last one."""
+        """Start a process and send it its sizer and the pending tasks of the last one."""
         here, there = Pipe()
         self._memory, memory = SharedMemory.new()
         try:
@@ -149,70 +160,84 @@ class SizingProcess:
         finally:
             os.close(memory)
         self._connection = here
-        self._answers = select.poll()  # one for all steps: `Connection.poll` would make one for each
-        self._answers.register(here.fileno(), select.POLLIN)
-        # Should loading fail, so will the first step, and say why.
-        self._asked.appendleft(_Asked(load, self._sizer, None))
-        for asked in self._asked:
-            self._send(asked)
+        self._results = select.poll()  # one for all tasks: `Connection.poll` would make one for each
+        self._results.register(here.fileno(), select.POLLIN)
+        # If loading fails, the first task fails too, with the reason.
+        self._pending.appendleft(_Request(_load, self._sizer, None))
+        for request in self._pending:
+            self._send(request)
 
-    def _send(self, asked: _Asked) -> None:
-        content = self._memory.write(self._n_sent, (asked.step, identity(asked.sizer), asked.argument))
-        asked.number = self._n_sent
+    def _send(self, request: _Request) -> None:
+        content = self._memory.write(self._n_sent, (request.task, identity(request.sizer), request.argument))
+        request.index = self._n_sent
         self._n_sent += 1
         try:
-            self._connection.send_bytes(pickle.dumps((asked.number, content)))
-            asked.sent = True
-        except OSError:  # the process has ended: to be noticed when an answer is waited for
-            asked.sent = False
+            self._connection.send_bytes(pickle.dumps((request.index, content)))
+            request.sent = True
+        except OSError:  # the process has ended, which is noticed when a result is waited for
+            request.sent = False
 
-    def _outcome(self, asked: _Asked) -> Any:
-        with self._lock:
-            while not asked.answered:
-                self._receive()
-        if asked.error is not None:
-            raise asked.error
-        return asked.result
+    def wait(self, future: Future[Any], timeout_s: float | None = None) -> None:
+        """Read results until one is there, or the time is over.
 
-    def _receive(self) -> None:
-        """Wait for the next answers; where there are none to come, for another process."""
-        timeout_s = LOAD_TIMEOUT_S if self._loading else ANSWER_TIMEOUT_S
+        Parameters
+        ----------
+        future
+            Of `submit`.
+        timeout_s
+            How long to wait, s; None for as long as the process may take.
+        """
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        if not future.done():
+            with self._lock:
+                while not future.done() and (left_s := deadline - time.monotonic()) > 0:
+                    self._receive(left_s)
+
+    def _receive(self, at_most_s: float = math.inf) -> None:
+        """Wait for the next results; where the process ended or hangs, start another."""
+        timeout_s = LOAD_TIMEOUT_S if self._loading else RESULT_TIMEOUT_S
         try:
-            if not self._answers.poll(1000 * timeout_s):
-                raise SizingProcessError(f"the sizing process gave no answer within {timeout_s:g} s")
-            answers = pickle.loads(self._connection.recv_bytes())
+            if not self._results.poll(1000 * min(timeout_s, at_most_s)):
+                if at_most_s < timeout_s:
+                    return
+                raise SizingProcessError(f"the sizing process gave no result within {timeout_s:g} s")
+            contents = pickle.loads(self._connection.recv_bytes())
         except SizingProcessError as error:
             self._replace(error)
         except (EOFError, OSError):
             self._replace(self._ended())
         except BaseException:
-            # Whatever ended the reading half-way: what comes next would be the other half.
-            self._replace(SizingProcessError("reading its answer was interrupted"))
+            # Reading was interrupted half-way: what comes next would be the other half.
+            self._replace(SizingProcessError("reading the result of this frame was interrupted"))
             raise
         else:
-            for content in answers:
-                asked = self._asked.popleft()
+            for content in contents:
+                future = self._pending.popleft().future
                 try:
-                    asked.result, asked.error = self._memory.read(content)
-                except Exception as error:  # some errors can be pickled but not made again
-                    asked.error = error
-                asked.answered = True
+                    result, raised = self._memory.read(content)
+                except Exception as unreadable:  # some errors can be pickled but not unpickled
+                    result, raised = None, unreadable
+                if raised is None:
+                    future.set_result(result)
+                else:
+                    future.set_exception(raised)
 
     def _replace(self, fault: SizingProcessError) -> None:
-        """Start another process, with the fault as the outcome of the step that was in hand."""
-        in_hand = self._memory.in_hand
+        """Start another process; the fault is the outcome of the task that was running."""
+        running = self._memory.running
         self._connection.close()
         self._kill()
         self.restarts += 1
         logger.error("the sizing process ended by itself or hung; starting another")
         if self._loading:
-            self._asked.popleft()
-        # Each fault costs a step, or they would never end; but none that came after the process had ended.
-        sent = [asked for asked in self._asked if asked.sent]
+            self._pending.popleft()
+        # Each fault costs one task, or restarts would never end; but none that was submitted after the
+        # process had ended.
+        sent = [request for request in self._pending if request.sent]
         if sent:
-            lost = next((asked for asked in sent if asked.number == in_hand), sent[0])
-            self._asked.remove(lost)
-            lost.error, lost.answered = fault, True
+            lost = next((request for request in sent if request.index == running), sent[0])
+            self._pending.remove(lost)
+            lost.future.set_exception(fault)
         self._start()
 
     def _kill(self) -> None:
@@ -220,7 +245,7 @@ class SizingProcess:
         self._process.wait()
 
     def _ended(self) -> SizingProcessError:
-        """Say how the process ended, which has closed its end of the socket."""
+        """Error that states how the process ended, which has closed its end of the socket."""
         try:
             status: object = self._process.wait(END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -229,3 +254,19 @@ class SizingProcess:
             f"the sizing process ended with status {status} while this frame was sized; see its "
             "message on the terminal, or whether memory ran out"
         )
+
+
+class _ProcessFuture(Future[T]):
+    """Result of a task in the process; the thread that asks for it reads it from the pipe."""
+
+    def __init__(self, process: SizingProcess) -> None:
+        super().__init__()
+        self._process = process
+
+    def result(self, timeout: float | None = None) -> T:
+        self._process.wait(self, timeout)
+        return super().result(0)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        self._process.wait(self, timeout)
+        return super().exception(0)

@@ -1,4 +1,4 @@
-"""The sizer in a process of its own: the same numbers, and what becomes of the process costs one frame."""
+"""The sizer in its own process: the same numbers, and a fault of the process costs one frame."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,8 @@ import pytest
 from numpy.testing import assert_equal
 
 from qdsizer_stream.errors import CalibrationError, ModelError
-from qdsizer_stream.sizing import Sizer, SizingConfig, Status
-from qdsizer_stream.sizing.process import (
-    SLOTS,
-    SizingProcess,
-    SizingProcessError,
-    begin_here,
-    examine_frame,
-    examine_pooled,
-    pool_frame,
-)
+from qdsizer_stream.sizing import RawFrame, Sizer, SizingConfig, Status
+from qdsizer_stream.sizing.process import SLOTS, SizingProcess, SizingProcessError, SynchronousExecutor
 
 SHIPPED = Path(str(files("qdsizer_stream.models") / "shipped"))
 
@@ -38,65 +31,76 @@ def process(sizer: Sizer) -> Iterator[SizingProcess]:
 
 
 @pytest.fixture(scope="module")
-def readings(raw: list[tuple[str, Any]]) -> list[dict[str, Any]]:
-    frames = [doc["data"]["mythen_image"] for name, doc in raw if name == "event"]
-    return [{"counts": frame, "wavelength_angstrom": 0.5637} for frame in frames]
+def frames(raw: list[tuple[str, Any]]) -> list[RawFrame]:
+    counts = [doc["data"]["mythen_image"] for name, doc in raw if name == "event"]
+    return [RawFrame(counts=one, wavelength_angstrom=0.5637) for one in counts]
 
 
 def test_numbers_are_those_of_this_process(
-    process: SizingProcess, sizer: Sizer, readings: list[dict[str, Any]]
+    process: SizingProcess, sizer: Sizer, frames: list[RawFrame]
 ) -> None:
-    for one in readings:
-        there, here = (begin(examine_frame, sizer, one)() for begin in (process, begin_here))
+    for one in frames:
+        there, here = (
+            executor.submit(Sizer.examine_frame, sizer, one).result()
+            for executor in (process, SynchronousExecutor())
+        )
         assert there.estimate.status is Status.SIZED
         assert_equal(vars(there.estimate), vars(here.estimate))
         assert_equal(there.binned.intensity, here.binned.intensity)
         assert_equal(there.fit.total, here.fit.total)
 
 
-def test_sums_of_frames_too(process: SizingProcess, sizer: Sizer, readings: list[dict[str, Any]]) -> None:
-    there, here = (begin(pool_frame, sizer, readings[0])() for begin in (process, begin_here))
+def test_sums_of_frames_too(process: SizingProcess, sizer: Sizer, frames: list[RawFrame]) -> None:
+    there, here = (
+        executor.submit(Sizer.pool, sizer, frames[0]).result()
+        for executor in (process, SynchronousExecutor())
+    )
     assert_equal(there.counts, here.counts)
     assert_equal(
-        vars(process(examine_pooled, sizer, there)().estimate), vars(sizer.examine_pooled(here).estimate)
+        vars(process.submit(Sizer.examine_pooled, sizer, there).result().estimate),
+        vars(sizer.examine_pooled(here).estimate),
     )
 
 
 def test_errors_come_back(process: SizingProcess, sizer: Sizer) -> None:
     with pytest.raises(CalibrationError, match="the frame has 3 values"):
-        process(pool_frame, sizer, {"counts": [1, 2, 3], "wavelength_angstrom": 0.5637})()
-    with pytest.raises(TypeError, match="unexpected keyword"):
-        process(pool_frame, sizer, {"count": 1})()
+        process.submit(Sizer.pool, sizer, RawFrame(counts=[1, 2, 3], wavelength_angstrom=0.5637)).result()
+    with pytest.raises(AttributeError, match="no attribute 'counts'"):
+        process.submit(Sizer.pool, sizer, None).result()  # type: ignore[arg-type]
     restarts = process.restarts
     with pytest.raises((TypeError, AttributeError), match="pickle"):
-        process(pool_frame, sizer, {"counts": lambda: None, "wavelength_angstrom": 0.5637})()
-    assert process.restarts == restarts  # an argument that cannot be sent harms nobody
+        process.submit(
+            Sizer.pool,
+            sizer,
+            RawFrame(counts=lambda: None, wavelength_angstrom=0.5637),  # type: ignore[arg-type]
+        ).result()
+    assert process.restarts == restarts  # an argument that cannot be sent does no harm
 
 
 def test_a_process_that_is_killed_over_a_frame(
-    process: SizingProcess, sizer: Sizer, readings: list[dict[str, Any]]
+    process: SizingProcess, sizer: Sizer, frames: list[RawFrame]
 ) -> None:
-    process(examine_frame, sizer, readings[0])()
+    process.submit(Sizer.examine_frame, sizer, frames[0]).result()
     pid, restarts = process.pid, process.restarts
-    os.kill(pid, signal.SIGSTOP)  # so that it dies with the frame in hand
+    os.kill(pid, signal.SIGSTOP)  # so that it dies during this frame
     threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
     with pytest.raises(SizingProcessError, match="ended with status -9 while this frame was sized"):
-        process(examine_frame, sizer, readings[0])()
+        process.submit(Sizer.examine_frame, sizer, frames[0]).result()
     assert process.restarts == restarts + 1
-    assert process(examine_frame, sizer, readings[0])().estimate.status is Status.SIZED
+    assert process.submit(Sizer.examine_frame, sizer, frames[0]).result().estimate.status is Status.SIZED
 
 
-def test_answers_outlast_the_memory_they_came_through(
-    process: SizingProcess, sizer: Sizer, readings: list[dict[str, Any]]
+def test_results_outlast_the_memory_they_came_through(
+    process: SizingProcess, sizer: Sizer, frames: list[RawFrame]
 ) -> None:
-    """More steps than there are slots, begun together and asked for from the last to the first."""
-    many = [readings[number % len(readings)] for number in range(3 * SLOTS)]
-    begun = [process(examine_frame, sizer, one) for one in many]
-    for one, waiting in reversed(list(zip(many, begun, strict=True))):
-        there, here = waiting(), sizer.examine_frame(**one)
+    """More tasks than there are slots, submitted together, results read from the last to the first."""
+    many = [frames[number % len(frames)] for number in range(3 * SLOTS)]
+    futures = [process.submit(Sizer.examine_frame, sizer, one) for one in many]
+    for one, future in reversed(list(zip(many, futures, strict=True))):
+        there, here = future.result(), sizer.examine_frame(one)
         assert_equal(vars(there.estimate), vars(here.estimate))
         assert_equal(there.binned.intensity, here.binned.intensity)
-        assert waiting() is there
+        assert future.result() is there
 
 
 @pytest.mark.parametrize(
@@ -113,43 +117,46 @@ def test_answers_outlast_the_memory_they_came_through(
 )
 def test_frames_of_every_kind(
     frame: Callable[[Any], Any], status: Status, process: SizingProcess, sizer: Sizer,
-    readings: list[dict[str, Any]],
+    frames: list[RawFrame],
 ) -> None:  # fmt: skip
-    one = {**readings[0], "counts": frame(readings[0]["counts"])}
-    there, here = (begin(examine_frame, sizer, one)() for begin in (process, begin_here))
+    one = replace(frames[0], counts=frame(frames[0].counts))
+    there, here = (
+        executor.submit(Sizer.examine_frame, sizer, one).result()
+        for executor in (process, SynchronousExecutor())
+    )
     assert there.estimate.status is status
     assert_equal(vars(there.estimate), vars(here.estimate))
 
 
-def test_of_several_steps_only_the_one_in_hand_is_lost(
-    process: SizingProcess, sizer: Sizer, readings: list[dict[str, Any]]
+def test_of_several_tasks_only_the_running_one_is_lost(
+    process: SizingProcess, sizer: Sizer, frames: list[RawFrame]
 ) -> None:
     """The second of five ends the process; the answer to the first may still be on its way."""
-    process(examine_frame, sizer, readings[0])()
+    process.submit(Sizer.examine_frame, sizer, frames[0]).result()
     pid, restarts = process.pid, process.restarts
-    begun = [process(examine_frame, sizer, one) for one in readings[:1]]
-    begun.append(process(end_process, sizer, None))
-    begun.extend(process(examine_frame, sizer, one) for one in readings[1:4])
+    futures = [process.submit(Sizer.examine_frame, sizer, one) for one in frames[:1]]
+    futures.append(process.submit(end_process, sizer, None))
+    futures.extend(process.submit(Sizer.examine_frame, sizer, one) for one in frames[1:4])
     outcomes = []
-    for waiting in begun:
+    for future in futures:
         try:
-            outcomes.append(vars(waiting().estimate))
+            outcomes.append(vars(future.result().estimate))
         except SizingProcessError as error:
             outcomes.append(str(error))
     assert "ended with status 9 while this frame was sized" in outcomes.pop(1)
-    assert_equal(outcomes, [vars(sizer.examine_frame(**one).estimate) for one in readings[:4]])
+    assert_equal(outcomes, [vars(sizer.examine_frame(one).estimate) for one in frames[:4]])
     assert process.restarts == restarts + 1
     assert process.pid != pid
 
 
 def end_process(sizer: Sizer, _: object) -> None:
-    """A step over which the process ends, as one that runs out of memory does."""
+    """A task during which the process ends, as one that runs out of memory does."""
     os._exit(9)
 
 
-def test_the_plan_comes_first(process: SizingProcess, sizer: Sizer, readings: list[dict[str, Any]]) -> None:
+def test_the_plan_comes_first(process: SizingProcess, sizer: Sizer, frames: list[RawFrame]) -> None:
     """Linear algebra has one thread, since more would spin on the plan's cores, and gives way to the plan."""
-    process(examine_frame, sizer, readings[0])()
+    process.submit(Sizer.examine_frame, sizer, frames[0]).result()
     own = os.getpriority(os.PRIO_PROCESS, 0)
     assert os.getpriority(os.PRIO_PROCESS, process.pid) == min(own + 10, 19)
     said = Path(f"/proc/{process.pid}/environ").read_bytes().split(b"\0")
@@ -157,24 +164,24 @@ def test_the_plan_comes_first(process: SizingProcess, sizer: Sizer, readings: li
 
 
 def test_a_process_that_is_killed_meanwhile_costs_no_frame(
-    process: SizingProcess, sizer: Sizer, readings: list[dict[str, Any]]
+    process: SizingProcess, sizer: Sizer, frames: list[RawFrame]
 ) -> None:
-    process(examine_frame, sizer, readings[0])()
+    process.submit(Sizer.examine_frame, sizer, frames[0]).result()
     os.kill(process.pid, signal.SIGKILL)
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert process(examine_frame, sizer, readings[0])().estimate.status is Status.SIZED
+    assert process.submit(Sizer.examine_frame, sizer, frames[0]).result().estimate.status is Status.SIZED
 
 
 def test_a_process_that_hangs_is_replaced(
-    process: SizingProcess, sizer: Sizer, readings: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    process: SizingProcess, sizer: Sizer, frames: list[RawFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    process(examine_frame, sizer, readings[0])()
+    process.submit(Sizer.examine_frame, sizer, frames[0]).result()
     os.kill(process.pid, signal.SIGSTOP)
     with monkeypatch.context() as patient:
-        patient.setattr("qdsizer_stream.sizing.process._process.ANSWER_TIMEOUT_S", 0.2)
-        with pytest.raises(SizingProcessError, match=r"gave no answer within 0.2 s"):
-            process(examine_frame, sizer, readings[0])()
-    assert process(examine_frame, sizer, readings[0])().estimate.status is Status.SIZED
+        patient.setattr("qdsizer_stream.sizing.process._process.RESULT_TIMEOUT_S", 0.2)
+        with pytest.raises(SizingProcessError, match=r"gave no result within 0.2 s"):
+            process.submit(Sizer.examine_frame, sizer, frames[0]).result()
+    assert process.submit(Sizer.examine_frame, sizer, frames[0]).result().estimate.status is Status.SIZED
 
 
 def test_ctrl_c_does_not_reach_it(process: SizingProcess, sizer: Sizer) -> None:
@@ -183,7 +190,7 @@ def test_ctrl_c_does_not_reach_it(process: SizingProcess, sizer: Sizer) -> None:
 
 @pytest.mark.parametrize("fault", ["gone", "changed"])
 def test_a_model_file_that_is_not_what_it_was(
-    fault: str, tmp_path: Path, sizer: Sizer, process: SizingProcess, readings: list[dict[str, Any]]
+    fault: str, tmp_path: Path, sizer: Sizer, process: SizingProcess, frames: list[RawFrame]
 ) -> None:
     """A process that starts later must not size with another model than the descriptor names."""
     path = tmp_path / "model.onnx"
@@ -195,7 +202,7 @@ def test_a_model_file_that_is_not_what_it_was(
         path.write_bytes((SHIPPED / "pbs-paper.onnx").read_bytes())
     message = "model.onnx" if fault == "gone" else "has changed on disk since the session began"
     with pytest.raises(ModelError, match=message):
-        process(examine_frame, other, readings[0])()
+        process.submit(Sizer.examine_frame, other, frames[0]).result()
 
 
 def test_it_ends_with_its_parent() -> None:
@@ -211,7 +218,7 @@ def test_it_ends_with_its_parent() -> None:
     pid = int(said.stdout)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and Path(f"/proc/{pid}/cmdline").exists():
-        if b"sizing_process" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+        if b"sizing.process" not in Path(f"/proc/{pid}/cmdline").read_bytes():
             break  # a zombie that nobody has waited for, or another process
         time.sleep(0.1)
     else:
@@ -224,18 +231,21 @@ def test_it_runs_no_script_of_the_session(tmp_path: Path) -> None:
     script.write_text(
         "import numpy as np\n"
         "from qdsizer_stream.sizing import Sizer, SizingConfig\n"
-        "from qdsizer_stream.sizing.process import SizingProcess, pool_frame\n"
+        "from qdsizer_stream.sizing.process import SizingProcess\n"
         "print('the plan runs')\n"
         "sizer = Sizer(SizingConfig())\n"
         "process = SizingProcess(sizer)\n"
         "try:\n"
-        "    process(pool_frame, sizer, {})()\n"
-        "except AssertionError:\n"
-        "    print('answered')\n"
+        "    process.submit(Sizer.pool, sizer, None).result()\n"
+        "except ValueError as error:\n"
+        "    print(error)\n"
         "process.close()\n"
     )
     said = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert said.stdout.splitlines() == ["the plan runs", "answered"]
+    assert said.stdout.splitlines() == [
+        "the plan runs",
+        "no detector is configured: give [sizing.reduction] with its calibration",
+    ]
 
 
 def test_a_module_in_the_working_folder_stands_in_for_none_of_pythons(
@@ -244,6 +254,53 @@ def test_a_module_in_the_working_folder_stands_in_for_none_of_pythons(
     (tmp_path / "queue.py").write_text("raise RuntimeError('the wrong one')\n")
     monkeypatch.chdir(tmp_path)
     one = SizingProcess(sizer)
-    counts = np.zeros(30720)
-    assert one(examine_frame, sizer, {"counts": counts, "wavelength_angstrom": 0.5637})().estimate.reason
+    frame = RawFrame(counts=np.zeros(30720), wavelength_angstrom=0.5637)
+    assert one.submit(Sizer.examine_frame, sizer, frame).result().estimate.reason
     one.close()
+
+
+def test_a_result_that_is_not_there_in_time(
+    process: SizingProcess, sizer: Sizer, frames: list[RawFrame]
+) -> None:
+    process.submit(Sizer.examine_frame, sizer, frames[0]).result()
+    os.kill(process.pid, signal.SIGSTOP)
+    restarts = process.restarts
+    future = process.submit(Sizer.examine_frame, sizer, frames[0])
+    with pytest.raises(TimeoutError):
+        future.result(0.1)
+    assert not future.done()
+    os.kill(process.pid, signal.SIGCONT)
+    assert future.exception() is None
+    assert future.result().estimate.status is Status.SIZED
+    assert process.restarts == restarts  # the caller was impatient, the process did not hang
+
+
+def test_a_task_of_this_thread_runs_once_and_when_its_result_is_asked_for(sizer: Sizer) -> None:
+    calls: list[int] = []
+
+    def task(_: Sizer, number: int) -> int:
+        calls.append(number)
+        if number < 0:
+            raise ValueError(f"{number} is negative")
+        return 2 * number
+
+    future = SynchronousExecutor().submit(task, sizer, 3)
+    assert calls == []
+    assert (future.result(), future.result(), calls) == (6, 6, [3])
+    failing = SynchronousExecutor().submit(task, sizer, -1)
+    assert "-1 is negative" in str(failing.exception())
+    with pytest.raises(ValueError, match="-1 is negative"):
+        failing.result()
+    assert calls == [3, -1]
+
+
+def test_a_task_that_ends_the_thread(sizer: Sizer) -> None:
+    """`SystemExit` passes through, and who asks again is not left waiting."""
+
+    def task(_: Sizer, __: None) -> None:
+        raise SystemExit(3)
+
+    future = SynchronousExecutor().submit(task, sizer, None)
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            future.result()
