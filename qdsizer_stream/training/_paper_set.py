@@ -15,7 +15,7 @@ from ..simulation import (
     load_solvent,
     log_uniform,
     mix_by_area,
-    random_liquids,
+    random_solvents,
 )
 from ._degrade import Degradation
 
@@ -161,7 +161,7 @@ def augment(library: Library, augmentation: PaperAugmentation, seed: int) -> Pap
     liquids = np.empty((0, n_points))
     if augmentation.random_liquid_share is not None:
         wavelength = library.recipe.wavelength_angstrom
-        liquids = random_liquids(
+        liquids = random_solvents(
             np.random.default_rng((seed, 1)), N_LIQUIDS, library.q_inv_angstrom, wavelength
         )
     row = 0

@@ -68,9 +68,11 @@ def test_the_halo_is_where_it_is_put() -> None:
 
 
 def test_ligands_out_of_range() -> None:
-    with pytest.raises(PhysicsError, match="holds an unknown element: give chemical symbols"):
+    with pytest.raises(PhysicsError, match="contains an unknown element: give chemical symbols"):
         LigandShell(atoms={"Xx": 1}, per_nm2=3.0).intensity(np.array([1.0]), 0.56)
-    with pytest.raises(PhysicsError, match=r"Q = 80 Å⁻¹ leaves the form-factor tables: stay within 75\.4"):
+    with pytest.raises(
+        PhysicsError, match=r"Q = 80 Å⁻¹ is beyond the form-factor tables: give Q of at most 75\.4"
+    ):
         LigandShell(per_nm2=3.0).intensity(np.array([80.0]), 0.1)
 
 

@@ -325,7 +325,7 @@ def test_a_measured_solvent_is_drawn(tmp_path: Path) -> None:
     at = recipe.grid.centres[np.argmax(frames.intensity[spiked], axis=1)]
     np.testing.assert_allclose(at, 3.0, atol=0.01)
     too_far = recipe.model_copy(update={"grid": recipe.grid.model_copy(update={"n_bins": 6500})})
-    with pytest.raises(PhysicsError, match=r"leaves the curve of spike \(0\.5 … 20 Å⁻¹\)"):
+    with pytest.raises(PhysicsError, match=r"is outside the curve of spike: give Q from 0\.5 to 20 Å⁻¹"):
         FrameStream(too_far, seed=0)
 
 

@@ -1,6 +1,7 @@
 """Materials from CIF files."""
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,51 +16,55 @@ __all__ = ["material_from_cif"]
 
 
 def material_from_cif(
-    path: Path, *, b_angstrom2: Mapping[str, float] | None = None, block: str | None = None
+    path: str | os.PathLike[str], *, b_angstrom2: Mapping[str, float] | None = None, block: str | None = None
 ) -> Material:
     """Read a crystal structure from a CIF file.
 
     Parameters
     ----------
     path
-        File.
+        CIF file.
     b_angstrom2
-        Displacement parameters by element, Å²: for atoms of which the file gives none, and in place of
-        those it gives.
+        Isotropic displacement parameters B by chemical symbol, Å²; they replace those of the file and
+        supply missing ones.
     block
-        Name of the data block; may be left out where only one has atoms.
+        Name of the data block; optional if only one block contains atoms.
 
     Returns
     -------
-    The material, with the occupancies of the file, U made isotropic, and the name of the block.
+    The material, named after the block, with the occupancies of the file and the equivalent isotropic
+    displacement parameters of anisotropic ones.
 
     Raises
     ------
     PhysicsError
-        The file cannot be read, has no atoms or no space group, contradicts itself, or lacks a
-        displacement parameter.
+        The file cannot be read, contains no atoms or no known space group, contradicts itself, or lacks
+        a displacement parameter.
     ConfigurationError
-        An element is unknown, a B negative, an occupancy outside 0 … 1, atoms overlap, or the cell
-        does not have the symmetry of the space group.
+        An element is unknown, a B is negative, an occupancy is outside 0 to 1, atoms overlap, or the
+        cell does not have the symmetry of the space group.
     """
+    path = Path(path)
     structure = _structure(path, block)
     if contradiction := structure.check_spacegroup().strip():
         raise PhysicsError(
-            f"CIF {path} contradicts itself: {contradiction}; mend its space group or operations"
+            f"CIF {path} contradicts itself: {contradiction}; correct its space group or symmetry operations"
         )
     if structure.spacegroup is None:
         raise PhysicsError(
-            f"CIF {path} has no space group that is known: give its Hermann-Mauguin symbol or its operations"
+            f"CIF {path} has no known space group: give its Hermann-Mauguin symbol or its symmetry operations"
         )
     given = dict(b_angstrom2 or {})
     if unknown := set(given) - {site.element.name for site in structure.sites}:
-        raise PhysicsError(f"B given for {sorted(unknown)}, CIF {path} does not hold them")
+        raise PhysicsError(
+            f"b_angstrom2 has {sorted(unknown)}, which CIF {path} does not contain: remove them"
+        )
     sites = []
     for site in structure.sites:
         u = structure.cell.calculate_u_eq(site.aniso) if site.aniso.nonzero() else site.u_iso
         if site.element.name not in given and u == 0:
             raise PhysicsError(
-                f"CIF {path} gives no displacement parameter of {site.label}: "
+                f"CIF {path} has no displacement parameter for {site.label}: "
                 f"pass b_angstrom2={{'{site.element.name}': B}}, about 1 Å² in inorganic crystals"
             )
         sites.append(
@@ -85,21 +90,23 @@ def material_from_cif(
 
 
 def _structure(path: Path, block: str | None) -> gemmi.SmallStructure:
-    """Find the one block with atoms."""
+    """Read the requested block, or the only one that contains atoms."""
     try:
         document = gemmi.cif.read(str(path))
     except OSError as error:
         raise PhysicsError(f"cannot read CIF {path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise PhysicsError(f"{path} is not a CIF: {error}") from error
+        raise PhysicsError(f"{path} is not a valid CIF: {error}") from error
     structures = {found.name: gemmi.make_small_structure_from_block(found) for found in document}
     with_atoms = {name: structure for name, structure in structures.items() if len(structure.sites)}
     if not with_atoms:
-        raise PhysicsError(f"CIF {path} has no atoms: it needs a loop of _atom_site_fract_x, _y and _z")
+        raise PhysicsError(
+            f"CIF {path} contains no atoms: it must have a loop of _atom_site_fract_x, _y and _z"
+        )
     if block is None and len(with_atoms) == 1:
         return next(iter(with_atoms.values()))
     if block not in with_atoms:
         raise PhysicsError(
-            f"block {block!r} of CIF {path} is no choice: give block, one of {', '.join(with_atoms)}"
+            f"CIF {path} has no block {block!r} with atoms: give block as one of {', '.join(with_atoms)}"
         )
     return with_atoms[block]

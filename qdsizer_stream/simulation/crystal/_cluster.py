@@ -14,31 +14,31 @@ from ._shapes import Shape, Sphere
 
 __all__ = ["Cluster", "SphereCut", "Surface", "nanocrystal", "sphere"]
 
-ON_THE_SURFACE = 1 + 5e-11
-"""A node on the surface belongs to the shape, whatever the last bit of its distance says."""
+SURFACE_TOLERANCE = 1 + 5e-11
+"""Relative tolerance that includes nodes exactly on the surface despite rounding of their distance."""
 
 
 class SphereCut(StrEnum):
-    """How a shape decides which atoms it holds."""
+    """Rule that decides which atoms belong to a shape."""
 
     NODE = "node"
-    """Lattice nodes within the shape, each with its whole primitive cell of atoms: stoichiometric."""
+    """Lattice nodes inside the shape, each with all atoms of its primitive cell: stoichiometric."""
     CORNER_SHARED = "corner-shared"
-    """As `NODE`, the atoms of every site but the first shared out over the eight corners of the
-    primitive cell around the node, an eighth each: smeared surface."""
+    """As `NODE`, but the atoms of every site after the first are distributed over the eight corners of
+    the primitive cell around the node, one eighth each: a smeared surface."""
     ATOM = "atom"
-    """Atoms within the shape: not stoichiometric."""
+    """Atoms inside the shape: not stoichiometric."""
 
 
 class Surface(Config):
-    """An outermost layer that lacks atoms of some elements: metal-rich where they are the anions."""
+    """Outermost layer depleted of some elements; metal-rich if these are the anions."""
 
     elements: tuple[str, ...] = Field(min_length=1)
-    """Chemical symbols of the elements that are missing."""
+    """Chemical symbols of the depleted elements."""
     thickness_angstrom: float = Field(gt=0, lt=100)
     """Depth of the layer below the surface, Å, measured on the sphere of equal volume."""
     occupancy: float = Field(ge=0, lt=1)
-    """Share of these atoms that is left in the layer, each independent of the others."""
+    """Fraction of these atoms that remains in the layer, each atom independent of the others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +48,8 @@ class Cluster:
     Parameters
     ----------
     occupancy
-        Occupancy of each site at each node, 0 to 1: one array of shape (n1, n2, n3) a site, all of
-        one shape; arrays may be the same object.
+        Occupancy of each site at each node, 0 to 1: one array of shape (n1, n2, n3) per site, all of
+        the same shape. Equivalent sites share one array object, which lets their pairs be counted once.
     diameter_nm
         Nominal diameter, nm.
     """
@@ -59,12 +59,12 @@ class Cluster:
 
     @property
     def n_atoms(self) -> NDArray[np.float64]:
-        """Atoms of each site, occupancy summed, shape (n_sites,)."""
+        """Number of atoms of each site (sum of occupancies), shape (n_sites,)."""
         return np.array([occupancy.sum() for occupancy in self.occupancy])
 
 
-def sphere(material: Material, diameter_angstrom: float, cut: SphereCut = SphereCut.NODE) -> Cluster:
-    """Cut a sphere.
+def sphere(material: Material, diameter_angstrom: float, cut: SphereCut | str = SphereCut.NODE) -> Cluster:
+    """Cut a spherical nanocrystal.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def sphere(material: Material, diameter_angstrom: float, cut: SphereCut = Sphere
     diameter_angstrom
         Diameter, Å.
     cut
-        Which atoms belong to it.
+        Which atoms belong to it, a `SphereCut` or its name.
 
     Returns
     -------
@@ -82,8 +82,8 @@ def sphere(material: Material, diameter_angstrom: float, cut: SphereCut = Sphere
     Raises
     ------
     PhysicsError
-        The diameter is not positive or so large (> 100 nm) that the lattice would not fit in memory,
-        or the material has no sites at the corners that are to be shared out.
+        The diameter is not positive or larger than 100 nm (the lattice would not fit in memory), the
+        name of the cut is unknown, or the cut is corner-shared and the material does not allow it.
     """
     return nanocrystal(material, Sphere(), diameter_angstrom, cut)
 
@@ -92,7 +92,7 @@ def nanocrystal(
     material: Material,
     shape: Shape,
     diameter_angstrom: float,
-    cut: SphereCut = SphereCut.NODE,
+    cut: SphereCut | str = SphereCut.NODE,
     *,
     centre: Vector = (0.0, 0.0, 0.0),
     surface: Surface | None = None,
@@ -108,12 +108,12 @@ def nanocrystal(
     diameter_angstrom
         Diameter of the sphere of equal volume, Å.
     cut
-        Which atoms belong to it.
+        Which atoms belong to it, a `SphereCut` or its name.
     centre
-        Centre of the shape in fractions of the primitive cell, from a node, or for `SphereCut.ATOM`
-        from an atom of the first site.
+        Centre of the shape in fractions of the primitive cell, relative to a node, or for
+        `SphereCut.ATOM` to an atom of the first site.
     surface
-        Layer that lacks atoms.
+        Depleted outermost layer; None for a complete surface.
 
     Returns
     -------
@@ -122,36 +122,40 @@ def nanocrystal(
     Raises
     ------
     PhysicsError
-        The diameter is not positive or so large (> 100 nm) that the lattice would not fit in memory, no
-        atom lies inside, the material has no sites at the corners that are to be shared out, or none
-        of the elements that the surface lacks.
+        The diameter is not positive or larger than 100 nm (the lattice would not fit in memory), no
+        atom lies inside, the name of the cut is unknown, the cut is corner-shared and the material does
+        not allow it, or the surface depletes an element that the material does not contain.
     """
     if not 0 < diameter_angstrom <= 1000:
         raise PhysicsError(
             f"{shape.kind} diameter {diameter_angstrom} Å is out of range: give 0 < diameter ≤ 1000 Å"
         )
+    cut = _sphere_cut(cut)
     if cut is SphereCut.CORNER_SHARED:
         _check_corners(material)
     if surface is not None and (unknown := set(surface.elements) - {site.element for site in material.sites}):
-        raise PhysicsError(f"the surface lacks {sorted(unknown)}, which {material.name} does not hold")
+        raise PhysicsError(
+            f"the surface depletes {sorted(unknown)}, which {material.name} does not contain: "
+            f"choose from {sorted({site.element for site in material.sites})}"
+        )
     radius = diameter_angstrom / 2
     gauges = _gauges(material, shape, radius, cut, np.asarray(centre))
-    made: dict[tuple[int, float, bool, bool], NDArray[np.float64]] = {}
+    distinct: dict[tuple[int, float, bool, bool], NDArray[np.float64]] = {}
     occupancies = []
-    for number, (site, gauge) in enumerate(zip(material.sites, gauges, strict=True)):
-        stripped = surface is not None and site.element in surface.elements
-        shared = cut is SphereCut.CORNER_SHARED and number > 0
-        # Sites that are occupied alike share one array: their pairs are then counted once.
-        key = (id(gauge), site.occupancy, stripped, shared)
-        if key not in made:
-            occupancy = np.where(gauge <= radius * ON_THE_SURFACE, site.occupancy, 0.0)
-            if stripped and surface is not None:
+    for s, (site, gauge) in enumerate(zip(material.sites, gauges, strict=True)):
+        depleted = surface is not None and site.element in surface.elements
+        distributed = cut is SphereCut.CORNER_SHARED and s > 0
+        # Equivalent sites share one array, so that their pairs are counted once.
+        key = (id(gauge), site.occupancy, depleted, distributed)
+        if key not in distinct:
+            occupancy = np.where(gauge <= radius * SURFACE_TOLERANCE, site.occupancy, 0.0)
+            if depleted and surface is not None:
                 occupancy[gauge > radius - surface.thickness_angstrom] *= surface.occupancy
-            made[key] = _shared_over_corners(occupancy) if shared else occupancy
-        occupancies.append(made[key])
+            distinct[key] = _distribute_over_corners(occupancy) if distributed else occupancy
+        occupancies.append(distinct[key])
     if not any(occupancy.any() for occupancy in occupancies):
         raise PhysicsError(
-            f"no atom in a {shape.kind} of {diameter_angstrom} Å centred at {centre}: give a larger one"
+            f"no atom in a {shape.kind} of {diameter_angstrom} Å centred at {centre}: give a larger diameter"
         )
     return Cluster(tuple(occupancies), diameter_angstrom / 10)
 
@@ -159,17 +163,17 @@ def nanocrystal(
 def _gauges(
     material: Material, shape: Shape, radius: float, cut: SphereCut, centre: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
-    """Gauge of each node for each site; one array for all sites unless each atom decides for itself."""
+    """Gauge of each node for each site; all sites share one array unless atoms are cut individually."""
     cell = material.cell_angstrom
     offsets = material.positions_angstrom - material.positions_angstrom[0]
     if cut is not SphereCut.ATOM:
         offsets = np.zeros((1, 3))
-    # Nodes of one lattice plane family are 1/|b| apart; atoms off the nodes and shared corners need more.
+    # Adjacent lattice planes are 1/|b| apart; atoms off the nodes and shared corners need a margin.
     plane_spacing = 1 / np.linalg.norm(np.linalg.inv(cell), axis=0)
     off_node = np.abs(offsets @ np.linalg.inv(cell) - centre).max(axis=0)
     margin = 1 if cut is SphereCut.CORNER_SHARED else 0
-    half = np.ceil(radius * shape.reach / plane_spacing + off_node).astype(int) + margin
-    axes = np.ix_(*[np.arange(-n, n + 1, dtype=np.float64) for n in half])
+    n_half = np.ceil(radius * shape.reach / plane_spacing + off_node).astype(int) + margin
+    axes = np.ix_(*[np.arange(-n, n + 1, dtype=np.float64) for n in n_half])
     nodes = [sum(axes[i] * cell[i, component] for i in range(3)) for component in range(3)]
     gauges = [
         shape.gauge([np.asarray(nodes[k] + shift[k]) for k in range(3)]) for shift in offsets - centre @ cell
@@ -177,21 +181,28 @@ def _gauges(
     return gauges if cut is SphereCut.ATOM else gauges * len(material.sites)
 
 
+def _sphere_cut(cut: SphereCut | str) -> SphereCut:
+    try:
+        return SphereCut(cut)
+    except ValueError:
+        raise PhysicsError(f"cut {cut!r} is unknown: choose from {', '.join(SphereCut)}") from None
+
+
 def _check_corners(material: Material) -> None:
-    """Refuse to share out atoms that are not at the corners of the cell around the node."""
+    """Reject a material whose other sites are not at the corners of the cell around the node."""
     offsets = (material.positions_angstrom - material.positions_angstrom[0]) @ np.linalg.inv(
         material.cell_angstrom
     )
     if not np.allclose(offsets[1:], 0.5, atol=1e-6):
         raise PhysicsError(
-            f"{material.name} cannot be cut {SphereCut.CORNER_SHARED.value}: its further sites are not at "
+            f"{material.name} cannot be cut {SphereCut.CORNER_SHARED.value}: not all its other sites are at "
             f"(½, ½, ½) of the primitive cell; use {SphereCut.NODE.value} or {SphereCut.ATOM.value}"
         )
 
 
-def _shared_over_corners(nodes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Give an eighth of each node to the corners of its cell: corner (½,½,½) + n belongs to node n."""
-    shared = np.zeros_like(nodes)
+def _distribute_over_corners(nodes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move one eighth of each node to each corner of its cell; corner (½,½,½) + n is stored at node n."""
+    corners = np.zeros_like(nodes)
     for shift in np.ndindex(2, 2, 2):  # nothing wraps around: the nodes have an empty margin
-        shared += np.roll(nodes, [-s for s in shift], axis=(0, 1, 2))
-    return shared / 8
+        corners += np.roll(nodes, [-s for s in shift], axis=(0, 1, 2))
+    return corners / 8

@@ -1,4 +1,4 @@
-"""Crystals: what the clusters are cut from."""
+"""Materials: primitive cells from which clusters are cut."""
 
 import tomllib
 from collections.abc import Mapping
@@ -29,11 +29,11 @@ __all__ = [
 Vector = tuple[float, float, float]
 
 OVERLAP_ANGSTROM = 0.7
-"""Sites closer than this (no bond is shorter: H-H is 0.74 Å) cannot be occupied at once: they share
-one atom, as in alloys and split positions, and form no pair."""
+"""Sites closer than this cannot be occupied at the same time (the shortest bond, H-H, is 0.74 Å). They are
+alternatives for one atom, as in alloys and split positions, and form no pair."""
 
-B_LIMIT_ANGSTROM2 = 20.0
-"""Displacement parameters end here: √⟨u²⟩ = 0.5 Å is no crystal any more."""
+MAX_B_ANGSTROM2 = 20.0
+"""Upper limit of displacement parameters: at √⟨u²⟩ = 0.5 Å the solid is no longer crystalline."""
 
 
 class Site(Config):
@@ -43,51 +43,52 @@ class Site(Config):
     """Chemical symbol."""
     position: Vector
     """Cartesian position in units of the lattice parameter."""
-    b_angstrom2: float = Field(ge=0, lt=B_LIMIT_ANGSTROM2)
+    b_angstrom2: float = Field(ge=0, lt=MAX_B_ANGSTROM2)
     """Isotropic displacement parameter B = 8π²⟨u²⟩, Å²."""
     occupancy: float = Field(default=1.0, gt=0, le=1)
-    """Share of the cells in which the atom is present, each cell independent of the others."""
+    """Fraction of the cells in which the atom is present, each cell independent of the others."""
 
 
 class Material(Config):
-    """A crystal and its constants."""
+    """A crystal: its primitive cell, atoms and constants."""
 
     name: str
-    """Chemical formula, with the structure where there are several."""
+    """Chemical formula, followed by the structure type if the material has several."""
     lattice_parameter_angstrom: float = Field(gt=1, lt=50)
-    """Lattice parameter a of the bulk, Å: at room temperature where the source does not say else."""
+    """Lattice parameter a of the bulk, Å, at room temperature unless the reference states otherwise."""
     lattice_source: str
-    """Where the lattice parameters come from."""
+    """Reference of the lattice parameters."""
     b_source: str
-    """Where the displacement parameters come from."""
+    """Reference of the displacement parameters."""
     cell: tuple[Vector, Vector, Vector]
-    """Primitive vectors in units of the lattice parameter, one a row."""
+    """Primitive vectors in units of the lattice parameter, one per row."""
     sites: tuple[Site, ...] = Field(min_length=1)
     """Atoms of the primitive cell."""
     diameter_range_nm: tuple[float, float] = (1.0, 20.0)
-    """Smallest and largest diameter to expect of its quantum dots, nm."""
+    """Smallest and largest diameter expected of its quantum dots, nm."""
 
     @model_validator(mode="after")
     def _check_overlap(self) -> "Material":
         if self.cell_volume_angstrom3 < 1:
             raise ValueError(
                 f"the primitive vectors span {self.cell_volume_angstrom3:.3g} Å³: "
-                "give three that are not in a plane"
+                "give three vectors that are not coplanar"
             )
         for s, site in enumerate(self.sites):
             for t, other in enumerate(self.sites[: s + 1]):
                 distance = self.shortest_distance(s, t)
-                shared = site.occupancy + other.occupancy if s != t else np.inf
-                if distance < OVERLAP_ANGSTROM and shared > 1 + 1e-6:
+                total = site.occupancy + other.occupancy if s != t else np.inf
+                if distance < OVERLAP_ANGSTROM and total > 1 + 1e-6:
                     raise ValueError(
                         f"sites {t} ({other.element}) and {s} ({site.element}) are {distance:.3g} Å apart: "
-                        f"keep {OVERLAP_ANGSTROM} Å, or give occupancies that sum to 1 or less"
+                        f"separate them by at least {OVERLAP_ANGSTROM} Å, or "
+                        "give occupancies that sum to at most 1"
                     )
         return self
 
     @property
     def cell_angstrom(self) -> NDArray[np.float64]:
-        """Primitive vectors, Å, shape (3, 3), one a row."""
+        """Primitive vectors, Å, shape (3, 3), one per row."""
         return np.array(self.cell) * self.lattice_parameter_angstrom
 
     @property
@@ -102,30 +103,30 @@ class Material(Config):
 
     @property
     def unit_diameter_angstrom(self) -> float:
-        """Diameter of the sphere with the volume of one primitive cell, Å: the paper's size step."""
+        """Diameter of the sphere whose volume is one primitive cell, Å: the size step of the paper."""
         return float((6 / np.pi * self.cell_volume_angstrom3) ** (1 / 3))
 
     @property
     def species(self) -> tuple[int, ...]:
-        """First site that scatters as each site does (the same element and B), shape (n_sites,)."""
+        """Index of the first site with the same element and B as each site, shape (n_sites,)."""
         kinds = [(site.element, site.b_angstrom2) for site in self.sites]
         return tuple(kinds.index(kind) for kind in kinds)
 
     def shortest_distance(self, s: int, t: int) -> float:
-        """Distance of the nearest images of two sites.
+        """Distance between the nearest images of two sites.
 
         Parameters
         ----------
         s, t
-            Numbers of the sites.
+            Indices of the sites.
 
         Returns
         -------
         Distance, Å; for s = t the length of the shortest lattice vector.
         """
-        near = np.array(list(np.ndindex(5, 5, 5))) - 2
+        cells = np.array(list(np.ndindex(5, 5, 5))) - 2
         offset = (self.positions_angstrom[s] - self.positions_angstrom[t]) @ np.linalg.inv(self.cell_angstrom)
-        distances = np.linalg.norm((near + offset - np.rint(offset)) @ self.cell_angstrom, axis=1)
+        distances = np.linalg.norm((cells + offset - np.rint(offset)) @ self.cell_angstrom, axis=1)
         return float(np.min(distances[distances > 0]) if s == t else np.min(distances))
 
     def with_b(self, b_angstrom2: Mapping[str, float]) -> "Material":
@@ -138,95 +139,97 @@ class Material(Config):
 
         Returns
         -------
-        A material that differs in B alone.
+        A material that differs only in B.
 
         Raises
         ------
         PhysicsError
-            An element is not in the material, or a B is negative or not below 20 Å².
+            An element is not in the material, or a B is negative or at least 20 Å².
         """
         self._check_elements("B", b_angstrom2)
         for element, b in b_angstrom2.items():
-            if not 0 <= b < B_LIMIT_ANGSTROM2:
-                raise PhysicsError(f"B = {b} Å² given for {element}: give 0 ≤ B < {B_LIMIT_ANGSTROM2:g} Å²")
+            if not 0 <= b < MAX_B_ANGSTROM2:
+                raise PhysicsError(f"B = {b} Å² given for {element}: give 0 ≤ B < {MAX_B_ANGSTROM2:g} Å²")
         return self._changed(
             sites=[{**dict(s), "b_angstrom2": b_angstrom2.get(s.element, s.b_angstrom2)} for s in self.sites]
         )
 
     def with_occupancy(self, occupancy: Mapping[str, float]) -> "Material":
-        """Empty sites at random, by element: vacancies.
+        """Add random vacancies, by element.
 
         Parameters
         ----------
         occupancy
-            Share of the atoms that are left, by chemical symbol.
+            Fraction of the atoms that remains, by chemical symbol.
 
         Returns
         -------
-        A material whose occupancies are multiplied by these.
+        A material with its occupancies multiplied by these fractions.
 
         Raises
         ------
         PhysicsError
-            An element is not in the material, or a share is not above 0 and up to 1.
+            An element is not in the material, or a fraction is not in 0 < occupancy ≤ 1.
         """
         self._check_elements("occupancy", occupancy)
-        for element, share in occupancy.items():
-            if not 0 < share <= 1:
-                raise PhysicsError(f"occupancy {share} given for {element}: give 0 < occupancy ≤ 1")
+        for element, fraction in occupancy.items():
+            if not 0 < fraction <= 1:
+                raise PhysicsError(f"occupancy {fraction} given for {element}: give 0 < occupancy ≤ 1")
         return self._changed(
             sites=[{**dict(s), "occupancy": s.occupancy * occupancy.get(s.element, 1.0)} for s in self.sites]
         )
 
     def strained(self, strain: ArrayLike) -> "Material":
-        """Deform the crystal; clusters that were cut from it keep their atoms.
+        """Deform the crystal; clusters cut from the undeformed crystal keep their atoms.
 
         Parameters
         ----------
         strain
-            A number for equal strain in all directions, or a symmetric matrix ε, shape (3, 3), in the
-            Cartesian axes of the crystal (`axial_strain`): every vector x becomes (1 + ε) x.
+            A scalar for isotropic strain, or a symmetric matrix ε, shape (3, 3), in the Cartesian axes
+            of the crystal (`axial_strain`): every vector x becomes (1 + ε) x.
 
         Returns
         -------
-        The deformed material, to count the pairs of clusters cut from this one.
+        The deformed material, with which pairs of clusters cut from this one are counted.
 
         Raises
         ------
         PhysicsError
-            The strain is neither, or larger than 0.2.
+            The strain is neither, or exceeds 0.2.
         """
         matrix = np.asarray(strain, dtype=np.float64)
         matrix = matrix * np.eye(3) if matrix.ndim == 0 else matrix
         if matrix.shape != (3, 3) or not np.allclose(matrix, matrix.T) or not np.abs(matrix).max() <= 0.2:
-            raise PhysicsError(f"strain {strain!r} is not a number or a symmetric 3 × 3 matrix within ±0.2")
+            raise PhysicsError(f"strain {strain!r} is not a scalar or a symmetric 3 × 3 matrix within ±0.2")
         deform = np.eye(3) + matrix
         return self._changed(
             cell=[tuple(deform @ np.array(vector)) for vector in self.cell],
             sites=[{**dict(s), "position": tuple(deform @ np.array(s.position))} for s in self.sites],
         )
 
-    def _check_elements(self, what: str, by_element: Mapping[str, float]) -> None:
+    def _check_elements(self, quantity: str, by_element: Mapping[str, float]) -> None:
         known = {site.element for site in self.sites}
         if unknown := set(by_element) - known:
-            raise PhysicsError(f"{what} given for {sorted(unknown)}, {self.name} holds {sorted(known)}")
+            raise PhysicsError(
+                f"{quantity} given for {sorted(unknown)}, {self.name} contains {sorted(known)}"
+            )
 
     def _changed(self, **fields: Any) -> "Material":
-        """Make a material anew, so that it is checked: a copy would not be."""
+        """Create a validated material; `model_copy` would skip the validation."""
         return Material.model_validate({**dict(self), **fields})
 
 
 def axial_strain(axis: Vector, along: float, across: float = 0.0) -> NDArray[np.float64]:
-    """Strain along one axis; along a body diagonal it makes a cubic crystal rhombohedral.
+    """Strain along one axis; along a body diagonal, it makes a cubic crystal rhombohedral.
 
     Parameters
     ----------
     axis
-        Direction in the Cartesian axes of the crystal, of any length.
+        Direction in the Cartesian axes of the crystal; its length is ignored.
     along
-        Strain along the axis; 0.007 for the PbS dots of Bertolotti et al., ACS Nano 10, 1579 (2016).
+        Strain along the axis, such as 0.007 for the PbS dots of Bertolotti et al., ACS Nano 10, 1579 (2016).
     across
-        Strain in all directions normal to it.
+        Strain in all directions normal to the axis.
 
     Returns
     -------
@@ -247,7 +250,7 @@ def unit_vector(axis: Vector) -> NDArray[np.float64]:
     Parameters
     ----------
     axis
-        Vector of any length but zero.
+        Vector of any non-zero length.
 
     Returns
     -------
@@ -270,8 +273,8 @@ def material_from_crystal(crystal: Crystal) -> Material:
     Parameters
     ----------
     crystal
-        Structure; each of its atoms stays where it was given, so that the choice of coordinates says
-        which atoms go with a lattice node.
+        Structure. The first image of each atom stays at its given coordinates, so these determine which
+        atoms belong to a lattice node.
 
     Returns
     -------
@@ -313,12 +316,12 @@ def material_names() -> list[str]:
 
 
 def read_crystal(name: str) -> Crystal:
-    """Read the crystal structure of a material of the package, with its reference values.
+    """Read the crystal structure of a material of the package, including its reference values.
 
     Parameters
     ----------
     name
-        Name as in `material_names`.
+        One of `material_names`.
 
     Returns
     -------
@@ -327,7 +330,7 @@ def read_crystal(name: str) -> Crystal:
     Raises
     ------
     PhysicsError
-        The package has no material of this name.
+        The package has no material with this name.
     """
     if name not in material_names():
         raise PhysicsError(f"material {name!r} is unknown: choose from {', '.join(material_names())}")
@@ -341,7 +344,7 @@ def load_material(name: str) -> Material:
     Parameters
     ----------
     name
-        Name as in `material_names`.
+        One of `material_names`.
 
     Returns
     -------
@@ -350,6 +353,6 @@ def load_material(name: str) -> Material:
     Raises
     ------
     PhysicsError
-        The package has no material of this name.
+        The package has no material with this name.
     """
     return material_from_crystal(read_crystal(name))

@@ -1,8 +1,8 @@
-"""Shapes of nanocrystals, free of size: convex bodies by their gauge function.
+"""Shapes of nanocrystals: convex bodies defined by their gauge function, independent of size.
 
-The gauge of a point is the radius of the sphere of equal volume when the body is scaled until the
-point lies on its surface. A point is inside a body of equivalent diameter D where its gauge is at
-most D/2, so every shape has one size, and a sphere's gauge is the distance from its centre.
+Scale the body until the point lies on its surface: the gauge of the point is the radius of the sphere
+of the same volume. A point is inside a body of equivalent diameter D if its gauge is at most D/2, so the
+size of every shape is one number. The gauge of a sphere is the distance from its centre.
 """
 
 import math
@@ -18,11 +18,11 @@ from ._material import Vector, unit_vector
 __all__ = ["Ellipsoid", "Platelet", "Polyhedron", "Rod", "Shape", "Sphere"]
 
 Points = list[NDArray[np.float64]]
-"""x, y and z of points from the centre, Å: arrays that broadcast against each other."""
+"""x, y and z of points relative to the centre, Å: three arrays that broadcast against each other."""
 
 
 def _equal_volume(volume: float) -> float:
-    """Scale a gauge whose unit body has this volume so that the unit body is as large as the unit sphere."""
+    """Factor on a gauge whose unit body has this volume, which makes it the volume of the unit sphere."""
     return math.cbrt(volume / (4 / 3 * math.pi))
 
 
@@ -30,15 +30,15 @@ class Sphere(Config):
     """A sphere."""
 
     kind: Literal["sphere"] = "sphere"
-    """Name in recipes."""
+    """Name of the shape in recipes."""
 
     @property
     def reach(self) -> float:
-        """Farthest point of the body of gauge 1 from its centre."""
+        """Largest distance from the centre to the surface of the body of gauge 1."""
         return 1.0
 
     def gauge(self, points: Points) -> NDArray[np.float64]:
-        """Radius of the equal-volume sphere when the point lies on the surface, Å."""
+        """Radius of the equal-volume sphere of the body whose surface contains the point, Å."""
         x, y, z = points
         return np.asarray(np.sqrt(x**2 + y**2 + z**2))
 
@@ -47,8 +47,8 @@ class Polyhedron(Config):
     """A regular polyhedron with the facets of a cubic crystal."""
 
     kind: Literal["cube", "octahedron", "truncated-octahedron", "cuboctahedron", "rhombic-dodecahedron"]
-    """Facets {100}; {111}; {111} and {100}, all edges equal; {111} and {100} cut to the middle of the
-    edges; {110}."""
+    """Facets, in this order: {100}; {111}; {111} and {100} with equal edges; {111} and {100} truncated to
+    the middle of the edges; {110}."""
 
     @property
     def _unit(self) -> tuple[float, float]:
@@ -63,12 +63,12 @@ class Polyhedron(Config):
 
     @property
     def reach(self) -> float:
-        """Farthest point of the body of gauge 1 from its centre."""
+        """Largest distance from the centre to the surface of the body of gauge 1."""
         volume, circumradius = self._unit
         return circumradius / _equal_volume(volume)
 
     def gauge(self, points: Points) -> NDArray[np.float64]:
-        """Radius of the equal-volume sphere when the point lies on the surface, Å."""
+        """Radius of the equal-volume sphere of the body whose surface contains the point, Å."""
         x, y, z = (np.abs(component) for component in points)
         if self.kind == "cube":
             raw = np.maximum(np.maximum(x, y), z)
@@ -84,12 +84,12 @@ class Polyhedron(Config):
 
 
 class _Uniaxial(Config):
-    """A body with one axis of its own."""
+    """A body with one distinct axis."""
 
     axis: Vector = (0.0, 0.0, 1.0)
-    """Direction of the axis in the Cartesian axes of the crystal; z is c of a hexagonal crystal."""
+    """Direction of the axis in the Cartesian axes of the crystal; z is the c axis of a hexagonal crystal."""
     aspect: float = Field(gt=0.02, lt=50)
-    """Extent along the axis over the extent across."""
+    """Extent along the axis divided by the extent across it."""
 
     @model_validator(mode="after")
     def _check_axis(self) -> "_Uniaxial":
@@ -97,11 +97,11 @@ class _Uniaxial(Config):
         return self
 
     def _along_and_across(self, points: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Distance from the middle plane in units of the aspect, and distance from the axis."""
+        """Distance from the mid-plane divided by the aspect, and distance from the axis."""
         x, y, z = points
         unit = unit_vector(self.axis)
         along = unit[0] * x + unit[1] * y + unit[2] * z
-        # Rounding may leave a point on the axis at a distance squared of -1e-16.
+        # Rounding can give a point on the axis a squared distance of -1e-16.
         across = np.sqrt(np.maximum(x**2 + y**2 + z**2 - along**2, 0.0))
         return np.abs(along) / self.aspect, across
 
@@ -110,15 +110,15 @@ class Ellipsoid(_Uniaxial):
     """An ellipsoid of revolution."""
 
     kind: Literal["ellipsoid"] = "ellipsoid"
-    """Name in recipes."""
+    """Name of the shape in recipes."""
 
     @property
     def reach(self) -> float:
-        """Farthest point of the body of gauge 1 from its centre."""
+        """Largest distance from the centre to the surface of the body of gauge 1."""
         return max(1.0, self.aspect) / _equal_volume(4 / 3 * math.pi * self.aspect)
 
     def gauge(self, points: Points) -> NDArray[np.float64]:
-        """Radius of the equal-volume sphere when the point lies on the surface, Å."""
+        """Radius of the equal-volume sphere of the body whose surface contains the point, Å."""
         along, across = self._along_and_across(points)
         return np.asarray(np.hypot(along, across) * _equal_volume(4 / 3 * math.pi * self.aspect))
 
@@ -127,15 +127,15 @@ class Rod(_Uniaxial):
     """A circular cylinder with flat ends."""
 
     kind: Literal["rod"] = "rod"
-    """Name in recipes."""
+    """Name of the shape in recipes."""
 
     @property
     def reach(self) -> float:
-        """Farthest point of the body of gauge 1 from its centre."""
+        """Largest distance from the centre to the surface of the body of gauge 1."""
         return math.hypot(1.0, self.aspect) / _equal_volume(2 * math.pi * self.aspect)
 
     def gauge(self, points: Points) -> NDArray[np.float64]:
-        """Radius of the equal-volume sphere when the point lies on the surface, Å."""
+        """Radius of the equal-volume sphere of the body whose surface contains the point, Å."""
         along, across = self._along_and_across(points)
         return np.asarray(np.maximum(along, across) * _equal_volume(2 * math.pi * self.aspect))
 
@@ -144,9 +144,9 @@ class Platelet(_Uniaxial):
     """A square prism."""
 
     kind: Literal["platelet"] = "platelet"
-    """Name in recipes."""
+    """Name of the shape in recipes."""
     edge: Vector = (1.0, 0.0, 0.0)
-    """Direction of an edge of the square, normal to the axis."""
+    """Direction of one edge of the square; must be normal to the axis."""
 
     @model_validator(mode="after")
     def _check_edge(self) -> "Platelet":
@@ -157,11 +157,11 @@ class Platelet(_Uniaxial):
 
     @property
     def reach(self) -> float:
-        """Farthest point of the body of gauge 1 from its centre."""
+        """Largest distance from the centre to the surface of the body of gauge 1."""
         return math.sqrt(2 + self.aspect**2) / _equal_volume(8 * self.aspect)
 
     def gauge(self, points: Points) -> NDArray[np.float64]:
-        """Radius of the equal-volume sphere when the point lies on the surface, Å."""
+        """Radius of the equal-volume sphere of the body whose surface contains the point, Å."""
         x, y, z = points
         axis, edge = unit_vector(self.axis), unit_vector(self.edge)
         u, v, w = (
@@ -171,4 +171,4 @@ class Platelet(_Uniaxial):
 
 
 Shape = Annotated[Sphere | Polyhedron | Ellipsoid | Rod | Platelet, Field(discriminator="kind")]
-"""Any of the shapes; `kind` tells them apart in recipes."""
+"""Any of the shapes; recipes select one by its `kind`."""

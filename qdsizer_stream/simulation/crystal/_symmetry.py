@@ -1,4 +1,4 @@
-"""Primitive cells from space groups and atoms of the asymmetric unit."""
+"""Primitive cells from a space group and the atoms of the asymmetric unit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from numpy.typing import NDArray
 __all__ = ["PrimitiveCell", "primitive_cell"]
 
 SAME_ATOM_ANGSTROM = 0.1
-"""Images of one atom closer than this are one atom on a special position: coordinates are often given
-to three digits (1/3 as 0.333, 0.003 Å off), and no two atoms of a crystal come this close."""
+"""Images of one atom closer than this are the same atom on a special position. Coordinates are often given
+to three digits (1/3 as 0.333, an error of 0.003 Å), and atoms of a crystal never come this close."""
 
 CELL_BORDER = 1e-6
-"""Fractional coordinates this little below 0 count as 0, so that rounding does not move an atom by a
-whole cell."""
+"""Tolerance below 0 within which a fractional coordinate counts as 0, so that rounding does not move an
+atom by a whole cell."""
 
 
 @dataclass(frozen=True, eq=False)
 class PrimitiveCell:
-    """Primitive cell and all its atoms.
+    """A primitive cell and all its atoms.
 
     Parameters
     ----------
     vectors_angstrom
-        Primitive vectors, Å, shape (3, 3), one a row; a along x, b in the xy plane.
+        Primitive vectors, Å, shape (3, 3), one per row; a along x, b in the xy plane.
     positions_angstrom
         Cartesian positions, Å, shape (n_atoms, 3).
     origins
-        Which atom of the asymmetric unit each is an image of.
+        Index of the atom of the asymmetric unit of which each atom is an image, length n_atoms.
     """
 
     vectors_angstrom: NDArray[np.float64]
@@ -49,15 +49,15 @@ def primitive_cell(
     cell
         Conventional cell.
     fractional
-        Atoms of the asymmetric unit, fractions of the conventional cell.
+        Fractional coordinates of the asymmetric unit in the conventional cell, shape (n, 3).
 
     Returns
     -------
-    The primitive cell; the first image of each atom stays where it was given, the others lie in the
-    cell at the origin.
+    The primitive cell; the first image of each atom stays at its given coordinates, the others lie in
+    the cell at the origin.
     """
     space_group = gemmi.find_spacegroup_by_ops(operations)
-    # An unlisted setting keeps its conventional cell: more atoms, the same crystal.
+    # An unlisted setting keeps its conventional cell, which describes the same crystal with more atoms.
     centring = np.eye(3)
     if space_group is not None:
         reduction = space_group.centred_to_primitive()
@@ -69,13 +69,13 @@ def primitive_cell(
     origins: list[int] = []
     for origin, atom in enumerate(np.asarray(fractional, dtype=np.float64)):
         remaining = np.array([to_primitive @ (rotation @ atom + shift) for rotation, shift in images])
-        home = to_primitive @ atom
+        given = to_primitive @ atom
         while len(remaining):
             nearest = remaining - np.rint(remaining - remaining[0])
             same = np.linalg.norm((nearest - remaining[0]) @ vectors, axis=1) < SAME_ATOM_ANGSTROM
-            image = nearest[same].mean(axis=0)  # on the special position itself
-            is_home = np.linalg.norm((image - home - np.rint(image - home)) @ vectors) < SAME_ATOM_ANGSTROM
-            image -= np.rint(image - home) if is_home else np.floor(image + CELL_BORDER)
+            image = nearest[same].mean(axis=0)  # the mean lies on the special position
+            is_given = np.linalg.norm((image - given - np.rint(image - given)) @ vectors) < SAME_ATOM_ANGSTROM
+            image -= np.rint(image - given) if is_given else np.floor(image + CELL_BORDER)
             positions.append(image @ vectors)
             origins.append(origin)
             remaining = remaining[~same]

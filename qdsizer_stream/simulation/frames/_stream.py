@@ -17,7 +17,7 @@ from ..scattering import (
     compton_per_atom,
     form_factors,
     load_solvent,
-    random_liquids,
+    random_solvents,
     read_solvent,
     recoil,
 )
@@ -319,7 +319,7 @@ class FrameStream:
             for one, f in factors.items()
             for other, g in factors.items()
         }
-        liquids = random_liquids(rng, LIQUIDS, self._wide, wavelength)
+        liquids = random_solvents(rng, LIQUIDS, self._wide, wavelength)
         solvents = [load_solvent(name) for name in self.recipe.known_solvents]
         solvents += [
             read_solvent(s.path, s.wavelength_angstrom, s.axis) for s in self.recipe.measured_solvents

@@ -4,12 +4,12 @@ from ._debye import pattern_sums, structure_sums
 from ._edges import warn_near_edges
 from ._interpolate import StrainedSums
 from ._ligands import LigandShell
-from ._liquids import random_liquids
 from ._pairs import PairTable, averaged_sphere_pairs, bin_averaged, pair_table
+from ._random_solvents import random_solvents
 from ._scattering import compton_intensity, compton_per_atom, form_factors, recoil
 from ._solvents import Solvent, load_solvent, read_solvent, solvent_names
 from ._stacking import close_packed_layers, faulted_nanocrystal, faulted_pair_table
-from ._texture import MarchDollase, TexturedPairs, textured_pairs, textured_sums
+from ._texture import MarchDollase, TexturedPairs, even_spherical_bessel, textured_pairs, textured_sums
 
 __all__ = [
     "LigandShell",
@@ -23,13 +23,14 @@ __all__ = [
     "close_packed_layers",
     "compton_intensity",
     "compton_per_atom",
+    "even_spherical_bessel",
     "faulted_nanocrystal",
     "faulted_pair_table",
     "form_factors",
     "load_solvent",
     "pair_table",
     "pattern_sums",
-    "random_liquids",
+    "random_solvents",
     "read_solvent",
     "recoil",
     "solvent_names",

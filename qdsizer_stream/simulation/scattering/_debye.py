@@ -1,4 +1,4 @@
-"""Debye scattering equation, exact, from counted pairs."""
+"""The Debye scattering equation, exact, from counted pairs."""
 
 from collections.abc import Sequence
 from types import ModuleType
@@ -17,19 +17,19 @@ __all__ = ["pattern_sums", "structure_sums"]
 def structure_sums(
     table: PairTable, q_inv_angstrom: NDArray[np.float64], xp: ModuleType = np, device: str = "cpu"
 ) -> list[NDArray[np.float64]]:
-    """Sum sin(Qd)/(Qd) over the pairs of each group, one matrix product for all clusters.
+    """Sum sin(Qd)/(Qd) over the pairs of each group, with one matrix product for all clusters.
 
     Parameters
     ----------
     table
-        Distances and multiplicities.
+        Pair distances and multiplicities.
     q_inv_angstrom
         Momentum transfers > 0, Å⁻¹, shape (n_q,).
     xp
-        Library that does the work: `numpy`, or `torch` handed in by the caller, which this package
-        never imports here.
+        Array library that computes the sums: `numpy`, or `torch`, passed by the caller because this
+        package does not import it.
     device
-        Where it does it: "cpu", or with torch also such as "cuda".
+        Device of the computation: "cpu", or with torch for example "cuda".
 
     Returns
     -------
@@ -38,10 +38,10 @@ def structure_sums(
     Raises
     ------
     PhysicsError
-        No momentum transfer, or one that is not a finite number above 0.
+        No momentum transfer is given, or one is not a finite number above 0.
     """
     if not q_inv_angstrom.size or not np.all((q_inv_angstrom > 0) & np.isfinite(q_inv_angstrom)):
-        raise PhysicsError("momentum transfers have to be finite numbers > 0 Å⁻¹: drop the others")
+        raise PhysicsError("momentum transfers must be finite numbers > 0 Å⁻¹: remove the others")
     sums = []
     for distances, counts in zip(table.distances_angstrom, table.multiplicities, strict=True):
         sines = sine_sums(distances, counts / distances[:, None], q_inv_angstrom, xp, device)
@@ -58,21 +58,21 @@ def pattern_sums(
 ) -> NDArray[np.float64]:
     """Coherent intensity from structure sums.
 
-    `I(Q) = Σ_s |f_s|² N_s + Σ_{s≤t} m Re(f_s f_t*) T_s T_t S_st`, m = 2 for s ≠ t, T = exp(-B Q²/16π²);
-    the self terms carry no T (an atom interferes with itself wherever it is).
+    `I(Q) = Σ_s |f_s|² N_s + Σ_{s≤t} m Re(f_s f_t*) T_s T_t S_st`, m = 2 for s ≠ t, T = exp(-B Q²/16π²).
+    The self terms have no T because the displacement of an atom does not change its own scattering.
 
     Parameters
     ----------
     material
-        Crystal, for B.
+        Crystal, for its displacement parameters B.
     table
-        Pairs, for the self terms.
+        Pair table, for the self terms and groups.
     sums
-        Result of `structure_sums` (or an interpolation of it, for strain).
+        Result of `structure_sums`, or of `StrainedSums` for a strained crystal.
     q_inv_angstrom
         Momentum transfers, Å⁻¹, shape (n_q,).
     form_factors
-        Complex f of each site at these Q, each of shape (n_q,).
+        Complex form factor of each site at these Q, each of shape (n_q,).
 
     Returns
     -------
@@ -82,7 +82,7 @@ def pattern_sums(
     intensity = np.zeros((q_inv_angstrom.size, table.self_terms.shape[1]))
     for s, f in enumerate(form_factors):
         intensity += np.abs(f)[:, None] ** 2 * table.self_terms[s]
-    for (s, t), number in table.group.items():
+    for (s, t), group in table.group.items():
         factor = np.real(form_factors[s] * np.conj(form_factors[t])) * damping[s] * damping[t]
-        intensity += (1 if s == t else 2) * factor[:, None] * sums[number]
+        intensity += (1 if s == t else 2) * factor[:, None] * sums[group]
     return intensity

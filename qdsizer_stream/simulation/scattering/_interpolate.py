@@ -1,4 +1,4 @@
-"""Structure sums at any isotropic strain, from one evaluation."""
+"""Structure sums at any isotropic strain, interpolated from one evaluation."""
 
 from collections.abc import Sequence
 
@@ -12,29 +12,29 @@ from ._pairs import PairTable
 __all__ = ["StrainedSums"]
 
 DEGREE = 9
-"""Spline degree: a cubic would need ten times the points for the same error."""
+"""Spline degree: a cubic spline would need ten times the points for the same error."""
 
 OVERSAMPLING = 7.5
-"""Points per half period of the longest distance: the error is 6e-13 of the pair number (4e-11 at 5)."""
+"""Points per half period of the longest distance: the error is 6e-13 of the number of pairs (4e-11 at 5)."""
 
 MARGIN_POINTS = 12
-"""Points past either end, so that the spline's ends lie outside the range."""
+"""Grid points beyond each end of the range, so that end effects of the spline lie outside it."""
 
 
 class StrainedSums:
     """Structure sums of strained clusters by band-limited interpolation.
 
-    Strain a(1+ε) moves every distance alike: S(Q; a(1+ε)) = S₀(Q(1+ε)). Q·S₀ holds no frequency above
-    the longest distance, so a spline through a fine grid is exact to rounding.
+    Isotropic strain ε scales every distance by 1+ε, so S(Q; ε) = S₀(Q(1+ε)). The longest distance limits
+    the bandwidth of Q·S₀, so a spline through a fine grid is exact to rounding.
 
     Parameters
     ----------
     table
-        Pairs of the unstrained clusters.
+        Pair distances of the unstrained clusters.
     q_inv_angstrom
-        Momentum transfers at which sums are wanted, Å⁻¹, ascending, shape (n_q,).
+        Momentum transfers of the results, Å⁻¹, ascending, shape (n_q,).
     strain_limits
-        Smallest and largest strain that will be asked for.
+        Smallest and largest strain to evaluate.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class StrainedSums:
         ]
 
     def __call__(self, strain: float) -> Sequence[NDArray[np.float64]]:
-        """Evaluate at one strain.
+        """Evaluate the sums at one strain.
 
         Parameters
         ----------

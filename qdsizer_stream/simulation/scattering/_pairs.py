@@ -1,4 +1,4 @@
-"""Distances of all atom pairs of clusters that share a lattice, counted and merged."""
+"""Pair distances of clusters that share a lattice: counted by FFT and merged."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,40 +24,42 @@ __all__ = [
 ]
 
 SAME_DISTANCE = 1e-9
-"""Squared distances closer than this (Å²) are one: rounding is below 1e-11, crystals stay above 1e-6."""
+"""Squared distances that differ by less than this (Å²) are equal: rounding errors are below 1e-11, distinct
+distances of crystals differ by more than 1e-6."""
 
 SAME_DISPLACEMENT = 9
-"""Decimals to which two displacements of sites (Å) agree when they are one."""
+"""Decimals (Å) to which two displacements between sites must agree to be the same."""
 
-NO_PAIRS = 1e-6
-"""Fewer pairs than this are none: rounding of the Fourier transforms of partial occupancies is 1e-10."""
+MIN_PAIRS = 1e-6
+"""Smallest number of pairs that counts as present; Fourier transforms of partial occupancies round to
+1e-10."""
 
-KEPT_CORRELATIONS = 9
-"""Correlations kept for further displacements of the same sites: the three places of a faulted layer have
-nine, a crystal cut by nodes one, and in one cut by atoms none is wanted twice."""
+CACHED_CORRELATIONS = 9
+"""Correlations cached for other displacements of the same sites: the three positions of a faulted layer use
+nine, a crystal cut by nodes one; a crystal cut by atoms uses none twice."""
 
 Vectors = list[NDArray[np.float64]]
-"""x, y and z of many vectors, Å, each of one shape."""
+"""x, y and z of many vectors, Å: three arrays of the same shape."""
 
 
 @dataclass(frozen=True, eq=False)
 class PairTable:
     """Distances of all atom pairs of several clusters, merged.
 
-    Pairs are grouped by the two species (sites of one element and B) that they join, and a species goes
-    by its first site.
+    Pairs are grouped by the two species that they join. A species is all sites with the same element and
+    B, identified by the index of its first site.
 
     Parameters
     ----------
     distances_angstrom
-        Distinct distances of each group of pairs, Å: one array a group.
+        Distinct distances of each group of pairs, Å: one array per group.
     multiplicities
-        Pairs at each distance in each cluster: one array of shape (n_distances, n_clusters) a group;
-        pairs of like species are counted in both orders, of unlike species once.
+        Number of pairs at each distance in each cluster: one array of shape (n_distances, n_clusters) per
+        group. Pairs of the same species are counted in both orders, pairs of different species once.
     group
-        Which group the species pair (s, t), s ≤ t, is in.
+        Index of the group of the species pair (s, t), s ≤ t.
     self_terms
-        Atoms of each site in each cluster, shape (n_sites, n_clusters).
+        Number of atoms of each site in each cluster, shape (n_sites, n_clusters).
     """
 
     distances_angstrom: tuple[NDArray[np.float64], ...]
@@ -72,36 +74,54 @@ class PairTable:
 
 
 class Presence(Protocol):
-    """Probabilities that sites of a disordered crystal exist at all."""
+    """Probabilities that the sites of a disordered crystal are present."""
 
-    def alone(self) -> NDArray[np.float64]:
+    def of_sites(self) -> NDArray[np.float64]:
         """Probability of each site, shape (n_sites,)."""
 
-    def together(self, s: int, t: int, layers: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Probability that sites s and t, so many nodes apart along the third vector, both exist."""
+    def of_pair(self, s: int, t: int, layers: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Probability that sites s and t are both present, for each distance in layers (third vector)."""
 
 
 class _Kind(NamedTuple):
-    """Site pairs with one displacement and alike occupied: counted once for all of them."""
+    """Site pairs with the same displacement and equivalent sites, which are counted once."""
 
     s: int
     t: int
     displacement_angstrom: tuple[float, float, float]
     weight: int
-    """How many ordered site pairs (unlike species: unordered) are of this kind."""
+    """Number of ordered site pairs of this kind (unordered for pairs of different species)."""
+
+
+class _DistanceBins(NamedTuple):
+    """Distances of one group of pairs, and which lattice vector has which distance."""
+
+    kinds: Sequence[_Kind]
+    """Kinds of site pairs in the group."""
+    distance_index: list[NDArray[np.intp]]
+    """For each kind, index of the distance of each lattice vector; n_distances for none."""
+    distances: NDArray[np.float64]
+    """Distinct distances, Å, ascending, shape (n_distances,)."""
+    angular_weights: list[NDArray[np.float64]]
+    """For each kind, weights of each lattice vector by its direction, shape (n_angular, n1, n2, n3)."""
+
+    @property
+    def n_weights(self) -> int:
+        """Number of sums: the pairs themselves and each angular weight."""
+        return 1 + len(self.angular_weights[0])
 
 
 def pair_table(material: Material, clusters: Sequence[Cluster]) -> PairTable:
     """Count the distances of all atom pairs, by fast Fourier transform.
 
-    The pairs of sites s and t at lattice vector L are C_st(L) = Σ_R o_s(R) o_t(R+L), a correlation of
-    the occupancies; L = 0 of a site with itself is no pair and is left out (its Σ o² goes, its Σ o is
-    the self term), and so are sites too close to be occupied at once.
+    The number of pairs of sites s and t at lattice vector L is C_st(L) = Σ_R o_s(R) o_t(R+L), a correlation
+    of the occupancies. L = 0 of a site with itself is not a pair and is excluded (the self term is Σ o, not
+    Σ o²), and so are sites too close to be occupied at the same time.
 
     Parameters
     ----------
     material
-        Crystal of all clusters; it may be strained after the clusters were cut.
+        Crystal of all clusters; it may have been strained after the clusters were cut.
     clusters
         Clusters cut from it.
 
@@ -112,7 +132,7 @@ def pair_table(material: Material, clusters: Sequence[Cluster]) -> PairTable:
     Raises
     ------
     PhysicsError
-        No cluster, or a cluster with another number of sites than the crystal.
+        No cluster is given, or a cluster has a different number of sites than the crystal.
     """
     return count_pairs(material, clusters)[0]
 
@@ -123,7 +143,7 @@ def count_pairs(
     angular: Callable[[Vectors], NDArray[np.float64]] | None = None,
     presence: Presence | None = None,
 ) -> tuple[PairTable, tuple[NDArray[np.float64], ...]]:
-    """Count pairs as `pair_table` does, weighted by their direction or by the odds that they exist.
+    """Count pairs as `pair_table` does, optionally weighted by direction or by site probabilities.
 
     Parameters
     ----------
@@ -132,79 +152,52 @@ def count_pairs(
     clusters
         Clusters cut from it.
     angular
-        Weights by which pairs are also counted, even functions of the vector that joins them: from
-        vectors of shape (n1, n2, n3) to weights of shape (n_angular, n1, n2, n3).
+        Function that gives weights for additional weighted counts, from vectors of shape (n1, n2, n3)
+        to weights of shape (n_angular, n1, n2, n3); it must be even in the vector.
     presence
-        Probabilities of sites, where the crystal is disordered: the counts are then ensemble means.
+        Site probabilities of a disordered crystal; the counts are then ensemble means.
 
     Returns
     -------
-    The merged distances, and for each group the weighted pairs, shape (n_angular, n_distances, n_clusters).
+    The merged distances, and for each group the weighted counts, shape (n_angular, n_distances, n_clusters).
 
     Raises
     ------
     PhysicsError
-        No cluster, or a cluster with another number of sites than the crystal.
+        No cluster is given, or a cluster has a different number of sites than the crystal.
     """
-    if not clusters:
-        raise PhysicsError("no cluster given: a pair table needs at least one")
-    for cluster in clusters:
-        if len(cluster.occupancy) != len(material.sites):
-            raise PhysicsError(
-                f"a cluster with {len(cluster.occupancy)} sites is not cut from {material.name} "
-                f"({len(material.sites)} sites)"
-            )
-    shape = np.max([cluster.occupancy[0].shape for cluster in clusters], axis=0)
-    twins = [
-        next(t for t in range(s + 1) if all(c.occupancy[t] is c.occupancy[s] for c in clusters))
-        for s in range(len(material.sites))
-    ]
-    group, kinds_of_groups = _grouped_kinds(material, twins)
+    _check_clusters(material, clusters)
+    box = np.max([cluster.occupancy[0].shape for cluster in clusters], axis=0)
+    equivalent = _equivalent_sites(clusters)
+    group, kinds_by_group = _grouped_kinds(material, equivalent)
     reach = max(_extent(material, cluster) for cluster in clusters)
-    merged = [_merged_distances(material, shape, kinds, reach) for kinds in kinds_of_groups]
-    layers = np.arange(-(shape[2] - 1), shape[2])
-    weights = [
-        [angular(_pair_vectors(material, shape, kind)) for kind in kinds] if angular else [()] * len(kinds)
-        for kinds in kinds_of_groups
-    ]
-    counts = [
-        np.zeros((1 + len(of_kinds[0]), distances.size, len(clusters)))
-        for (_, distances), of_kinds in zip(merged, weights, strict=True)
-    ]
+    bins_by_group = [_distance_bins(material, box, kinds, reach, angular) for kinds in kinds_by_group]
+    counts = [np.zeros((bins.n_weights, bins.distances.size, len(clusters))) for bins in bins_by_group]
     for column, cluster in enumerate(clusters):
-        correlate = _correlator(cluster)
-        low = shape - cluster.occupancy[0].shape
-        window = tuple(slice(int(n), int(2 * total - 1 - n)) for n, total in zip(low, shape, strict=True))
-        for number, kinds in enumerate(kinds_of_groups):
-            indices, distances = merged[number]
-            for place, kind in enumerate(kinds):
-                pairs = correlate(twins[kind.s], twins[kind.t])
-                if presence is not None:
-                    pairs = pairs * presence.together(kind.s, kind.t, layers[window[2]])
-                index = indices[place][window].ravel()
-                weighted = [pairs, *(pairs * factor[window] for factor in weights[number][place])]
-                for row, values in enumerate(weighted):
-                    found = np.bincount(index, weights=values.ravel(), minlength=distances.size + 1)
-                    counts[number][row, :, column] += kind.weight * found[:-1]
+        window = _window(cluster, box)
+        pairs_of_kind = _pair_counter(cluster, equivalent, presence)
+        for bins, count in zip(bins_by_group, counts, strict=True):
+            count[:, :, column] = _binned_pairs(bins, pairs_of_kind, window)
     self_terms = np.array([cluster.n_atoms for cluster in clusters]).T
     if presence is not None:
-        self_terms = self_terms * presence.alone()[:, None]
-    # Most distances of a bounding box belong to no cluster.
-    present = [np.any(np.abs(count[0]) > NO_PAIRS, axis=1) for count in counts]
-    return PairTable(
-        tuple(distances[keep] for (_, distances), keep in zip(merged, present, strict=True)),
-        tuple(np.ascontiguousarray(count[0, keep]) for count, keep in zip(counts, present, strict=True)),
+        self_terms = self_terms * presence.of_sites()[:, None]
+    # Most distances of the bounding box occur in no cluster.
+    occurring = [np.any(np.abs(count[0]) > MIN_PAIRS, axis=1) for count in counts]
+    table = PairTable(
+        tuple(bins.distances[keep] for bins, keep in zip(bins_by_group, occurring, strict=True)),
+        tuple(np.ascontiguousarray(count[0, keep]) for count, keep in zip(counts, occurring, strict=True)),
         group,
         self_terms,
-    ), tuple(count[1:, keep] for count, keep in zip(counts, present, strict=True))
+    )
+    return table, tuple(count[1:, keep] for count, keep in zip(counts, occurring, strict=True))
 
 
 def averaged_sphere_pairs(material: Material, diameters_angstrom: NDArray[np.float64]) -> PairTable:
-    """Pairs of spheres averaged over all positions of their centre in the crystal.
+    """Pairs of spheres, averaged over all positions of the centre in the crystal.
 
-    The share of a distance d that survives in a sphere of diameter D is γ(d/D) = 1 - 3x/2 + x³/2, so
-    a sphere of N = (π/6)D³/V cells has N·γ pairs for each lattice vector: no shell effects, any
-    diameter.
+    The fraction of pairs at distance d that lie within a sphere of diameter D is γ(x) = 1 - 3x/2 + x³/2
+    with x = d/D, so a sphere of N = (π/6)D³/V cells has N·γ pairs for each lattice vector. The result is
+    smooth in the diameter: it has no steps where another shell of atoms fits.
 
     Parameters
     ----------
@@ -215,29 +208,30 @@ def averaged_sphere_pairs(material: Material, diameters_angstrom: NDArray[np.flo
 
     Returns
     -------
-    The merged distances, one column a diameter.
+    The merged distances, one column per diameter.
 
     Raises
     ------
     PhysicsError
-        No diameter, or one that is not positive or larger than 100 nm.
+        No diameter is given, or one is not positive or larger than 100 nm.
     """
     if not diameters_angstrom.size or not (diameters_angstrom.min() > 0 and diameters_angstrom.max() <= 1000):
         raise PhysicsError(f"diameters {diameters_angstrom} Å are out of range: give 0 < diameter ≤ 1000 Å")
     cells = np.pi / 6 * diameters_angstrom**3 / material.cell_volume_angstrom3
     occupancy = np.array([site.occupancy for site in material.sites])
-    # Sites that are occupied alike have alike pairs.
-    twins = [int(np.flatnonzero(occupancy == o)[0]) for o in occupancy]
-    group, kinds_of_groups = _grouped_kinds(material, twins)
-    largest = float(diameters_angstrom.max())
+    # Sites with the same occupancy have the same pairs.
+    equivalent = [int(np.flatnonzero(occupancy == o)[0]) for o in occupancy]
+    group, kinds_by_group = _grouped_kinds(material, equivalent)
+    max_diameter = float(diameters_angstrom.max())
     plane_spacing = 1 / np.linalg.norm(np.linalg.inv(material.cell_angstrom), axis=0)
     off_node = np.abs(material.positions_angstrom @ np.linalg.inv(material.cell_angstrom))
-    shape = np.ceil(largest / plane_spacing + 2 * off_node.max(axis=0)).astype(int) + 1
+    box = np.ceil(max_diameter / plane_spacing + 2 * off_node.max(axis=0)).astype(int) + 1
     distances, multiplicities = [], []
-    for kinds in kinds_of_groups:
-        indices, d = _merged_distances(material, shape, kinds, largest)
+    for kinds in kinds_by_group:
+        bins = _distance_bins(material, box, kinds, max_diameter)
+        d = bins.distances
         vectors = np.zeros(d.size)
-        for index, kind in zip(indices, kinds, strict=True):
+        for index, kind in zip(bins.distance_index, kinds, strict=True):
             weight = kind.weight * occupancy[kind.s] * occupancy[kind.t]
             vectors += weight * np.bincount(index.ravel(), minlength=d.size + 1)[:-1]
         ratio = np.minimum(d[:, None] / diameters_angstrom, 1.0)
@@ -247,12 +241,12 @@ def averaged_sphere_pairs(material: Material, diameters_angstrom: NDArray[np.flo
 
 
 def bin_averaged(table: PairTable, q_step_inv_angstrom: float) -> PairTable:
-    """Weigh pairs so that their sums are averages over a bin: each distance gains sin(x)/x, x = d ΔQ/2.
+    """Weight pairs so that their sums are averages over a Q bin: each distance by sin(x)/x, x = d ΔQ/2.
 
     Parameters
     ----------
     table
-        Pairs.
+        Pair distances.
     q_step_inv_angstrom
         Width of the bins, Å⁻¹.
 
@@ -267,73 +261,137 @@ def bin_averaged(table: PairTable, q_step_inv_angstrom: float) -> PairTable:
     return PairTable(table.distances_angstrom, multiplicities, table.group, table.self_terms)
 
 
-def _grouped_kinds(
-    material: Material, twins: Sequence[int]
-) -> tuple[dict[tuple[int, int], int], list[list[_Kind]]]:
-    """Sort the site pairs into groups of one species pair, and within these into kinds.
+def _check_clusters(material: Material, clusters: Sequence[Cluster]) -> None:
+    if not clusters:
+        raise PhysicsError("no cluster given: a pair table needs at least one")
+    for cluster in clusters:
+        if len(cluster.occupancy) != len(material.sites):
+            raise PhysicsError(
+                f"a cluster with {len(cluster.occupancy)} sites is not cut from {material.name} "
+                f"({len(material.sites)} sites)"
+            )
 
-    Species pairs whose kinds are the same, such as the cations and the anions of a crystal cut by
-    nodes, share a group.
+
+def _equivalent_sites(clusters: Sequence[Cluster]) -> list[int]:
+    """Index of the first site that shares the occupancy array of each site in every cluster."""
+    return [
+        next(t for t in range(s + 1) if all(c.occupancy[t] is c.occupancy[s] for c in clusters))
+        for s in range(len(clusters[0].occupancy))
+    ]
+
+
+def _grouped_kinds(
+    material: Material, equivalent: Sequence[int]
+) -> tuple[dict[tuple[int, int], int], list[list[_Kind]]]:
+    """Sort the site pairs into groups by species pair, and within each group into kinds.
+
+    Species pairs with the same kinds, such as the cations and the anions of a crystal cut by nodes,
+    share a group.
     """
-    of_species: dict[tuple[int, int], dict[tuple[tuple[float, ...], int, int], _Kind]] = {}
+    kinds_by_species: dict[tuple[int, int], dict[tuple[tuple[float, ...], int, int], _Kind]] = {}
     for s, t in combinations_with_replacement(range(len(material.sites)), 2):
         first, second = sorted((material.species[s], material.species[t]))
         shift = material.positions_angstrom[t] - material.positions_angstrom[s]
         # 0.0 + turns -0.0 into 0.0
         key = tuple(0.0 + np.round(shift, SAME_DISPLACEMENT))
-        if twins[s] == twins[t]:  # C(L) = C(-L): the opposite displacement has the same distances
+        if equivalent[s] == equivalent[t]:  # C(L) = C(-L): the opposite displacement has the same distances
             key = max(key, tuple(0.0 - np.array(key)))
-        kinds = of_species.setdefault((first, second), {})
+        kinds = kinds_by_species.setdefault((first, second), {})
         both_orders = 2 if first == second and s != t else 1
-        known = kinds.get((key, twins[s], twins[t]), _Kind(s, t, (shift[0], shift[1], shift[2]), 0))
-        kinds[key, twins[s], twins[t]] = known._replace(weight=known.weight + both_orders)
+        new = _Kind(s, t, (shift[0], shift[1], shift[2]), 0)
+        kind = kinds.get((key, equivalent[s], equivalent[t]), new)
+        kinds[key, equivalent[s], equivalent[t]] = kind._replace(weight=kind.weight + both_orders)
     group: dict[tuple[int, int], int] = {}
     groups: list[list[_Kind]] = []
-    seen: dict[frozenset[tuple[object, int]], int] = {}
-    for species, kinds in of_species.items():
+    index_of_content: dict[frozenset[tuple[object, int]], int] = {}
+    for species, kinds in kinds_by_species.items():
         content = frozenset((key, kind.weight) for key, kind in kinds.items())
-        if content not in seen:
-            seen[content] = len(groups)
+        if content not in index_of_content:
+            index_of_content[content] = len(groups)
             groups.append(list(kinds.values()))
-        group[species] = seen[content]
+        group[species] = index_of_content[content]
     return group, groups
 
 
-def _pair_vectors(material: Material, shape: NDArray[np.intp], kind: _Kind) -> Vectors:
+def _pair_vectors(material: Material, box: NDArray[np.intp], kind: _Kind) -> Vectors:
     """Vectors of all pairs of a kind in a bounding box of nodes, Å."""
     cell = material.cell_angstrom
-    axes = np.ix_(*[np.arange(-(n - 1), n, dtype=np.float64) for n in shape])
+    axes = np.ix_(*[np.arange(-(n - 1), n, dtype=np.float64) for n in box])
     return [
         np.asarray(sum(axes[i] * cell[i, k] for i in range(3)) + kind.displacement_angstrom[k])
         for k in range(3)
     ]
 
 
-def _merged_distances(
-    material: Material, shape: NDArray[np.intp], kinds: Sequence[_Kind], reach: float
-) -> tuple[list[NDArray[np.intp]], NDArray[np.float64]]:
-    """Index of the distance of each lattice vector for each kind, and the distinct distances, ascending.
+def _distance_bins(
+    material: Material,
+    box: NDArray[np.intp],
+    kinds: Sequence[_Kind],
+    reach: float,
+    angular: Callable[[Vectors], NDArray[np.float64]] | None = None,
+) -> _DistanceBins:
+    """Assign every lattice vector of a bounding box to its distance, for each kind of one group.
 
-    Vectors that join no two atoms, as they are too short or longer than the reach, get the last index,
-    which has no distance.
+    Vectors shorter than a bond or longer than the reach join no two atoms and get the last index, which
+    has no distance.
     """
-    squared = np.stack([sum(v**2 for v in _pair_vectors(material, shape, kind)) for kind in kinds])
+    vectors = [_pair_vectors(material, box, kind) for kind in kinds]
+    squared = np.stack([sum(component**2 for component in of_kind) for of_kind in vectors])
     possible = (squared > OVERLAP_ANGSTROM**2) & (squared <= (reach * (1 + 1e-9)) ** 2)
     flat = squared[possible]
     order = np.argsort(flat, kind="stable")
     ascending = flat[order]
-    new = np.ones(ascending.size, bool)
-    np.greater(np.diff(ascending), SAME_DISTANCE, out=new[1:])
-    distances = np.sqrt(ascending[new])
+    is_new = np.ones(ascending.size, bool)
+    np.greater(np.diff(ascending), SAME_DISTANCE, out=is_new[1:])
+    distances = np.sqrt(ascending[is_new])
     ranks = np.empty(flat.size, np.intp)
-    ranks[order] = np.cumsum(new) - 1
+    ranks[order] = np.cumsum(is_new) - 1
     index = np.full(squared.shape, distances.size, np.intp)
     index[possible] = ranks
-    return list(index), distances
+    weights = [angular(of_kind) if angular else np.empty((0, *box)) for of_kind in vectors]
+    return _DistanceBins(kinds, list(index), distances, weights)
+
+
+def _window(cluster: Cluster, box: NDArray[np.intp]) -> tuple[slice, ...]:
+    """Lattice vectors of a cluster within those of the bounding box of all clusters."""
+    missing = box - cluster.occupancy[0].shape
+    return tuple(slice(int(n), int(2 * total - 1 - n)) for n, total in zip(missing, box, strict=True))
+
+
+def _pair_counter(
+    cluster: Cluster, equivalent: Sequence[int], presence: Presence | None
+) -> Callable[[_Kind], NDArray[np.float64]]:
+    """Function that gives the number of pairs of a kind at each lattice vector of a cluster."""
+    correlate = _correlator(cluster)
+    n_layers = cluster.occupancy[0].shape[2]
+    layers = np.arange(-(n_layers - 1), n_layers)
+
+    def pairs_of_kind(kind: _Kind) -> NDArray[np.float64]:
+        pairs = correlate(equivalent[kind.s], equivalent[kind.t])
+        return pairs if presence is None else pairs * presence.of_pair(kind.s, kind.t, layers)
+
+    return pairs_of_kind
+
+
+def _binned_pairs(
+    bins: _DistanceBins, pairs_of_kind: Callable[[_Kind], NDArray[np.float64]], window: tuple[slice, ...]
+) -> NDArray[np.float64]:
+    """Sum the pairs of one cluster by distance, shape (1 + n_angular, n_distances).
+
+    Row 0 counts the pairs, the other rows weight them by direction.
+    """
+    total = np.zeros((bins.n_weights, bins.distances.size))
+    for kind, index, weights in zip(bins.kinds, bins.distance_index, bins.angular_weights, strict=True):
+        pairs = pairs_of_kind(kind)
+        flat_index = index[window].ravel()
+        for row, values in enumerate([pairs, *(pairs * weight[window] for weight in weights)]):
+            sums = np.bincount(flat_index, weights=values.ravel(), minlength=bins.distances.size + 1)
+            total[row] += kind.weight * sums[:-1]
+    return total
 
 
 def _extent(material: Material, cluster: Cluster) -> float:
-    """Bound the length of the pairs of a cluster, Å."""
+    """Upper bound of the pair distances of a cluster, Å."""
     occupied = np.logical_or.reduce([occupancy != 0 for occupancy in cluster.occupancy])
     nodes = np.argwhere(occupied) - (np.array(occupied.shape) - 1) / 2
     from_centre = np.linalg.norm(nodes @ material.cell_angstrom, axis=1).max(initial=0.0)
@@ -342,23 +400,23 @@ def _extent(material: Material, cluster: Cluster) -> float:
 
 
 def _correlator(cluster: Cluster) -> Callable[[int, int], NDArray[np.float64]]:
-    """Correlations C_st(L) of the occupancies of a cluster, each transformed and computed once."""
+    """Function that gives the correlation C_st(L) of a cluster, with transforms and correlations cached."""
     occupancy = cluster.occupancy
     size = np.array(occupancy[0].shape)
     padded = [scipy.fft.next_fast_len(int(2 * n - 1), real=True) for n in size]
-    whole = [bool(np.all((o == 0) | (o == 1))) for o in occupancy]
+    is_whole = [bool(np.all((o == 0) | (o == 1))) for o in occupancy]
 
     @cache
     def transform(s: int) -> NDArray[np.complex128]:
         return np.asarray(scipy.fft.rfftn(occupancy[s], padded, workers=-1))
 
-    @lru_cache(maxsize=KEPT_CORRELATIONS)
+    @lru_cache(maxsize=CACHED_CORRELATIONS)
     def correlation(s: int, t: int) -> NDArray[np.float64]:
         full = scipy.fft.irfftn(np.conj(transform(s)) * transform(t), padded, workers=-1)
-        # From lag 0 first, negative lags last, to the lags in order.
+        # Reorder from lag 0 first and negative lags last to ascending lags.
         counts = np.asarray(np.roll(full, size - 1, axis=(0, 1, 2))[tuple(slice(2 * n - 1) for n in size)])
-        if whole[s] and whole[t]:
-            np.rint(counts, out=counts)  # counts of whole atoms are integers: rounding makes them exact
+        if is_whole[s] and is_whole[t]:
+            np.rint(counts, out=counts)  # counts of fully occupied sites are integers; rounding is exact
         return counts
 
     return correlation

@@ -1,4 +1,4 @@
-"""Scattering of single atoms: form factors and Compton scattering."""
+"""Scattering of free atoms: form factors and Compton scattering."""
 
 from collections.abc import Sequence
 
@@ -15,16 +15,16 @@ from ._edges import warn_near_edges
 __all__ = ["compton_intensity", "compton_per_atom", "form_factors", "recoil"]
 
 COMPTON_WAVELENGTH_ANGSTROM = 0.0242631
-"""h / (m c), Å."""
+"""Compton wavelength of the electron, h / (m c), Å."""
 
-F0_LIMIT_INV_ANGSTROM = 6.0 * 4 * np.pi
-"""Waasmaier and Kirfel fitted f0 for sin θ/λ up to 6 Å⁻¹."""
+MAX_F0_Q_INV_ANGSTROM = 6.0 * 4 * np.pi
+"""Upper end of the tables of f0: Waasmaier and Kirfel fitted it for sin θ/λ up to 6 Å⁻¹."""
 
 
 def form_factors(
     material: Material, q_inv_angstrom: NDArray[np.float64], wavelength_angstrom: float
 ) -> list[NDArray[np.complex128]]:
-    """Complex form factor f0 + f' + if'' of each site; a warning tells of an absorption edge nearby.
+    """Complex form factor f0 + f' + if'' of each site, with a warning near an absorption edge.
 
     f0 of neutral atoms: Waasmaier & Kirfel, Acta Cryst. A51, 416 (1995); f', f'': Chantler,
     J. Phys. Chem. Ref. Data 29, 597 (2000); both through xraydb.
@@ -45,12 +45,12 @@ def form_factors(
     Raises
     ------
     PhysicsError
-        A Q lies past the tables (75.4 Å⁻¹) or is negative.
+        A Q lies beyond the tables (75.4 Å⁻¹) or is negative.
     """
-    if q_inv_angstrom.min() < 0 or q_inv_angstrom.max() > F0_LIMIT_INV_ANGSTROM:
+    if q_inv_angstrom.min() < 0 or q_inv_angstrom.max() > MAX_F0_Q_INV_ANGSTROM:
         raise PhysicsError(
-            f"Q from {q_inv_angstrom.min():.4g} to {q_inv_angstrom.max():.4g} Å⁻¹ leaves the form-factor "
-            f"tables: stay within 0 … {F0_LIMIT_INV_ANGSTROM:.1f} Å⁻¹"
+            f"Q from {q_inv_angstrom.min():.4g} to {q_inv_angstrom.max():.4g} Å⁻¹ is outside the form-factor "
+            f"tables: give Q from 0 to {MAX_F0_Q_INV_ANGSTROM:.1f} Å⁻¹"
         )
     warn_near_edges(material, wavelength_angstrom)
     energy = energy_ev_from_wavelength(wavelength_angstrom)
@@ -85,10 +85,10 @@ def recoil(q_inv_angstrom: NDArray[np.float64], wavelength_angstrom: float) -> N
 
 def compton_per_atom(element: str, q_inv_angstrom: NDArray[np.float64]) -> NDArray[np.float64]:
     """Incoherent scattering function S(Q) of a free atom (xraylib), electron units, shape (n_q,)."""
-    number = xraydb.atomic_number(element)
-    # The table starts at sin θ/λ = 1e-4 Å⁻¹, where S is zero to any practical precision.
+    atomic_number = xraydb.atomic_number(element)
+    # The table starts at sin θ/λ = 1e-4 Å⁻¹; at 1e-3 Å⁻¹, S is still negligible.
     argument = np.maximum(q_inv_angstrom / (4 * np.pi), 1e-3)
-    return np.array([xraylib.SF_Compt(number, float(s)) for s in argument])
+    return np.array([xraylib.SF_Compt(atomic_number, float(s)) for s in argument])
 
 
 def compton_intensity(
@@ -97,7 +97,7 @@ def compton_intensity(
     wavelength_angstrom: float,
     atoms: Sequence[NDArray[np.float64]],
 ) -> NDArray[np.float64]:
-    """Compton scattering of clusters: every atom by itself.
+    """Compton scattering of clusters: the sum over their free atoms.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def compton_intensity(
     wavelength_angstrom
         Wavelength, Å.
     atoms
-        Atoms of each site in each cluster, each of shape (n_clusters,).
+        Number of atoms of each site in each cluster, each of shape (n_clusters,).
 
     Returns
     -------

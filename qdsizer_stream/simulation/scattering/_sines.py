@@ -1,4 +1,4 @@
-"""Sums of sines over many distances, exact to rounding and fast."""
+"""Fast sums of sines over many distances, exact to rounding."""
 
 from collections.abc import Iterator
 from types import ModuleType
@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 __all__ = ["sine_sums"]
 
 OVERSAMPLING = 2
-"""Nodes of the grid of distances for each half period of the fastest sine."""
+"""Nodes of the distance grid per half period of the fastest sine."""
 
 KERNEL_WIDTH = 16
-"""Nodes that a distance is shared out to: aliases are then exp(-16π/√2) = 4e-16 of the sum."""
+"""Grid nodes over which one distance is distributed: aliases are then exp(-16π/√2) = 4e-16 of the sum."""
 
-WORTH_GRIDDING = 2
-"""Fewer distances a node than this, or momentum transfers a kernel width, are faster summed as they are."""
+MIN_GRIDDING_GAIN = 2
+"""Minimum distances per node, and momentum transfers per kernel width, for which gridding is faster than
+direct
+sums."""
 
-ROWS = 128
-"""Momentum transfers a block: for 5004 of them, 128 + 40 sines and cosines stand in for 5004 sines."""
+BLOCK_ROWS = 128
+"""Momentum transfers per block: for 5004 of them, 128 + 40 sines and cosines replace 5004 sines."""
 
 
 def sine_sums(
@@ -40,11 +42,11 @@ def sine_sums(
     weights
         Weights w, shape (n_distances, n_columns).
     q
-        Momentum transfers > 0, Å⁻¹, shape (n_q,); evenly spaced ones are faster.
+        Momentum transfers > 0, Å⁻¹, shape (n_q,); faster if evenly spaced.
     xp
-        Library that does the work: `numpy` or `torch`.
+        Array library that computes the sums: `numpy` or `torch`.
     device
-        Where it does it.
+        Device of the computation.
 
     Returns
     -------
@@ -53,48 +55,48 @@ def sine_sums(
     gain = np.ones(q.size)
     spacing = np.pi / OVERSAMPLING / q.max()
     n_nodes = distances.max(initial=0.0) / spacing + KERNEL_WIDTH
-    # Crystals of low symmetry have 10⁵ distances where a cubic one has 10³.
-    if min(distances.size / n_nodes, q.size / KERNEL_WIDTH) > WORTH_GRIDDING:
+    # Crystals of low symmetry have 10⁵ distances, cubic ones 10³.
+    if min(distances.size / n_nodes, q.size / KERNEL_WIDTH) > MIN_GRIDDING_GAIN:
         distances, weights, gain = _gridded(distances, weights, spacing, q)
     d = xp.asarray(distances, device=device)
     w = xp.asarray(weights, device=device)
     result = np.empty((q.size, weights.shape[1]))
-    blocks = _even_blocks if _evenly_spaced(q) else _blocks
+    blocks = _shifted_blocks if _evenly_spaced(q) else _direct_blocks
     for rows, block in blocks(d, w, q, xp, device):
         result[rows] = xp.asarray(block, device="cpu")
     return result / gain[:, None]
 
 
-def _blocks(
+def _direct_blocks(
     d: Any, w: Any, q: NDArray[np.float64], xp: ModuleType, device: str
 ) -> Iterator[tuple[slice, Any]]:
-    """Sum as it is written."""
-    for start in range(0, q.size, ROWS):
-        rows = slice(start, start + ROWS)
+    """Sum directly, block by block of momentum transfers."""
+    for start in range(0, q.size, BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
         yield rows, xp.sin(xp.asarray(q[rows, None], device=device) * d) @ w
 
 
-def _even_blocks(
+def _shifted_blocks(
     d: Any, w: Any, q: NDArray[np.float64], xp: ModuleType, device: str
 ) -> Iterator[tuple[slice, Any]]:
-    """Sum sin((Q + r)d) = cos(rd) sin(Qd) + sin(rd) cos(Qd), with the same r in every block from Q."""
-    offsets = xp.asarray(q[:ROWS, None] - q[0], device=device) * d
+    """Sum sin((Q + r)d) = cos(rd) sin(Qd) + sin(rd) cos(Qd) with the same offsets r in every block."""
+    offsets = xp.asarray(q[:BLOCK_ROWS, None] - q[0], device=device) * d
     within = xp.concat([xp.cos(offsets), xp.sin(offsets)], axis=1)
-    for start in range(0, q.size, ROWS):
-        rows = slice(start, start + ROWS)
+    for start in range(0, q.size, BLOCK_ROWS):
+        rows = slice(start, start + BLOCK_ROWS)
         phase = (float(q[start]) * d)[:, None]
-        turned = xp.concat([xp.sin(phase) * w, xp.cos(phase) * w], axis=0)
-        yield rows, within[: q[rows].size] @ turned
+        rotated = xp.concat([xp.sin(phase) * w, xp.cos(phase) * w], axis=0)
+        yield rows, within[: q[rows].size] @ rotated
 
 
 def _evenly_spaced(q: NDArray[np.float64]) -> bool:
-    """Tell whether all blocks are the first one shifted, to the rounding of Q itself."""
-    if q.size <= 2 * ROWS:
+    """Whether every block equals the first one plus a constant, within the rounding of Q."""
+    if q.size <= 2 * BLOCK_ROWS:
         return False
-    whole = q[: q.size // ROWS * ROWS].reshape(-1, ROWS)
-    last = q[q.size // ROWS * ROWS :]
+    whole = q[: q.size // BLOCK_ROWS * BLOCK_ROWS].reshape(-1, BLOCK_ROWS)
+    last = q[q.size // BLOCK_ROWS * BLOCK_ROWS :]
     off = max(
-        np.abs(whole - whole[:, :1] - (q[:ROWS] - q[0])).max(),
+        np.abs(whole - whole[:, :1] - (q[:BLOCK_ROWS] - q[0])).max(),
         np.abs(last - last[:1] - (q[: last.size] - q[0])).max(initial=0.0),
     )
     return bool(off <= 4 * np.spacing(np.abs(q).max()))
@@ -103,15 +105,15 @@ def _evenly_spaced(q: NDArray[np.float64]) -> bool:
 def _gridded(
     distances: NDArray[np.float64], weights: NDArray[np.float64], spacing: float, q: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Share out each distance over the nodes of an even grid near it, with Kaiser-Bessel weights.
+    """Distribute each distance over the nearest nodes of an even grid, with Kaiser-Bessel weights.
 
-    Σ_g φ(d - g) sin(Qg) = φ̂(Q)/h sin(Qd) up to aliases, which lie beyond 3 Q_max and are nil there: the
-    non-uniform Fourier transform (Barnett, Magland & af Klinteberg, SIAM J. Sci. Comput. 41, C479, 2019)
+    Σ_g φ(d - g) sin(Qg) = φ̂(Q)/h sin(Qd) up to aliases, which lie beyond 3 Q_max, where φ̂ vanishes. This is
+    the non-uniform Fourier transform (Barnett, Magland & af Klinteberg, SIAM J. Sci. Comput. 41, C479, 2019)
     with the sines of the grid summed directly.
 
     Returns
     -------
-    Nodes, Å; weights of the nodes; gain φ̂(Q)/h by which the sums of the nodes are too large.
+    Nodes, Å; weights of the nodes; gain φ̂(Q)/h by which the sums over the nodes must be divided.
     """
     half = KERNEL_WIDTH / 2 * spacing
     beta = np.pi * KERNEL_WIDTH * (1 - 0.5 / OVERSAMPLING)
@@ -120,11 +122,11 @@ def _gridded(
     inside = np.clip(1 - ((nodes * spacing - distances[:, None]) / half) ** 2, 0.0, 1.0)
     argument = beta * np.sqrt(inside)
     kernel = scipy.special.i0e(argument) * np.exp(argument - beta)
-    lowest = int(first.min())
-    spread = scipy.sparse.coo_array(
-        (kernel.ravel(), (nodes.ravel() - lowest, np.repeat(np.arange(distances.size), KERNEL_WIDTH)))
+    first_node = int(first.min())
+    distribution = scipy.sparse.coo_array(
+        (kernel.ravel(), (nodes.ravel() - first_node, np.repeat(np.arange(distances.size), KERNEL_WIDTH)))
     )
     root = np.sqrt(beta**2 - (half * q) ** 2)
     gain = half / spacing * (np.exp(root - beta) - np.exp(-root - beta)) / root
-    grid = (lowest + np.arange(spread.shape[0])) * spacing
-    return grid, spread.tocsr() @ weights, gain
+    grid = (first_node + np.arange(distribution.shape[0])) * spacing
+    return grid, distribution.tocsr() @ weights, gain

@@ -1,5 +1,6 @@
-"""Solvents: what the dots swim in."""
+"""Solvents: their scattering curves, shipped or measured."""
 
+import os
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -20,22 +21,22 @@ MOLAR_MASS_G = {"hexane": 86.18, "toluene": 92.14}
 
 @dataclass(frozen=True, eq=False)
 class Solvent:
-    """Scattering of a pure liquid, per molecule in electron units where it is known so well."""
+    """Scattering of a pure solvent, in electron units per molecule if the absolute scale is known."""
 
     name: str
-    """Name of the liquid."""
+    """Name of the solvent."""
     q_inv_angstrom: NDArray[np.float64]
     """Momentum transfers, Å⁻¹, shape (n,)."""
     coherent: NDArray[np.float64]
-    """Coherent intensity, and of a measured solvent all that it scatters, shape (n,)."""
+    """Coherent intensity, or the total intensity of a measured solvent, shape (n,)."""
     compton: NDArray[np.float64]
     """Incoherent scattering function, before recoil, shape (n,)."""
     molar_mass_g: float | None = None
-    """Molar mass, g; None where the curve is not per molecule."""
+    """Molar mass, g; None if the curve is not per molecule."""
 
     @property
     def known_molar_mass_g(self) -> float:
-        """Molar mass, g; a `PhysicsError` where it is unknown."""
+        """Molar mass, g; raises `PhysicsError` if it is unknown."""
         if self.molar_mass_g is None:
             raise PhysicsError(
                 f"solvent {self.name} has no molar mass, so it cannot be mixed by weight: give an "
@@ -46,7 +47,7 @@ class Solvent:
     def intensity(
         self, q_inv_angstrom: NDArray[np.float64], wavelength_angstrom: float
     ) -> NDArray[np.float64]:
-        """Coherent and Compton scattering as a photon-counting detector sees them.
+        """Coherent and Compton scattering recorded by a photon-counting detector.
 
         Parameters
         ----------
@@ -67,8 +68,9 @@ class Solvent:
         low, high = self.q_inv_angstrom[0], self.q_inv_angstrom[-1]
         if q_inv_angstrom.min() < low or q_inv_angstrom.max() > high:
             raise PhysicsError(
-                f"Q from {q_inv_angstrom.min():.4g} to {q_inv_angstrom.max():.4g} Å⁻¹ leaves the curve of "
-                f"{self.name} ({low:.4g} … {high:.4g} Å⁻¹)"
+                f"Q from {q_inv_angstrom.min():.4g} to "
+                f"{q_inv_angstrom.max():.4g} Å⁻¹ is outside the curve of "
+                f"{self.name}: give Q from {low:.4g} to {high:.4g} Å⁻¹"
             )
         coherent = np.interp(q_inv_angstrom, self.q_inv_angstrom, self.coherent)
         compton = np.interp(q_inv_angstrom, self.q_inv_angstrom, self.compton)
@@ -90,12 +92,12 @@ def solvent_names() -> list[str]:
 
 @cache
 def load_solvent(name: str) -> Solvent:
-    """Load a solvent of the package; `data/README.md` tells where the curves come from.
+    """Load a solvent of the package; `data/README.md` lists the references of the curves.
 
     Parameters
     ----------
     name
-        Name as in `solvent_names`.
+        One of `solvent_names`.
 
     Returns
     -------
@@ -114,25 +116,28 @@ def load_solvent(name: str) -> Solvent:
 
 
 def read_solvent(
-    path: Path, wavelength_angstrom: float, axis: Axis = Axis.TWO_THETA, molar_mass_g: float | None = None
+    path: str | os.PathLike[str],
+    wavelength_angstrom: float,
+    axis: Axis = Axis.TWO_THETA,
+    molar_mass_g: float | None = None,
 ) -> Solvent:
-    """Read a measured solvent, corrected for all but what the solvent itself scatters.
+    """Read a measured solvent pattern, corrected so that only scattering of the solvent remains.
 
     Parameters
     ----------
     path
-        Text file of two or three columns (`read_pattern`); points without a number are left out.
+        Text file of two or three columns (see `read_pattern`); points without a value are omitted.
     wavelength_angstrom
-        Wavelength it was measured at, Å. Its Compton recoil is in the curve and stays as it was.
+        Wavelength of the measurement, Å. The curve includes its Compton recoil, which is not changed.
     axis
-        What the first column holds.
+        Quantity in the first column.
     molar_mass_g
-        Molar mass, g, where the curve is in electron units per molecule; without it, it can be mixed by
-        area alone.
+        Molar mass, g, if the curve is in electron units per molecule; without it, the solvent can be mixed
+        by area only.
 
     Returns
     -------
-    The solvent, by the name of the file.
+    The solvent, named after the file.
 
     Raises
     ------
@@ -141,12 +146,14 @@ def read_solvent(
     PhysicsError
         The curve is negative on average.
     """
+    path = Path(path)
     pattern = read_pattern(path, wavelength_angstrom, axis)
     usable = pattern.usable
     intensity = pattern.intensity[usable]
     if not intensity.mean() > 0:
         raise PhysicsError(
-            f"solvent {path} has a mean of {intensity.mean():.4g}: was more subtracted than the container?"
+            f"solvent {path} has a mean intensity of {intensity.mean():.4g}, which must be above 0: "
+            "subtract only the scattering of the container"
         )
     q = pattern.q_inv_angstrom[usable]
     return Solvent(path.stem, q, intensity, np.zeros_like(intensity), molar_mass_g)

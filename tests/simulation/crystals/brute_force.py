@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from qdsizer_stream.simulation.crystal._cluster import Cluster
-from qdsizer_stream.simulation.crystal._material import Material
+from qdsizer_stream.simulation.crystal import Cluster, Material
 
 TOO_CLOSE_ANGSTROM = 0.7
 """Atoms this near are one atom: itself, or alternatives of which only one is present."""

@@ -1,4 +1,4 @@
-"""The engine against the double sum over explicit atoms."""
+"""The engine compared with the double sum over explicit atoms."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,28 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from qdsizer_stream.errors import PhysicsError
-from qdsizer_stream.simulation.crystal._cluster import Cluster, SphereCut, Surface, nanocrystal, sphere
-from qdsizer_stream.simulation.crystal._material import Material, axial_strain, load_material
-from qdsizer_stream.simulation.crystal._shapes import Ellipsoid, Platelet, Polyhedron, Rod, Shape, Sphere
-from qdsizer_stream.simulation.scattering._debye import pattern_sums, structure_sums
-from qdsizer_stream.simulation.scattering._pairs import averaged_sphere_pairs, pair_table
+from qdsizer_stream.simulation.crystal import (
+    Cluster,
+    Ellipsoid,
+    Material,
+    Platelet,
+    Polyhedron,
+    Rod,
+    Shape,
+    Sphere,
+    SphereCut,
+    Surface,
+    axial_strain,
+    load_material,
+    nanocrystal,
+    sphere,
+)
+from qdsizer_stream.simulation.scattering import (
+    averaged_sphere_pairs,
+    pair_table,
+    pattern_sums,
+    structure_sums,
+)
 
 from .brute_force import Atoms, atoms_of, debye
 
@@ -74,7 +91,7 @@ def test_vacancies() -> None:
 
 
 def test_vacancies_are_the_mean_of_random_removals() -> None:
-    """Atoms taken out one by one, with no occupancy anywhere: the self term is ∝ o, the pairs ∝ o²."""
+    """Atoms removed one by one, without fractional occupancies: the self term is ∝ o, the pairs ∝ o²."""
     material = load_material("PbS")
     whole = atoms_of(material, sphere(material, 12.0))
     rng = np.random.default_rng(20)
@@ -140,7 +157,7 @@ def test_centre() -> None:
 
 
 def test_mixed_site_holds_one_atom() -> None:
-    """An alloy: two elements share a place, and exclude each other there."""
+    """An alloy: two elements are alternatives on one site."""
     zinc_blende = load_material("CdSe-zincblende")
     cation, anion = (dict(site) for site in zinc_blende.sites)
     sites = [cation, {**anion, "occupancy": 0.7}, {**anion, "element": "S", "occupancy": 0.3}]
@@ -182,7 +199,7 @@ def test_random_clusters_of_random_lattices(
     whole: bool,
     same_element: bool,
 ) -> None:
-    """Any lattice, any occupancies, boxes of two sizes: no symmetry helps."""
+    """Any lattice, any occupancies, boxes of two sizes: no symmetry to exploit."""
     cell = np.eye(3) + np.array(skew)
     if np.linalg.det(cell) < 0.3:
         cell = np.eye(3)
@@ -237,7 +254,7 @@ def test_torch_has_the_same_numbers() -> None:
         np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-13 * np.abs(ours).max())
 
 
-def test_refusals() -> None:
+def test_rejected_input() -> None:
     material = load_material("PbS")
     with pytest.raises(PhysicsError, match="no cluster given"):
         pair_table(material, [])
@@ -250,7 +267,10 @@ def test_refusals() -> None:
     with pytest.raises(PhysicsError, match=r"no atom in a cube of 1.0 Å centred at \(0.5, 0.5, 0.5\)"):
         nanocrystal(material, Polyhedron(kind="cube"), 1.0, centre=(0.5, 0.5, 0.5))
     surface = Surface(elements=("Se",), thickness_angstrom=2.0, occupancy=0.5)
-    with pytest.raises(PhysicsError, match=r"the surface lacks \['Se'\], which PbS does not hold"):
+    with pytest.raises(
+        PhysicsError,
+        match=r"the surface depletes \['Se'\], which PbS does not contain: choose from \['Pb', 'S'\]",
+    ):
         nanocrystal(material, Sphere(), 20.0, surface=surface)
     with pytest.raises(PhysicsError, match="finite numbers > 0"):
         structure_sums(pair_table(material, [sphere(material, 15.0)]), np.array([0.0, 1.0]))

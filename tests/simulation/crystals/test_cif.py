@@ -1,4 +1,4 @@
-"""Materials from CIF files: the same crystal as shipped, and what is refused."""
+"""Materials from CIF files: the same crystal as shipped, and files that are rejected."""
 
 from pathlib import Path
 
@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from qdsizer_stream.errors import ConfigurationError, PhysicsError
-from qdsizer_stream.simulation.crystal._cif import material_from_cif
-from qdsizer_stream.simulation.crystal._material import load_material
-from qdsizer_stream.simulation.scattering._debye import structure_sums
-from qdsizer_stream.simulation.scattering._pairs import averaged_sphere_pairs
+from qdsizer_stream.simulation.crystal import load_material, material_from_cif
+from qdsizer_stream.simulation.scattering import averaged_sphere_pairs, structure_sums
 
 CUBIC = """\
 _cell_length_a 5.934(1)
@@ -115,20 +113,22 @@ def test_given_displacements(tmp_path: Path) -> None:
     text = f"data_x\n{CUBIC}{LOOP}" + ROCK_SALT.replace("1.17", "?")
     path = write(tmp_path, text)
     with pytest.raises(
-        PhysicsError, match=r"gives no displacement parameter of S1: pass b_angstrom2=\{'S': B\}"
+        PhysicsError, match=r"has no displacement parameter for S1: pass b_angstrom2=\{'S': B\}"
     ):
         material_from_cif(path)
     material = material_from_cif(path, b_angstrom2={"S": 0.8})
     assert [round(site.b_angstrom2, 12) for site in material.sites] == [1.2, 0.8]
     assert material.b_source == "CIF crystal.cif, given for S"
-    with pytest.raises(PhysicsError, match=r"B given for \['Se'\], CIF .* does not hold them"):
+    with pytest.raises(
+        PhysicsError, match=r"b_angstrom2 has \['Se'\], which CIF .* does not contain: remove them"
+    ):
         material_from_cif(path, b_angstrom2={"Se": 0.8})
 
 
 def test_several_blocks(tmp_path: Path) -> None:
     rock_salt = f"{CUBIC}{LOOP}{ROCK_SALT}"
     path = write(tmp_path, f"data_notes\n_journal_year 1963\ndata_a\n{rock_salt}data_b\n{rock_salt}")
-    with pytest.raises(PhysicsError, match=r"block None of CIF .* is no choice: give block, one of a, b"):
+    with pytest.raises(PhysicsError, match=r"CIF .* has no block None with atoms: give block as one of a, b"):
         material_from_cif(path)
     assert material_from_cif(path, block="b").name == "b"
 
@@ -136,8 +136,12 @@ def test_several_blocks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "message"),
     [
-        ("hello", PhysicsError, r"is not a CIF"),
-        (f"data_x\n{CUBIC}", PhysicsError, r"has no atoms: it needs a loop of _atom_site_fract_x, _y and _z"),
+        ("hello", PhysicsError, r"is not a valid CIF"),
+        (
+            f"data_x\n{CUBIC}",
+            PhysicsError,
+            r"contains no atoms: it must have a loop of _atom_site_fract_x, _y and _z",
+        ),
         (
             f"data_x\n{CUBIC}{LOOP}Qq1 Qq 0 0 0 1 1.0\n",
             ConfigurationError,
@@ -157,12 +161,12 @@ def test_several_blocks(tmp_path: Path) -> None:
         (
             f"data_x\n{CUBIC}{LOOP}{ROCK_SALT}S2 S 0.5 0.5 0.45 1 1.0\n",
             ConfigurationError,
-            r"sites .* are 0.297 Å apart: keep 0.7 Å",
+            r"sites .* are 0.297 Å apart: separate them by at least 0.7 Å",
         ),
         (
             f"data_x\n{CUBIC.replace('F m -3 m', 'F m -3 q')}{LOOP}{ROCK_SALT}",
             PhysicsError,
-            r"contradicts itself: H-M symbol \(F m -3 q\) not found in the table; mend its space group",
+            r"contradicts itself: H-M symbol \(F m -3 q\) not found in the table; correct its space group",
         ),
         (
             f"data_x\n{CUBIC.replace('F m -3 m', 'P 63 m c')}{LOOP}{ROCK_SALT}",
@@ -177,11 +181,11 @@ def test_several_blocks(tmp_path: Path) -> None:
         (
             f"data_x\n{NO_SYMMETRY}{LOOP}{ROCK_SALT}",
             PhysicsError,
-            r"has no space group that is known: give its Hermann-Mauguin symbol",
+            r"has no known space group: give its Hermann-Mauguin symbol",
         ),
     ],
 )
-def test_refusals(tmp_path: Path, text: str, error: type[Exception], message: str) -> None:
+def test_rejected_files(tmp_path: Path, text: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         material_from_cif(write(tmp_path, text))
 

@@ -1,14 +1,12 @@
-"""Against DebyeCalculator, where it is installed: another program by other people."""
+"""Comparison with DebyeCalculator, an independent program, if it is installed."""
 
 import warnings
 
 import numpy as np
 import pytest
 
-from qdsizer_stream.simulation.crystal._cluster import sphere
-from qdsizer_stream.simulation.crystal._material import load_material
-from qdsizer_stream.simulation.scattering._debye import pattern_sums, structure_sums
-from qdsizer_stream.simulation.scattering._pairs import pair_table
+from qdsizer_stream.simulation.crystal import load_material, sphere
+from qdsizer_stream.simulation.scattering import pair_table, pattern_sums, structure_sums
 
 from .brute_force import atoms_of
 
@@ -35,14 +33,14 @@ def test_a_three_nanometre_sphere() -> None:
                 pair_sum="direct",
             )
             result = calculator.iq((elements, torch.tensor(positions)))
-        # It sums the pairs i < j and half the self terms: half of the usual intensity.
+        # DebyeCalculator sums the pairs i < j and half of the self terms, which gives half of the intensity.
         return np.asarray(result.q, dtype=np.float64), 2 * np.asarray(result.i, dtype=np.float64)
 
     elements = [material.sites[site].element for site in atoms.site]
     q, expected = calculated(elements, atoms.positions)
-    # Its own form factors, from single atoms: its table has fewer digits than ours.
-    alone = {element: np.sqrt(calculated([element], np.zeros((1, 3)))[1]) for element in ("Pb", "S")}
+    # Use the form factors of DebyeCalculator, from single atoms: its table has fewer digits.
+    amplitudes = {element: np.sqrt(calculated([element], np.zeros((1, 3)))[1]) for element in ("Pb", "S")}
     table = pair_table(material, [cluster])
-    factors = [alone[site.element] + 0j for site in material.sites]
+    factors = [amplitudes[site.element] + 0j for site in material.sites]
     found = pattern_sums(material, table, structure_sums(table, q), q, factors)[:, 0]
     np.testing.assert_allclose(found, expected, rtol=1e-10)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from qdsizer_stream.errors import PatternError
-from qdsizer_stream.simulation.crystal._material import load_material
-from qdsizer_stream.simulation.scattering._edges import warn_near_edges
-from qdsizer_stream.simulation.scattering._scattering import form_factors
+from qdsizer_stream.simulation.crystal import load_material
+from qdsizer_stream.simulation.scattering import form_factors, warn_near_edges
 
 
 @pytest.mark.parametrize(

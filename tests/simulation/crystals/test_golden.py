@@ -5,12 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qdsizer_stream.simulation.crystal._cluster import SphereCut, sphere
-from qdsizer_stream.simulation.crystal._material import Material, load_material
-from qdsizer_stream.simulation.scattering._debye import pattern_sums, structure_sums
-from qdsizer_stream.simulation.scattering._pairs import pair_table
-from qdsizer_stream.simulation.scattering._scattering import form_factors
-from qdsizer_stream.simulation.scattering._texture import MarchDollase, textured_pairs, textured_sums
+from qdsizer_stream.simulation.crystal import Material, SphereCut, load_material, sphere
+from qdsizer_stream.simulation.scattering import (
+    MarchDollase,
+    form_factors,
+    pair_table,
+    pattern_sums,
+    structure_sums,
+    textured_pairs,
+    textured_sums,
+)
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "dse_golden"
 

@@ -1,4 +1,4 @@
-"""Materials: symmetry, measured reference values, changes and refusals."""
+"""Materials: symmetry, measured reference values, modified materials and rejected input."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from qdsizer_stream.configuration import validated
 from qdsizer_stream.errors import ConfigurationError, PhysicsError
-from qdsizer_stream.simulation.crystal._crystal import Crystal
-from qdsizer_stream.simulation.crystal._material import (
+from qdsizer_stream.simulation.crystal import (
+    Crystal,
     Material,
     axial_strain,
     load_material,
@@ -16,9 +16,12 @@ from qdsizer_stream.simulation.crystal._material import (
     material_names,
     read_crystal,
 )
-from qdsizer_stream.simulation.scattering._debye import pattern_sums, structure_sums
-from qdsizer_stream.simulation.scattering._pairs import averaged_sphere_pairs
-from qdsizer_stream.simulation.scattering._scattering import form_factors
+from qdsizer_stream.simulation.scattering import (
+    averaged_sphere_pairs,
+    form_factors,
+    pattern_sums,
+    structure_sums,
+)
 
 NAMES = material_names()
 AVOGADRO_PER_1E24 = 0.602214076
@@ -135,7 +138,7 @@ def test_with_b() -> None:
     changed = material.with_b({"S": 2.0})
     assert [site.b_angstrom2 for site in changed.sites] == [1.20, 2.0]
     assert changed.sites[1].position == material.sites[1].position
-    with pytest.raises(PhysicsError, match=r"B given for \['Se'\], PbS holds \['Pb', 'S'\]"):
+    with pytest.raises(PhysicsError, match=r"B given for \['Se'\], PbS contains \['Pb', 'S'\]"):
         material.with_b({"Se": 1.0})
     with pytest.raises(PhysicsError, match=r"B = -0.1 Å² given for Pb: give 0 ≤ B < 20 Å²"):
         material.with_b({"Pb": -0.1})
@@ -158,7 +161,7 @@ def test_strain() -> None:
         1.01**3 * material.cell_volume_angstrom3
     )
     for strain in (np.eye(2), np.triu(np.full((3, 3), 0.01)), 0.5, np.nan):
-        with pytest.raises(PhysicsError, match=r"is not a number or a symmetric 3 × 3 matrix within ±0.2"):
+        with pytest.raises(PhysicsError, match=r"is not a scalar or a symmetric 3 × 3 matrix within ±0.2"):
             material.strained(strain)
     with pytest.raises(PhysicsError, match=r"axis \(0, 0, 0\) has no direction"):
         axial_strain((0, 0, 0), 0.01)
@@ -170,7 +173,7 @@ def test_unknown_material() -> None:
 
 
 def structure(**changes: object) -> dict[str, object]:
-    """Rock salt, with something changed."""
+    """Rock salt with some settings changed."""
     site = {"element": "Pb", "position": (0, 0, 0), "b_angstrom2": 1.0}
     return {
         "name": "test",
@@ -188,7 +191,10 @@ def structure(**changes: object) -> dict[str, object]:
     [
         ({"space_group": "F m m"}, r"space group 'F m m' is unknown: give a Hermann-Mauguin symbol"),
         ({"lengths_angstrom": (6.0, 6.0, 7.0)}, r"does not have the symmetry of 'F m -3 m'"),
-        ({"angles_deg": (10, 10, 170), "space_group": "P 1"}, r"has no volume"),
+        (
+            {"angles_deg": (10, 10, 170), "space_group": "P 1"},
+            r"has no volume: correct its lengths or angles",
+        ),
         ({"sites": []}, r"sites: Tuple should have at least 1 item"),
         (
             {"sites": [{"element": "Pq", "position": (0, 0, 0), "b_angstrom2": 1.0}]},
@@ -210,7 +216,8 @@ def test_overlapping_atoms() -> None:
     near = {"element": "S", "position": (0.0, 0.0, 0.06), "b_angstrom2": 1.0}
     crystal = Crystal.model_validate(structure(space_group="P 1", sites=[site, near]))
     with pytest.raises(
-        ConfigurationError, match=r"sites 0 \(Pb\) and 1 \(S\) are 0.36 Å apart: keep 0.7 Å, or give"
+        ConfigurationError,
+        match=r"sites 0 \(Pb\) and 1 \(S\) are 0.36 Å apart: separate them by at least 0.7 Å, or give",
     ):
         material_from_crystal(crystal)
     shared = Crystal.model_validate(
@@ -221,7 +228,9 @@ def test_overlapping_atoms() -> None:
 
 def test_flat_cell() -> None:
     flat = {**dict(load_material("PbS")), "cell": ((1, 0, 0), (0, 1, 0), (1, 1, 0))}
-    with pytest.raises(ValidationError, match=r"the primitive vectors span 0 Å³"):
+    with pytest.raises(
+        ValidationError, match=r"the primitive vectors span 0 Å³: give three vectors that are not coplanar"
+    ):
         Material.model_validate(flat)
 
 

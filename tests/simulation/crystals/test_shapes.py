@@ -7,9 +7,17 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from qdsizer_stream.simulation.crystal._cluster import SphereCut, nanocrystal
-from qdsizer_stream.simulation.crystal._material import load_material
-from qdsizer_stream.simulation.crystal._shapes import Ellipsoid, Platelet, Polyhedron, Rod, Shape, Sphere
+from qdsizer_stream.simulation.crystal import (
+    Ellipsoid,
+    Platelet,
+    Polyhedron,
+    Rod,
+    Shape,
+    Sphere,
+    SphereCut,
+    load_material,
+    nanocrystal,
+)
 
 SHAPES: list[Shape] = [
     Sphere(),
@@ -41,7 +49,7 @@ def test_volume_is_that_of_the_sphere(shape: Shape) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.kind)
 def test_reach_is_attained(shape: Shape) -> None:
-    """Climb to the farthest point of the surface: it is as far as `reach` says."""
+    """A search for the farthest point of the surface ends at the distance `reach`."""
     rng = np.random.default_rng(3)
     direction = rng.standard_normal((2000, 3))
     step = 0.3
@@ -101,7 +109,7 @@ def test_aspects() -> None:
     assert corner == pytest.approx(edge)
 
 
-def test_refusals() -> None:
+def test_rejected_shapes() -> None:
     with pytest.raises(ValidationError, match=r"edge .* is not normal to axis"):
         Platelet(aspect=0.1, axis=(0, 0, 1), edge=(0, 1, 1))
     with pytest.raises(ValidationError, match=r"axis \(0.0, 0.0, 0.0\) has no direction"):
@@ -111,7 +119,7 @@ def test_refusals() -> None:
 
 
 def inside(kind: str, xyz: NDArray[np.float64], volume: float) -> NDArray[np.bool_]:
-    """Elementary geometry of each body of this volume, written on its own."""
+    """Independent elementary geometry of each body of this volume."""
     x, y, z = np.abs(xyz).T
     rounding = 1e-9
     if kind == "sphere":

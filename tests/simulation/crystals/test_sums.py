@@ -1,13 +1,17 @@
-"""Structure sums of many distances, gridded or not, against the sum as it is written."""
+"""Structure sums of many distances, gridded or direct, compared with the plain sum."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from qdsizer_stream.errors import PhysicsError
-from qdsizer_stream.simulation.crystal._material import load_material
-from qdsizer_stream.simulation.scattering._debye import pattern_sums, structure_sums
-from qdsizer_stream.simulation.scattering._pairs import PairTable, averaged_sphere_pairs
+from qdsizer_stream.simulation.crystal import load_material
+from qdsizer_stream.simulation.scattering import (
+    PairTable,
+    averaged_sphere_pairs,
+    pattern_sums,
+    structure_sums,
+)
 
 
 def table_of(distances: NDArray[np.float64], multiplicities: NDArray[np.float64]) -> PairTable:
@@ -35,8 +39,8 @@ def test_against_the_sum_as_written(q: NDArray[np.float64], longest: float, n_di
     (found,) = structure_sums(table_of(distances, multiplicities), q)
     products = np.outer(q, distances)
     terms = np.sin(products) / products
-    # Terms cancel: what is left is held against their absolute values, and may be off by the rounding of
-    # a phase Qd, which the sum as it is written has too, and of sums of 20 000 terms.
+    # Terms cancel, so errors are relative to the sum of absolute values. Allowed is the rounding of a phase
+    # Qd, which the plain sum has too, and of sums of 20 000 terms.
     error = np.abs(found - terms @ multiplicities) / (np.abs(terms) @ multiplicities)
     assert error.max() < np.finfo(float).eps * (q.max() * longest + 100)
 
@@ -55,8 +59,10 @@ def test_a_crystal_of_low_symmetry() -> None:
     np.testing.assert_allclose(gridded[part], expected, rtol=1e-11)
 
 
-def test_refuses_q_that_is_none() -> None:
+def test_rejected_q() -> None:
     table = table_of(np.array([3.0]), np.ones((1, 1)))
     for q in ([], [0.0, 1.0], [np.nan], [np.inf]):
-        with pytest.raises(PhysicsError, match=r"momentum transfers have to be finite numbers > 0 Å⁻¹: drop"):
+        with pytest.raises(
+            PhysicsError, match=r"momentum transfers must be finite numbers > 0 Å⁻¹: remove the others"
+        ):
             structure_sums(table, np.array(q))

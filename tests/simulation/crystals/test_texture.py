@@ -1,4 +1,4 @@
-"""Texture against direct quadrature over crystal directions, and its limits."""
+"""Texture compared with direct quadrature over crystal directions, and rejected input."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,13 @@ import scipy.special
 from numpy.typing import NDArray
 
 from qdsizer_stream.errors import PhysicsError
-from qdsizer_stream.simulation.crystal._cluster import Cluster, sphere
-from qdsizer_stream.simulation.crystal._material import Material, load_material, unit_vector
-from qdsizer_stream.simulation.scattering._debye import pattern_sums, structure_sums
-from qdsizer_stream.simulation.scattering._pairs import pair_table
-from qdsizer_stream.simulation.scattering._texture import (
+from qdsizer_stream.simulation.crystal import Cluster, Material, load_material, sphere, unit_vector
+from qdsizer_stream.simulation.scattering import (
     MarchDollase,
-    _even_bessel,
+    even_spherical_bessel,
+    pair_table,
+    pattern_sums,
+    structure_sums,
     textured_pairs,
     textured_sums,
 )
@@ -27,9 +27,9 @@ def quadrature(
 ) -> NDArray[np.float64]:
     """Mean of density times |F|² over crystal directions along Q; the density from its definition.
 
-    The fibre axis stands at the tilt from Q, at any azimuth around it: a preferred axis at the angle β
-    from the crystal direction along Q makes the angle γ with the fibre axis, cos γ = cos ψ cos β + sin ψ
-    sin β cos φ, with φ anywhere.
+    The fibre axis is tilted by ψ from Q, at any azimuth around it. A preferred axis at the angle β from the
+    crystal direction along Q makes the angle γ with the fibre axis, cos γ = cos ψ cos β + sin ψ sin β cos φ,
+    for all φ.
     """
     atoms = atoms_of(material, cluster)
     f = np.where(np.array(material.species)[atoms.site] == 0, 80.0, 16.0)
@@ -90,7 +90,7 @@ def test_no_texture_is_the_debye_equation() -> None:
 
 
 def test_mean_over_tilts_is_no_texture() -> None:
-    """Seen from everywhere, a textured sample is a powder: Gauss-Legendre in cos ψ is exact here."""
+    """The mean over all tilts is an untextured powder; Gauss-Legendre in cos ψ is exact here."""
     material = load_material("CdSe-wurtzite")
     pairs = textured_pairs(material, [sphere(material, 20.0)], MarchDollase(axes=((0, 0, 1),), ratio=0.5))
     cosines, weights = np.polynomial.legendre.leggauss(pairs.coefficients.size)
@@ -112,11 +112,11 @@ def test_a_tilt_for_each_q() -> None:
 
 def test_bessel_functions() -> None:
     x = np.geomspace(1e-3, 2000, 400)[None, :]
-    for row, values in enumerate(_even_bessel(x, 60)):
+    for row, values in enumerate(even_spherical_bessel(x, 60)):
         np.testing.assert_allclose(values, scipy.special.spherical_jn(2 * row, x), rtol=0, atol=2e-12)
 
 
-def test_refusals() -> None:
+def test_rejected_textures() -> None:
     with pytest.raises(
         PhysicsError, match=r"a March parameter of 0.3 needs orders beyond 120 for a tolerance"
     ):
