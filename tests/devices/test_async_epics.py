@@ -15,10 +15,10 @@ from bluesky.utils import FailedStatus
 core = pytest.importorskip("ophyd_async.core", reason="ophyd-async is not installed")
 pytest.importorskip("aioca", reason="aioca is not installed")
 
-from qdsizer_stream.callbacks import LiveConfig, LiveSizer, WavelengthSource  # noqa: E402
-from qdsizer_stream.devices.async_mythen import AsyncAdMythen, AsyncSlsMythen  # noqa: E402
-from qdsizer_stream.devices.plans import Ending, size_until  # noqa: E402
-from qdsizer_stream.sizing import Sizer  # noqa: E402
+from qdsizer_stream.callbacks import LiveConfig, LiveSizer, WavelengthSource
+from qdsizer_stream.devices.async_mythen import AsyncAdMythen, AsyncSlsMythen
+from qdsizer_stream.devices.plans import Ending, size_until
+from qdsizer_stream.sizing import Sizer
 
 Documents = list[tuple[str, Any]]
 

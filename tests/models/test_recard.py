@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 import pytest
 
+pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
+
 from qdsizer_stream.errors import ModelError
 from qdsizer_stream.models import load_model
 from qdsizer_stream.training._recard import recard

@@ -5,6 +5,8 @@ from collections import defaultdict
 
 import pytest
 
+pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
+
 from qdsizer_stream.sizing import Sizer, SizingConfig, Status
 from qdsizer_stream.training._hostile import HOSTILE_KINDS, HostileFrame, hostile_frames
 

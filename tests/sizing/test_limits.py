@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
+
 from qdsizer_stream.errors import ModelError
 from qdsizer_stream.models import BinnedInput, load_model
 from qdsizer_stream.simulation import Source, SpectralLine, StreamRecipe, StructureRanges

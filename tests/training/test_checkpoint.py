@@ -3,7 +3,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
 
 from qdsizer_stream.errors import ModelError
 from qdsizer_stream.training._checkpoint import Checkpoint

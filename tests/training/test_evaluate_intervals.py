@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter1d
 
+pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
+
 from qdsizer_stream.errors import ConfigurationError, ModelError
 from qdsizer_stream.models import PhysicsFit, Templates, load_model
 from qdsizer_stream.patterns import Pattern

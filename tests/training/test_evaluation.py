@@ -7,6 +7,8 @@ import pytest
 from scipy.special import gammaln, logsumexp
 from typer.testing import CliRunner
 
+pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
+
 from qdsizer_stream.cli import app
 from qdsizer_stream.errors import ModelError
 from qdsizer_stream.models import Card, load_model

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
+nn = torch.nn
 
 import qdsizer_stream.training
 from qdsizer_stream.configuration import Config

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
+
 from qdsizer_stream.simulation import Library, LibraryRecipe, load_recipe, load_solvent, simulate
 from qdsizer_stream.training import PaperAugmentation, augment, load_training_recipe, split_by_parent
 from qdsizer_stream.training._networks import PaperNetwork

@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
+
 import qdsizer_stream.training
 from qdsizer_stream.patterns import Pattern
 from qdsizer_stream.simulation import FrameStream

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
 
 from qdsizer_stream.errors import ModelError
 from qdsizer_stream.patterns import BinGrid

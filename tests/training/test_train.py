@@ -3,6 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
+
 from qdsizer_stream.errors import ConfigurationError, ModelError
 from qdsizer_stream.models import load_model
 from qdsizer_stream.patterns import Pattern
