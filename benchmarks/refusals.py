@@ -17,10 +17,9 @@ from rich.table import Table
 
 from qdsizer_stream.models import BinnedInput
 from qdsizer_stream.patterns import Pattern
-from qdsizer_stream.simulation import FrameBatch, FrameStream
+from qdsizer_stream.simulation import FrameBatch, FrameStream, negative_controls
 from qdsizer_stream.sizing import SizeEstimate, Sizer, SizingConfig, Status
 from qdsizer_stream.training import load_training_recipe
-from qdsizer_stream.training._hostile import hostile_frames
 
 GROUPS = {
     "area fraction ≥ 0.37": (0.37, 1.1),
@@ -77,7 +76,7 @@ def _row(batch: FrameBatch, estimates: list[SizeEstimate], rows: np.ndarray, dot
 def hostile(sizer: Sizer, per_kind: int, seed: int) -> None:
     table = Table("kind", "frames", "sized rightly", "sized wrongly", "refused as", title="hostile frames")
     found: dict[str, list[tuple[float, SizeEstimate]]] = {}
-    for frame in hostile_frames(sizer.model.card.material, seed, per_kind):
+    for frame in negative_controls(sizer.model.card.material, seed, per_kind):
         found.setdefault(frame.kind, []).append((frame.size_nm, sizer.size(frame.pattern)))
     total = 0
     for kind, pairs in found.items():

@@ -11,6 +11,7 @@ from . import (
     services,
     simulation,
     sizing,
+    testing,
     training,
 )
 from ._size import size
@@ -43,6 +44,7 @@ __all__ = [
     "simulation",
     "size",
     "sizing",
+    "testing",
     "training",
 ]
 

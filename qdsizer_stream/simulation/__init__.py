@@ -25,6 +25,8 @@ from .crystal import (
 )
 from .frames import (
     COPPER_K_ALPHA,
+    EMPTY_KINDS,
+    NEGATIVE_CONTROL_KINDS,
     Background,
     Displacement,
     DotPopulation,
@@ -39,6 +41,7 @@ from .frames import (
     Library,
     LibraryRecipe,
     Moments,
+    NegativeControl,
     PositiveRange,
     Progress,
     Sampling,
@@ -65,6 +68,7 @@ from .frames import (
     mix_by_weight,
     mixed_pairs,
     monochromator_share,
+    negative_controls,
     polarisation_factor,
     population_moments,
     read_library,
@@ -99,6 +103,8 @@ from .scattering import (
 
 __all__ = [
     "COPPER_K_ALPHA",
+    "EMPTY_KINDS",
+    "NEGATIVE_CONTROL_KINDS",
     "Background",
     "Cluster",
     "Crystal",
@@ -120,6 +126,7 @@ __all__ = [
     "MarchDollase",
     "Material",
     "Moments",
+    "NegativeControl",
     "PairTable",
     "Platelet",
     "Polyhedron",
@@ -171,6 +178,7 @@ __all__ = [
     "mixed_pairs",
     "monochromator_share",
     "nanocrystal",
+    "negative_controls",
     "pair_table",
     "pattern_sums",
     "polarisation_factor",

@@ -11,9 +11,15 @@ from ..configuration import validated
 from ..errors import ModelError
 from ..models import PhysicsFit, SizingModel, load_model
 from ..patterns import Pattern
-from ..simulation import FrameBatch, FrameStream, StreamRecipe
+from ..simulation import (
+    EMPTY_KINDS,
+    FrameBatch,
+    FrameStream,
+    NegativeControl,
+    StreamRecipe,
+    negative_controls,
+)
 from ..sizing import Sizer, SizingConfig, Status
-from ._hostile import EMPTY_KINDS, HostileFrame, hostile_frames
 from ._progress import Progress, silent
 from ._recard import recard
 from ._recipe import SizeRecipe
@@ -119,7 +125,7 @@ def set_limits(
         )
     progress("frames for the rates", 1, 3)
     sizer = Sizer(SizingConfig(model=str(path)))
-    for frame in hostile_frames(model.card.material, seed + 2, n_hostile):
+    for frame in negative_controls(model.card.material, seed + 2, n_hostile):
         if frame.kind in EMPTY_KINDS and (fit := sizer.examine(frame.pattern).fit) is not None:
             empty.append(_seen(model, frame.pattern, fit))
     lost = [max(fit.lost - MAX_LOST, 0.0) / fit.significance for fit in fits]
@@ -139,7 +145,7 @@ def set_limits(
         }
     )
     model = recard(path, guard=guard)
-    hostile = list(hostile_frames(model.card.material, seed + 1, n_hostile))
+    hostile = list(negative_controls(model.card.material, seed + 1, n_hostile))
     progress("rates", 2, 3)
     rates = refusal_rates(model, stream.batch(n_frames), good, hostile)
     progress("done", 3, 3)
@@ -147,7 +153,7 @@ def set_limits(
 
 
 def refusal_rates(
-    model: SizingModel, batch: FrameBatch, good: StreamRecipe, hostile: Sequence[HostileFrame]
+    model: SizingModel, batch: FrameBatch, good: StreamRecipe, hostile: Sequence[NegativeControl]
 ) -> dict[str, float]:
     """Tell how often a model errs in what it refuses.
 

@@ -15,17 +15,16 @@ from ophyd_async.core import init_devices
 from qdsizer_stream.callbacks import LiveSizer, WavelengthSource
 from qdsizer_stream.devices import SimMythenHdf5
 from qdsizer_stream.reduction import nominal_detector
-
-from .producers import (
+from qdsizer_stream.testing import (
     FlyingMythen,
     ListMythen,
     PageMythen,
     ResourceDatumMythen,
     StackMythen,
-    Strips,
     fly,
-    fly_async,
+    fly_page,
 )
+from qdsizer_stream.testing.async_producers import FrameFileDetector, fly_async
 
 Documents = list[tuple[str, Any]]
 Mythen = Callable[..., Any]
@@ -70,13 +69,6 @@ def flying(mythen: Mythen, kind: type[Any], **settings: Any) -> Any:
     return device
 
 
-@run_decorator()
-def fly_page(device: PageMythen) -> Iterator[Any]:
-    yield from bps.kickoff(device, wait=True)
-    yield from bps.complete(device, wait=True)
-    yield from bps.collect(device)
-
-
 PLANS: dict[str, Callable[[Mythen, Path], Any]] = {
     "array in events": lambda mythen, folder: count([mythen()], N_FRAMES),
     "list in events": lambda mythen, folder: count([mythen(kind=ListMythen)], N_FRAMES),
@@ -110,7 +102,7 @@ def test_ophyd_async_with_the_file_open(
     sizer = live(wavelength=WavelengthSource(configuration_key="mythen-energy"))
     engine = RunEngine({})  # ophyd-async connects in the event loop of a RunEngine
     with init_devices():
-        detector = Strips(tmp_path, frames, energy_kev=12.39841984 / 0.5637)
+        detector = FrameFileDetector(tmp_path, frames, energy_kev=12.39841984 / 0.5637)
     assert engine.state == "idle"
     plan = count([detector], N_FRAMES) if kind == "step" else fly_async(detector, N_FRAMES)
     found = sizes_of(plan, sizer)

@@ -13,8 +13,7 @@ from qdsizer_stream.callbacks import LiveConfig, WavelengthSource
 from qdsizer_stream.callbacks.documents import Frame, FrameSource
 from qdsizer_stream.reduction import ReductionConfig, nominal_detector
 from qdsizer_stream.sizing import SizingConfig
-
-from .producers import Strips, fly_async
+from qdsizer_stream.testing.async_producers import FrameFileDetector, fly_async
 
 N_STRIPS = 2560
 FRAMES = np.random.default_rng(2).poisson(50, (6, N_STRIPS)).astype(np.uint32)
@@ -38,7 +37,7 @@ def test_frames_of_a_standard_detector(kind: str, tmp_path: Path) -> None:
 
     engine = RunEngine({})
     with init_devices():
-        detector = Strips(tmp_path, FRAMES, energy_kev=22.0)
+        detector = FrameFileDetector(tmp_path, FRAMES, energy_kev=22.0)
     engine(count([detector], len(FRAMES)) if kind == "step" else fly_async(detector, len(FRAMES)), live)
     sources[0].close()
     assert ("event" in names) == (kind == "step")

@@ -17,8 +17,7 @@ from qdsizer_stream.devices import SimMythen, SimMythenHdf5
 from qdsizer_stream.errors import CalibrationError
 from qdsizer_stream.reduction import ReductionConfig, nominal_detector, strip_counts
 from qdsizer_stream.sizing import SizingConfig
-
-from .producers import FlyingMythen, ResourceDatumMythen, fly
+from qdsizer_stream.testing import FlyingMythen, ResourceDatumMythen, fly
 
 DETECTOR = nominal_detector(2, -1.0)
 N_STRIPS = 2560

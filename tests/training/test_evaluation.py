@@ -16,16 +16,17 @@ from qdsizer_stream.patterns import PAPER_GRID, Axis, Pattern, paper_vector
 from qdsizer_stream.simulation import (
     Library,
     LibraryRecipe,
+    NegativeControl,
     area_fraction_from_weight_fraction,
     load_recipe,
     load_solvent,
+    negative_controls,
     read_solvent,
     simulate,
 )
 from qdsizer_stream.sizing import SizeEstimate, Sizer, SizingConfig, Status
 from qdsizer_stream.training import PaperRecipe, load_training_recipe
 from qdsizer_stream.training._export import export_model
-from qdsizer_stream.training._hostile import HostileFrame, hostile_frames
 from qdsizer_stream.training._paper_fit import fit_paper
 from qdsizer_stream.training._progress import silent
 from qdsizer_stream.training._recard import recard
@@ -327,7 +328,7 @@ def test_a_measured_solvent_is_hostile_where_it_was_measured(tmp_path: Path) -> 
     q = np.arange(1.2, 9.0, 0.01)
     np.savetxt(tmp_path / "mine.dat", np.column_stack([q, hexane.intensity(q, 0.56)]))
     mine = read_solvent(tmp_path / "mine.dat", 0.56, Axis.Q)
-    frame = next(hostile_frames("PbS", 0, 1, [mine]))
+    frame = next(negative_controls("PbS", 0, 1, [mine]))
     assert frame.kind == "pure mine, measured"
     assert math.isnan(frame.size_nm)
     covered = frame.pattern.q_inv_angstrom[frame.pattern.usable]
@@ -355,6 +356,6 @@ def test_a_row_of_which_nothing_was_sized() -> None:
     ],
 )
 def test_what_is_confidently_wrong(truth_nm: float, status: Status, wrong: bool) -> None:
-    frame = HostileFrame("kind", Pattern.from_arrays([1.0, 2.0], [1.0, 2.0]), truth_nm)
+    frame = NegativeControl("kind", Pattern.from_arrays([1.0, 2.0], [1.0, 2.0]), truth_nm)
     estimate = SizeEstimate(status=status, size_nm=4.0, size_low_nm=3.9, size_high_nm=4.2)
     assert confidently_wrong(frame, estimate) is wrong

@@ -24,6 +24,7 @@ from ._mixing import (
     mix_by_weight,
     weight_fraction_from_area_fraction,
 )
+from ._negative_controls import EMPTY_KINDS, NEGATIVE_CONTROL_KINDS, NegativeControl, negative_controls
 from ._photons import fast_poisson
 from ._population import (
     Moments,
@@ -39,6 +40,8 @@ from ._synthesis import GrowingDots, SynthesisRecipe
 
 __all__ = [
     "COPPER_K_ALPHA",
+    "EMPTY_KINDS",
+    "NEGATIVE_CONTROL_KINDS",
     "Background",
     "Displacement",
     "DotPopulation",
@@ -53,6 +56,7 @@ __all__ = [
     "Library",
     "LibraryRecipe",
     "Moments",
+    "NegativeControl",
     "PositiveRange",
     "Progress",
     "Sampling",
@@ -79,6 +83,7 @@ __all__ = [
     "mix_by_weight",
     "mixed_pairs",
     "monochromator_share",
+    "negative_controls",
     "polarisation_factor",
     "population_moments",
     "read_library",

@@ -4,9 +4,14 @@ import math
 from collections import Counter, defaultdict
 
 from ...models import SizingModel
-from ...simulation import SolventFile, read_solvent
+from ...simulation import (
+    NEGATIVE_CONTROL_KINDS,
+    NegativeControl,
+    SolventFile,
+    negative_controls,
+    read_solvent,
+)
 from ...sizing import SizeEstimate, Sizer, SizingConfig, Status
-from .._hostile import HOSTILE_KINDS, HostileFrame, hostile_frames
 from .._progress import Progress
 from ._report import Cell, Section
 
@@ -41,9 +46,9 @@ def evaluate_hostile(
     """
     sizer = Sizer(SizingConfig(model=str(model.path)))
     measured = [read_solvent(file.path, file.wavelength_angstrom, file.axis) for file in solvents]
-    total = n_frames * (len(HOSTILE_KINDS) + len(measured))
-    found: dict[str, list[tuple[HostileFrame, SizeEstimate]]] = defaultdict(list)
-    for done, frame in enumerate(hostile_frames(model.card.material, SEED, n_frames, measured)):
+    total = n_frames * (len(NEGATIVE_CONTROL_KINDS) + len(measured))
+    found: dict[str, list[tuple[NegativeControl, SizeEstimate]]] = defaultdict(list)
+    for done, frame in enumerate(negative_controls(model.card.material, SEED, n_frames, measured)):
         progress(frame.kind, done, total)
         found[frame.kind].append((frame, sizer.size(frame.pattern)))
     progress("done", total, total)
@@ -58,14 +63,14 @@ def evaluate_hostile(
     )
 
 
-def _row(kind: str, pairs: list[tuple[HostileFrame, SizeEstimate]]) -> tuple[Cell, ...]:
+def _row(kind: str, pairs: list[tuple[NegativeControl, SizeEstimate]]) -> tuple[Cell, ...]:
     refused = Counter(e.status.value for _, e in pairs if e.status is not Status.SIZED)
     told = ", ".join(f"{status} {n}" for status, n in refused.most_common())
     wrong = sum(confidently_wrong(frame, estimate) for frame, estimate in pairs)
     return kind, len(pairs), len(pairs) - refused.total(), wrong, told
 
 
-def confidently_wrong(frame: HostileFrame, estimate: SizeEstimate) -> bool:
+def confidently_wrong(frame: NegativeControl, estimate: SizeEstimate) -> bool:
     """Whether an estimate is one that must not be.
 
     Parameters

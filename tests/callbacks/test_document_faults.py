@@ -12,42 +12,43 @@ from event_model import DocumentNames, schema_validators
 
 from qdsizer_stream.callbacks import LiveSizer
 from qdsizer_stream.devices import SimMythen
-
-from .hostile import CORPUS
+from qdsizer_stream.testing import document_faults
 
 Documents = list[tuple[str, Any]]
 
+FAULTS = document_faults("mythen_image", n_strips=30720)
 
-@pytest.mark.parametrize("name", CORPUS)
+
+@pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.filterwarnings("ignore:Casting complex values")
-def test_hostile_documents(
+def test_faulty_documents(
     name: str, live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen]
 ) -> None:
-    case = CORPUS[name]
+    expected = FAULTS[name]
     sizer = live()
     out: Documents = []
     sizer.subscribe(lambda kind, doc: out.append((kind, doc)))
     sent: Documents = []
     kept: list[Any] = []
-    spoil = case.spoil()
+    fault = expected.start()
 
-    def spoiled(kind: str, doc: Any) -> None:
-        for document in spoil(kind, doc):
+    def faulty(kind: str, doc: Any) -> None:
+        for document in fault(kind, doc):
             sent.append(document)
             kept.append(copy.deepcopy(document[1]))
             sizer(*document)
 
     engine = RunEngine({})
-    token = engine.subscribe(spoiled)
+    token = engine.subscribe(faulty)
     engine(count([mythen()], 3))  # raises where a callback does
     assert sizer.wait(60)
     counters = sizer.counters
-    assert (counters.orphans, counters.contained) == (case.orphans, case.contained)
+    assert (counters.orphans, counters.contained) == (expected.orphans, expected.contained)
 
     derived = {id(doc) for _, doc in out if is_derived(doc)}
     # Raw documents all arrive, in order, as the same objects with the same content; a stop may be a copy.
     passed = [(kind, doc) for kind, doc in out if id(doc) not in derived]
-    raw = [(kind, doc) for kind, doc in sent if kind not in case.lost]
+    raw = [(kind, doc) for kind, doc in sent if kind not in expected.lost]
     assert [kind for kind, _ in passed] == [kind for kind, _ in raw]
     assert all(one is other for (kind, one), (_, other) in zip(passed, raw, strict=True) if kind != "stop")
     np.testing.assert_equal([plain(doc) for _, doc in sent], [plain(doc) for doc in kept])
@@ -56,15 +57,15 @@ def test_hostile_documents(
     for kind, doc in out:
         if id(doc) in derived:
             schema_validators[DocumentNames[kind]].validate(doc)
-    assert [event["data"]["qdsizer_status"] for event in events] == case.statuses.split()
+    assert [event["data"]["qdsizer_status"] for event in events] == expected.statuses.split()
     assert [event["seq_num"] for event in events] == list(range(1, len(events) + 1))
     numbers = tuple(event["data"]["qdsizer_frame_seq_num"] for event in events)
-    assert numbers == (case.seq_nums or tuple(range(1, len(events) + 1)))
+    assert numbers == (expected.seq_nums or tuple(range(1, len(events) + 1)))
     for event in events:
         reason = event["data"]["qdsizer_reason"]
         sized = event["data"]["qdsizer_status"] == "sized"
         assert bool(reason) != sized
-        assert sized or case.reason in reason
+        assert sized or expected.reason in reason
         assert "\n" not in reason
 
     # A proper run afterwards is sized as ever.
@@ -86,3 +87,11 @@ def is_derived(doc: Any) -> bool:
 def plain(doc: Any) -> Any:
     """Give a document without what cannot be compared."""
     return repr(doc) if "lambda" in repr(doc) else doc
+
+
+@pytest.mark.parametrize("n_strips", [0, 1280, 2561])
+def test_faults_need_whole_modules(n_strips: int) -> None:
+    with pytest.raises(
+        ValueError, match=f"n_strips is {n_strips}: give the strips of two or more whole modules"
+    ):
+        document_faults("image", n_strips)

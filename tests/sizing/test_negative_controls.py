@@ -1,25 +1,23 @@
-"""The hostile corpus: nothing in it may be sized with an interval that misses the truth."""
+"""Negative controls: none of them may be sized with an interval that misses the truth."""
 
 import math
 from collections import defaultdict
 
 import pytest
 
-pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
-
 from qdsizer_stream.sizing import Sizer, SizingConfig, Status
-from qdsizer_stream.training._hostile import HOSTILE_KINDS, HostileFrame, hostile_frames
+from qdsizer_stream.testing import NEGATIVE_CONTROL_KINDS, NegativeControl, negative_controls
 
 SEED, PER_KIND = 2026, 3
-"""A seed that nobody looked at when limits were set."""
+"""A seed that played no part when the thresholds were set."""
 
 MODELS = ("pbs", "pbs-paper", "pbs-paper-cut")
 
 
 @pytest.fixture(scope="session")
-def corpus() -> dict[str, list[HostileFrame]]:
+def corpus() -> dict[str, list[NegativeControl]]:
     frames = defaultdict(list)
-    for frame in hostile_frames("PbS", SEED, PER_KIND):
+    for frame in negative_controls("PbS", SEED, PER_KIND):
         frames[frame.kind].append(frame)
     return frames
 
@@ -29,15 +27,15 @@ def sizers() -> dict[str, Sizer]:
     return {model: Sizer(SizingConfig(model=model)) for model in MODELS}
 
 
-def test_every_kind_is_there(corpus: dict[str, list[HostileFrame]]) -> None:
-    assert tuple(corpus) == HOSTILE_KINDS
+def test_every_kind_is_there(corpus: dict[str, list[NegativeControl]]) -> None:
+    assert tuple(corpus) == NEGATIVE_CONTROL_KINDS
     assert all(len(frames) == PER_KIND for frames in corpus.values())
 
 
-@pytest.mark.parametrize("kind", HOSTILE_KINDS)
+@pytest.mark.parametrize("kind", NEGATIVE_CONTROL_KINDS)
 @pytest.mark.parametrize("model", MODELS)
-def test_no_hostile_frame_is_confidently_wrong(
-    model: str, kind: str, corpus: dict[str, list[HostileFrame]], sizers: dict[str, Sizer]
+def test_no_negative_control_is_confidently_wrong(
+    model: str, kind: str, corpus: dict[str, list[NegativeControl]], sizers: dict[str, Sizer]
 ) -> None:
     for frame in corpus[kind]:
         estimate = sizers[model].size(frame.pattern)
@@ -61,7 +59,7 @@ def test_reasons_help(
     kind: str,
     allowed: set[Status],
     hint: str,
-    corpus: dict[str, list[HostileFrame]],
+    corpus: dict[str, list[NegativeControl]],
     sizers: dict[str, Sizer],
 ) -> None:
     strong = max(corpus[kind], key=lambda frame: frame.pattern.intensity.sum())

@@ -1,4 +1,4 @@
-"""Frames that must not be sized, or not wrongly: the hostile corpus."""
+"""Negative controls: frames not to be sized, or not with an interval that misses the truth."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,26 +7,22 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..patterns import Pattern, q_from_two_theta
-from ..simulation import (
-    Crystal,
-    CrystalSite,
-    Material,
+from ...patterns import Pattern, q_from_two_theta
+from ..crystal import Crystal, CrystalSite, Material, load_material, material_from_crystal
+from ..scattering import (
     Solvent,
     averaged_sphere_pairs,
     compton_intensity,
     form_factors,
-    load_material,
     load_solvent,
-    lognormal_weights,
-    material_from_crystal,
-    mix_by_area,
     pattern_sums,
     solvent_names,
     structure_sums,
 )
+from ._mixing import mix_by_area
+from ._population import lognormal_weights
 
-__all__ = ["EMPTY_KINDS", "HOSTILE_KINDS", "HostileFrame", "hostile_frames"]
+__all__ = ["EMPTY_KINDS", "NEGATIVE_CONTROL_KINDS", "NegativeControl", "negative_controls"]
 
 WAVELENGTH_ANGSTROM = 0.56
 COPPER_ANGSTROM = 1.5418
@@ -38,11 +34,11 @@ SIZES_NM = (2.2, 3.2, 4.5, 6.0, 7.5, 9.5)
 DISPERSION = 0.12
 AREA_FRACTIONS = (0.15, 0.4, 1.0)
 COUNTS = (20.0, 300.0, 1e4)
-"""Photons a point: together six sizes, three area fractions and three exposures."""
+"""Mean photons per point. Six sizes, three area fractions and three exposures in all."""
 
 SMALL_NM, LARGE_NM, BULK_NM = STRANGE_NM = (1.0, 15.0, 20.0)
-"""Past either end of what models answer for; the peaks of the last are as narrow as the bins, as those of a
-bulk powder."""
+"""Outside the range of sizes of the models, nm; the peaks of the last are as narrow as the bins, like those
+of a bulk powder."""
 
 BULK_DISPERSION = 0.04
 LARGEST_OVER_MEAN = 1.2
@@ -74,15 +70,15 @@ FOREIGN_NAMES = (*(crystal.name for crystal in FOREIGN), "CdSe-zincblende", "CdS
 
 
 @dataclass(frozen=True, eq=False)
-class HostileFrame:
-    """A frame with something wrong."""
+class NegativeControl:
+    """A frame that lies outside what the models were made for."""
 
     kind: str
-    """What is wrong, one of `HOSTILE_KINDS`."""
+    """What is wrong, one of `NEGATIVE_CONTROL_KINDS`."""
     pattern: Pattern
     """The frame."""
     size_nm: float
-    """Number-weighted mean diameter of the dots; NaN where there is none of this material to find."""
+    """Number-weighted mean diameter of the dots, nm; NaN where the frame has no dots of this material."""
 
 
 Spoil = Callable[[NDArray[np.float64], np.random.Generator], Pattern]
@@ -98,7 +94,7 @@ def _seen(counts: NDArray[np.float64], shift_deg: float = 0.0, stretch: float = 
 
 
 def _below_zero(counts: NDArray[np.float64], rng: np.random.Generator) -> Pattern:
-    """So much subtracted that a quarter of the points is negative."""
+    """So much background subtracted that a quarter of the points is negative."""
     q = q_from_two_theta(TWO_THETA_DEG, WAVELENGTH_ANGSTROM)
     return Pattern.from_arrays(q, counts - np.quantile(counts, 0.25), np.sqrt(counts + 1))
 
@@ -114,7 +110,7 @@ def _half_missing(counts: NDArray[np.float64], rng: np.random.Generator) -> Patt
 
 
 def _half_zero(counts: NDArray[np.float64], rng: np.random.Generator) -> Pattern:
-    """Half of the modules dead, and nobody told."""
+    """Half of the modules dead and not masked."""
     return _seen(np.where(~LOWER_HALF, 0.0, counts))
 
 
@@ -133,7 +129,7 @@ SPOILT: dict[str, Spoil] = {
     "half of the frame missing": _half_missing,
     "half of the frame zero": _half_zero,
 }
-"""What is done to good frames, whose sizes remain true."""
+"""What is done to good frames; their true sizes stay the same."""
 
 
 @cache
@@ -214,7 +210,7 @@ EMPTY_KINDS = (
 )
 """Frames without any crystal."""
 
-HOSTILE_KINDS = (
+NEGATIVE_CONTROL_KINDS = (
     *EMPTY_KINDS,
     "bulk powder",
     "1 nm dots",
@@ -223,36 +219,36 @@ HOSTILE_KINDS = (
     "shuffled",
     *SPOILT,
 )
-"""Everything that is wrong with a hostile frame."""
+"""Kinds of negative controls: what is wrong with the frame."""
 
 
-def hostile_frames(
+def negative_controls(
     material_name: str, seed: int, per_kind: int, measured: Sequence[Solvent] = ()
-) -> Iterator[HostileFrame]:
-    """Make hostile frames of every kind.
+) -> Iterator[NegativeControl]:
+    """Simulate negative controls of every kind.
 
     Parameters
     ----------
     material_name
-        Material whose model the frames are offered to.
+        Material of the model that the frames are given to.
     seed
         Seed of sizes, area fractions, exposures, solvents and photons.
     per_kind
         Frames of each kind.
     measured
-        Solvents as somebody measured them, each a kind of its own; frames hold the points that they cover.
+        Measured solvent curves, each an additional kind; a frame holds the points that its curve covers.
 
     Yields
     ------
-    The frames, kind by kind, measured solvents first.
+    The frames, kind by kind, measured solvents first. The same arguments give the same frames.
     """
-    for number, solvent in enumerate(measured, start=len(HOSTILE_KINDS)):
+    for number, solvent in enumerate(measured, start=len(NEGATIVE_CONTROL_KINDS)):
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
         for _ in range(per_kind):
-            yield HostileFrame(f"pure {solvent.name}, measured", _liquid_alone(solvent, rng), np.nan)
+            yield NegativeControl(f"pure {solvent.name}, measured", _liquid_alone(solvent, rng), np.nan)
     empty = _emptiness()
     strange = dict(zip(("1 nm dots", "15 nm dots", "bulk powder"), STRANGE_NM, strict=True))
-    for number, kind in enumerate(HOSTILE_KINDS):
+    for number, kind in enumerate(NEGATIVE_CONTROL_KINDS):
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
         for _ in range(per_kind):
             counts, size_nm = float(rng.choice(COUNTS)), float(rng.choice(SIZES_NM))
@@ -271,4 +267,4 @@ def hostile_frames(
             else:
                 truth = size_nm
                 pattern = SPOILT[kind](_colloid(material_name, truth, counts, rng), rng)
-            yield HostileFrame(kind, pattern, truth)
+            yield NegativeControl(kind, pattern, truth)
