@@ -34,14 +34,14 @@ def archived_config(run: Any) -> LiveConfig:
     ArchiveError
         The run was never sized.
     ConfigurationError
-        It was sized by another version, whose settings this one does not know.
+        It was sized by another version, with settings that this one does not have.
     """
     run = plain_run(run)
     uid = run.metadata["start"]["uid"]
     if STREAM_NAME not in set(run):
         raise ArchiveError(
             f"run {uid} holds no stream {STREAM_NAME}, only {', '.join(run) or 'none'}: "
-            "it was never sized, give the settings of the beamline"
+            "it was never sized; give the settings of the beamline"
         )
     described = run[STREAM_NAME].descriptors[0]["configuration"][OBJECT_NAME]["data"]
     return validated(LiveConfig, json.loads(described["qdsizer_config"]), f"run {uid}, qdsizer_config")
@@ -50,8 +50,7 @@ def archived_config(run: Any) -> LiveConfig:
 def replay(run: Any, config: LiveConfig, sizer: Sizer | None = None) -> Iterator[tuple[str, Any]]:
     """Size the frames of an archived run again, as a new run that is linked to it.
 
-    The frames take the same way as live ones, so the same model gives the same numbers, to the last
-    bit.
+    The frames are handled as live ones are, so the same model gives the same numbers, to the last bit.
 
     Parameters
     ----------
@@ -71,8 +70,8 @@ def replay(run: Any, config: LiveConfig, sizer: Sizer | None = None) -> Iterator
     Raises
     ------
     ArchiveError
-        The run holds no frames of this detector, or the archive does not give them; the documents so far
-        end with a stop that says so.
+        The run holds no frames of this detector, or the archive does not deliver them; the documents so far
+        then end with a stop that gives the reason.
     """
     for step in sized_steps(run, config, sizer):
         yield from step.documents
@@ -80,17 +79,17 @@ def replay(run: Any, config: LiveConfig, sizer: Sizer | None = None) -> Iterator
 
 @dataclass(frozen=True)
 class Step:
-    """What one raw document led to, or the end of the run."""
+    """Documents derived from one raw document, or the end of the run."""
 
     documents: list[tuple[str, Any]]
-    """Names and derived documents, which may be none."""
+    """Names and derived documents; may be empty."""
     complete: bool = True
-    """Whether every frame so far is in an estimate, so that another replay could go on from here: not so
-    while frames are being added up."""
+    """Whether every frame so far is in an estimate, so that another replay can continue from here; False
+    while a sum of frames is unfinished."""
     exit_status: str = ""
     """At the end: `success`; `abort` where the run never ended; `fail` where an error follows."""
     reason: str = ""
-    """Why it ended so."""
+    """Reason of that status."""
 
 
 def sized_steps(
@@ -114,8 +113,8 @@ def sized_steps(
 
     Returns
     -------
-    A step for each raw document that brings frames, and one for the end, with what was still being added
-    up and, where there are estimates, the stop.
+    A step for each raw document that holds frames, and one for the end, with the unfinished sums and, where
+    there are estimates, the stop.
 
     Raises
     ------
@@ -124,7 +123,7 @@ def sized_steps(
     """
     run = plain_run(run)
     sizer = sizer or Sizer(config.sizing)
-    # The settings given are final: what the original run overrode is in them, or was left out on purpose.
+    # The settings given are final: overrides of the original run are in them, or were left out on purpose.
     original = {key: value for key, value in run.metadata["start"].items() if key != RUN_KEY}
     sizing = RunSizing(
         original,
@@ -160,7 +159,7 @@ def sized_steps(
     if ended:
         yield end(rest, "success")
     else:
-        yield end(rest, "abort", f"the run has no end, and brought nothing new for {patience_s:g} s")
+        yield end(rest, "abort", f"the run has no stop, and nothing new for {patience_s:g} s")
 
 
 def _submitted(

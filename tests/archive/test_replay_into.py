@@ -415,7 +415,7 @@ def test_a_run_with_the_wavelength_elsewhere_says_what_to_set(
     assert outcome.statuses == {"bad_frame": FRAMES}
     reasons = set(archive[outcome.written]["qd_size"]["qdsizer_reason"].read())
     (reason,) = reasons
-    assert "no wavelength: configuration key mono_energy is not there, only mythen_arm_angle" in reason
+    assert "no wavelength: configuration key mono_energy is missing, found mythen_arm_angle" in reason
 
 
 def test_a_frame_file_that_was_cut(
@@ -486,7 +486,7 @@ def test_a_run_that_never_ends_is_given_up(
     outcome = into(run, LinkedRuns(archive), patience_s=0.2)
     stop = archive[outcome.written].metadata["stop"]
     assert (outcome.frames, stop["exit_status"]) == (3, "abort")
-    assert stop["reason"] == "the run has no end, and brought nothing new for 0.2 s"
+    assert stop["reason"] == "the run has no stop, and nothing new for 0.2 s"
     assert not into(run, LinkedRuns(archive), patience_s=0.2).found
     with pytest.raises(OSError, match="the disk is full"):
         into(run, _Full(archive), patience_s=0.2)

@@ -141,7 +141,7 @@ def test_live_table_shows_the_size_unasked(raw: Documents, live: Callable[..., L
         ({"wavelength": None}, "no wavelength: set [wavelength] in the configuration to one of value, "),
         (
             {"wavelength": WavelengthSource(configuration_key="mono_energy", unit="keV")},
-            "no wavelength: configuration key mono_energy is not there",
+            "no wavelength: configuration key mono_energy is missing",
         ),
         (
             {
@@ -242,7 +242,7 @@ def test_runs_whose_end_is_lost_do_not_gather(
         one(name, doc)
     assert one.wait(60)
     assert [event["data"]["qdsizer_status"] for event in size_events(out)] == ["sized"] * 12
-    assert f"run 0-{raw[0][1]['uid']} is given up: it has no stop, and 2 began after it" in caplog.text
+    assert f"run 0-{raw[0][1]['uid']} is given up: it has no stop, and 2 runs started after it" in caplog.text
     assert (one.counters.contained, one.counters.orphans) == (0, 0)
 
 

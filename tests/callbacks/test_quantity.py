@@ -1,4 +1,4 @@
-"""Numbers of a frame from documents: read where the mapping says, never guessed."""
+"""Numbers of a frame from documents: read from their source, never guessed."""
 
 import math
 
@@ -6,8 +6,13 @@ import pytest
 from pydantic import ValidationError
 
 from qdsizer_stream.callbacks import AngleSource, ExposureSource, NumberSource, WavelengthSource
-from qdsizer_stream.callbacks.documents._place import FrameDocuments, read_switches
-from qdsizer_stream.callbacks.documents._quantity import read_angle, read_exposure, read_wavelength
+from qdsizer_stream.callbacks.documents import (
+    FrameDocuments,
+    read_angle,
+    read_exposure,
+    read_switches,
+    read_wavelength,
+)
 from qdsizer_stream.errors import ConfigurationError
 
 
@@ -31,10 +36,10 @@ def descriptor(units: str | None = None, value: object = 0.5637) -> dict:
         ("eV", 8047.8, 1.54060),  # Cu Kα1
     ],
 )
-@pytest.mark.parametrize("place", ["value", "configuration_key", "data_key", "start_key"])
-def test_every_place_and_unit(place: str, unit: str, number: float, angstrom: float) -> None:
+@pytest.mark.parametrize("kind", ["value", "configuration_key", "data_key", "start_key"])
+def test_every_source_and_unit(kind: str, unit: str, number: float, angstrom: float) -> None:
     where = {"value": number, "configuration_key": "mono_x", "data_key": "mono_y", "start_key": "energy"}
-    source = WavelengthSource(unit=unit, **{place: where[place]})
+    source = WavelengthSource(unit=unit, **{kind: where[kind]})
     found = read_wavelength(
         source, FrameDocuments({"energy": number}, descriptor(value=number), {"mono_y": number})
     )
@@ -59,7 +64,7 @@ def test_unit_of_the_descriptor_is_used_where_none_is_stated(written: str) -> No
         (
             WavelengthSource(configuration_key="mono_z", unit="keV"),
             descriptor(),
-            "configuration key mono_z is not there, only mono_x; set [wavelength] to where it is",
+            "configuration key mono_z is missing, found mono_x; set [wavelength] to its source",
         ),
         (
             WavelengthSource(configuration_key="mono_x"),
@@ -69,7 +74,7 @@ def test_unit_of_the_descriptor_is_used_where_none_is_stated(written: str) -> No
         (
             WavelengthSource(configuration_key="mono_x", unit="angstrom"),
             descriptor(units="keV", value=22.0),
-            "the configuration says angstrom, the descriptor keV; correct wavelength.unit",
+            "the configuration gives the unit angstrom, the descriptor keV; correct wavelength.unit",
         ),
         (
             WavelengthSource(configuration_key="mono_x", unit="angstrom"),
@@ -79,7 +84,8 @@ def test_unit_of_the_descriptor_is_used_where_none_is_stated(written: str) -> No
         (
             WavelengthSource(configuration_key="mono_x", unit="angstrom"),
             descriptor(value="open"),
-            "wavelength from configuration key mono_x is 'open': a number is needed",
+            "wavelength from configuration key mono_x is 'open', which is not a number: "
+            "set [wavelength] to its source",
         ),
         (
             WavelengthSource(configuration_key="mono_x", unit="angstrom"),
@@ -109,16 +115,19 @@ def test_angle_in_radians() -> None:
 
 
 def test_angle_must_be_finite() -> None:
-    with pytest.raises(ConfigurationError, match="arm_angle from start key arm is inf: a finite angle"):
+    with pytest.raises(
+        ConfigurationError,
+        match="arm_angle from start key arm is inf, which is not finite: correct it there",
+    ):
         read_angle(AngleSource(start_key="arm", unit="deg"), FrameDocuments({"arm": math.inf}, {}, {}))
 
 
-@pytest.mark.parametrize("places", [{}, {"value": 1.0, "start_key": "w"}])
-def test_exactly_one_place(places: dict) -> None:
+@pytest.mark.parametrize("kinds", [{}, {"value": 1.0, "start_key": "w"}])
+def test_exactly_one_source(kinds: dict) -> None:
     with pytest.raises(
         ValidationError, match="give exactly one of value, configuration_key, data_key, start_key"
     ):
-        WavelengthSource(**places)
+        WavelengthSource(**kinds)
 
 
 @pytest.mark.parametrize(
@@ -143,10 +152,12 @@ def test_the_monitor_needs_no_unit() -> None:
     source = NumberSource(data_key="mono_y")
     documents = FrameDocuments({}, descriptor(units="counts"), {"mono_y": 1234})
     assert source.read("monitor", documents) == (1234.0, "counts")
-    with pytest.raises(ConfigurationError, match="monitor from data key mono_y is 'off': a number is needed"):
+    with pytest.raises(
+        ConfigurationError, match="monitor from data key mono_y is 'off', which is not a number: set"
+    ):
         source.read("monitor", FrameDocuments({}, descriptor(), {"mono_y": "off"}))
     with pytest.raises(
-        ConfigurationError, match=r"no monitor: data key mono_y is not there, only nothing; set"
+        ConfigurationError, match=r"no monitor: data key mono_y is missing, found nothing; set"
     ):
         source.read("monitor", FrameDocuments({}, descriptor(), {}))
 

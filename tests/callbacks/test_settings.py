@@ -50,6 +50,8 @@ def test_paths_start_at_the_file(beamline: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_switch_that_no_control_system_has_is_refused(beamline: Path) -> None:
     # A misspelt switch that was not looked at would let a correction be made twice.
     beamline.write_text(beamline.read_text().replace("UseFlatField_RBV =", "UseFlatfield ="))
-    message = "applied: Value error, UseFlatfield: no switch of a control system, allowed are ReadMode, "
+    message = (
+        "applied: Value error, UseFlatfield: not a switch of a known control system, allowed are ReadMode, "
+    )
     with pytest.raises(ConfigurationError, match=message):
         load_toml(LiveConfig, beamline)

@@ -161,7 +161,7 @@ def told_otherwise(bench: Bench, reduction: dict[str, Any], **settings: Any) -> 
             {},
             {"monitor": NumberSource(data_key="ring_current")},
             {},
-            "no monitor: data key ring_current is not there, only ",
+            "no monitor: data key ring_current is missing, found ",
         ),
         (
             {"bad_strips": None},

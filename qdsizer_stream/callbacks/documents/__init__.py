@@ -4,8 +4,15 @@ from ._config import RUN_KEY, Destination, LiveConfig, QueuePolicy, config_of_ru
 from ._derived import OBJECT_NAME, STREAM_NAME, SizeStream, estimate_data
 from ._frame import Frame
 from ._linked import LinkedRun
-from ._place import NumberSource
-from ._quantity import AngleSource, ExposureSource, WavelengthSource
+from ._number_source import FrameDocuments, NumberSource, read_switches
+from ._quantity import (
+    AngleSource,
+    ExposureSource,
+    WavelengthSource,
+    read_angle,
+    read_exposure,
+    read_wavelength,
+)
 from ._run_index import RunIndex
 from ._source import FrameSource, frame_keys
 
@@ -17,6 +24,7 @@ __all__ = [
     "Destination",
     "ExposureSource",
     "Frame",
+    "FrameDocuments",
     "FrameSource",
     "LinkedRun",
     "LiveConfig",
@@ -28,4 +36,8 @@ __all__ = [
     "config_of_run",
     "estimate_data",
     "frame_keys",
+    "read_angle",
+    "read_exposure",
+    "read_switches",
+    "read_wavelength",
 ]

@@ -10,8 +10,8 @@ from ...configuration import Config, validated
 from ...errors import ConfigurationError
 from ...reduction import SWITCHES, AccumulationConfig
 from ...sizing import SizingConfig
+from ._number_source import NumberSource
 from ._optics import OpticsConfig
-from ._place import NumberSource
 from ._quantity import AngleSource, ExposureSource, WavelengthSource
 
 __all__ = ["RUN_KEY", "Destination", "LiveConfig", "QueuePolicy", "config_of_run"]
@@ -38,30 +38,30 @@ class Destination(StrEnum):
     SAME_RUN = "same-run"
     """Into the stream `qd_size` of the run of their frames."""
     LINKED_RUN = "linked-run"
-    """Into a run of their own, whose start document names the run of the frames."""
+    """Into a separate run, whose start document holds the uid of the run of the frames."""
 
 
 class LiveConfig(Config):
-    """What the live path needs to know besides the documents."""
+    """Settings of the live path."""
 
     sizing: SizingConfig
     """Model, detector with its corrections, and solvent."""
     wavelength: WavelengthSource | None = None
-    """Where the wavelength is read from; there is no default, without it no frame is sized."""
+    """Source of the wavelength; there is no default, and without it no frame is sized."""
     arm_angle: AngleSource | None = None
-    """Where the angle of the detector arm is read from; None where it never moves and
-    `sizing.reduction.arm_deg` says where it stands."""
+    """Source of the angle of the detector arm; None where it never moves and is given by
+    `sizing.reduction.arm_deg`."""
     exposure: ExposureSource | None = None
-    """Where the exposure is read from; needed for dead time and where it is divided by."""
+    """Source of the exposure; required for dead time and where counts are divided by it."""
     monitor: NumberSource | None = None
-    """Where the monitor (I0) is read from, in any unit; needed where it is divided by."""
+    """Source of the monitor (I0) reading, any unit; required where counts are divided by it."""
     applied: dict[str, str] = Field(default_factory=dict)
-    """What the control system does to the counts itself: each of its switches, such as `UseFlatField_RBV`,
-    with its key in the data or the configuration of the frames' descriptor."""
+    """Corrections that the control system makes to the counts: each of its switches, such as
+    `UseFlatField_RBV`, with its key in the data or the configuration of the frames' descriptor."""
     accumulation: AccumulationConfig | None = None
-    """How frames are added up before they are sized; None sizes every frame by itself."""
+    """How frames are summed before they are sized; None to size every frame separately."""
     optics: OpticsConfig | None = None
-    """Comparison of sizes with an absorption peak of the same event; None for none."""
+    """Comparison of sizes with an absorption peak in the same event; None for no comparison."""
     data_key: str | None = None
     """Data key of the frames; None for the only array in a descriptor that fits the detector."""
     stream: str | None = None
@@ -69,20 +69,21 @@ class LiveConfig(Config):
     destination: Destination = Destination.SAME_RUN
     """Where the estimates go."""
     workers: int = Field(default=1, ge=0, le=1)
-    """Processes that size: with 1 the plan keeps its interpreter to itself, with 0 a thread of it sizes."""
+    """Sizing processes: with 1 the plan keeps its interpreter to itself, with 0 a thread of it sizes."""
     queue_frames: int = Field(default=1000, ge=1, le=100_000)
     """Frames that may wait to be sized; 1000 of 30 720 strips are 123 to 246 MB."""
     queue_policy: QueuePolicy = QueuePolicy.MARK
     """What happens to a frame that arrives while the queue is full."""
     file_timeout_s: float = Field(default=5.0, ge=0, le=600)
-    """How long a frame announced in a file may take to appear there, s."""
+    """How long to wait for an announced frame to appear in its file, s."""
 
     @field_validator("applied")
     @classmethod
     def _known_switches(cls, value: dict[str, str]) -> dict[str, str]:
         if unknown := sorted(value.keys() - set(SWITCHES)):
             raise ValueError(
-                f"{', '.join(unknown)}: no switch of a control system, allowed are {', '.join(SWITCHES)}"
+                f"{', '.join(unknown)}: not a switch of a known control system, "
+                f"allowed are {', '.join(SWITCHES)}"
             )
         return value
 

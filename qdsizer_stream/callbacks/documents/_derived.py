@@ -20,7 +20,7 @@ STREAM_NAME = "qd_size"
 """Stream of the estimates."""
 
 OBJECT_NAME = "qdsizer"
-"""Device name under which the estimates stand in the descriptor."""
+"""Device name of the estimates in the descriptor."""
 
 
 def _number(units: str | None, precision: int, low: float | None, high: float | None) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def _number(units: str | None, precision: int, low: float | None, high: float | 
 _TEXT = {"dtype": "string", "shape": []}
 _INTEGER = {"dtype": "integer", "dtype_numpy": "<i8", "shape": []}
 
-# Scalars only: archives hand small array columns back as strings.
+# Scalars only: archives return small array columns as strings.
 DATA_KEYS: dict[str, dict[str, Any]] = {
     "qdsizer_size": _number("nm", 2, 0.0, None),
     "qdsizer_size_low": _number("nm", 2, 0.0, None),
@@ -56,11 +56,11 @@ DATA_KEYS: dict[str, dict[str, Any]] = {
     "qdsizer_frame_seq_num": dict(_INTEGER),
     "qdsizer_latency": _number("s", 4, 0.0, None),
 }
-"""Data keys of an estimate, less their source."""
+"""Data keys of an estimate, without their source."""
 
 
 def estimate_data(estimate: SizeEstimate) -> dict[str, Any]:
-    """Give the data of an estimate by data key, less what belongs to its frame.
+    """Data of an estimate by data key, without those of its frame.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def estimate_data(estimate: SizeEstimate) -> dict[str, Any]:
 
     Returns
     -------
-    Numbers and strings.
+    Values and strings.
     """
     return {
         "qdsizer_size": estimate.size_nm,
@@ -93,11 +93,11 @@ class SizeStream:
     Parameters
     ----------
     start
-        Start document of the run that the stream is to stand in.
+        Start document of the run that the stream belongs to.
     config
         Settings of the run.
     sizer
-        The sizer; None where the settings of the run allow none.
+        The sizer; None where the settings of the run are invalid.
     """
 
     def __init__(self, start: Any, config: LiveConfig, sizer: Sizer | None) -> None:
@@ -121,13 +121,13 @@ class SizeStream:
         Parameters
         ----------
         frame
-            The frame that was sized, or not; the last one of a sum of frames.
+            The frame; the last one of a sum of frames.
         examination
-            Its estimate and what that rests on.
+            Its estimate and the values that it is based on.
         stream, data_key
-            Where the frame came from.
+            Stream and data key of the frame.
         live
-            Whether the latency means anything: it does not where the frame comes from an archive.
+            Whether to record the latency, which has no meaning for a frame from an archive.
 
         Returns
         -------
@@ -140,7 +140,7 @@ class SizeStream:
             self._bundle = self._descriptor(*described, now)
             self._described = described
             yield "descriptor", self._bundle.descriptor_doc
-        # A clock that stepped back must not date an estimate before its frame.
+        # Where the clock was set back, an estimate must not be dated before its frame.
         estimated = max(now, frame.time)
         data = estimate_data(examination.estimate) | {
             "qdsizer_warnings": "; ".join(examination.warnings),
@@ -160,9 +160,9 @@ class SizeStream:
         )
 
     def _constants(self, frame: Frame) -> tuple[float | None, float | None]:
-        """Wavelength and angle as far as they hold for more than one frame."""
+        """Wavelength and angle, where they hold for more than one frame."""
         if frame.raw is None:
-            # Keep what stands in the descriptor: one bad frame is no change of the set-up.
+            # Keep the values of the descriptor: one bad frame is not a change of the set-up.
             return self._described[:2] if self._described else (None, None)
         source = self._config.wavelength
         per_frame = source is not None and source.data_key is not None
@@ -186,7 +186,7 @@ class SizeStream:
         data_key: str,
         now: float,
     ) -> ComposeDescriptorBundle:
-        """Compose the descriptor, which says all that is needed to size the frames again."""
+        """Compose the descriptor, which holds everything required to size the frames again."""
         config = self._config
         model, reducer = (None, None) if self._sizer is None else (self._sizer.model, self._sizer.reducer)
         configuration: dict[str, tuple[Any, dict[str, Any]]] = {

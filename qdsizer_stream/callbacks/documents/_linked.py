@@ -13,7 +13,7 @@ from ._derived import STREAM_NAME
 __all__ = ["LinkedRun"]
 
 OF_THE_ORIGINAL = frozenset({"uid", "time", "hints", RUN_KEY})
-"""Entries of a start document that a derived run does not take over."""
+"""Entries of a start document that are not copied to a derived run."""
 
 
 class LinkedRun:
@@ -26,7 +26,7 @@ class LinkedRun:
     config
         Settings of the run.
     sizer
-        The sizer; None where the settings allow none.
+        The sizer; None where the settings are invalid.
     """
 
     def __init__(self, original: Mapping[str, Any], config: LiveConfig, sizer: Sizer | None) -> None:
@@ -52,7 +52,7 @@ class LinkedRun:
         Parameters
         ----------
         n_events
-            Estimates in the run.
+            Number of estimates in the run.
         exit_status
             How it ended.
         reason

@@ -1,4 +1,4 @@
-"""Optional data keys: what a size leads one to expect of an absorption peak in the same event."""
+"""Optional data keys: the absorption peak expected from a size, and the peak of the same event."""
 
 from typing import Any
 
@@ -19,11 +19,11 @@ class OpticsConfig(Config):
     """Comparison of sizes with absorption."""
 
     peak: PeakSource | None = None
-    """Where the first excitonic peak of a UV-vis spectrum is read from; None for what is expected alone."""
+    """Source of the first excitonic peak of a UV-vis spectrum; None to record the expected peak alone."""
     curve: SizingCurve = MOREELS_2009
     """First excitonic peak against diameter."""
     tolerance_nm: float = Field(default=TOLERANCE_NM, ge=0, allow_inf_nan=False)
-    """How far the diameter that the peak stands for may lie outside the interval of the size, nm."""
+    """How far the diameter that corresponds to the peak may lie outside the interval of the size, nm."""
 
 
 def _energy() -> dict[str, Any]:
@@ -41,7 +41,7 @@ OPTICS_KEYS: dict[str, dict[str, Any]] = {
         "choices": [verdict.value for verdict in OpticsVerdict],
     },
 }
-"""Data keys of the comparison, less their source."""
+"""Data keys of the comparison, without their source."""
 
 
 def optics_data(config: OpticsConfig, estimate: SizeEstimate, peak_ev: float) -> dict[str, Any]:

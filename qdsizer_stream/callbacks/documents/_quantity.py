@@ -1,4 +1,4 @@
-"""Quantities that a frame needs besides its counts: numbers whose units are never guessed."""
+"""Quantities that sizing a frame requires besides its counts: numbers whose units are never guessed."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from typing import Literal
 
 from ...errors import ConfigurationError, PatternError
 from ...patterns import check_wavelength, energy_ev_from_wavelength
-from ._place import PLACES, FrameDocuments, NumberSource
+from ._number_source import NUMBER_SOURCES, FrameDocuments, NumberSource
 
 __all__ = [
     "AngleSource",
@@ -31,7 +31,7 @@ WAVELENGTH_UNITS = {
     "kev": "keV",
     "ev": "eV",
 }
-"""What control systems write as units of wavelength and energy, lower case, and what it means."""
+"""Units of wavelength and energy as control systems write them, in lower case, and the meaning of each."""
 
 TO_ANGSTROM: Mapping[str, Callable[[float], float]] = {
     "angstrom": lambda wavelength: wavelength,
@@ -42,10 +42,10 @@ TO_ANGSTROM: Mapping[str, Callable[[float], float]] = {
 """Wavelength in Å from a number of each unit."""
 
 PEAK_UNITS = {"ev": "eV", "nm": "nm", "nanometer": "nm", "nanometers": "nm"}
-"""What spectrometers write as units of an absorption peak, lower case, and what it means."""
+"""Units of an absorption peak as spectrometers write them, in lower case, and the meaning of each."""
 
 ANGLE_UNITS = {"deg": "deg", "degree": "deg", "degrees": "deg", "°": "deg", "rad": "rad", "radian": "rad"}
-"""What control systems write as units of angle, lower case, and what it means."""
+"""Units of angle as control systems write them, in lower case, and the meaning of each."""
 
 TIME_UNITS = {
     "s": "s",
@@ -57,10 +57,10 @@ TIME_UNITS = {
     "µs": "us",
     "ns": "ns",
 }
-"""What control systems write as units of time, lower case, and what it means."""
+"""Units of time as control systems write them, in lower case, and the meaning of each."""
 
 PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
-"""Units of time in a second: dividing by them keeps 30 000 ms exactly 30 s."""
+"""Units of time per second: dividing by them keeps 30 000 ms exactly 30 s."""
 
 
 class WavelengthSource(NumberSource):
@@ -97,7 +97,7 @@ def read_wavelength(source: WavelengthSource | None, documents: FrameDocuments) 
     Parameters
     ----------
     source
-        Where to read it; None where nobody said.
+        Where to read it; None where the settings give no source.
     documents
         The frame's documents.
 
@@ -108,12 +108,12 @@ def read_wavelength(source: WavelengthSource | None, documents: FrameDocuments) 
     Raises
     ------
     ConfigurationError
-        It is not where the mapping says, has no unit or two, or is no X-ray wavelength.
+        It is not at its source, has no unit or two different ones, or is not a wavelength of X-rays.
     """
     if source is None:
         raise ConfigurationError(
             "no wavelength: set [wavelength] in the configuration to one of "
-            f"{', '.join(PLACES)}, with its unit; there is no default"
+            f"{', '.join(NUMBER_SOURCES)}, with its unit; there is no default"
         )
     number, unit = _read("wavelength", source, WAVELENGTH_UNITS, documents)
     try:
@@ -137,11 +137,13 @@ def read_angle(source: AngleSource, documents: FrameDocuments) -> float:
     Raises
     ------
     ConfigurationError
-        It is not where the mapping says, has no unit or two, or is not finite.
+        It is not at its source, has no unit or two different ones, or is not finite.
     """
     number, unit = _read("arm_angle", source, ANGLE_UNITS, documents)
     if not math.isfinite(number):
-        raise ConfigurationError(f"arm_angle from {source.describe()} is {number}: a finite angle is needed")
+        raise ConfigurationError(
+            f"arm_angle from {source.describe()} is {number}, which is not finite: correct it there"
+        )
     return math.degrees(number) if unit == "rad" else number
 
 
@@ -155,12 +157,12 @@ def read_exposure(source: ExposureSource, documents: FrameDocuments) -> float:
 
     Returns
     -------
-    Exposure, s; whether it can be one is for the reduction to say.
+    Exposure, s; the reduction checks its value.
 
     Raises
     ------
     ConfigurationError
-        It is not where the mapping says, or has no unit or two.
+        It is not at its source, or has no unit or two different ones.
     """
     number, unit = _read("exposure", source, TIME_UNITS, documents)
     return number / PER_SECOND[unit]
@@ -176,12 +178,12 @@ def read_peak(source: PeakSource, documents: FrameDocuments) -> float:
 
     Returns
     -------
-    Energy, eV; NaN where the reading is no positive number, as of a spectrum without a peak.
+    Energy, eV; NaN where the reading is not a positive number, as from a spectrum without a peak.
 
     Raises
     ------
     ConfigurationError
-        It is not where the mapping says, or has no unit or two.
+        It is not at its source, or has no unit or two different ones.
     """
     number, unit = _read("optics.peak", source, PEAK_UNITS, documents)
     if not 0 < number < math.inf:
@@ -197,14 +199,14 @@ def _read(
 ) -> tuple[float, str]:
     """Read a number with its unit, refusing to guess either."""
     number, written = source.read(name, documents)
-    # A unit that is written but unknown ("mm", "counts") must stop us: it says the key is another quantity.
+    # A unit that is written but unknown ("mm", "counts") is an error: the key holds another quantity.
     known = units.get(str(written).strip().lower()) if written else None
     if written and known is None:
         raise ConfigurationError(f"{name} from {source.describe()} is in {written!r}: {_allowed(units)}")
     if source.unit and known and source.unit != known:
         raise ConfigurationError(
-            f"{name} from {source.describe()}: the configuration says {source.unit}, the descriptor "
-            f"{written}; correct {name}.unit"
+            f"{name} from {source.describe()}: the configuration gives the unit {source.unit}, "
+            f"the descriptor {written}; correct {name}.unit"
         )
     unit = source.unit or known
     if unit is None:

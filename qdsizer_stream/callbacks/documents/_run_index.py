@@ -1,4 +1,4 @@
-"""Which run a document belongs to."""
+"""Assignment of documents to runs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,14 +7,18 @@ __all__ = ["RunIndex"]
 
 
 class RunIndex:
-    """Follows documents to their runs, several of which may be open at once."""
+    """Finds the run of each document; several runs may be open at once.
+
+    event-model's `RunRouter` is not used: it repacks events and raises on documents that arrive without their
+    start or out of order (decision 0109).
+    """
 
     def __init__(self) -> None:
         self._open: dict[str, None] = {}  # a set that keeps order
         self._run_of: dict[str, str] = {}
 
     def runs_of(self, name: str, doc: Mapping[str, Any]) -> list[str]:
-        """Find the open runs of a document, taking note of what later ones refer to.
+        """Find the open runs of a document, and keep its uid for later documents that refer to it.
 
         Parameters
         ----------
@@ -25,13 +29,13 @@ class RunIndex:
 
         Returns
         -------
-        Identifiers: one; several for resources of the old kind, which do not say; none where the
+        Identifiers: one; all open runs for resources of the old kind, which do not hold it; none where the
         start never came.
 
         Raises
         ------
         KeyError
-            The document lacks what its kind must have.
+            The document lacks a required entry.
         """
         if name == "start":
             self._open[doc["uid"]] = None
@@ -51,7 +55,7 @@ class RunIndex:
         return [run] if run in self._open else []
 
     def forget(self, run: str) -> None:
-        """Drop what is known of a run that has ended.
+        """Remove a run that has ended.
 
         Parameters
         ----------

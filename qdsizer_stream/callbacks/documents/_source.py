@@ -15,7 +15,7 @@ from ...sizing import RawFrame
 from ._config import LiveConfig
 from ._frame import Frame
 from ._hdf5 import Hdf5Rows, path_from_uri
-from ._place import FrameDocuments, read_switches
+from ._number_source import FrameDocuments, read_switches
 from ._quantity import read_angle, read_exposure, read_peak, read_wavelength
 
 __all__ = ["FrameSource", "frame_keys"]

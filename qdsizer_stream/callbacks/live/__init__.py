@@ -1,4 +1,4 @@
-"""The live callback: one queue, one sizing thread, one run after another."""
+"""The live callback: one queue and one sizing thread."""
 
 from ._live import Counters, LiveSizer
 from ._queue import Item

@@ -24,20 +24,20 @@ __all__ = ["Counters", "LiveSizer"]
 logger = logging.getLogger(__name__)
 
 EXIT_TIMEOUT_S = 60.0
-"""How long the end of the process waits for frames still to be sized and written, s."""
+"""How long the process waits at its end for frames that are not yet sized and written, s."""
 
 OPEN_RUNS = 64
-"""Runs that may be open at once; the oldest of more is one whose end was lost with its producer."""
+"""Runs that may be open at once; with more, the oldest is one whose stop was lost with its producer."""
 
 
 @dataclass(frozen=True)
 class Counters:
-    """What became of documents and frames since the sizer was made."""
+    """Numbers of documents and frames since the sizer was made."""
 
     documents: int = 0
     """Raw documents received."""
     frames: int = 0
-    """Events in `qd_size`: one a frame, or one a sum where frames are added up."""
+    """Events in `qd_size`: one per frame, or one per sum where frames are summed."""
     sized: int = 0
     """Of these, with a size."""
     refused: Mapping[str, int] = field(default_factory=dict)
@@ -47,23 +47,23 @@ class Counters:
     orphans: int = 0
     """Documents of runs whose start never came, passed on unsized."""
     contained: int = 0
-    """Errors that were caught here instead of reaching the plan."""
+    """Errors that were caught and logged instead of reaching the plan."""
     restarts: int = 0
-    """Times that the sizing thread or process had to be started anew."""
+    """Times that the sizing thread or process was started again."""
     skipped: int = 0
-    """Documents that displays were too slow for."""
+    """Documents that displays were too slow to receive."""
     queued: int = 0
     """Documents in the queue now."""
     lag_s: float = 0.0
-    """Age of the document in hand, s."""
+    """Age of the current document, s."""
 
 
 class LiveSizer:
     """Sizes every frame of every run and adds the stream `qd_size` to it.
 
-    Subscribe it to the RunEngine, and whoever wants the raw and the derived documents to it:
+    Subscribe it to the RunEngine, and callbacks that use the raw and the derived documents to it:
     `RE.subscribe(sizer); sizer.subscribe(writer)`. It never raises into the plan; documents reach
-    downstream in order, from one thread of its own, the raw ones untouched.
+    downstream in order, from its own thread, the raw ones unchanged.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class LiveSizer:
         atexit.register(self.close, EXIT_TIMEOUT_S)
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
-        """Take a document; returns at once.
+        """Receive a document; returns at once.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class LiveSizer:
             self._count("documents")
         except Exception:
             self._count("contained")
-            logger.exception("a %s document could not be taken", name)
+            logger.exception("a %s document could not be queued", name)
 
     def subscribe(
         self, callback: Callable[[str, Any], object], name: str = "all", newest: bool = False
@@ -120,12 +120,12 @@ class LiveSizer:
         Parameters
         ----------
         callback
-            Called with name and document in the sizing thread; what it raises is logged and counted.
+            Called with name and document in the sizing thread; its errors are logged and counted.
         name
-            Kind of document it wants.
+            Kind of document to send.
         newest
-            Whether it is a display: called in a thread of its own, so that sizing does not wait for it, and
-            with the newest event alone of those that came meanwhile.
+            Whether it is a display: called in a separate thread, so that sizing does not wait for it, and
+            only with the newest of the events that arrived in the meantime.
 
         Returns
         -------
@@ -140,8 +140,8 @@ class LiveSizer:
                 failing = False
             except Exception:
                 self._count("contained")
-                if not failing:  # the first of a row tells all; a dead writer must not fill the log
-                    # An archive refuses a run that it has: Tiled answers `409 Conflict`.
+                if not failing:  # log the first of a series: a dead writer must not fill the log
+                    # An archive rejects a run that it already holds: Tiled answers `409 Conflict`.
                     hint = "; if it writes an archive, is another writer subscribed too?" * (kind == "start")
                     logger.exception("%r failed on a %s document; sizing goes on%s", callback, kind, hint)
                 failing = True
@@ -158,14 +158,14 @@ class LiveSizer:
         Parameters
         ----------
         token
-            What `subscribe` gave.
+            Return value of `subscribe`.
         """
         self._dispatcher.unsubscribe(token)
         if token in self._displays:
             self._displays.pop(token).close()
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until every document so far has been sized and passed on.
+        """Wait until every document so far has been handled and passed on.
 
         Parameters
         ----------
@@ -174,12 +174,12 @@ class LiveSizer:
 
         Returns
         -------
-        Whether that is so.
+        Whether that is the case.
         """
         return self._queue.wait(timeout_s)
 
     def close(self, timeout_s: float | None = None) -> bool:
-        """Finish what waits and end the thread; documents that come later are refused, and logged.
+        """Finish the waiting documents and end the thread; later documents are rejected and logged.
 
         Parameters
         ----------
@@ -207,12 +207,12 @@ class LiveSizer:
 
     @property
     def examination(self) -> Examination | None:
-        """What the newest estimate rests on, for pictures: in a subscriber, that of the event in hand."""
+        """Values behind the newest estimate, for displays; in a subscriber, those of the current event."""
         return self._examination
 
     @property
     def counters(self) -> Counters:
-        """What became of documents and frames so far."""
+        """Numbers of documents and frames so far."""
         with self._lock:
             return Counters(
                 **self._tally,
@@ -226,19 +226,19 @@ class LiveSizer:
 
     @property
     def worker_pid(self) -> int:
-        """Number of the sizing process, for those who watch processes.
+        """Identifier (PID) of the sizing process, for monitoring.
 
         Raises
         ------
         LookupError
-            There is none.
+            There is no process.
         """
         if self._process is None:
             raise LookupError("workers is 0: a thread of this process sizes, set workers = 1 for a process")
         return self._process.pid
 
     def _handle(self, item: Item, behind: Sequence[Item]) -> None:
-        """Pass a document on, then what it leads to; runs in the sizing thread."""
+        """Pass a document on, then its derived documents; runs in the sizing thread."""
         self._submit_frames([item, *behind])
         runs: list[RunSizing] = []
         with self._contained(item):
@@ -273,13 +273,15 @@ class LiveSizer:
             lost = self._runs.pop(next(iter(self._runs)))
             lost.close()
             self._index.forget(lost.uid)
-            logger.warning("run %s is given up: it has no stop, and %d began after it", lost.uid, OPEN_RUNS)
+            logger.warning(
+                "run %s is given up: it has no stop, and %d runs started after it", lost.uid, OPEN_RUNS
+            )
         self._runs[start["uid"]] = RunSizing(
             start, self.config, self._sizer_for, executor=self._process or SynchronousExecutor()
         )
 
     def _derive(self, documents: Iterable[tuple[str, Any, Examination | None]]) -> None:
-        """Pass on what a document led to."""
+        """Pass on derived documents."""
         for name, derived, examination in documents:
             if examination is not None:
                 self._newest = derived["data"]
@@ -294,7 +296,7 @@ class LiveSizer:
         return [self._runs[owner] for owner in owners if owner in self._runs and name != "start"]
 
     def _stop(self, item: Item, runs: list[RunSizing]) -> None:
-        """Pass a stop on with the number of estimates, then forget the run."""
+        """Pass a stop on with the number of estimates, then remove the run."""
         stops: list[Any] = [item.doc]
         for run in runs:
             with self._contained(item):
@@ -308,7 +310,7 @@ class LiveSizer:
             self._index.forget(run.uid)
 
     def _sizer_for(self, config: SizingConfig) -> Sizer:
-        """Take the sizer at hand where it fits: loading a model takes longer than sizing a frame."""
+        """Use the loaded sizer where it fits: loading a model takes longer than sizing a frame."""
         if config != self._sizer.config:
             self._sizer = Sizer(config)
         return self._sizer
@@ -318,12 +320,12 @@ class LiveSizer:
 
     @contextmanager
     def _contained(self, item: Item) -> Iterator[None]:
-        """Keep an error from ending more than the document in hand."""
+        """Limit an error to the current document."""
         try:
             yield
         except Exception:
             self._count("contained")
-            logger.exception("a %s document led to no size", item.name)
+            logger.exception("a %s document could not be sized", item.name)
 
     def _count(self, what: str) -> None:
         with self._lock:

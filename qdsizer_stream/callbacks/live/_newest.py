@@ -1,4 +1,4 @@
-"""Documents for a callback that may skip some: the newest event wins."""
+"""Documents for a callback that may skip some: only the newest waiting event is passed on."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -7,15 +7,15 @@ from typing import Any
 __all__ = ["NewestWins"]
 
 OVERTAKEN_BY = {"event": "descriptor", "event_page": "descriptor", "stream_datum": "stream_resource"}
-"""Documents of which only the newest is shown, and what they have in common with those they overtake."""
+"""Documents of which only the newest is shown, and the entry that they share with those they replace."""
 
 WAITING_LIMIT = 1000
-"""Other documents that may wait: those of some hundred runs, which a display that hangs would else gather
-for ever."""
+"""Other documents that may wait, those of some hundred runs: a display that hangs must not collect them
+without limit."""
 
 
 class NewestWins:
-    """Passes documents on in a thread of its own; an event that still waits gives way to a newer one.
+    """Passes documents on in its own thread; a newer event replaces one that still waits.
 
     Starts, descriptors and stops all arrive, in order, so that the callback can follow the runs.
 

@@ -18,33 +18,33 @@ __all__ = ["Item", "WorkQueue"]
 logger = logging.getLogger(__name__)
 
 FRAME_DOCUMENTS = frozenset({"event", "event_page", "stream_datum"})
-"""Documents that may bring frames; only these are held up or marked."""
+"""Documents that may hold frames; only these wait for room or are marked."""
 
 MARKED_LIMIT = 10
-"""Marked documents may fill the queue to this many times its size; after that memory wins and the plan
-waits, for a raw document is never dropped."""
+"""Marked documents may fill the queue to this many times its size; then the plan waits, since memory is
+limited and a raw document is never dropped."""
 
 AHEAD = SLOTS - 1
 """Items behind the current one that the handler may submit: with it, as many as the sizing process takes."""
 
 CHECK_S = 0.5
-"""How often a wait looks whether the thread still lives, s."""
+"""How often a wait checks that the thread is alive, s."""
 
 
 @dataclass(eq=False)
 class Item:
-    """One document in the queue, with how far its handling has come."""
+    """One document in the queue, and how far it has been handled."""
 
     name: str
     """Kind of the document."""
     doc: Mapping[str, Any]
     """The document."""
     received: float = field(default_factory=time.time)
-    """When it came, s since the epoch."""
+    """When it was received, s since the epoch."""
     since: float = field(default_factory=time.monotonic)
-    """When it came, s on a clock that never steps."""
+    """When it was received, s on a monotonic clock."""
     ahead: int = 0
-    """Documents that were in the queue when it came."""
+    """Documents in the queue when it was received."""
     marked: bool = False
     """Whether its frames are recorded without being sized, because the queue was full."""
     forwarded: bool = False
@@ -58,19 +58,19 @@ class Item:
 
 
 class WorkQueue:
-    """Handles items one after another in a thread of its own.
+    """Handles items one after another in its own thread.
 
-    An item leaves the queue when it is handled, not before: should the thread end, the next one takes
-    it up again.
+    An item leaves the queue when it has been handled, not before: if the thread ends, another one continues
+    with it.
 
     Parameters
     ----------
     handle
-        Called with each item, in the order they came, and with some of those that wait behind it.
+        Called with each item, in order, and with some of those that wait behind it.
     size
-        Items with frames that may wait; others are few and always let in.
+        Number of items with frames that may wait; others are few and always accepted.
     policy
-        What happens to items that bring frames when the queue is full.
+        What happens to items with frames when the queue is full.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class WorkQueue:
         self._handle = handle
         self._size = size
         self._policy = policy
-        # Where the newest wins, those that wait may never be sized.
+        # With this policy, items that wait may never be sized.
         self._ahead = 0 if policy is QueuePolicy.NEWEST else AHEAD
         self._items: deque[Item] = deque()
         self._n_frames = 0  # items with frames among them
@@ -91,7 +91,7 @@ class WorkQueue:
         self._closing = False
         self._thread: threading.Thread | None = None
         self.restarts = 0
-        """Times that the thread ended by itself and was started anew."""
+        """Times that the thread ended by itself and was started again."""
         self.marked = 0
         """Items that were marked."""
 
@@ -100,7 +100,7 @@ class WorkQueue:
 
     @property
     def lag_s(self) -> float:
-        """Age of the item in hand, s; zero where there is none."""
+        """Age of the current item, s; zero where there is none."""
         with self._lock:
             return time.monotonic() - self._items[0].since if self._items else 0.0
 
@@ -158,7 +158,7 @@ class WorkQueue:
             return True
 
     def close(self, timeout_s: float | None = None) -> bool:
-        """Handle what waits, then end the thread; nothing can be put any more.
+        """Handle the waiting items, then end the thread; nothing can be added any more.
 
         Parameters
         ----------
@@ -184,7 +184,7 @@ class WorkQueue:
             self.marked += 1
 
     def _longest_waiting(self) -> Item | None:
-        """Item with frames that has waited longest without being marked; the first is in hand already."""
+        """Item with frames that has waited longest without being marked; the first is already in work."""
         waiting = islice(self._items, 1, None)
         return next((item for item in waiting if item.name in FRAME_DOCUMENTS and not item.marked), None)
 

@@ -39,11 +39,11 @@ class RunSizing:
     config
         Settings of the beamline; the start document may override them.
     sizer_for
-        Gives the sizer of a configuration; may raise.
+        Returns the sizer of a configuration; may raise.
     live
         Whether the documents come from a running experiment.
     destination
-        Where the estimates go; None for where the settings say.
+        Where the estimates go; None to follow the settings.
     executor
         Runs the tasks of the sizer, in this process or in another; None for the thread that asks.
     """
@@ -64,7 +64,7 @@ class RunSizing:
         try:
             of_run = config_of_run(config, start)
             self._sizer = sizer_for(of_run.sizing)
-            config = of_run  # else the frames are found by the settings of the beamline
+            config = of_run  # on an error, the settings of the beamline find the frames
         except Exception as error:
             # Every frame of the run will carry the reason; the run itself goes on.
             self._refusal = f"{error}"
@@ -98,17 +98,17 @@ class RunSizing:
             item.submitted = [(frame, self._submit(frame)) for frame in frames]
 
     def documents(self, item: Item) -> Iterator[tuple[str, Any, Examination | None]]:
-        """Take one raw document.
+        """Handle one raw document.
 
         Parameters
         ----------
         item
-            The document with how far its handling has come.
+            The document, and how far it has been handled.
 
         Returns
         -------
-        Name, document and, for an event, what its estimate rests on: of every frame, or sum of frames,
-        that the document completes.
+        Name, document and, for an event, the values that its estimate is based on: of every frame, or sum
+        of frames, that the document completes.
         The start of a linked run comes before its first.
         """
         for index, (frame, future) in enumerate(self._frames(item)):
@@ -127,7 +127,7 @@ class RunSizing:
             self._longest_queue = max(self._longest_queue, item.ahead)
 
     def finish(self) -> Iterator[tuple[str, Any, Examination | None]]:
-        """Size the frames that were still being added up; call it before `stop`.
+        """Size the frames of unfinished sums; call it before `stop`.
 
         Returns
         -------
@@ -148,7 +148,7 @@ class RunSizing:
         Returns
         -------
         Stop documents to pass on: the same one where there are no estimates, a copy that counts them,
-        or the same one and that of the linked run. The copy says under `qdsizer` what became of the frames.
+        or the same one and that of the linked run. The copy holds the numbers of frames under `qdsizer`.
         """
         self.close()
         n_events = self._size_stream.n_events
@@ -168,7 +168,7 @@ class RunSizing:
         self._source.close()
 
     def _tally(self, n_events: int) -> dict[str, Any]:
-        """What became of the frames, for the stop document and the log."""
+        """Numbers of frames, for the stop document and the log."""
         sized = self._statuses[Status.SIZED]
         refused = {status: n for status, n in self._statuses.items() if status != Status.SIZED}
         tally = {"frames": n_events, "sized": sized, "refused": refused, "marked": self._marked}
@@ -250,7 +250,7 @@ class RunSizing:
     def _failed(self, frame: Frame, error: Exception) -> Examination:
         """Make an error the reason of one frame."""
         if isinstance(error, CalibrationError | PatternError):
-            return _bad(f"{error}")  # the frame's own fault
+            return _bad(f"{error}")  # a fault of the frame
         logger.error("frame %s of run %s could not be sized", frame.seq_num, self.uid, exc_info=error)
         kind = "" if isinstance(error, QdsizerError) else f"{type(error).__name__}: "
         return _bad(f"sizing failed: {kind}{error}")

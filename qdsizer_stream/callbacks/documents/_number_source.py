@@ -1,4 +1,4 @@
-"""Where a number stands among the documents of a run, by an explicit mapping."""
+"""Sources of numbers in the documents of a run."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
@@ -8,14 +8,14 @@ from pydantic import model_validator
 from ...configuration import Config
 from ...errors import ConfigurationError
 
-__all__ = ["PLACES", "FrameDocuments", "NumberSource", "read_switches"]
+__all__ = ["NUMBER_SOURCES", "FrameDocuments", "NumberSource", "read_switches"]
 
-PLACES = ("value", "configuration_key", "data_key", "start_key")
-"""Settings of a source, of which one is given."""
+NUMBER_SOURCES = ("value", "configuration_key", "data_key", "start_key")
+"""Kinds of source, of which one is given."""
 
 
 class FrameDocuments(NamedTuple):
-    """What a frame's numbers may be read from."""
+    """Documents that the numbers of a frame can be read from."""
 
     start: Mapping[str, Any]
     """Start document of the run."""
@@ -25,7 +25,7 @@ class FrameDocuments(NamedTuple):
     """Data of the frame's event; empty where it has none."""
 
     def configured(self, key: str) -> tuple[Any, Any]:
-        """Find a configuration key; devices prefix theirs, so each stands once.
+        """Find a configuration key; devices prefix theirs, so that each occurs once.
 
         Parameters
         ----------
@@ -34,7 +34,7 @@ class FrameDocuments(NamedTuple):
 
         Returns
         -------
-        Value and unit as written; None for each that is not there.
+        Value and unit as written; None for each that is missing.
         """
         for device in self.descriptor.get("configuration", {}).values():
             if key in device.get("data", {}):
@@ -43,7 +43,7 @@ class FrameDocuments(NamedTuple):
 
 
 class NumberSource(Config):
-    """Where one number is read from: exactly one of the four places."""
+    """Source of one number: exactly one of the four kinds."""
 
     value: float | None = None
     """The number itself, for a beamline where it never changes."""
@@ -55,14 +55,16 @@ class NumberSource(Config):
     """Key in the start document, such as `wavelength`."""
 
     @model_validator(mode="after")
-    def _exactly_one_place(self) -> Self:
-        given = [place for place in PLACES if getattr(self, place) is not None]
+    def _exactly_one_source(self) -> Self:
+        given = [kind for kind in NUMBER_SOURCES if getattr(self, kind) is not None]
         if len(given) != 1:
-            raise ValueError(f"give exactly one of {', '.join(PLACES)}, found {', '.join(given) or 'none'}")
+            raise ValueError(
+                f"give exactly one of {', '.join(NUMBER_SOURCES)}, found {', '.join(given) or 'none'}"
+            )
         return self
 
     def describe(self) -> str:
-        """Name the place.
+        """Name the source.
 
         Returns
         -------
@@ -70,8 +72,8 @@ class NumberSource(Config):
         """
         if self.value is not None:
             return "value in the configuration"
-        place = next(place for place in PLACES if getattr(self, place) is not None)
-        return f"{place.replace('_', ' ')} {getattr(self, place)}"
+        kind = next(kind for kind in NUMBER_SOURCES if getattr(self, kind) is not None)
+        return f"{kind.replace('_', ' ')} {getattr(self, kind)}"
 
     def read(self, name: str, documents: FrameDocuments) -> tuple[float, Any]:
         """Read the number.
@@ -79,30 +81,31 @@ class NumberSource(Config):
         Parameters
         ----------
         name
-            What the settings call it.
+            Its name in the settings.
         documents
-            Where to look.
+            Documents of the frame.
 
         Returns
         -------
-        The number, and the unit that is written beside it; None where none is.
+        The number, and the unit that the descriptor gives for it, or None.
 
         Raises
         ------
         ConfigurationError
-            It is not there, or is no number.
+            It is missing, or is not a number.
         """
         found, unit = self._find(documents)
         if found is None:
             raise ConfigurationError(
-                f"no {name}: {self.describe()} is not there, only {self._others(documents)}; "
-                f"set [{name}] to where it is"
+                f"no {name}: {self.describe()} is missing, found {self._others(documents)}; "
+                f"set [{name}] to its source"
             )
         try:
             return float(found), unit
         except (TypeError, ValueError) as error:
             raise ConfigurationError(
-                f"{name} from {self.describe()} is {found!r}: a number is needed"
+                f"{name} from {self.describe()} is {found!r}, which is not a number: "
+                f"set [{name}] to its source"
             ) from error
 
     def _find(self, documents: FrameDocuments) -> tuple[Any, Any]:
@@ -116,7 +119,7 @@ class NumberSource(Config):
         return documents.data.get(key), documents.descriptor.get("data_keys", {}).get(key, {}).get("units")
 
     def _others(self, documents: FrameDocuments) -> str:
-        """Keys that stand in the place where the number was looked for."""
+        """Keys that were found where the number was looked for."""
         if self.start_key is not None:
             keys = list(documents.start)
         elif self.data_key is not None:
@@ -128,7 +131,7 @@ class NumberSource(Config):
 
 
 def read_switches(keys: Mapping[str, str], documents: FrameDocuments) -> dict[str, Any]:
-    """Read what the control system says it does to the counts.
+    """Read the switches of the corrections that the control system makes to the counts.
 
     Parameters
     ----------
@@ -144,7 +147,7 @@ def read_switches(keys: Mapping[str, str], documents: FrameDocuments) -> dict[st
     Raises
     ------
     ConfigurationError
-        A key is in neither place.
+        A key is neither in the data nor in the configuration.
     """
     readings = {}
     for switch, key in keys.items():
@@ -154,7 +157,7 @@ def read_switches(keys: Mapping[str, str], documents: FrameDocuments) -> dict[st
         if value is None:
             raise ConfigurationError(
                 f"no {switch}: {key} is neither in the data nor in the configuration of the frames' "
-                "descriptor; set [applied] to where it is"
+                "descriptor; set [applied] to its key"
             )
         readings[switch] = value
     return readings
