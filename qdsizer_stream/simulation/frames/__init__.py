@@ -2,6 +2,7 @@
 
 from ._backgrounds import Background, FallingBackground, HumpBackground
 from ._blocks import Progress
+from ._distributions import DistributionRanges, SizeDistribution
 from ._dots import DotPopulation, mixed_pairs
 from ._draws import PositiveRange, log_uniform
 from ._frame import FrameRecipe, counted_frame, expected_frame
@@ -34,7 +35,8 @@ from ._population import (
     lognormal_weights,
     population_moments,
 )
-from ._stream import FrameBatch, FrameStream, SolventFile, Source, StreamRecipe
+from ._stream import FrameBatch, FrameStream
+from ._stream_recipe import SolventFile, Source, StreamRecipe
 from ._structures import StructureRanges
 from ._synthesis import GrowingDots, SynthesisRecipe
 
@@ -44,6 +46,7 @@ __all__ = [
     "NEGATIVE_CONTROL_KINDS",
     "Background",
     "Displacement",
+    "DistributionRanges",
     "DotPopulation",
     "FallingBackground",
     "FrameBatch",
@@ -60,6 +63,7 @@ __all__ = [
     "PositiveRange",
     "Progress",
     "Sampling",
+    "SizeDistribution",
     "SolventFile",
     "Source",
     "SpectralLine",

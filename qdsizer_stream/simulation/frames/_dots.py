@@ -6,7 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..crystal import Material
-from ..scattering import PairTable, compton_intensity, form_factors, pattern_sums, structure_sums
+from ..scattering import (
+    CorrelatedMotion,
+    PairTable,
+    compton_intensity,
+    correlated_sums,
+    form_factors,
+    pattern_sums,
+    structure_sums,
+)
 from ._mixing import core_molar_mass
 from ._population import Moments, population_moments
 
@@ -47,6 +55,8 @@ class DotPopulation:
         Mean surface of a dot, nm², taken as that of a sphere.
     molar_mass_g
         Mass of a mole of dots without ligands, g.
+    motion
+        Correlated motion of the atoms; none where left out.
     """
 
     material: Material
@@ -54,6 +64,7 @@ class DotPopulation:
     moments: Moments
     mean_surface_nm2: float
     molar_mass_g: float
+    motion: CorrelatedMotion | None = None
 
     @classmethod
     def from_clusters(
@@ -62,6 +73,7 @@ class DotPopulation:
         table: PairTable,
         diameters_nm: NDArray[np.float64],
         weights: NDArray[np.float64],
+        motion: CorrelatedMotion | None = None,
     ) -> "DotPopulation":
         """Mix clusters.
 
@@ -75,6 +87,8 @@ class DotPopulation:
             Their diameters, nm, shape (n_clusters,).
         weights
             Number fractions of one population, shape (n_clusters, 1).
+        motion
+            Correlated motion of the atoms; none where left out.
 
         Returns
         -------
@@ -86,6 +100,7 @@ class DotPopulation:
             population_moments(diameters_nm, weights),
             float(np.pi * diameters_nm**2 @ weights[:, 0]),
             float(core_molar_mass(material, table.self_terms, weights)[0]),
+            motion,
         )
 
     def intensity(
@@ -111,6 +126,10 @@ class DotPopulation:
         """
         q, wavelength = q_inv_angstrom, wavelength_angstrom
         factors = form_factors(self.material, q, wavelength)
-        coherent = pattern_sums(self.material, self.pairs, structure_sums(self.pairs, q), q, factors)
+        if self.motion is None:
+            sums = structure_sums(self.pairs, q)
+        else:
+            sums = correlated_sums(self.pairs, q, self.motion)
+        coherent = pattern_sums(self.material, self.pairs, sums, q, factors)
         compton = compton_intensity(self.material, q, wavelength, list(self.pairs.self_terms))
         return np.asarray((coherent + compton)[:, 0])

@@ -15,6 +15,8 @@ __all__ = [
     "Moments",
     "Sampling",
     "Weighting",
+    "bin_edges",
+    "check_means",
     "histogram_weights",
     "lognormal_weights",
     "population_moments",
@@ -101,20 +103,11 @@ def lognormal_weights(
     PhysicsError
         A mean or dispersion is not positive, or a mean lies off the clusters.
     """
-    if not (np.all(mean_nm > 0) and np.all(dispersion > 0)):
-        raise PhysicsError(
-            f"a population needs a positive mean and dispersion, found means from {np.min(mean_nm)} nm "
-            f"and dispersions from {np.min(dispersion)}"
-        )
-    if np.any((mean_nm < diameters_nm[0]) | (mean_nm > diameters_nm[-1])):
-        raise PhysicsError(
-            f"mean diameters from {np.min(mean_nm):.4g} to {np.max(mean_nm):.4g} nm leave the clusters "
-            f"({diameters_nm[0]:.4g} … {diameters_nm[-1]:.4g} nm): simulate more clusters"
-        )
+    check_means(diameters_nm, mean_nm, dispersion)
     s_squared = np.log1p(dispersion**2)
     centre = np.log(mean_nm) - s_squared / 2
     with np.errstate(divide="ignore"):  # the first bin may begin at 0
-        cumulative = ndtr((np.log(_edges(diameters_nm))[:, None] - centre) / np.sqrt(s_squared))
+        cumulative = ndtr((np.log(bin_edges(diameters_nm))[:, None] - centre) / np.sqrt(s_squared))
     shares = cumulative[-1] - cumulative[0]
     if np.any(shares < least_share):
         worst = int(np.argmin(shares))
@@ -141,6 +134,37 @@ def lognormal_weights(
         exponent -= 3 * np.log(diameters_nm)[:, None]
     weights = np.exp(exponent - exponent.max(axis=0))
     return np.asarray(weights / weights.sum(axis=0))
+
+
+def check_means(
+    diameters_nm: NDArray[np.float64], mean_nm: NDArray[np.float64], dispersion: NDArray[np.float64]
+) -> None:
+    """Reject populations that the clusters cannot make.
+
+    Parameters
+    ----------
+    diameters_nm
+        Diameters of the clusters, nm, ascending, shape (n_clusters,).
+    mean_nm
+        Mean diameters, nm, shape (n,).
+    dispersion
+        Standard deviations over the means, shape (n,).
+
+    Raises
+    ------
+    PhysicsError
+        A mean or dispersion is not positive, or a mean lies off the clusters.
+    """
+    if not (np.all(mean_nm > 0) and np.all(dispersion > 0)):
+        raise PhysicsError(
+            f"a population needs a positive mean and dispersion, found means from {np.min(mean_nm)} nm "
+            f"and dispersions from {np.min(dispersion)}"
+        )
+    if np.any((mean_nm < diameters_nm[0]) | (mean_nm > diameters_nm[-1])):
+        raise PhysicsError(
+            f"mean diameters from {np.min(mean_nm):.4g} to {np.max(mean_nm):.4g} nm leave the clusters "
+            f"({diameters_nm[0]:.4g} … {diameters_nm[-1]:.4g} nm): simulate more clusters"
+        )
 
 
 def histogram_weights(
@@ -185,7 +209,9 @@ def histogram_weights(
             f"the counts of a histogram run from {counts.min():.4g} to {counts.max():.4g}: give finite "
             "numbers ≥ 0, not all 0"
         )
-    cumulative = np.interp(_edges(diameters_nm), edges_nm, np.append(0.0, np.cumsum(counts)) / counts.sum())
+    cumulative = np.interp(
+        bin_edges(diameters_nm), edges_nm, np.append(0.0, np.cumsum(counts)) / counts.sum()
+    )
     share = cumulative[-1] - cumulative[0]
     if share < LEAST_SHARE:
         raise PhysicsError(
@@ -219,8 +245,18 @@ def population_moments(diameters_nm: NDArray[np.float64], weights: NDArray[np.fl
     return Moments(first, fourth / third, np.sqrt(variance) / first)
 
 
-def _edges(diameters_nm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Half-way points of the clusters; the outermost bins reach as far out as in, but not below 0."""
+def bin_edges(diameters_nm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Edges of the bins of clusters.
+
+    Parameters
+    ----------
+    diameters_nm
+        Diameters of the clusters, nm, ascending, shape (n_clusters,).
+
+    Returns
+    -------
+    Half-way points, nm, shape (n_clusters + 1,); the outermost bins reach as far out as in, but not below 0.
+    """
     half = np.diff(diameters_nm) / 2
     inner = diameters_nm[:-1] + half
     first = max(diameters_nm[0] - half[0], 0.0) if half.size else 0.0

@@ -2,16 +2,14 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from pydantic import Field
 
-from ...configuration import Config
 from ...errors import ConfigurationError
-from ...patterns import Axis, BinGrid, q_from_two_theta, two_theta_from_q
+from ...patterns import q_from_two_theta, two_theta_from_q
+from ..crystal import load_material
 from ..scattering import (
     LigandShell,
     compton_per_atom,
@@ -21,13 +19,16 @@ from ..scattering import (
     read_solvent,
     recoil,
 )
-from ._draws import PositiveRange, Range, log_uniform
-from ._instrument import SpectralLine, cylinder_absorption, polarisation_factor
+from ._displacements import amplitude_angstrom2, displacements_angstrom2
+from ._distributions import drawn_weights
+from ._draws import Range, log_uniform
+from ._instrument import cylinder_absorption, polarisation_factor
 from ._photons import fast_poisson
 from ._population import Sampling, lognormal_weights, population_moments
-from ._structures import StructureRanges, StructureTable, draw_structure
+from ._stream_recipe import Source, StreamRecipe
+from ._structures import StructureTable, draw_structure
 
-__all__ = ["FrameBatch", "FrameStream", "SolventFile", "Source", "StreamRecipe"]
+__all__ = ["FrameBatch", "FrameStream"]
 
 GROUP = 32
 """Frames that share structure, strain and instrument: one small matrix product each."""
@@ -58,102 +59,6 @@ HERMITE_NODES = 6
 
 REACH_SD = 3.4
 """The outermost of these points, in standard deviations."""
-
-
-class Source(Config):
-    """Light of a beamline or tube."""
-
-    lines: tuple[SpectralLine, ...] = Field(min_length=1)
-    """Lines, shares adding up to 1; the first one turns angles into Q."""
-    perpendicular_share: Range = (1.0, 1.0)
-    """Share of the intensity that is polarised normal to the scattering plane, uniform."""
-
-
-class SolventFile(Config):
-    """A measured solvent."""
-
-    path: Path
-    """Text file of two or three columns."""
-    wavelength_angstrom: float = Field(ge=0.05, le=5)
-    """Wavelength it was measured at, Å."""
-    axis: Axis = Axis.TWO_THETA
-    """What the first column holds."""
-
-
-class StreamRecipe(Config):
-    """Ranges that frames are drawn from."""
-
-    structures: StructureRanges
-    """Structures of the dots."""
-    n_structures: int = Field(ge=1, le=1000)
-    """Structures drawn when a stream begins; frames choose among these."""
-    grid: BinGrid
-    """Bins of the frames."""
-    sources: tuple[Source, ...] = Field(min_length=1)
-    """Sources of light, all equally likely."""
-    mean_diameter_nm: Range
-    """Number-weighted mean diameter, uniform, nm."""
-    dispersion: Range
-    """Relative standard deviation, uniform."""
-    strain: Range = (0.0, 0.0)
-    """Isotropic strain, uniform."""
-    b_angstrom2: PositiveRange
-    """Displacement parameter of the first element, log-uniform, Å²."""
-    b_ratio: PositiveRange = (1.0, 1.0)
-    """Those of the other elements over it, log-uniform."""
-    area_fraction: PositiveRange
-    """Share of the dots in the area of dots and solvent, log-uniform."""
-    pure: float = Field(default=0.0, ge=0, le=1)
-    """Share of frames without solvent."""
-    no_dots: float = Field(default=0.0, ge=0, lt=1)
-    """Share of frames without dots."""
-    known_solvents: tuple[str, ...] = ()
-    """Solvents of the package, which with the measured ones make up half of the liquids; the others are
-    random."""
-    measured_solvents: tuple[SolventFile, ...] = ()
-    """Measured solvents; their curves have to cover the grid, stretched."""
-    solvent_stretch: float = Field(default=0.0, ge=0, lt=0.2)
-    """Largest relative stretch of a liquid's Q axis: temperature, and what the computed curves miss."""
-    solvent_distortion: float = Field(default=0.0, ge=0, lt=1)
-    """Amplitude (sd) of the smooth relative distortion of a liquid."""
-    ligands_per_nm2: Range = (0.0, 0.0)
-    """Oleate on the dots, uniform, nm⁻²."""
-    halo_inv_angstrom: Range = (1.3, 1.5)
-    """Centre of its halo, uniform, Å⁻¹."""
-    fluorescence: float = Field(default=0.0, ge=0)
-    """Largest level of the fluorescence over the mean of dots and solvent, uniform."""
-    background: float = Field(default=0.0, ge=0)
-    """Largest falling and humped background over the mean of dots and solvent."""
-    absorption_mu_r: Range = (0.0, 0.0)
-    """Attenuation times radius of the capillary, uniform."""
-    distortion: float = Field(default=0.0, ge=0, lt=1)
-    """Amplitude (sd) of the smooth relative distortion of the whole frame: flat field, the unknown."""
-    zero_shift_deg: Range = (0.0, 0.0)
-    """Apparent less true scattering angle, uniform, degrees."""
-    displacement_deg: Range = (0.0, 0.0)
-    """Shift by a displaced sample at 2θ = 0, which goes with cos 2θ, uniform, degrees."""
-    resolution_fwhm_deg: PositiveRange | None = None
-    """Full width at half maximum of the resolution in 2θ, log-uniform, degrees; None for a perfect one."""
-    counts_per_bin: PositiveRange
-    """Mean photons of a usable bin, log-uniform."""
-    q_low_inv_angstrom: Range
-    """First usable Q, uniform for half of the frames, Å⁻¹; the others begin at the lower limit."""
-    q_high_inv_angstrom: Range
-    """Last usable Q, uniform for half of the frames, Å⁻¹; the others run to the upper limit."""
-    gaps: float = Field(default=0.0, ge=0, le=1)
-    """Share of frames with gaps between modules."""
-    gap_pitch_deg: Range = (3.0, 6.0)
-    """From module to module, uniform, degrees."""
-    gap_width_deg: Range = (0.1, 0.4)
-    """Width of the gaps, uniform, degrees."""
-    coarse: float = Field(default=0.0, ge=0, le=1)
-    """Share of frames that are scans in coarse steps: of the bins, only those that a step meets hold data."""
-    coarse_step_inv_angstrom: Range = (0.015, 0.056)
-    """Step of these scans, uniform, Å⁻¹."""
-    missing: float = Field(default=0.0, ge=0, le=1)
-    """Share of frames with a dead stretch, as of a module."""
-    missing_inv_angstrom: Range = (0.1, 1.2)
-    """Width of that stretch, uniform, Å⁻¹."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +134,11 @@ class FrameStream:
         self._structures = list(
             self._pool.map(
                 lambda number: draw_structure(
-                    recipe.structures, self._rng("structure", number), limits, step
+                    recipe.structures,
+                    self._rng("structure", number),
+                    limits,
+                    step,
+                    self._amplitude(self._rng("motion", number)),
                 ),
                 range(recipe.n_structures),
             )
@@ -282,8 +191,24 @@ class FrameStream:
 
     def _rng(self, what: str, number: int) -> np.random.Generator:
         """Source of randomness of its own for everything that is drawn: threads cannot disturb it."""
-        kind = ("structure", "light", "group").index(what)
+        # What joined later comes last: the sequences of the others, and so older frames, stay as they were.
+        kind = ("structure", "light", "group", "motion", "sizes").index(what)
         return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(kind, number)))
+
+    @property
+    def _correlated(self) -> Range | None:
+        """Range of the correlated motion over B; None for atoms that move independently."""
+        limits = self.recipe.correlated_motion
+        return None if limits == (0, 0) else limits
+
+    def _amplitude(self, rng: np.random.Generator) -> float:
+        """Amplitude of the correlated motion of a structure, Å²."""
+        if self._correlated is None:
+            return 0.0
+        n_elements = len({site.element for site in load_material(self.recipe.structures.material).sites})
+        return amplitude_angstrom2(
+            rng, self.recipe.b_angstrom2, self.recipe.b_ratio, self._correlated, n_elements
+        )
 
     def _table_limits(self) -> Range:
         """Q of the tables: the grid, and wherever strain, shifts, lines and resolution may take it."""
@@ -351,9 +276,13 @@ class FrameStream:
         mean_nm = rng.uniform(*recipe.mean_diameter_nm, n)
         relative_sd = rng.uniform(*recipe.dispersion, n)
         # The ends of the range are cut on purpose: the truth is what the frames realise.
-        weights = lognormal_weights(
-            structure.diameters_nm, mean_nm, relative_sd, sampling=Sampling.BINS, least_share=0.0
-        )
+        if recipe.distributions is None:
+            weights = lognormal_weights(
+                structure.diameters_nm, mean_nm, relative_sd, sampling=Sampling.BINS, least_share=0.0
+            )
+        else:
+            sizes = self._rng("sizes", number)
+            weights = drawn_weights(sizes, recipe.distributions, structure.diameters_nm, mean_nm, relative_sd)
         moments = population_moments(structure.sizes_nm, weights)
         fraction = log_uniform(rng, recipe.area_fraction, n)
         fraction[rng.random(n) < recipe.pure] = 1.0
@@ -445,8 +374,19 @@ class FrameStream:
         recipe, n = self.recipe, weights.shape[1]
         material = structure.material
         elements = list(dict.fromkeys(site.element for site in material.sites))
-        first = log_uniform(rng, recipe.b_angstrom2, n)
-        b = {e: first * (log_uniform(rng, recipe.b_ratio, n) if k else 1) for k, e in enumerate(elements)}
+        if self._correlated is None:
+            first = log_uniform(rng, recipe.b_angstrom2, n)
+            b = {e: first * (log_uniform(rng, recipe.b_ratio, n) if k else 1) for k, e in enumerate(elements)}
+        else:
+            b = displacements_angstrom2(
+                rng,
+                recipe.b_angstrom2,
+                recipe.b_ratio,
+                self._correlated,
+                structure.amplitude_angstrom2,
+                elements,
+                n,
+            )
         minus_s_squared = (-((true_q / (4 * np.pi)) ** 2)).astype(np.float32)
         damping = {e: np.exp(np.outer(minus_s_squared, value.astype(np.float32))) for e, value in b.items()}
         small = weights.astype(np.float32)

@@ -21,15 +21,17 @@ from ..crystal import (
     nanocrystal,
 )
 from ..scattering import (
+    CorrelatedMotion,
     MarchDollase,
     PairTable,
     averaged_sphere_pairs,
     bin_averaged,
     close_packed_layers,
+    correlated_sums,
+    debye_wavenumber,
     faulted_nanocrystal,
     faulted_pair_table,
     pair_table,
-    structure_sums,
     textured_pairs,
     textured_sums,
 )
@@ -123,6 +125,8 @@ class StructureTable:
         Grid of the tables, Å⁻¹.
     sums
         Structure sums, averaged over bins, shape (n_q, n_clusters) each.
+    amplitude_angstrom2
+        Amplitude of the correlated motion that is in the sums, Å².
     """
 
     material: Material
@@ -134,10 +138,15 @@ class StructureTable:
     q_first_inv_angstrom: float
     q_step_inv_angstrom: float
     sums: tuple[NDArray[np.float32], ...]
+    amplitude_angstrom2: float
 
 
 def draw_structure(
-    ranges: StructureRanges, rng: np.random.Generator, q_limits: Range, q_step_inv_angstrom: float
+    ranges: StructureRanges,
+    rng: np.random.Generator,
+    q_limits: Range,
+    q_step_inv_angstrom: float,
+    amplitude_angstrom2: float = 0.0,
 ) -> StructureTable:
     """Draw one structure and tabulate it.
 
@@ -151,6 +160,8 @@ def draw_structure(
         Range that the tables have to cover, Å⁻¹.
     q_step_inv_angstrom
         Width of the bins that frames will have, Å⁻¹.
+    amplitude_angstrom2
+        Amplitude of the correlated motion, Å²; 0 for atoms that move independently.
 
     Returns
     -------
@@ -165,6 +176,7 @@ def draw_structure(
     unit_nm = material.unit_diameter_angstrom / 10
     diameters_nm = _diameters(unit_nm, ranges.max_cluster_nm)
     diameters = diameters_nm * 10
+    motion = CorrelatedMotion(amplitude_angstrom2, debye_wavenumber(material))
     material = material.with_occupancy({e: rng.uniform(*limits) for e, limits in ranges.occupancy.items()})
     along = rng.uniform(*ranges.strain_along) if rng.random() < ranges.strained_along else 0.0
     strain = axial_strain(ranges.strain_axis, along)
@@ -202,10 +214,10 @@ def draw_structure(
     if textured is not None:
         n_coarse = int((q[-1] - q[0]) * table.longest_angstrom / TEXTURE_PHASE_STEP) + 2
         coarse = np.linspace(q[0], q[-1], n_coarse)
-        fine = (make_interp_spline(coarse, s, k=7)(q) for s in textured_sums(textured, coarse))
+        fine = (make_interp_spline(coarse, s, k=7)(q) for s in textured_sums(textured, coarse, motion=motion))
         sums = [uniform_filter1d(s, per_bin, axis=0) for s in fine]
     else:
-        sums = structure_sums(bin_averaged(table, q_step_inv_angstrom), q)
+        sums = correlated_sums(bin_averaged(table, q_step_inv_angstrom), q, motion)
     return StructureTable(
         material,
         diameters_nm,
@@ -216,6 +228,7 @@ def draw_structure(
         float(q[0]),
         float(q[1] - q[0]),
         tuple(s.astype(np.float32) for s in sums),
+        amplitude_angstrom2,
     )
 
 

@@ -4,6 +4,7 @@ from ._debye import pattern_sums, structure_sums
 from ._edges import warn_near_edges
 from ._interpolate import StrainedSums
 from ._ligands import LigandShell
+from ._motion import CorrelatedMotion, correlated_sums, debye_wavenumber
 from ._pairs import PairTable, averaged_sphere_pairs, bin_averaged, pair_table
 from ._random_solvents import random_solvents
 from ._scattering import compton_intensity, compton_per_atom, form_factors, recoil
@@ -12,6 +13,7 @@ from ._stacking import close_packed_layers, faulted_nanocrystal, faulted_pair_ta
 from ._texture import MarchDollase, TexturedPairs, even_spherical_bessel, textured_pairs, textured_sums
 
 __all__ = [
+    "CorrelatedMotion",
     "LigandShell",
     "MarchDollase",
     "PairTable",
@@ -23,6 +25,8 @@ __all__ = [
     "close_packed_layers",
     "compton_intensity",
     "compton_per_atom",
+    "correlated_sums",
+    "debye_wavenumber",
     "even_spherical_bessel",
     "faulted_nanocrystal",
     "faulted_pair_table",

@@ -11,6 +11,7 @@ from pydantic import Field
 from ...configuration import Config
 from ...errors import PhysicsError
 from ..crystal import Cluster, Material, Vector, unit_vector
+from ._motion import CorrelatedMotion
 from ._pairs import PairTable, Vectors, count_pairs
 
 __all__ = ["MarchDollase", "TexturedPairs", "textured_pairs", "textured_sums"]
@@ -172,7 +173,10 @@ def _merged(
 
 
 def textured_sums(
-    pairs: TexturedPairs, q_inv_angstrom: NDArray[np.float64], tilt_deg: float | NDArray[np.float64] = 0.0
+    pairs: TexturedPairs,
+    q_inv_angstrom: NDArray[np.float64],
+    tilt_deg: float | NDArray[np.float64] = 0.0,
+    motion: CorrelatedMotion | None = None,
 ) -> list[NDArray[np.float64]]:
     """Sum Σ_l (-1)^(l/2) c_l P_l(cos ψ) P_l j_l(Qd) over the pairs of each group.
 
@@ -188,6 +192,8 @@ def textured_sums(
     tilt_deg
         Angle ψ between Q and the fibre axis, degrees, a scalar or one per Q: 0 in symmetric reflection,
         90 - θ in symmetric transmission through a layer.
+    motion
+        Correlated motion of the atoms; none where left out.
 
     Returns
     -------
@@ -204,11 +210,15 @@ def textured_sums(
         pairs.table.distances_angstrom, pairs.table.multiplicities, pairs.moments, strict=True
     ):
         result = np.zeros((q_inv_angstrom.size, counts.shape[1]))
+        correlation = None if motion is None else motion.correlation(d)
         for start in range(0, q_inv_angstrom.size, BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
             bessel = even_spherical_bessel(q_inv_angstrom[rows, None] * d, int(orders[-1]))
+            gain = None
+            if motion is not None and correlation is not None and motion.amplitude_angstrom2 > 0:
+                gain = motion.gain(q_inv_angstrom[rows, None], correlation)
             for factor, j, weights in zip(factors, bessel, (counts, *moments), strict=True):
-                result[rows] += factor[rows, None] * (j @ weights)
+                result[rows] += factor[rows, None] * ((j if gain is None else j * gain) @ weights)
         sums.append(result)
     return sums
 

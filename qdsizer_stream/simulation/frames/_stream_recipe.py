@@ -1,0 +1,128 @@
+"""Recipe of endless frames: the ranges that structure, sample and beamline are drawn from."""
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from ...configuration import Config
+from ...patterns import Axis, BinGrid
+from ._distributions import DistributionRanges
+from ._draws import PositiveRange, Range
+from ._instrument import SpectralLine
+from ._structures import StructureRanges
+
+__all__ = ["SolventFile", "Source", "StreamRecipe"]
+
+MAX_CORRELATED = 1.1
+"""Correlated motion over B: the physical limit is 1, and fits of measured patterns reach 1.1."""
+
+
+class Source(Config):
+    """Light of a beamline or tube."""
+
+    lines: tuple[SpectralLine, ...] = Field(min_length=1)
+    """Lines, shares adding up to 1; the first one turns angles into Q."""
+    perpendicular_share: Range = (1.0, 1.0)
+    """Share of the intensity that is polarised normal to the scattering plane, uniform."""
+
+
+class SolventFile(Config):
+    """A measured solvent."""
+
+    path: Path
+    """Text file of two or three columns."""
+    wavelength_angstrom: float = Field(ge=0.05, le=5)
+    """Wavelength it was measured at, Å."""
+    axis: Axis = Axis.TWO_THETA
+    """What the first column holds."""
+
+
+class StreamRecipe(Config):
+    """Ranges that frames are drawn from."""
+
+    structures: StructureRanges
+    """Structures of the dots."""
+    n_structures: int = Field(ge=1, le=1000)
+    """Structures drawn when a stream begins; frames choose among these."""
+    grid: BinGrid
+    """Bins of the frames."""
+    sources: tuple[Source, ...] = Field(min_length=1)
+    """Sources of light, all equally likely."""
+    mean_diameter_nm: Range
+    """Number-weighted mean diameter, uniform, nm."""
+    dispersion: Range
+    """Relative standard deviation, uniform."""
+    distributions: DistributionRanges | None = None
+    """Shapes of the size distributions; log-normal alone where left out."""
+    strain: Range = (0.0, 0.0)
+    """Isotropic strain, uniform."""
+    b_angstrom2: PositiveRange
+    """Displacement parameter of the first element, log-uniform, Å²."""
+    b_ratio: PositiveRange = (1.0, 1.0)
+    """Those of the other elements over it, log-uniform."""
+    correlated_motion: Range | None = Field(default=None)
+    """Amplitude of the motion that neighbours share over the smallest B, uniform: 0.6 to 1.1 in PbS dots; one
+    amplitude for each structure. Atoms move independently where left out or (0, 0)."""
+    area_fraction: PositiveRange
+    """Share of the dots in the area of dots and solvent, log-uniform."""
+    pure: float = Field(default=0.0, ge=0, le=1)
+    """Share of frames without solvent."""
+    no_dots: float = Field(default=0.0, ge=0, lt=1)
+    """Share of frames without dots."""
+    known_solvents: tuple[str, ...] = ()
+    """Solvents of the package, which with the measured ones make up half of the liquids; the others are
+    random."""
+    measured_solvents: tuple[SolventFile, ...] = ()
+    """Measured solvents; their curves have to cover the grid, stretched."""
+    solvent_stretch: float = Field(default=0.0, ge=0, lt=0.2)
+    """Largest relative stretch of a liquid's Q axis: temperature, and what the computed curves miss."""
+    solvent_distortion: float = Field(default=0.0, ge=0, lt=1)
+    """Amplitude (sd) of the smooth relative distortion of a liquid."""
+    ligands_per_nm2: Range = (0.0, 0.0)
+    """Oleate on the dots, uniform, nm⁻²."""
+    halo_inv_angstrom: Range = (1.3, 1.5)
+    """Centre of its halo, uniform, Å⁻¹."""
+    fluorescence: float = Field(default=0.0, ge=0)
+    """Largest level of the fluorescence over the mean of dots and solvent, uniform."""
+    background: float = Field(default=0.0, ge=0)
+    """Largest falling and humped background over the mean of dots and solvent."""
+    absorption_mu_r: Range = (0.0, 0.0)
+    """Attenuation times radius of the capillary, uniform."""
+    distortion: float = Field(default=0.0, ge=0, lt=1)
+    """Amplitude (sd) of the smooth relative distortion of the whole frame: flat field, the unknown."""
+    zero_shift_deg: Range = (0.0, 0.0)
+    """Apparent less true scattering angle, uniform, degrees."""
+    displacement_deg: Range = (0.0, 0.0)
+    """Shift by a displaced sample at 2θ = 0, which goes with cos 2θ, uniform, degrees."""
+    resolution_fwhm_deg: PositiveRange | None = None
+    """Full width at half maximum of the resolution in 2θ, log-uniform, degrees; None for a perfect one."""
+    counts_per_bin: PositiveRange
+    """Mean photons of a usable bin, log-uniform."""
+    q_low_inv_angstrom: Range
+    """First usable Q, uniform for half of the frames, Å⁻¹; the others begin at the lower limit."""
+    q_high_inv_angstrom: Range
+    """Last usable Q, uniform for half of the frames, Å⁻¹; the others run to the upper limit."""
+    gaps: float = Field(default=0.0, ge=0, le=1)
+    """Share of frames with gaps between modules."""
+    gap_pitch_deg: Range = (3.0, 6.0)
+    """From module to module, uniform, degrees."""
+    gap_width_deg: Range = (0.1, 0.4)
+    """Width of the gaps, uniform, degrees."""
+    coarse: float = Field(default=0.0, ge=0, le=1)
+    """Share of frames that are scans in coarse steps: of the bins, only those that a step meets hold data."""
+    coarse_step_inv_angstrom: Range = (0.015, 0.056)
+    """Step of these scans, uniform, Å⁻¹."""
+    missing: float = Field(default=0.0, ge=0, le=1)
+    """Share of frames with a dead stretch, as of a module."""
+    missing_inv_angstrom: Range = (0.1, 1.2)
+    """Width of that stretch, uniform, Å⁻¹."""
+
+    @field_validator("correlated_motion")
+    @classmethod
+    def _check_motion(cls, limits: Range | None) -> Range | None:
+        if limits is not None and limits != (0, 0) and not 0 < limits[0] <= limits[1] <= MAX_CORRELATED:
+            raise ValueError(
+                f"correlated motion of {limits[0]:g} to {limits[1]:g} times B: give limits above 0 and up to "
+                f"{MAX_CORRELATED:g}, or leave it out"
+            )
+        return limits
