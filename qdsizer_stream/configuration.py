@@ -1,6 +1,8 @@
-"""Frozen configuration and its TOML files."""
+"""Settings as frozen models, and their TOML files."""
 
+import os
 import tomllib
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -8,16 +10,17 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, Val
 
 from .errors import ConfigurationError
 
-__all__ = ["Config", "SettingsPath", "load_toml", "validated"]
+__all__ = ["Config", "SettingsPath", "choice", "load_toml", "validated"]
 
 
 class Config(BaseModel):
-    """A frozen group of settings; a key that is not known is an error, never ignored."""
+    """A frozen group of settings; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
+ChoiceT = TypeVar("ChoiceT", bound=StrEnum)
 
 
 def _anchored(path: Path, info: ValidationInfo) -> Path:
@@ -26,16 +29,43 @@ def _anchored(path: Path, info: ValidationInfo) -> Path:
 
 
 SettingsPath = Annotated[Path, AfterValidator(_anchored)]
-"""A path among settings; a relative one in a file starts at the folder of the file."""
+"""A path in settings; in a file, it is relative to the folder of that file."""
 
 
-def load_toml(kind: type[ConfigT], path: Path) -> ConfigT:
+def choice(kind: type[ChoiceT], value: ChoiceT | str, name: str) -> ChoiceT:
+    """Look up the member of an enumeration, given itself or as its string.
+
+    Parameters
+    ----------
+    kind
+        Enumeration.
+    value
+        Member, or its string such as "q".
+    name
+        Name of the argument, for the error message.
+
+    Returns
+    -------
+    The member.
+
+    Raises
+    ------
+    ConfigurationError
+        The enumeration has no such member.
+    """
+    try:
+        return kind(value)
+    except ValueError:
+        raise ConfigurationError(f"{name} is {value!r}: it must be one of {', '.join(kind)}") from None
+
+
+def load_toml(kind: type[ConfigT], path: str | os.PathLike[str]) -> ConfigT:
     """Read one configuration from a TOML file.
 
     Parameters
     ----------
     kind
-        Configuration to read.
+        Class of the settings.
     path
         TOML file.
 
@@ -48,6 +78,7 @@ def load_toml(kind: type[ConfigT], path: Path) -> ConfigT:
     ConfigurationError
         The file is missing or not TOML, or a setting in it is unknown, missing or out of range.
     """
+    path = Path(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -58,18 +89,18 @@ def load_toml(kind: type[ConfigT], path: Path) -> ConfigT:
 
 
 def validated(kind: type[ConfigT], values: dict[str, Any], where: str, folder: Path | None = None) -> ConfigT:
-    """Validate settings, naming where they came from when they are wrong.
+    """Validate settings, with errors that name their source.
 
     Parameters
     ----------
     kind
-        Configuration to make.
+        Class of the settings.
     values
         Settings by name.
     where
         Source of the settings, for the error message.
     folder
-        Where relative paths among the settings start; None for the working folder.
+        Folder for relative paths in the settings; None for the working folder.
 
     Returns
     -------
@@ -78,7 +109,7 @@ def validated(kind: type[ConfigT], values: dict[str, Any], where: str, folder: P
     Raises
     ------
     ConfigurationError
-        A setting is unknown, missing or out of range; one line for each.
+        A setting is unknown, missing or out of range; the message lists each.
     """
     try:
         return kind.model_validate(values, context={"folder": folder})

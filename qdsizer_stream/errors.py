@@ -1,4 +1,4 @@
-"""Errors of the package: each states the value, what is allowed and the fix."""
+"""Errors of the package; every message states the value, what is allowed and the fix."""
 
 __all__ = [
     "ArchiveError",
@@ -16,15 +16,15 @@ __all__ = [
 
 
 class QdsizerError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base class of all errors of this package."""
 
 
 class ConfigurationError(QdsizerError, ValueError):
-    """A setting is missing, unknown or outside what is allowed."""
+    """A setting is missing, unknown or out of range."""
 
 
 class PatternError(QdsizerError, ValueError):
-    """Arrays that cannot form a pattern."""
+    """Arrays that are not a valid pattern."""
 
 
 class PatternFileError(PatternError):
@@ -36,7 +36,7 @@ class CalibrationError(QdsizerError, ValueError):
 
 
 class ModelError(QdsizerError, ValueError):
-    """A model that is unknown, damaged or asked for what it cannot do."""
+    """A model that is unknown, damaged or not suitable for the request."""
 
 
 class PhysicsError(QdsizerError, ValueError):
@@ -44,16 +44,16 @@ class PhysicsError(QdsizerError, ValueError):
 
 
 class LibraryError(QdsizerError, ValueError):
-    """A library file that is foreign, damaged or cut short."""
+    """A library file that is not one of this package, damaged or incomplete."""
 
 
 class ArchiveError(QdsizerError, LookupError):
-    """A run that the archive does not hold, or not in the form asked for."""
+    """A run that is not in the archive, or not in the required form."""
 
 
 class ServiceError(QdsizerError, ConnectionError):
-    """A transport that refuses, or that has lost a document."""
+    """A transport that rejects a connection, or that has lost a document."""
 
 
 class WireError(QdsizerError, ValueError):
-    """A message that is no document, or one that may not be read."""
+    """A message that is not a document, or that may not be decoded."""

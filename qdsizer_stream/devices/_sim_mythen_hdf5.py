@@ -1,5 +1,6 @@
 """A simulated MYTHEN that writes its frames to a file."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,9 +36,9 @@ class SimMythenHdf5(SimMythen):
     image = Component(UnitSignal, value=np.zeros(0, np.uint32), unit="counts", kind=Kind.omitted)
     """Counts of the newest frame; they are not in the events."""
 
-    def __init__(self, prefix: str = "", *, directory: Path, **arguments: Any) -> None:
+    def __init__(self, prefix: str = "", *, directory: str | os.PathLike[str], **arguments: Any) -> None:
         super().__init__(prefix, **arguments)
-        self._directory = directory
+        self._directory = Path(directory)
         self._file: Any = None
         self._resource_uid: str | None = None
         self._announced = 0

@@ -14,7 +14,7 @@ HC_EV_ANGSTROM = 12398.419843320026
 
 
 def check_wavelength(wavelength_angstrom: float) -> float:
-    """Refuse a wavelength that no X-ray experiment has.
+    """Check that a wavelength is one of X-rays.
 
     Parameters
     ----------
@@ -97,13 +97,13 @@ def two_theta_from_q(q_inv_angstrom: NDArray[np.floating], wavelength_angstrom: 
     Raises
     ------
     PatternError
-        The wavelength is not that of X-rays, or a Q lies past 4π/λ and no angle reaches it.
+        The wavelength is not that of X-rays, or a Q is beyond 4π/λ, the value at 180°.
     """
     sine = np.asarray(q_inv_angstrom, dtype=np.float64) * check_wavelength(wavelength_angstrom) / (4 * np.pi)
     if np.any(np.abs(sine) > 1):
         limit = 4 * np.pi / wavelength_angstrom
         raise PatternError(
-            f"Q = {np.max(np.abs(q_inv_angstrom)):.4g} Å⁻¹ is out of reach at {wavelength_angstrom} Å: "
+            f"Q = {np.max(np.abs(q_inv_angstrom)):.4g} Å⁻¹ cannot be measured at {wavelength_angstrom} Å: "
             f"the limit is 4π/λ = {limit:.4g} Å⁻¹"
         )
     return np.asarray(2 * np.degrees(np.arcsin(sine)))

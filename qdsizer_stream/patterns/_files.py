@@ -183,7 +183,7 @@ def read_pattern(path: Path, wavelength_angstrom: float, axis: Axis = Axis.TWO_T
     )
 
 
-def write_pattern(path: Path, pattern: Pattern) -> None:
+def write_pattern(path: str | os.PathLike[str], pattern: Pattern) -> None:
     """Write the usable points of a pattern as three columns: Q, intensity, sigma.
 
     Parameters
@@ -193,6 +193,7 @@ def write_pattern(path: Path, pattern: Pattern) -> None:
     pattern
         Pattern to write.
     """
+    path = Path(path)
     rows = np.column_stack(
         [array[pattern.usable] for array in (pattern.q_inv_angstrom, pattern.intensity, pattern.sigma)]
     )

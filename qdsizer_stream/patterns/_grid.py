@@ -1,4 +1,4 @@
-"""Count-preserving standard form: whole points averaged into equal Q bins."""
+"""Averaging of points in equal Q bins."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +36,9 @@ class BinGrid(Config):
 def bin_pattern(pattern: Pattern, grid: BinGrid) -> Pattern:
     """Average the points of a pattern into bins.
 
-    A point goes whole into the bin that holds its Q, so no photon is thrown away, none is counted
-    twice and neighbouring bins stay uncorrelated. Points are pooled with equal weight: weights taken
-    from the counts themselves would bias low counts downwards (Mighell, Astrophys. J. 518, 380, 1999).
+    Each point belongs entirely to the bin that contains its Q, so no photon is lost or counted twice and
+    neighbouring bins stay uncorrelated. Points have equal weights, because weights from the counts themselves
+    would bias low counts downwards (Mighell, Astrophys. J. 518, 380, 1999).
 
     Parameters
     ----------
@@ -49,19 +49,19 @@ def bin_pattern(pattern: Pattern, grid: BinGrid) -> Pattern:
 
     Returns
     -------
-    Mean momentum transfer and intensity of the points of each bin and its sigma; bins without a usable point
-    are masked and stand at their centre.
+    Mean Q, mean intensity and its sigma of the points in each bin; bins without a usable point are masked, at
+    the Q of their centre.
     """
     n_bins, centres = grid.n_bins, grid.centres
     if np.array_equal(pattern.q_inv_angstrom, centres):
-        return pattern  # as reduced frames come
-    place = np.floor((pattern.q_inv_angstrom - grid.edges[0]) / grid.q_step_inv_angstrom)
-    inside = (place >= 0) & (place < n_bins) & ~pattern.mask
-    at = place[inside].astype(np.intp)
-    count = np.bincount(at, minlength=n_bins)
-    total_q = np.bincount(at, pattern.q_inv_angstrom[inside], n_bins)
-    total = np.bincount(at, pattern.intensity[inside], n_bins)
-    variance = np.bincount(at, pattern.sigma[inside] ** 2, n_bins)
+        return pattern  # reduced frames have these bins already
+    bin_position = np.floor((pattern.q_inv_angstrom - grid.edges[0]) / grid.q_step_inv_angstrom)
+    inside = (bin_position >= 0) & (bin_position < n_bins) & ~pattern.mask
+    bin_index = bin_position[inside].astype(np.intp)
+    count = np.bincount(bin_index, minlength=n_bins)
+    total_q = np.bincount(bin_index, pattern.q_inv_angstrom[inside], n_bins)
+    total = np.bincount(bin_index, pattern.intensity[inside], n_bins)
+    variance = np.bincount(bin_index, pattern.sigma[inside] ** 2, n_bins)
     with np.errstate(divide="ignore", invalid="ignore"):
         empty = count == 0
         mean_q = np.where(empty, centres, total_q / count)

@@ -1,4 +1,4 @@
-"""Counting noise of a curve whose errors nobody wrote down."""
+"""Counting noise of a curve without errors."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 __all__ = ["counting_scale"]
 
 MIN_POINTS = 20
-"""Fewer fourth differences than this give no useful scale."""
+"""Minimum number of fourth differences for a useful scale."""
 
 
 def counting_scale(intensity: NDArray[np.floating]) -> float:

@@ -16,11 +16,11 @@ EDGE_POINTS = 5
 """A pattern that ends early is padded with the mean of its last (first) five points (paper, Methods)."""
 
 GAP_STEPS = 5.0
-"""A hole wider than this many median steps is a gap, bridged by a line: a cubic through the noise on
-its two banks would overshoot."""
+"""A distance of more than this many median steps is a gap, bridged by a line: a cubic through the noise at
+its two ends would overshoot."""
 
 MIN_POINTS = 2 * EDGE_POINTS
-"""The paper's padding takes five points at either end."""
+"""The padding of the paper averages five points at either end."""
 
 
 class PaperGrid(Config):
@@ -29,7 +29,7 @@ class PaperGrid(Config):
     q_first_inv_angstrom: float = Field(gt=0, lt=30)
     """First point, Å⁻¹."""
     q_step_inv_angstrom: float = Field(gt=0, lt=1)
-    """Distance of two points, Å⁻¹."""
+    """Distance between two points, Å⁻¹."""
     n_points: int = Field(ge=4, le=100_000)
     """Number of points."""
 
@@ -46,12 +46,12 @@ PAPER_GRID = PaperGrid(q_first_inv_angstrom=0.99, q_step_inv_angstrom=0.0028, n_
 
 
 def paper_vector(pattern: Pattern, grid: PaperGrid = PAPER_GRID) -> NDArray[np.float32]:
-    """Standardize a pattern as the paper does: cut, pad, spline, equal area.
+    """Standardize a pattern as in the paper: cut, pad, spline, equal area.
 
     Parameters
     ----------
     pattern
-        Pattern with any spacing; masked points are left out.
+        Pattern with any spacing; masked points are not used.
     grid
         Points of the result.
 
@@ -75,7 +75,7 @@ def paper_vector(pattern: Pattern, grid: PaperGrid = PAPER_GRID) -> NDArray[np.f
     if q.size < MIN_POINTS:
         raise PatternError(
             f"{q.size} usable points between {q_grid[0]:.4g} and {q_grid[-1]:.4g} Å⁻¹: "
-            f"at least {MIN_POINTS} are needed"
+            f"there must be at least {MIN_POINTS}"
         )
     vector = make_interp_spline(q, intensity, k=3)(q_grid)
     steps = np.diff(q)
@@ -86,5 +86,7 @@ def paper_vector(pattern: Pattern, grid: PaperGrid = PAPER_GRID) -> NDArray[np.f
     vector[q_grid > q[-1]] = intensity[-EDGE_POINTS:].mean()
     mean = trapezoid(vector, q_grid) / (q_grid[-1] - q_grid[0])
     if not mean > 0:
-        raise PatternError(f"the pattern has area {mean:.3g} per Å⁻¹: only a positive area can be normalised")
+        raise PatternError(
+            f"the pattern has a mean intensity of {mean:.3g}: it must be positive to be normalised"
+        )
     return np.asarray(vector / mean, np.float32)

@@ -1,4 +1,4 @@
-"""One reduced frame."""
+"""Intensity against momentum transfer."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -12,7 +12,7 @@ from ._axis import q_from_two_theta
 __all__ = ["Pattern"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pattern:
     """Intensity against momentum transfer, with its standard deviation and mask.
 
@@ -30,7 +30,7 @@ class Pattern:
     Raises
     ------
     PatternError
-        Shapes differ, fewer than two points, Q not ascending, or a usable point without finite
+        Shapes differ, there are fewer than two points, Q is not ascending, or a usable point has no finite
         intensity and positive sigma.
     """
 
@@ -44,7 +44,7 @@ class Pattern:
             name: getattr(self, name).shape for name in ("q_inv_angstrom", "intensity", "sigma", "mask")
         }
         if len(set(shapes.values())) != 1 or self.q_inv_angstrom.ndim != 1:
-            raise PatternError(f"a pattern needs four 1-D arrays of one length, found {shapes}")
+            raise PatternError(f"a pattern needs four 1-D arrays of equal length, found {shapes}")
         if self.q_inv_angstrom.size < 2:
             raise PatternError(f"a pattern needs at least 2 points, found {self.q_inv_angstrom.size}")
         steps = np.diff(self.q_inv_angstrom)
@@ -68,16 +68,16 @@ class Pattern:
         sigma: ArrayLike | None = None,
         mask: ArrayLike | None = None,
     ) -> Self:
-        """Make a pattern from arrays in any order, masking what cannot be used.
+        """Create a pattern from arrays in any order, with unusable points masked.
 
         Parameters
         ----------
         q_inv_angstrom
-            Momentum transfer, Å⁻¹, shape (n,), any order; of equal values the first is kept.
+            Momentum transfer, Å⁻¹, shape (n,), in any order; of equal values the first is kept.
         intensity
             Intensity, shape (n,); NaN and infinities are masked.
         sigma
-            Standard deviation, shape (n,); NaN and values that are not positive are masked. Where
+            Standard deviation, shape (n,); NaN and values that are not positive are masked. If
             None, the intensities are taken as counts: σ = √(I + 1), which stays positive at zero
             counts (Mighell, Astrophys. J. 518, 380, 1999).
         mask
@@ -90,7 +90,7 @@ class Pattern:
         Raises
         ------
         PatternError
-            Shapes differ or fewer than two points.
+            Shapes differ, or there are fewer than two points.
         """
         q = np.asarray(q_inv_angstrom, dtype=np.float64)
         y = np.asarray(intensity, dtype=np.float64)
@@ -98,7 +98,7 @@ class Pattern:
         error = np.sqrt(np.clip(y, 0, None) + 1) if sigma is None else np.asarray(sigma, dtype=np.float64)
         if q.ndim != 1 or not q.shape == y.shape == error.shape == masked.shape:
             raise PatternError(
-                "a pattern needs 1-D arrays of one length, found "
+                "a pattern needs 1-D arrays of equal length, found "
                 f"Q {q.shape}, intensity {y.shape}, sigma {error.shape}, mask {masked.shape}"
             )
         finite_q = np.isfinite(q)
@@ -120,7 +120,7 @@ class Pattern:
         sigma: ArrayLike | None = None,
         mask: ArrayLike | None = None,
     ) -> Self:
-        """Make a pattern from scattering angles.
+        """Create a pattern from scattering angles.
 
         Parameters
         ----------
@@ -138,15 +138,22 @@ class Pattern:
         Raises
         ------
         PatternError
-            Shapes differ, fewer than two points, or the wavelength is not that of X-rays.
+            Shapes differ, there are fewer than two points, or the wavelength is not that of X-rays.
         """
         q = q_from_two_theta(np.asarray(two_theta_deg, dtype=np.float64), wavelength_angstrom)
         return cls.from_arrays(q, intensity, sigma, mask)
+
+    def __repr__(self) -> str:
+        masked = int(np.count_nonzero(self.mask))
+        return (
+            f"<Pattern: {len(self)} points, {masked} masked, "
+            f"Q {self.q_inv_angstrom[0]:.4g} to {self.q_inv_angstrom[-1]:.4g} Å⁻¹>"
+        )
 
     def __len__(self) -> int:
         return self.q_inv_angstrom.size
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """Points that may be used, shape (n,): the mask, inverted."""
+        """Points that may be used, shape (n,): the inverse of the mask."""
         return ~self.mask

@@ -1,4 +1,4 @@
-"""Reduction: strip detector counts to patterns."""
+"""Reduction: from counts of a strip detector to patterns."""
 
 from ._absorption import (
     AbsorptionFactors,

@@ -49,14 +49,15 @@ class Capillary(Config):
         inner = self.outer_cm - self.wall_mm / 10
         if inner <= 0:
             raise ConfigurationError(
-                f"a wall of {self.wall_mm} mm leaves nothing of a capillary of {self.outer_diameter_mm} mm"
+                f"wall_mm {self.wall_mm} is too thick for a capillary of {self.outer_diameter_mm} mm: it "
+                "must be less than half the outer diameter"
             )
         return inner
 
 
 @dataclass(frozen=True, eq=False)
 class AbsorptionFactors:
-    """Paalman-Pings factors: what part of the scattering of one thing gets through others.
+    """Paalman-Pings factors: transmitted fraction of the scattering of sample and capillary wall.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def paalman_pings(
     capillary
         Capillary.
     sample_attenuation_per_cm
-        Linear attenuation coefficient of what fills it, cm⁻¹.
+        Linear attenuation coefficient of its contents, cm⁻¹.
     two_theta_deg
         Scattering angles, degrees, shape (n,).
 
@@ -102,7 +103,7 @@ def paalman_pings(
     """
     if not sample_attenuation_per_cm >= 0:
         raise ConfigurationError(
-            f"attenuation {sample_attenuation_per_cm} cm⁻¹ of the sample: give 0 or more"
+            f"attenuation {sample_attenuation_per_cm} cm⁻¹ of the sample must not be negative"
         )
     inner, outer = capillary.inner_cm, capillary.outer_cm
     wall = capillary.wall_attenuation_per_cm
@@ -130,20 +131,20 @@ def paalman_pings(
 def _ring(
     low_cm: float, high_cm: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Points of a ring and their shares of its area."""
+    """Points of a ring and the fraction of its area that each represents."""
     nodes, weights = np.polynomial.legendre.leggauss(N_RADII)
     radius = low_cm + (high_cm - low_cm) * (nodes + 1) / 2
     azimuth = 2 * np.pi * (np.arange(N_AZIMUTHS) + 0.5) / N_AZIMUTHS
     x = np.outer(radius, np.cos(azimuth)).ravel()
     y = np.outer(radius, np.sin(azimuth)).ravel()
-    share = np.repeat(weights * radius, N_AZIMUTHS)
-    return x, y, share / share.sum()
+    area = np.repeat(weights * radius, N_AZIMUTHS)
+    return x, y, area / area.sum()
 
 
 def _path(
     x: NDArray[np.float64], y: NDArray[np.float64], along_x: float, along_y: float, radius: float
 ) -> NDArray[np.float64]:
-    """Length inside a circle of rays from points into one direction."""
+    """Path length inside a circle of rays from points in one direction."""
     ahead = -(x * along_x + y * along_y)  # to the foot of the normal from the centre
     half_chord = np.sqrt(np.maximum(radius**2 - (x**2 + y**2) + ahead**2, 0.0))
     return np.asarray(np.maximum(ahead + half_chord, 0) - np.maximum(ahead - half_chord, 0))
@@ -157,7 +158,7 @@ def straight_transmission(capillary: Capillary, sample_attenuation_per_cm: float
     capillary
         Capillary.
     sample_attenuation_per_cm
-        Linear attenuation coefficient of what fills it, cm⁻¹; 0 for an empty one.
+        Linear attenuation coefficient of its contents, cm⁻¹; 0 for an empty one.
 
     Returns
     -------
@@ -173,7 +174,7 @@ def straight_transmission(capillary: Capillary, sample_attenuation_per_cm: float
 
 
 def attenuation_from_transmission(capillary: Capillary, transmission: float) -> float:
-    """Tell the attenuation of a sample from a diode behind the capillary.
+    """Attenuation of a sample from the transmission measured by a diode behind the capillary.
 
     Parameters
     ----------
@@ -189,13 +190,13 @@ def attenuation_from_transmission(capillary: Capillary, transmission: float) -> 
     Raises
     ------
     ConfigurationError
-        The transmission is not that of a filled capillary.
+        The transmission is not possible for a filled capillary.
     """
     empty = straight_transmission(capillary, 0.0)
     if not 0 < transmission <= empty:
         raise ConfigurationError(
-            f"transmission {transmission} is not that of a filled capillary: give more than 0 and at "
-            f"most the {empty:.4g} of the empty one"
+            f"transmission {transmission} is not possible for a filled capillary: give a value above 0 and "
+            f"at most {empty:.4g}, that of the empty capillary"
         )
     return float(np.log(empty / transmission) / (2 * capillary.inner_cm))
 
@@ -219,16 +220,16 @@ def attenuation_per_cm(formula: str, density_g_cm3: float, wavelength_angstrom: 
     Raises
     ------
     ConfigurationError
-        The formula is none, or the density is not positive.
+        The formula is not valid, or the density is not positive.
     PatternError
         The wavelength is not that of X-rays.
     """
     import xraydb  # 1 s to load, and not part of the live installation
 
     if not density_g_cm3 > 0:
-        raise ConfigurationError(f"density {density_g_cm3} g/cm³ of {formula}: it must be positive")
+        raise ConfigurationError(f"density {density_g_cm3} g/cm³ of {formula} must be positive")
     try:
         value = xraydb.material_mu(formula, energy_ev_from_wavelength(wavelength_angstrom), density_g_cm3)
     except ValueError as error:
-        raise ConfigurationError(f"{formula!r} is no chemical formula: give one such as C7H8") from error
+        raise ConfigurationError(f"{formula!r} is not a chemical formula: give one such as C7H8") from error
     return float(value)

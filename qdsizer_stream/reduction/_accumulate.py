@@ -1,4 +1,4 @@
-"""Frames pooled until they hold enough photons."""
+"""Adding frames up until they contain enough photons."""
 
 from typing import Literal
 
@@ -11,21 +11,21 @@ __all__ = ["AccumulationConfig", "FrameAccumulator"]
 
 
 class AccumulationConfig(Config):
-    """How many frames make one pattern."""
+    """Which frames are added up to one pattern."""
 
     mode: Literal["reset", "rolling", "all"]
-    """reset: every frame counts once, and a new sum starts when one is complete. rolling: after every frame
-    the newest frames that suffice, so that neighbouring sums share frames. all: after every frame all so far
-    that are no older than max_seconds, for a sample that does not change."""
+    """reset: every frame is used once, and a new sum starts when one is complete. rolling: after every frame,
+    the sum of as many of the newest frames as are needed, so that successive sums share frames. all: after
+    every frame, the sum of all frames not older than max_seconds, for a sample that does not change."""
     min_counts: float = Field(ge=1)
-    """Photons that complete a sum, or its first."""
+    """Photons at which a sum is complete; in the mode all, at which the first sum is."""
     max_seconds: float = Field(gt=0, allow_inf_nan=False)
-    """Longest time between the first and the last frame of a sum, s; a sum that reaches it goes out with
-    what it has. Longer sums would mix dots of different ages."""
+    """Longest time between the first and the last frame of a sum, s; a sum that reaches it is sized as it is.
+    Longer sums would mix dots of different ages."""
 
 
 class FrameAccumulator:
-    """Adds frames up, in their order.
+    """Adds frames up in the order of their measurement.
 
     Parameters
     ----------
@@ -45,17 +45,17 @@ class FrameAccumulator:
         frame
             Reduced frame.
         time_s
-            When it was measured, s, not before the frame added last.
+            Time of its measurement, s, not before that of the previous frame.
 
         Returns
         -------
-        Sums that are complete now: none, one or, in reset mode, a sum that ran out of time before this
-        frame and this frame by itself.
+        Sums that are now complete: none, one or, in reset mode, two: the sum that reached its time limit
+        before this frame, and this frame alone.
 
         Raises
         ------
         CalibrationError
-            The frame is on other points than those before it.
+            The frame has other Q points than those before it.
         """
         if self.config.mode == "reset":
             return self._add_once(frame, time_s)
@@ -70,16 +70,16 @@ class FrameAccumulator:
         return [window.total()] if full or window.counts >= config.min_counts else []
 
     def expire(self, time_s: float) -> list[PooledCounts]:
-        """End a sum that a frame of this time could no longer join; `add` does so by itself.
+        """End a sum that a frame measured at this time could no longer join; `add` does this itself.
 
         Parameters
         ----------
         time_s
-            When the next frame was measured, s.
+            Time at which the next frame was measured, s.
 
         Returns
         -------
-        In reset mode the sum that ran out of time, if there is one; in the others nothing.
+        In reset mode the sum that reached its time limit, if there is one; in the other modes nothing.
         """
         late = len(self._window) and time_s - self._window.first_time_s > self.config.max_seconds
         return self.flush() if late and self.config.mode == "reset" else []
@@ -94,12 +94,12 @@ class FrameAccumulator:
         return complete
 
     def flush(self) -> list[PooledCounts]:
-        """End the run.
+        """Return what is left at the end of a run.
 
         Returns
         -------
-        In reset mode the sum that was not complete, if frames are left; in the others nothing, since every
-        frame was in a sum that went out or in one that never sufficed.
+        In reset mode the incomplete sum, if there is one; in the other modes nothing, because every frame was
+        in a sum already returned or there were never enough photons.
         """
         rest = [self._window.total()] if self.config.mode == "reset" and len(self._window) else []
         self._window = FrameWindow()
@@ -107,10 +107,10 @@ class FrameAccumulator:
 
 
 class FrameWindow:
-    """A queue of frames that knows its sum: two stacks, so that nothing is ever subtracted.
+    """A queue of frames with its sum, made of two stacks so that nothing is ever subtracted.
 
-    A running sum that adds the new and subtracts the old frame would gather rounding errors over a day of
-    millisecond frames; sums of what is left in either stack do not, at two additions a frame.
+    A running sum that adds each new and subtracts each old frame would accumulate rounding errors over a day
+    of millisecond frames; the sums of two stacks do not, at a cost of two additions per frame.
     """
 
     def __init__(self) -> None:
@@ -134,14 +134,14 @@ class FrameWindow:
         return self._older[-1][1] if self._older else self._newer[0][0].total_counts
 
     def append(self, frame: PooledCounts, time_s: float) -> None:
-        """Take a frame in."""
+        """Add the newest frame."""
         total = frame if self._newer_sum is None else self._newer_sum + frame
         self._newer.append((frame, time_s))
         self._newer_sum = total
         self.counts += frame.total_counts
 
     def drop_first(self) -> None:
-        """Let the oldest frame go."""
+        """Remove the oldest frame."""
         if not self._older:
             total = None
             for frame, time_s in reversed(self._newer):
@@ -149,11 +149,11 @@ class FrameWindow:
                 self._older.append((total, frame.total_counts, time_s))
             self._newer, self._newer_sum = [], None
         _, counts, _ = self._older.pop()
-        # Counts are whole numbers but for dead time: an empty window is exactly empty.
+        # Counts are integers unless corrected for dead time: make an empty window exactly empty.
         self.counts = self.counts - counts if len(self) else 0.0
 
     def total(self) -> PooledCounts:
-        """Sum of the frames, of which there must be one."""
+        """Sum of the frames; there must be at least one."""
         if not self._older:
             assert self._newer_sum is not None
             return self._newer_sum

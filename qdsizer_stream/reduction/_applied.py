@@ -1,4 +1,4 @@
-"""Corrections that a control system made before it delivered a frame."""
+"""Corrections that a control system made before delivering a frame."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ FLAT_FIELD_KEYS = ("UseFlatField", "flatFieldCorrection")
 RATE_KEYS = ("UseCountRate", "rateCorrection")
 INTERPOLATION_KEYS = ("UseBadChanIntrpl", "badChannelInterpolation")
 READ_MODE_KEY = "ReadMode"
-"""ADMythen delivers uncorrected counts in this mode, whatever the other switches say."""
+"""Switch of ADMythen that, if set to Raw, overrides all the others: the counts are uncorrected."""
 READ_MODES: dict[Any, bool] = {"Raw": True, "Corrected": False, "Processed": False, 0: True, 1: False}
 
 SWITCHES = tuple(
@@ -20,21 +20,21 @@ SWITCHES = tuple(
     for key in (READ_MODE_KEY, *FLAT_FIELD_KEYS, *RATE_KEYS, *INTERPOLATION_KEYS)
     for suffix in ("", "_RBV")
 )
-"""Names of all switches that `AppliedCorrections.from_readings` looks at."""
+"""Names of all switches that `AppliedCorrections.from_readings` uses."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AppliedCorrections:
-    """What was done to the counts already and must not be done again.
+    """Corrections already made to the counts, which must not be made again.
 
     Parameters
     ----------
     flat_field
-        Divided by a flat field.
+        The counts were divided by a flat field.
     rate
-        Corrected for dead time.
+        The counts were corrected for dead time.
     bad_strip_interpolation
-        Bad strips replaced by what their neighbours counted.
+        The counts of bad strips were replaced by those of their neighbours.
     """
 
     flat_field: bool = False
@@ -48,14 +48,14 @@ class AppliedCorrections:
         Parameters
         ----------
         readings
-            Values by the last part of their names, as EPICS (``UseFlatField``, ``UseCountRate``,
+            Values by the last part of their names in EPICS (``UseFlatField``, ``UseCountRate``,
             ``UseBadChanIntrpl``, ``ReadMode``, each also with ``_RBV``) or Lima (``flatFieldCorrection``,
-            ``rateCorrection``, ``badChannelInterpolation``) call them; others are not looked at, one
-            that is missing is off.
+            ``rateCorrection``, ``badChannelInterpolation``); other names are ignored, and a missing
+            switch counts as off.
 
         Returns
         -------
-        What was applied.
+        The corrections applied.
 
         Raises
         ------
@@ -65,7 +65,7 @@ class AppliedCorrections:
         mode = _reading(readings, READ_MODE_KEY)
         if mode is not None:
             if mode not in READ_MODES:
-                raise CalibrationError(f"{READ_MODE_KEY} is {mode!r}: Raw (0) or Corrected (1) is needed")
+                raise CalibrationError(f"{READ_MODE_KEY} is {mode!r}: it must be Raw (0) or Corrected (1)")
             if READ_MODES[mode]:
                 return cls()
         return cls(
@@ -76,11 +76,11 @@ class AppliedCorrections:
 
 
 NOTHING_APPLIED = AppliedCorrections()
-"""Plain counts."""
+"""Uncorrected counts."""
 
 
 def _reading(readings: Mapping[str, Any], key: str) -> Any:
-    """Value of a switch; what the device reads back counts more than what was asked of it."""
+    """Value of a switch; its readback takes precedence over its setpoint."""
     return readings.get(f"{key}_RBV", readings.get(key))
 
 
@@ -93,5 +93,5 @@ def _on(readings: Mapping[str, Any], keys: tuple[str, ...]) -> bool:
             return bool(value)
         if value in ("On", "Off", "Yes", "No"):
             return value in ("On", "Yes")
-        raise CalibrationError(f"{key} is {value!r}: 0 or 1 is needed to know whether it was applied")
+        raise CalibrationError(f"{key} is {value!r}: it must be 0 (not applied) or 1 (applied)")
     return False

@@ -1,5 +1,6 @@
-"""Scattering of everything that is not the dots."""
+"""Subtraction of air, capillary and solvent scattering."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
@@ -26,19 +27,19 @@ __all__ = [
 ]
 
 SAME_Q = 1e-6
-"""Points closer than this part of Q are one: files keep ten digits."""
+"""Points closer than this fraction of Q are the same point: files have ten digits."""
 
 MIN_FIT_POINTS = 20
-"""The scale of the solvent is fitted with a parabola under it, four numbers in all."""
+"""Minimum for fitting four parameters: the scale of the solvent and a parabola."""
 
 
 class Compton(Config):
-    """Compton scattering of the dots themselves; that of solvent and wall goes with these."""
+    """Compton scattering of the dots; that of solvent and wall is subtracted with them."""
 
     composition: dict[str, float] = Field(min_length=1)
     """Atoms by chemical symbol, such as {Pb = 1, S = 1}."""
     intensity_per_electron_unit: float = Field(gt=0)
-    """Intensity of the pattern that one electron unit of this composition gives."""
+    """Intensity of the pattern per electron unit of this composition."""
 
 
 class PatternFile(Config):
@@ -49,49 +50,52 @@ class PatternFile(Config):
 
 
 class BackgroundConfig(Config):
-    """How backgrounds are taken off."""
+    """Settings of the background subtraction."""
 
     air: PatternFile | None = None
-    """Beam path without capillary."""
+    """Pattern of the beam path without capillary."""
     empty_capillary: PatternFile | None = None
-    """Capillary without content."""
+    """Pattern of the empty capillary."""
     solvent: PatternFile | None = None
-    """Capillary with pure solvent."""
+    """Pattern of the capillary filled with pure solvent."""
 
     capillary: Capillary | None = None
-    """Capillary, for absorption; None takes everything as transparent."""
+    """Capillary, for the absorption correction; None for no absorption."""
     sample_attenuation_per_cm: float = Field(default=0.0, ge=0)
     """Linear attenuation coefficient of the sample, cm⁻¹."""
     solvent_attenuation_per_cm: float = Field(default=0.0, ge=0)
     """Linear attenuation coefficient of the solvent, cm⁻¹."""
     air_upstream: float = Field(default=0.5, ge=0, le=1)
-    """Part of the air's scattering that comes from before the capillary, which does not weaken it; the rest
-    is weakened by the straight transmission. One half for a beam path centred on the sample."""
+    """Fraction of the air scattering that arises upstream of the capillary. The capillary attenuates the
+    downstream part by its transmission, and the upstream part not at all. One half for a beam path centred on
+    the sample."""
     solvent_scale: float | Literal["fit"] = "fit"
-    """Volume that the solvent has left to the dots, 1 - φ, or a fit of it."""
+    """Volume fraction of the solvent, 1 - φ with φ that of the dots; "fit" to fit it."""
     solvent_scale_sigma: float = Field(default=0.005, ge=0, lt=1)
-    """Standard deviation of a given scale; of a fitted one, what is added to that of the fit because the
-    dots' tail is no parabola: an exponential with a decay of 6 Å⁻¹ moves the scale by 0.005."""
+    """Standard deviation of a given scale. For a fitted scale, it is added (in quadrature) to that of the
+    fit, because the tail of the dots is not exactly a parabola: an exponential with a decay of 6 Å⁻¹ changes
+    the scale by 0.005."""
     fit_q_min_inv_angstrom: float = Field(default=8.0, gt=0)
-    """Start of the fit, Å⁻¹: at high Q the dots are a smooth curve under the solvent's oscillations."""
+    """Lower limit of the fit, Å⁻¹: at high Q the dots give a smooth curve under the oscillations of the
+    solvent."""
     fit_q_max_inv_angstrom: float = Field(default=30.0, gt=0)
-    """End of the fit, Å⁻¹."""
+    """Upper limit of the fit, Å⁻¹."""
     compton: Compton | None = None
-    """Compton scattering of the dots; None leaves it in the pattern."""
+    """Compton scattering of the dots; None to leave it in the pattern."""
 
 
 @dataclass(frozen=True, eq=False)
 class Subtracted:
-    """A pattern without its backgrounds.
+    """A pattern after subtraction of its backgrounds.
 
     Parameters
     ----------
     pattern
-        Scattering of the dots with the statistical error of the frame alone.
+        Scattering of the dots, with the statistical error of the frame only.
     systematic
         Errors common to all frames that share these backgrounds, by source, each of shape (n,):
         ``background``, the statistics of the backgrounds, independent from point to point, and
-        ``solvent_scale``, one number for all points.
+        ``solvent_scale``, fully correlated over all points.
     solvent_scale
         Scale of the solvent; NaN without solvent.
     solvent_scale_sigma
@@ -106,37 +110,38 @@ class Subtracted:
 
 @dataclass(frozen=True, eq=False)
 class _Curve:
-    """A background on the points of the sample; NaN where it has none."""
+    """A background at the Q points of the sample; NaN where it has none."""
 
     intensity: NDArray[np.float64]
     variance: NDArray[np.float64]
 
 
 class BackgroundSubtractor:
-    """Takes air, capillary and solvent off patterns of one run.
+    """Subtracts air, capillary and solvent from the patterns of one run.
 
     I_dots = [I_m - a - r_s (I_cap - a)] / A_s,sc - (1-φ) [I_v - a - r_v (I_cap - a)] / A_v,sc with
-    r = A_c,sc / A_c,c (Paalman & Pings, J. Appl. Phys. 33, 2635, 1962). An absorbing sample shadows the
-    wall: 1 % of PbS takes a fifth of the wall's scattering, which plain subtraction would take twice.
+    r = A_c,sc / A_c,c (Paalman & Pings, J. Appl. Phys. 33, 2635, 1962). An absorbing sample
+    attenuates the scattering of the wall: 1 vol% of PbS by a fifth, by which plain subtraction would subtract
+    too much.
 
     Parameters
     ----------
     config
         Settings.
     q_inv_angstrom
-        Points of the patterns, Å⁻¹, shape (n,).
+        Q points of the patterns, Å⁻¹, shape (n,).
     wavelength_angstrom
         Wavelength, Å.
     air, capillary, solvent
-        Measured patterns, normalised like the sample's, on the same points: beam path without capillary;
-        empty capillary; capillary with pure solvent. None for what is not taken off.
+        Measured patterns, normalised like those of the sample, at the same Q points: beam path without
+        capillary; empty capillary; capillary with pure solvent. None for backgrounds that are not subtracted.
 
     Raises
     ------
     ConfigurationError
         The range of the fit is empty, or the wall is thicker than the capillary's radius.
     PatternError
-        A background shares no point with the patterns, or Q is out of reach.
+        A background has no Q point in common with the patterns, or Q is beyond 4π/λ.
     """
 
     def __init__(
@@ -151,6 +156,11 @@ class BackgroundSubtractor:
     ) -> None:
         self.config = config
         self.q_inv_angstrom = q = q_inv_angstrom
+        self._given = {
+            "air": air is not None,
+            "capillary": capillary is not None,
+            "solvent": solvent is not None,
+        }
         one = np.ones(q.size)
         self._sample_factor, shadow, solvent_factor, solvent_shadow = one, one, one, one
         transmissions = {"sample": 1.0, "solvent": 1.0, "empty": 1.0}
@@ -165,20 +175,20 @@ class BackgroundSubtractor:
                 "solvent": straight_transmission(config.capillary, config.solvent_attenuation_per_cm),
                 "empty": straight_transmission(config.capillary, 0.0),
             }
-        part = {
+        air_fraction = {
             name: config.air_upstream + (1 - config.air_upstream) * transmission
             for name, transmission in transmissions.items()
         }
         self._air = _aligned(air, q, "air")
         self._wall = _aligned(capillary, q, "capillary")
-        # Where the empty capillary was not measured there is no air in it to take off either.
-        air_in_wall = part["empty"] if capillary is not None else 0.0
+        # Without a pattern of the empty capillary there is no air in it to subtract.
+        air_in_wall = air_fraction["empty"] if capillary is not None else 0.0
         self._solvent = None if solvent is None else _aligned(solvent, q, "solvent")
-        # What one unit of each adds to the result, without and with the solvent's scale.
-        self._of_air = (part["sample"] - shadow * air_in_wall) / self._sample_factor
+        # Coefficients of each background, without and with the scale of the solvent.
+        self._of_air = (air_fraction["sample"] - shadow * air_in_wall) / self._sample_factor
         self._of_wall = shadow / self._sample_factor
         self._of_solvent = 1 / solvent_factor
-        self._of_air_in_solvent = (part["solvent"] - solvent_shadow * air_in_wall) / solvent_factor
+        self._of_air_in_solvent = (air_fraction["solvent"] - solvent_shadow * air_in_wall) / solvent_factor
         self._of_wall_in_solvent = solvent_shadow / solvent_factor
         self._compton = np.zeros(q.size)
         if config.compton is not None:
@@ -189,20 +199,20 @@ class BackgroundSubtractor:
         if solvent is not None and config.solvent_scale == "fit" and self._fit.sum() < MIN_FIT_POINTS:
             raise ConfigurationError(
                 f"{self._fit.sum()} points between {config.fit_q_min_inv_angstrom:g} and "
-                f"{config.fit_q_max_inv_angstrom:g} Å⁻¹ to fit the solvent's scale, {MIN_FIT_POINTS} are "
-                "needed: widen the range, or give solvent_scale"
+                f"{config.fit_q_max_inv_angstrom:g} Å⁻¹ to fit the scale of the solvent, there must "
+                f"be at least {MIN_FIT_POINTS}: widen the range, or give solvent_scale"
             )
 
     @classmethod
     def from_files(
         cls, config: BackgroundConfig, q_inv_angstrom: NDArray[np.float64], wavelength_angstrom: float
     ) -> Self:
-        """Make a subtractor of the patterns that its settings name.
+        """Create a subtractor from the pattern files in the settings.
 
         Parameters
         ----------
         config, q_inv_angstrom, wavelength_angstrom
-            As the class.
+            As for the class.
 
         Returns
         -------
@@ -213,7 +223,7 @@ class BackgroundSubtractor:
         PatternFileError
             A file cannot be read.
         ConfigurationError, PatternError
-            As the class.
+            As for the class.
         """
 
         def read(file: PatternFile | None) -> Pattern | None:
@@ -232,28 +242,37 @@ class BackgroundSubtractor:
             solvent=read(config.solvent),
         )
 
+    def __repr__(self) -> str:
+        given = [name for name in ("air", "capillary", "solvent") if self._given[name]]
+        absorption = "with" if self.config.capillary is not None else "without"
+        return (
+            f"<BackgroundSubtractor: {', '.join(given) or 'nothing'} at {self.q_inv_angstrom.size} points, "
+            f"{absorption} absorption correction>"
+        )
+
     def subtract(self, pattern: Pattern) -> Subtracted:
-        """Take the backgrounds off a pattern.
+        """Subtract the backgrounds from a pattern.
 
         Parameters
         ----------
         pattern
-            Pattern on the points of this subtractor.
+            Pattern at the Q points of this subtractor.
 
         Returns
         -------
-        What is left, masked also where a background is.
+        The difference, also masked where a background is masked.
 
         Raises
         ------
         PatternError
-            The pattern is on other points; or too few of them, or too noisy a solvent, to fit its scale.
+            The pattern has other Q points; or there are too few points, or the solvent is too noisy, to fit
+            the scale.
         """
         q = self.q_inv_angstrom
         if not np.array_equal(pattern.q_inv_angstrom, q):
             raise PatternError(
-                f"the pattern has {len(pattern)} points other than the {q.size} of its backgrounds: reduce "
-                "all of them with the same bins"
+                f"the {len(pattern)} Q points of the pattern differ from the {q.size} of its backgrounds: "
+                "reduce all of them with the same bins"
             )
         sigma = pattern.sigma / self._sample_factor
         intensity = (
@@ -273,7 +292,8 @@ class BackgroundSubtractor:
             scale, scale_sigma = self._scale(intensity, sigma, pure, pattern.usable)
             intensity = intensity - scale * pure
             systematic["solvent_scale"] = np.abs(pure) * scale_sigma
-            # Air and wall stand in the solvent's pattern too, negative: most of their error cancels.
+            # Air and wall are subtracted from the solvent too, with the opposite sign: most of their error
+            # cancels.
             of_air = of_air - scale * self._of_air_in_solvent
             of_wall = of_wall - scale * self._of_wall_in_solvent
             of_solvent = scale * self._of_solvent
@@ -295,7 +315,7 @@ class BackgroundSubtractor:
         pure: NDArray[np.float64],
         usable: NDArray[np.bool_],
     ) -> tuple[float, float]:
-        """Give or fit the scale of the solvent, and its standard deviation."""
+        """Return the given or fitted scale of the solvent and its standard deviation."""
         config = self.config
         if config.solvent_scale != "fit":
             return config.solvent_scale, config.solvent_scale_sigma
@@ -303,37 +323,37 @@ class BackgroundSubtractor:
         use = self._fit & usable & np.isfinite(intensity) & np.isfinite(pure)
         if np.count_nonzero(use) < MIN_FIT_POINTS:
             raise PatternError(
-                f"{np.count_nonzero(use)} usable points to fit the solvent's scale, {MIN_FIT_POINTS} are "
-                "needed: give solvent_scale"
+                f"{np.count_nonzero(use)} usable points to fit the scale of the solvent, there must be at "
+                f"least {MIN_FIT_POINTS}: give solvent_scale"
             )
-        # Variance of the solvent's curve, and its covariance with the sample's through air and wall.
+        # Variance of the solvent curve, and its covariance with the sample curve through air and wall.
         noise = (
             self._of_solvent**2 * self._solvent.variance
             + self._of_air_in_solvent**2 * self._air.variance
             + self._of_wall_in_solvent**2 * self._wall.variance
         )[use]
-        shared = (
+        covariance = (
             self._of_air * self._of_air_in_solvent * self._air.variance
             + self._of_wall * self._of_wall_in_solvent * self._wall.variance
         )[use]
-        # The solvent's noise weighs as if its scale were one, which it is to a few percent.
+        # The weights assume a scale of one, which is right to a few percent.
         weight = 1 / (sigma[use] ** 2 + noise)
         q = self.q_inv_angstrom[use]
-        along = (q - q.mean()) / np.ptp(q)
-        columns = np.stack([pure[use], np.ones(q.size), along, along**2], axis=1)
+        x = (q - q.mean()) / np.ptp(q)
+        columns = np.stack([pure[use], np.ones(q.size), x, x**2], axis=1)
         normal = columns.T @ (weight[:, None] * columns)
         moments = columns.T @ (weight * intensity[use])
-        # Noise of the solvent's curve looks like oscillations that the sample lacks, and would pull the
-        # scale to zero: its share is taken out of the sums.
-        in_noise = float(np.sum(weight * noise))
-        normal[0, 0] -= in_noise
-        moments[0] -= np.sum(weight * shared)
+        # Noise of the solvent curve acts like oscillations that the sample does not have, and would bias the
+        # scale towards zero: its expected contribution is subtracted from the sums.
+        noise_power = float(np.sum(weight * noise))
+        normal[0, 0] -= noise_power
+        moments[0] -= np.sum(weight * covariance)
         inverse = np.linalg.inv(normal)
-        # What is left of the solvent's curve beside the parabola must stand out of its own noise.
-        if not inverse[0, 0] > 0 or 1 / inverse[0, 0] < in_noise:
+        # What the parabola leaves of the solvent curve must exceed the noise of that curve.
+        if not inverse[0, 0] > 0 or 1 / inverse[0, 0] < noise_power:
             raise PatternError(
-                "the solvent's oscillations in the range of the fit drown in noise: measure it longer, or "
-                "give solvent_scale"
+                "the oscillations of the solvent in the range of the fit are weaker than its noise: measure "
+                "the solvent longer, or give solvent_scale"
             )
         solution = inverse @ moments
         score = columns * (weight * (intensity[use] - columns @ solution))[:, None]
@@ -341,23 +361,24 @@ class BackgroundSubtractor:
         return float(solution[0]), float(np.sqrt(fit_variance + config.solvent_scale_sigma**2))
 
 
-def load_background(path: Path) -> BackgroundConfig | None:
+def load_background(path: str | os.PathLike[str]) -> BackgroundConfig | None:
     """Read the table ``[background]`` of a beamline's TOML file.
 
     Parameters
     ----------
     path
-        TOML file; relative paths in the table start at its folder.
+        TOML file; paths in the table are relative to its folder.
 
     Returns
     -------
-    The validated settings; None where the file has no such table, and nothing is taken off.
+    The validated settings; None if the file has no such table, and nothing is subtracted.
 
     Raises
     ------
     ConfigurationError
         The file is missing or not TOML, or a setting in it is wrong.
     """
+    path = Path(path)
     values = toml_table(path, "background")
     if values is None:
         return None
@@ -365,7 +386,7 @@ def load_background(path: Path) -> BackgroundConfig | None:
 
 
 def _aligned(pattern: Pattern | None, q_inv_angstrom: NDArray[np.float64], what: str) -> _Curve:
-    """Look a background up at the given points: NaN where it has none, zero without background."""
+    """Look a background up at the given points: NaN where it has no point, zero without background."""
     if pattern is None:
         return _Curve(np.zeros(q_inv_angstrom.size), np.zeros(q_inv_angstrom.size))
     nearest = np.searchsorted(pattern.q_inv_angstrom, q_inv_angstrom * (1 - SAME_Q))
@@ -375,7 +396,7 @@ def _aligned(pattern: Pattern | None, q_inv_angstrom: NDArray[np.float64], what:
     ) & pattern.usable[nearest]
     if not np.any(same):
         raise PatternError(
-            f"the {what} shares no point with the patterns: reduce it with the same bins "
+            f"the {what} pattern has no Q point in common with the patterns: reduce it with the same bins "
             f"({q_inv_angstrom[0]:.6g}, {q_inv_angstrom[1]:.6g}, … Å⁻¹)"
         )
     return _Curve(
@@ -387,7 +408,7 @@ def _aligned(pattern: Pattern | None, q_inv_angstrom: NDArray[np.float64], what:
 def compton_electron_units(
     composition: dict[str, float], q_inv_angstrom: NDArray[np.float64], wavelength_angstrom: float
 ) -> NDArray[np.float64]:
-    """Compton scattering of free atoms as a photon counter sees it (xraylib, extra `simulate`).
+    """Compton scattering of free atoms in photon counts (xraylib, extra `simulate`).
 
     Parameters
     ----------
@@ -400,14 +421,14 @@ def compton_electron_units(
 
     Returns
     -------
-    Scattering over that of a classical electron, summed over the atoms, shape (n,).
+    Scattering relative to a classical electron, summed over the atoms, shape (n,).
 
     Raises
     ------
     ConfigurationError
-        A chemical symbol is none.
+        A chemical symbol is not valid.
     PatternError
-        Q is out of reach.
+        Q is beyond 4π/λ.
     """
     import xraylib  # not part of the live installation
 
@@ -416,10 +437,10 @@ def compton_electron_units(
     total = np.zeros(angles.size)
     for symbol, count in composition.items():
         try:
-            number = xraylib.SymbolToAtomicNumber(symbol)
+            atomic_number = xraylib.SymbolToAtomicNumber(symbol)
         except ValueError as error:
-            raise ConfigurationError(f"{symbol!r} is no chemical symbol: give one such as Pb") from error
+            raise ConfigurationError(f"{symbol!r} is not a chemical symbol: give one such as Pb") from error
         total += count * np.array(
-            [xraylib.DCSb_Compt(number, energy_kev, angle) / xraylib.DCS_Thoms(angle) for angle in angles]
+            [xraylib.DCSb_Compt(atomic_number, energy_kev, a) / xraylib.DCS_Thoms(a) for a in angles]
         )
     return total

@@ -1,4 +1,4 @@
-"""Global offset and wavelength from the lines of a standard."""
+"""Refinement of global offset and wavelength on the lines of a standard."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
+from ..configuration import choice
 from ..errors import CalibrationError
 from ..patterns import check_wavelength
 from ._frames import strip_counts
@@ -30,40 +31,40 @@ LATTICE_ANGSTROM = {Standard.SI: 5.431144, Standard.LAB6: 4.156826}
 """Certified at 22.5 °C."""
 
 WINDOW_DEG = 0.12
-"""Half width of the stretch that a line is fitted in: eight times the width of a line at X04SA."""
+"""Half width of the range in which a line is fitted: eight times the width of a line at X04SA."""
 
 SEARCH_DEG, SEARCH_STEP_DEG = 0.5, 0.01
-"""How far the offset may be out, and the step of the search: finer than a line is wide."""
+"""Largest error of the starting offset, and step of the search, which is less than the width of a line."""
 
 SIGNIFICANCE = 10.0
-"""A line is used when its height is this many of its standard deviations."""
+"""A line is used if its height is at least this many of its standard deviations."""
 
 POSITION_FLOOR_DEG = 0.00063
-"""Error of a line's position that a module's own calibration leaves (Bergamaschi et al., J. Synchrotron
+"""Error of a line position that remains from the calibration of a module (Bergamaschi et al., J. Synchrotron
 Rad. 17, 653, 2010)."""
 
 OFF_DEG = 3 * POSITION_FLOOR_DEG
-"""Half a strip: a module farther out than this was moved since its calibration."""
+"""Half a strip: a module with a larger residual has moved since its calibration."""
 
 MIN_LINES = 4
-"""Offset and wavelength are two numbers; fewer lines than twice that cannot show that one is wrong."""
+"""Twice the number of parameters (offset and wavelength): fewer lines cannot reveal a wrong one."""
 
-LEAST_SHARE = 0.25
-"""Lines of another substance meet one expected line in six by chance."""
+MIN_FRACTION_FOUND = 0.25
+"""Lines of another substance match about one expected line in six by chance."""
 
-MOST_SCATTER = 6.0
-"""Lines that lie this many times their errors off, in the median, are not those of the standard: it takes
-modules that are out by a whole strip, most of them."""
+MAX_SCATTER = 6.0
+"""Lines with a median residual of this many times their errors are not those of the standard: to reach it,
+most modules would have to be wrong by a whole strip."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModuleResidual:
-    """Where a module sees the lines, relative to where they are."""
+    """Measured minus expected line positions of one module."""
 
     module: int
-    """Number of the module."""
+    """Index of the module."""
     n_lines: int
-    """Lines on it."""
+    """Number of lines on it."""
     residual_deg: float
     """Median of measured minus expected angle, degrees."""
     sigma_deg: float
@@ -71,13 +72,13 @@ class ModuleResidual:
 
     @property
     def is_off(self) -> bool:
-        """Whether the module is farther out than its calibration can explain."""
+        """Whether the residual is larger than the calibration of the module can explain."""
         return abs(self.residual_deg) > max(OFF_DEG, 4 * self.sigma_deg)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class CalibrationFit:
-    """Refined calibration, and what it leaves."""
+    """Refined calibration and its residuals."""
 
     global_offset_deg: float
     """Angle of strip 0 of module 0 with the arm at zero, degrees."""
@@ -86,7 +87,7 @@ class CalibrationFit:
     wavelength_angstrom: float
     """Wavelength, Å."""
     wavelength_sigma_angstrom: float
-    """Its standard deviation, Å; 0 where it was held."""
+    """Its standard deviation, Å; 0 if the wavelength was held fixed."""
     line_module: NDArray[np.intp]
     """Module of each line, shape (n_lines,)."""
     line_deg: NDArray[np.float64]
@@ -96,7 +97,7 @@ class CalibrationFit:
     line_sigma_deg: NDArray[np.float64]
     """Standard deviation of the measured angle, degrees, shape (n_lines,)."""
     modules: tuple[ModuleResidual, ...]
-    """Modules that saw lines, in their order."""
+    """Modules with lines, in their order."""
 
 
 def refine_calibration(
@@ -104,7 +105,7 @@ def refine_calibration(
     counts: ArrayLike,
     wavelength_angstrom: float,
     arm_deg: float,
-    standard: Standard,
+    standard: Standard | str,
     *,
     lattice_parameter_angstrom: float | None = None,
     bad_strips: Collection[int] = (),
@@ -112,27 +113,27 @@ def refine_calibration(
 ) -> CalibrationFit:
     """Refine global offset and wavelength on one frame of a standard.
 
-    Each line is fitted on the module that sees it; offset and wavelength are then fitted to all lines
-    with a loss that a module out of place cannot pull (soft L1).
+    Each line is fitted on the module that measured it; offset and wavelength are then fitted to all lines
+    with a robust loss (soft L1), so that a displaced module hardly changes the result.
 
     Parameters
     ----------
     detector
-        Calibration to start from, its offset right to 0.5°.
+        Starting calibration, with an offset correct to 0.5°.
     counts
         Frame in a layout of `strip_counts`, one counter.
     wavelength_angstrom
-        Wavelength to start from, Å.
+        Starting wavelength, Å.
     arm_deg
         Angle of the detector arm, degrees.
     standard
-        What was in the beam.
+        Powder in the beam: "Si" or "LaB6".
     lattice_parameter_angstrom
         Its lattice parameter, Å; None for the certified one.
     bad_strips
-        Strips not to be used.
+        Strips that are not used.
     hold_wavelength
-        Fit the offset alone.
+        Fit the offset only.
 
     Returns
     -------
@@ -142,9 +143,12 @@ def refine_calibration(
     ------
     CalibrationError
         The frame does not fit the detector, or does not show the lines of the standard.
+    ConfigurationError
+        The standard is not known.
     PatternError
         The wavelength is not that of X-rays.
     """
+    standard = choice(Standard, standard, "standard")
     check_wavelength(wavelength_angstrom)
     frame = strip_counts(counts, detector.n_strips)
     frame[list(bad_strips)] = np.nan
@@ -154,21 +158,21 @@ def refine_calibration(
         standard, lattice_parameter_angstrom or LATTICE_ANGSTROM[standard], wavelength_angstrom
     )
     expected = _line_angles(spacings, wavelength_angstrom)
-    # Lines closer than two windows to another would be fitted with part of it.
+    # The window of a line must not contain part of another line.
     gaps = np.diff(expected, prepend=-np.inf, append=np.inf)
-    alone = np.minimum(gaps[:-1], gaps[1:]) > 2 * WINDOW_DEG
-    spacings, expected = spacings[alone], expected[alone]
+    isolated = np.minimum(gaps[:-1], gaps[1:]) > 2 * WINDOW_DEG
+    spacings, expected = spacings[isolated], expected[isolated]
     shift = _search_shift(angles, frame, expected)
 
-    lines, in_sight = _measure_lines(detector, angles, frame, spacings, expected + shift)
+    lines, n_in_range = _measure_lines(detector, angles, frame, spacings, expected + shift)
     advice = (
-        f"check the standard, wavelength {wavelength_angstrom} Å, and that the offset is right to "
+        f"check the standard, the wavelength ({wavelength_angstrom} Å), and that the offset is correct to "
         f"{SEARCH_DEG}°"
     )
-    if len(lines) < max(MIN_LINES, LEAST_SHARE * in_sight):
+    if len(lines) < max(MIN_LINES, MIN_FRACTION_FOUND * n_in_range):
         raise CalibrationError(
-            f"{len(lines)} of {in_sight} lines of {standard.value} found between {angles.min():.4g} and "
-            f"{angles.max():.4g}°, at least {MIN_LINES} and a quarter are needed: {advice}"
+            f"{len(lines)} of {n_in_range} lines of {standard.value} found between {angles.min():.4g} and "
+            f"{angles.max():.4g}°, there must be at least {MIN_LINES} and a quarter of them: {advice}"
         )
     module_of, spacing_of, measured, sigma = (np.array(column) for column in zip(*lines, strict=True))
     weight = 1 / np.hypot(sigma, POSITION_FLOOR_DEG)
@@ -177,18 +181,18 @@ def refine_calibration(
         wavelength = wavelength_angstrom * (1 + (0.0 if hold_wavelength else parameters[1]))
         return np.asarray(measured - shift + parameters[0] - _line_angles(spacing_of, wavelength))
 
-    # From exactly zero: the first step of the search is as long as the start is far from zero.
+    # Start at exactly zero: the first step of the optimiser scales with the starting values.
     start = np.zeros(1 if hold_wavelength else 2)
     fit = least_squares(
         lambda p: residual(p) * weight, start, loss="soft_l1", x_scale=[1e-3, 1e-4][: start.size]
     )
     left = residual(fit.x)
-    # Scatter of the lines themselves, outliers aside: the median absolute deviation of a normal variable.
+    # Robust scatter of the lines: 0.6745 is the median absolute deviation of a standard normal variable.
     scatter = float(np.median(np.abs(left * weight))) / 0.6745
-    if scatter > MOST_SCATTER:
+    if scatter > MAX_SCATTER:
         raise CalibrationError(
-            f"the lines of {standard.value} lie {np.median(np.abs(left)):.3g}° from where they should: "
-            f"{advice}"
+            f"the lines of {standard.value} are {np.median(np.abs(left)):.3g}° from their expected angles "
+            f"(median): {advice}"
         )
     covariance = np.linalg.inv(fit.jac.T @ fit.jac) * max(scatter, 1.0) ** 2
     deviations = np.sqrt(np.diag(covariance))
@@ -215,10 +219,10 @@ def refine_calibration(
 
 
 def _spacings(standard: Standard, lattice_angstrom: float, wavelength_angstrom: float) -> NDArray[np.float64]:
-    """Lattice spacings that reflect at this wavelength, Å, from wide to narrow."""
-    most = int(2 * lattice_angstrom / wavelength_angstrom) + 1
+    """Lattice spacings that diffract at this wavelength, Å, in descending order."""
+    max_index = int(2 * lattice_angstrom / wavelength_angstrom) + 1
     sums = set()
-    for h, k, l in product(range(most + 1), repeat=3):  # noqa: E741  (Miller's letters)
+    for h, k, l in product(range(max_index + 1), repeat=3):  # noqa: E741  (Miller indices)
         odd = {h % 2, k % 2, l % 2}
         diamond = odd == {1} or (odd == {0} and (h + k + l) % 4 == 0)
         if standard is Standard.LAB6 or diamond:
@@ -237,11 +241,11 @@ def _line_angles(spacing_angstrom: NDArray[np.float64], wavelength_angstrom: flo
 def _search_shift(
     angles: NDArray[np.float64], frame: NDArray[np.float64], expected: NDArray[np.float64]
 ) -> float:
-    """Find the shift at which the expected lines meet the most counts."""
+    """Find the shift at which the expected lines have the most counts."""
     good = np.isfinite(frame)
     order = np.argsort(angles[good])
     x, y = angles[good][order], frame[good][order]
-    # Square root: one strong line must not outweigh all the others.
+    # Square root, so that one strong line does not outweigh all others.
     height = np.sqrt(y)
     shifts = np.arange(-SEARCH_DEG, SEARCH_DEG + SEARCH_STEP_DEG / 2, SEARCH_STEP_DEG)
     seen = (expected > x.min() + SEARCH_DEG) & (expected < x.max() - SEARCH_DEG)
@@ -256,22 +260,22 @@ def _measure_lines(
     spacings: NDArray[np.float64],
     expected: NDArray[np.float64],
 ) -> tuple[list[tuple[int, float, float, float]], int]:
-    """Fit every line on every module that sees it.
+    """Fit every line on every module that covers it.
 
-    Gives module, spacing, measured angle and its sigma of each line found, and how many were in sight.
+    Returns module, spacing, measured angle and its sigma of each line found, and the number of lines covered.
     """
     lines: list[tuple[int, float, float, float]] = []  # module, spacing, measured angle, its sigma
-    in_sight = 0
+    n_in_range = 0
     for module in range(len(detector.modules)):
         strips = slice(module * MODULE_STRIPS, (module + 1) * MODULE_STRIPS)
         x, y = angles[strips], frame[strips]
         for spacing, angle in zip(spacings, expected, strict=True):
             if x.min() + WINDOW_DEG < angle < x.max() - WINDOW_DEG:
-                in_sight += 1
+                n_in_range += 1
                 near = (np.abs(x - angle) < WINDOW_DEG) & np.isfinite(y)
                 if (line := _fit_line(x[near], y[near])) is not None:
                     lines.append((module, float(spacing), *line))
-    return lines, in_sight
+    return lines, n_in_range
 
 
 def _fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float] | None:

@@ -1,4 +1,4 @@
-"""Text files that describe a detector: angle calibrations, bad strips, flat fields."""
+"""Text files of a detector: angle calibrations, bad strips, flat fields."""
 
 import math
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..configuration import validated
+from ..configuration import choice, validated
 from ..errors import CalibrationError
 from ._geometry import MODULE_STRIPS, PITCH_MM, StripDetector, StripModule
 
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 GDA_CENTRE_DEG = 2.404350
-"""What openGDA adds to every angle of beamline I11 in place of the (180/π) c|k| of each module."""
+"""Constant that openGDA adds to every angle at beamline I11, instead of (180/π) c|k| of each module."""
 
 STRIP_LENGTH_MM = 8.0
 """Length of a strip across the scattering plane."""
@@ -41,7 +41,7 @@ ANGLE_LINE = re.compile(
 
 
 class AngleConvention(StrEnum):
-    """What the offsets of an angle calibration are relative to; the file does not say."""
+    """Reference of the offsets of an angle calibration, which the file does not state."""
 
     PSI = "psi"
     """2θ = o + (180/π)[c|k| + atan((j - c)|k|)]: SLS, ALBA, the slsDetector software."""
@@ -59,34 +59,37 @@ def _text(path: Path, what: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
+    """Write a file atomically: it appears complete or not at all."""
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
     os.replace(part, path)
 
 
-def read_angle_calibration(path: Path, convention: AngleConvention) -> tuple[StripModule, ...]:
-    """Read an angle calibration (`.off`): a line for each module.
+def read_angle_calibration(
+    path: str | os.PathLike[str], convention: AngleConvention | str
+) -> tuple[StripModule, ...]:
+    """Read an angle calibration (`.off`) with one line per module.
 
     Parameters
     ----------
     path
         File with lines ``module 0 center 643.32 +- 0 conversion 0.6576E-04 +- 0 offset 0.0 +- 0``, in
-        any order. The errors are not read: the software that writes them writes zeros.
+        any order. The errors are ignored, because the software that writes them writes zeros.
     convention
-        What the offsets are relative to.
+        Reference of the offsets: "psi" or "gda".
 
     Returns
     -------
-    The modules in the order of their numbers, offsets in the PSI convention.
+    The modules in the order of their indices, with offsets in the PSI convention.
 
     Raises
     ------
     CalibrationError
-        The file is missing, empty or of another layout; a module is missing or given twice.
+        The file is missing, empty or in another layout; a module is missing or given twice.
     ConfigurationError
-        A value is out of range.
+        A value is out of range, or the convention is not known.
     """
+    path, convention = Path(path), choice(AngleConvention, convention, "convention")
     found: dict[int, StripModule] = {}
     for number, line in enumerate(_text(path, "angle calibration").splitlines(), start=1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -95,7 +98,7 @@ def read_angle_calibration(path: Path, convention: AngleConvention) -> tuple[Str
         if match is None:
             raise CalibrationError(
                 f"{path}, line {number}: {line.strip()[:60]!r} is not a module of an angle calibration: "
-                "'module N center C +- E conversion K +- E offset O +- E' is needed"
+                "the line must be 'module N center C +- E conversion K +- E offset O +- E'"
             )
         module = int(match[1])
         centre, conversion, offset = (float(match[group].upper().replace("D", "E")) for group in (2, 4, 6))
@@ -109,31 +112,36 @@ def read_angle_calibration(path: Path, convention: AngleConvention) -> tuple[Str
             f"{path}, line {number}",
         )
     if not found:
-        raise CalibrationError(f"{path} holds no module: lines 'module N center …' are needed")
+        raise CalibrationError(f"{path} contains no module: it must have lines 'module N center …'")
     if missing := sorted(set(range(max(found) + 1)) - set(found)):
         raise CalibrationError(
-            f"{path}: of modules 0 … {max(found)}, {missing} are missing: give a line for every module"
+            f"{path}: modules {missing} of 0 … {max(found)} are missing: give one line per module"
         )
     return tuple(found[module] for module in sorted(found))
 
 
-def write_angle_calibration(path: Path, modules: Iterable[StripModule], convention: AngleConvention) -> None:
-    """Write an angle calibration, digits enough to read back the same numbers.
+def write_angle_calibration(
+    path: str | os.PathLike[str], modules: Iterable[StripModule], convention: AngleConvention | str
+) -> None:
+    """Write an angle calibration with enough digits to read back the same numbers.
 
     Parameters
     ----------
     path
-        File to write; it appears whole or not at all.
+        File to write; it appears complete or not at all.
     modules
-        Modules in the order of the strips.
+        Modules in the order of their strips.
     convention
-        What the offsets shall be relative to.
+        Reference of the written offsets: "psi" or "gda".
 
     Raises
     ------
     CalibrationError
-        A module does not turn with the arm, which the format cannot say.
+        A module does not turn with the arm, which the format cannot express.
+    ConfigurationError
+        The convention is not known.
     """
+    path, convention = Path(path), choice(AngleConvention, convention, "convention")
     lines = []
     for number, module in enumerate(modules):
         if module.arm_factor != 1:
@@ -153,15 +161,15 @@ def write_angle_calibration(path: Path, modules: Iterable[StripModule], conventi
     _write(path, "".join(lines))
 
 
-def read_bad_strips(path: Path, n_strips: int) -> NDArray[np.intp]:
-    """Read a list of bad strips: one number or one inclusive range ``20-42`` a line.
+def read_bad_strips(path: str | os.PathLike[str], n_strips: int) -> NDArray[np.intp]:
+    """Read a list of bad strips: one strip or one inclusive range ``20-42`` per line.
 
     Parameters
     ----------
     path
-        Text file, ``#`` comments; may hold nothing.
+        Text file with ``#`` comments; it may be empty.
     n_strips
-        Strips of the detector.
+        Number of strips of the detector.
 
     Returns
     -------
@@ -170,8 +178,9 @@ def read_bad_strips(path: Path, n_strips: int) -> NDArray[np.intp]:
     Raises
     ------
     CalibrationError
-        The file is missing, a line is neither number nor range, or a strip is not on the detector.
+        The file is missing, a line is neither a strip nor a range, or a strip is not on the detector.
     """
+    path = Path(path)
     bad: set[int] = set()
     for number, line in enumerate(_text(path, "bad-strip list").splitlines(), start=1):
         content = line.partition("#")[0].strip()
@@ -192,16 +201,17 @@ def read_bad_strips(path: Path, n_strips: int) -> NDArray[np.intp]:
     return np.array(sorted(bad), dtype=np.intp)
 
 
-def write_bad_strips(path: Path, strips: Iterable[int]) -> None:
-    """Write a list of bad strips, neighbours as ranges.
+def write_bad_strips(path: str | os.PathLike[str], strips: Iterable[int]) -> None:
+    """Write a list of bad strips, with adjacent strips as ranges.
 
     Parameters
     ----------
     path
-        File to write; it appears whole or not at all.
+        File to write; it appears complete or not at all.
     strips
         Strip numbers over all modules.
     """
+    path = Path(path)
     runs: list[list[int]] = []
     for strip in sorted(set(strips)):
         if runs and strip == runs[-1][1] + 1:
@@ -212,32 +222,32 @@ def write_bad_strips(path: Path, strips: Iterable[int]) -> None:
 
 
 class FlatLayout(StrEnum):
-    """What the columns of a flat-field file hold; they do not say."""
+    """Columns of a flat-field file, which the file does not state."""
 
     COUNTS = "counts"
-    """``strip counts``: what each strip counted while it was swept past one window (legacy, GDA)."""
+    """``strip counts``: counts of each strip while it was swept past one window (legacy, GDA)."""
     ANGCAL = "angcal"
-    """``strip flat error solid-angle width``: flat corrected for the solid angle, -1 where not covered."""
+    """``strip flat error solid-angle width``: response corrected for the solid angle, -1 if not covered."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FlatField:
-    """Response of the strips to the same light, relative to the mean of the good ones.
+    """Response of the strips to the same intensity, relative to the mean of the good strips.
 
     Parameters
     ----------
     response
-        Relative response, shape (n_strips,); NaN where a strip was not covered or is dead.
+        Relative response, shape (n_strips,); NaN for a strip that was not covered or is dead.
     sigma
         Its standard deviation, shape (n_strips,).
     holds_width
-        True where a strip that sees a wider angle has a larger response, so that the width of the
-        strip is not to be corrected once more.
+        True if the response includes the angular width of the strips, which must then not be corrected
+        again.
 
     Raises
     ------
     CalibrationError
-        The arrays have different shapes, whole modules are cut, or no strip has a response.
+        The arrays have different shapes or no whole number of modules, or no strip has a response.
     """
 
     response: NDArray[np.float64]
@@ -247,19 +257,25 @@ class FlatField:
     def __post_init__(self) -> None:
         if self.response.ndim != 1 or self.response.shape != self.sigma.shape:
             raise CalibrationError(
-                f"a flat field needs two 1-D arrays of one length, found {self.response.shape} "
+                f"a flat field needs two 1-D arrays of equal length, found {self.response.shape} "
                 f"and {self.sigma.shape}"
             )
         if self.response.size == 0 or self.response.size % MODULE_STRIPS:
             raise CalibrationError(
-                f"the flat field has {self.response.size} strips: whole modules of {MODULE_STRIPS} are needed"
+                f"the flat field has {self.response.size} strips: it must have whole modules of "
+                f"{MODULE_STRIPS}"
             )
         if not np.any(self.response > 0):
             raise CalibrationError("the flat field has no strip with a positive response")
 
+    def __repr__(self) -> str:
+        good = int(np.count_nonzero(self.response > 0))
+        widths = "with" if self.holds_width else "without"
+        return f"<FlatField: {good} of {self.response.size} strips, {widths} strip widths>"
+
     @classmethod
     def from_counts(cls, counts: NDArray[np.floating]) -> "FlatField":
-        """Make a flat field from what each strip counted in the same light.
+        """Create a flat field from the counts of each strip in the same intensity.
 
         Parameters
         ----------
@@ -268,12 +284,12 @@ class FlatField:
 
         Returns
         -------
-        The flat field, its sigma that of the counts.
+        The flat field, with the counting error of the counts.
 
         Raises
         ------
         CalibrationError
-            As the class.
+            As for the class.
         """
         good = counts > 0
         values = np.where(good, counts, np.nan).astype(np.float64)
@@ -281,27 +297,30 @@ class FlatField:
         return cls(values / mean, np.sqrt(values) / mean, holds_width=True)
 
 
-def read_flat_field(path: Path, n_strips: int, layout: FlatLayout) -> FlatField:
+def read_flat_field(path: str | os.PathLike[str], n_strips: int, layout: FlatLayout | str) -> FlatField:
     """Read a flat field.
 
     Parameters
     ----------
     path
-        Text file; a line of column names and ``#`` comments may stand before the numbers.
+        Text file; a line of column names and ``#`` comments may come before the numbers.
     n_strips
-        Strips of the detector.
+        Number of strips of the detector.
     layout
-        What the columns hold.
+        Meaning of the columns: "counts" or "angcal".
 
     Returns
     -------
-    The flat field, mean response of the good strips 1.
+    The flat field, with a mean response of 1 of the good strips.
 
     Raises
     ------
     CalibrationError
-        The file is missing or of another layout, or does not name every strip once.
+        The file is missing or in another layout, or does not contain every strip once.
+    ConfigurationError
+        The layout is not known.
     """
+    path, layout = Path(path), choice(FlatLayout, layout, "layout")
     n_columns = 2 if layout is FlatLayout.COUNTS else 5
     rows: list[list[float]] = []
     for number, line in enumerate(_text(path, "flat field").splitlines(), start=1):
@@ -318,7 +337,7 @@ def read_flat_field(path: Path, n_strips: int, layout: FlatLayout) -> FlatField:
             continue  # column names
         if len(values) != n_columns:
             raise CalibrationError(
-                f"{path}, line {number}: {len(values)} columns, layout {layout.value!r} has {n_columns}: "
+                f"{path}, line {number}: {len(values)} columns, but layout {layout.value!r} has {n_columns}: "
                 f"give the layout of this file, one of {', '.join(FlatLayout)}"
             )
         rows.append(values)
@@ -326,7 +345,7 @@ def read_flat_field(path: Path, n_strips: int, layout: FlatLayout) -> FlatField:
     if table.shape[0] != n_strips or not np.array_equal(np.sort(table[:, 0]), np.arange(n_strips)):
         raise CalibrationError(
             f"flat field {path} has {table.shape[0]} rows, the detector strips 0 … {n_strips - 1}: "
-            "every strip is needed once"
+            "every strip must appear exactly once"
         )
     table = table[np.argsort(table[:, 0])]
     if layout is FlatLayout.COUNTS:
@@ -342,24 +361,25 @@ def read_flat_field(path: Path, n_strips: int, layout: FlatLayout) -> FlatField:
     )
 
 
-def write_flat_field(path: Path, flat: FlatField, detector: StripDetector) -> None:
-    """Write a flat field in the layout that says what it holds.
+def write_flat_field(path: str | os.PathLike[str], flat: FlatField, detector: StripDetector) -> None:
+    """Write a flat field in the layout that matches it.
 
     Parameters
     ----------
     path
-        File to write; it appears whole or not at all.
+        File to write; it appears complete or not at all.
     flat
-        Flat field. Where it holds the strips' widths, the counts that it was made from are written
-        (layout ``counts``); where not, five columns (layout ``angcal``).
+        Flat field. If it includes the widths of the strips, the original counts are written (layout
+        ``counts``); if not, five columns (layout ``angcal``).
     detector
-        Calibration of the same detector, for the columns of solid angle and width.
+        Calibration of the same detector, for the solid-angle and width columns.
 
     Raises
     ------
     CalibrationError
         The flat field and the detector have different numbers of strips.
     """
+    path = Path(path)
     if flat.response.size != detector.n_strips:
         raise CalibrationError(
             f"the flat field has {flat.response.size} strips, the detector {detector.n_strips}: give the "

@@ -1,5 +1,6 @@
-"""Settings of a reduction."""
+"""Settings of the reduction."""
 
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -34,14 +35,14 @@ __all__ = [
 
 
 class CalibrationFile(Placement):
-    """A ring of modules whose angle calibration is in a file."""
+    """A detector whose angle calibration is in a file."""
 
     path: SettingsPath
     """Angle calibration (`.off`)."""
     convention: AngleConvention
-    """What its offsets are relative to."""
+    """Reference of its offsets."""
     strip_origin: StripOrigin
-    """What an integer strip number meant to the code that fitted it."""
+    """Meaning of an integer strip number in the code that fitted it."""
 
     def load(self) -> StripDetector:
         """Read the file.
@@ -65,9 +66,9 @@ class FlatFieldFile(Config):
     path: SettingsPath
     """Text file."""
     layout: FlatLayout
-    """What its columns hold."""
+    """Meaning of its columns."""
     energy_ev: float = Field(gt=2_000, lt=250_000)
-    """Photon energy it was measured at, eV; it is valid at no other."""
+    """Photon energy at which it was measured, eV; it is not valid at any other."""
 
     def load(self, n_strips: int) -> FlatField:
         """Read the file.
@@ -75,7 +76,7 @@ class FlatFieldFile(Config):
         Parameters
         ----------
         n_strips
-            Strips of the detector.
+            Number of strips of the detector.
 
         Returns
         -------
@@ -93,17 +94,17 @@ class BadStripFile(Config):
     """A list of bad strips in a file."""
 
     path: SettingsPath
-    """Text file: a strip or a range a line."""
+    """Text file with one strip or one range per line."""
 
 
 class AngleGrid(Config):
-    """Equal bins in 2θ, for programs that expect them; momentum transfer is better for sizing."""
+    """Equal bins in 2θ, for programs that expect them; bins in Q are better for sizing."""
 
     first_deg: float = Field(gt=0, lt=180)
     """Centre of the first bin, degrees."""
     step_deg: float = Field(default=0.0036, gt=0, lt=10)
-    """Width of a bin, degrees; the customary 0.0036 is narrower than a strip, so that one bin in twenty
-    stays empty."""
+    """Width of a bin, degrees; the customary 0.0036 is less than a strip, so that one bin in twenty is
+    empty."""
     n_bins: int = Field(ge=2, le=100_000)
     """Number of bins."""
 
@@ -137,7 +138,7 @@ class Polarisation(Config):
     """Plane in which the detector measures 2θ: χ = 90° or 0°."""
 
     def factor(self, two_theta_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Part of the scattering that polarisation leaves.
+        """Factor by which polarisation reduces the scattering.
 
         Parameters
         ----------
@@ -154,36 +155,36 @@ class Polarisation(Config):
 
 
 class ReductionConfig(Config):
-    """What is known of a detector and of the corrections its counts need."""
+    """A detector and the corrections that its counts need."""
 
     detector: StripDetector | CalibrationFile
     """Angle calibration, in full or as a file."""
     arm_deg: float | None = Field(default=None, allow_inf_nan=False)
-    """Angle of an arm that never moves, degrees; None where every frame brings its own."""
+    """Angle of an arm that never moves, degrees; None if every frame has its own."""
     n_counters: int = Field(default=1, ge=1, le=3)
-    """Counters that the detector writes for each strip: 1, of MYTHEN III up to 3."""
+    """Counters that the detector writes per strip: 1, or up to 3 with MYTHEN III."""
     counter: int = Field(default=0, ge=0, le=2)
-    """Which of them to use, from 0."""
+    """Index of the counter to use, from 0."""
     bit_depth: Literal[4, 8, 16, 24, 32] = 24
-    """Bits of a counter; a strip within 1 % of its end is masked."""
+    """Bits per counter; a strip within 1 % of the maximum count is masked."""
     dead_time: DeadTime | None = None
-    """Dead time; None leaves the counts as they are."""
+    """Dead time; None for no correction."""
     flat_field: FlatFieldFile | None = None
-    """Response of the strips; None takes them as equal."""
+    """Response of the strips; None for equal responses."""
     bad_strips: tuple[int, ...] | BadStripFile | None = None
-    """Strips never to be used (1280 × module + strip); () for none, None where nobody knows."""
+    """Strips that are never used (1280 × module + strip); () for none, None if they are not known."""
     edge_strips: int = Field(default=0, ge=0, lt=640)
-    """Strips left out at either end of every module."""
+    """Strips not used at either end of every module."""
     normalise_exposure: bool = False
-    """Divide by the exposure of the frame."""
+    """Whether to divide by the exposure of the frame."""
     normalise_monitor: bool = False
-    """Divide by the monitor (I0) of the frame."""
+    """Whether to divide by the monitor (I0) of the frame."""
     monitor_relative_sigma: float = Field(default=0.0, ge=0, lt=1)
     """Relative error of the monitor, common to all points of a pattern."""
     polarisation: Polarisation | None = None
-    """Polarisation of the beam; None leaves it in the pattern."""
+    """Polarisation of the beam; None for no correction."""
     bins: BinGrid | AngleGrid | None = None
-    """Bins of the pattern; None gives every strip a point of its own."""
+    """Bins of the pattern; None for one point per strip."""
 
     @field_validator("bad_strips")
     @classmethod
@@ -199,7 +200,7 @@ class ReductionConfig(Config):
         return self
 
     def load_detector(self) -> StripDetector:
-        """Give the detector with its angle calibration.
+        """Return the detector with its angle calibration.
 
         Returns
         -------
@@ -213,12 +214,12 @@ class ReductionConfig(Config):
         return self.detector.load() if isinstance(self.detector, CalibrationFile) else self.detector
 
     def load_bad_strips(self, n_strips: int) -> NDArray[np.intp]:
-        """List the strips never to be used.
+        """List the strips that are never used.
 
         Parameters
         ----------
         n_strips
-            Strips of the detector.
+            Number of strips of the detector.
 
         Returns
         -------
@@ -241,14 +242,14 @@ class ReductionConfig(Config):
         return strips
 
 
-def load_reduction(path: Path) -> ReductionConfig:
+def load_reduction(path: str | os.PathLike[str]) -> ReductionConfig:
     """Read the table ``[reduction]``, or ``[sizing.reduction]``, of a beamline's TOML file.
 
     Parameters
     ----------
     path
-        TOML file; relative paths in the table start at its folder. The table stands by itself, or within
-        ``[sizing]`` where the file also serves the live path. Other tables are not looked at.
+        TOML file; paths in the table are relative to its folder. The table is at the top level, or inside
+        ``[sizing]`` if the file also configures the live path. Other tables are ignored.
 
     Returns
     -------
@@ -257,26 +258,25 @@ def load_reduction(path: Path) -> ReductionConfig:
     Raises
     ------
     ConfigurationError
-        The file is missing, not TOML, without that table or with both, or a setting in it is wrong.
+        The file is missing, not TOML, has neither or both of the tables, or a setting in it is wrong.
     """
+    path = Path(path)
     tables = {
         "reduction": toml_table(path, "reduction"),
         "sizing.reduction": (toml_table(path, "sizing") or {}).get("reduction"),
     }
     found = {name: table for name, table in tables.items() if table is not None}
     if not found:
-        raise ConfigurationError(
-            f"configuration {path} has no table [reduction]: it is needed for raw frames"
-        )
+        raise ConfigurationError(f"configuration {path} has no table [reduction]: raw frames need one")
     if len(found) > 1:
         raise ConfigurationError(
-            f"configuration {path} has tables [reduction] and [sizing.reduction]: keep one of them"
+            f"configuration {path} has tables [reduction] and [sizing.reduction]: keep only one of them"
         )
     ((name, values),) = found.items()
     return validated(ReductionConfig, values, f"{path} [{name}]", path.parent)
 
 
-def toml_table(path: Path, name: str) -> dict[str, Any] | None:
+def toml_table(path: str | os.PathLike[str], name: str) -> dict[str, Any] | None:
     """Read one table of a TOML file.
 
     Parameters
@@ -288,13 +288,14 @@ def toml_table(path: Path, name: str) -> dict[str, Any] | None:
 
     Returns
     -------
-    The table; None where the file has no such table.
+    The table; None if the file has no such table.
 
     Raises
     ------
     ConfigurationError
-        The file is missing or not TOML, or the name is not that of a table.
+        The file is missing or not TOML, or that name is not a table.
     """
+    path = Path(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -305,5 +306,5 @@ def toml_table(path: Path, name: str) -> dict[str, Any] | None:
     if table is None:
         return None
     if not isinstance(table, dict):
-        raise ConfigurationError(f"configuration {path}: {name} is {table!r}, a table [{name}] is needed")
+        raise ConfigurationError(f"configuration {path}: {name} is {table!r}, but must be a table [{name}]")
     return table

@@ -13,18 +13,18 @@ from ..configuration import Config
 
 __all__ = ["DeadTime", "Shaping", "observed_rate", "true_over_observed", "true_rate"]
 
-HIGHEST_OBSERVED = math.exp(-1)
-"""A paralysable counter never shows more than 1/(eτ); past nτ = 1 it shows less again."""
+MAX_OBSERVED_TAU = math.exp(-1)
+"""Maximum of mτ: a paralysable counter shows at most 1/(eτ), at nτ = 1, and less at higher rates."""
 
 SERIES_LIMIT = 0.02
-"""Up to this observed rate times τ the series below is exact to 1e-10."""
+"""Observed rate times τ up to which the series below is exact to 1e-10."""
 
 SERIES = tuple(k ** (k - 1) / math.factorial(k) for k in range(1, 8))
 """-W0(-y)/y = Σ k^(k-1)/k! y^(k-1), Euler's series of the tree function."""
 
 
 class Shaping(StrEnum):
-    """Amplifier setting of the strips, which decides the dead time."""
+    """Amplifier setting of the strips, which determines the dead time."""
 
     STANDARD = "standard"
     """MYTHEN II."""
@@ -50,25 +50,25 @@ SHAPING_LIMIT_CPS = {
     Shaping.HIGH_GAIN: 100_000.0,
     Shaping.MYTHEN3: 1_000_000.0,
 }
-"""Rates up to which the MYTHEN manual trusts the correction; MYTHEN III as the fast setting of II."""
+"""Rates up to which the MYTHEN manual recommends the correction; MYTHEN III as the fast setting of II."""
 
 
 class DeadTime(Config):
-    """Dead time of a paralysable counter; it differs with the bunch structure of the ring."""
+    """Dead time of a paralysable counter; it depends on the bunch structure of the ring."""
 
     shaping: Shaping | None = None
-    """Amplifier setting, for its default dead time."""
+    """Amplifier setting, to use its default dead time."""
     tau_ns: float | None = Field(default=None, gt=0, lt=10_000)
-    """Measured dead time, ns, in place of the default."""
+    """Measured dead time, ns, instead of the default."""
     limit_cps: float | None = Field(default=None, gt=0)
-    """Observed rate past which a strip is reported, counts per second; by `shaping` where None."""
+    """Observed rate above which a strip is reported, counts per second; None for that of `shaping`."""
 
     @model_validator(mode="after")
     def _has_tau(self) -> Self:
         if self.shaping is None and self.tau_ns is None:
             raise ValueError(f"give shaping (one of {', '.join(Shaping)}) or tau_ns")
         if self.shaping is None and self.limit_cps is None:
-            raise ValueError("give limit_cps with tau_ns, or shaping for its limit")
+            raise ValueError("give limit_cps with tau_ns, or shaping to use its limit")
         return self
 
     @property
@@ -76,12 +76,12 @@ class DeadTime(Config):
         """Dead time, s."""
         if self.tau_ns is not None:
             return self.tau_ns * 1e-9
-        assert self.shaping is not None  # the validator saw to it
+        assert self.shaping is not None  # checked by the validator
         return SHAPING_NS[self.shaping] * 1e-9
 
     @property
     def reported_above_cps(self) -> float:
-        """Observed rate past which a strip is reported, counts per second."""
+        """Observed rate above which a strip is reported, counts per second."""
         if self.limit_cps is not None:
             return self.limit_cps
         assert self.shaping is not None
@@ -89,7 +89,7 @@ class DeadTime(Config):
 
 
 def observed_rate(true_cps: NDArray[np.floating], tau_s: float) -> NDArray[np.float64]:
-    """Rate that a paralysable counter shows: m = n exp(-nτ).
+    """Observed rate of a paralysable counter: m = n exp(-nτ).
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def observed_rate(true_cps: NDArray[np.floating], tau_s: float) -> NDArray[np.fl
 
 
 def true_rate(observed_cps: NDArray[np.floating], tau_s: float) -> NDArray[np.float64]:
-    """Rate behind what a paralysable counter shows: n = -W0(-mτ)/τ.
+    """True rate from the observed rate of a paralysable counter: n = -W0(-mτ)/τ.
 
     Parameters
     ----------
@@ -117,8 +117,8 @@ def true_rate(observed_cps: NDArray[np.floating], tau_s: float) -> NDArray[np.fl
 
     Returns
     -------
-    Photons per second below 1/τ, in the shape of `observed_cps`; NaN past the highest rate 1/(eτ)
-    that the counter can show.
+    Photons per second (the solution below 1/τ), in the shape of `observed_cps`; NaN above the maximum
+    observable rate 1/(eτ).
     """
     observed = np.asarray(observed_cps, dtype=np.float64)
     return observed * true_over_observed(observed * tau_s)
@@ -134,14 +134,14 @@ def true_over_observed(observed_tau: NDArray[np.float64]) -> NDArray[np.float64]
 
     Returns
     -------
-    n/m = -W0(-mτ)/(mτ), in the same shape; NaN past mτ = 1/e.
+    n/m = -W0(-mτ)/(mτ), in the same shape; NaN above mτ = 1/e.
     """
     factor = np.full_like(observed_tau, SERIES[-1])
-    for coefficient in SERIES[-2::-1]:  # Horner, in place: this runs over every strip of every frame
+    for coefficient in SERIES[-2::-1]:  # Horner scheme, in place: this runs over every strip of every frame
         factor *= observed_tau
         factor += coefficient
     if np.max(observed_tau, initial=0.0) > SERIES_LIMIT:
         steep = observed_tau > SERIES_LIMIT
         y = observed_tau[steep]
-        factor[steep] = np.where(y <= HIGHEST_OBSERVED, -lambertw(-y).real / y, np.nan)
+        factor[steep] = np.where(y <= MAX_OBSERVED_TAU, -lambertw(-y).real / y, np.nan)
     return factor

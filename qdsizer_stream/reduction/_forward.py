@@ -1,4 +1,4 @@
-"""What a strip detector counts of a known intensity: the reduction, backwards."""
+"""Simulated counts of a strip detector for a known intensity: the inverse of the reduction."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from ._geometry import StripDetector
 
 __all__ = ["StripSimulator"]
 
-LEAST_CORRELATION = 1e-9
-"""Below this 2mτ a dead time changes the scatter of no count that fits a counter."""
+MIN_PROBABILITY = 1e-9
+"""Below this value of 2mτ the dead time has no effect on the scatter of any count that a counter can hold."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -25,22 +25,22 @@ class StripSimulator:
     Parameters
     ----------
     detector
-        Where the strips truly are; a calibration that says otherwise is one of the faults.
+        True positions of the strips; a different calibration in the reduction is one of the faults.
     response
-        Relative response of the strips, shape (n_strips,), 0 for a dead one; None for equal strips.
+        Relative response of the strips, shape (n_strips,), 0 for a dead one; None for equal responses.
     noise_cps
-        Counts per second that a strip makes up, shape (n_strips,); None for quiet strips.
+        Noise of each strip, counts per second, shape (n_strips,); None for no noise.
     dead_time
-        Dead time of the paralysable counters; None for ideal ones.
+        Dead time of the paralysable counters; None for ideal counters.
     bit_depth
-        Bits of a counter, which stops at its end.
+        Bits per counter, which stops at its maximum.
     polarisation
-        Polarisation of the beam; None for a cross-section that holds it.
+        Polarisation of the beam; None if the intensity already includes it.
 
     Raises
     ------
     CalibrationError
-        An array does not have one number for each strip.
+        An array does not have one value per strip.
     """
 
     detector: StripDetector
@@ -56,7 +56,7 @@ class StripSimulator:
             if array is not None and array.shape != (self.detector.n_strips,):
                 raise CalibrationError(
                     f"{name} has shape {array.shape}, the detector {self.detector.n_strips} strips: give one "
-                    "number a strip"
+                    "value per strip"
                 )
 
     def photons(
@@ -72,8 +72,8 @@ class StripSimulator:
         Parameters
         ----------
         intensity
-            Photons per second and unit of monitor in a strip of mean width and response, as a function of
-            Q in Å⁻¹; called once with the Q of all strips, shape (n_strips,).
+            Photons per second and per unit of the monitor in a strip of mean width and response, as a
+            function of Q in Å⁻¹; called once with the Q of all strips, shape (n_strips,).
         wavelength_angstrom
             Wavelength, Å.
         arm_deg
@@ -81,11 +81,11 @@ class StripSimulator:
         exposure_s
             Exposure, s.
         monitor
-            Intensity of the beam; a drift of it is one of the faults.
+            Relative intensity of the beam; its drift is one of the faults.
 
         Returns
         -------
-        Photons, shape (n_strips,); a strip at negative 2θ sees what the one at positive 2θ does.
+        Photons, shape (n_strips,); a strip at negative 2θ receives as many as one at positive 2θ.
         """
         angles = self.detector.two_theta(arm_deg)
         width = self.detector.strip_width_deg()
@@ -102,10 +102,10 @@ class StripSimulator:
     def count(
         self, photons: NDArray[np.float64], exposure_s: float, rng: np.random.Generator
     ) -> NDArray[np.uint32]:
-        """Count photons at random.
+        """Draw random counts.
 
-        A paralysable counter shows a mean of M = N exp(-nτ) with the variance M (1 - 2 M τ/t), less than
-        Poisson's; a binomial variable has both.
+        The counts of a paralysable counter have the mean M = N exp(-nτ) and the variance M (1 - 2 M τ/t),
+        less than Poisson's; a binomial variable can have both.
 
         Parameters
         ----------
@@ -114,7 +114,7 @@ class StripSimulator:
         exposure_s
             Exposure, s.
         rng
-            Source of randomness.
+            Random number generator.
 
         Returns
         -------
@@ -125,8 +125,8 @@ class StripSimulator:
         else:
             per_photon = self.dead_time.tau_s / exposure_s
             mean = photons * np.exp(-photons * per_photon)
-            probability = np.maximum(2 * mean * per_photon, LEAST_CORRELATION)
+            probability = np.maximum(2 * mean * per_photon, MIN_PROBABILITY)
             trials = np.maximum(np.rint(mean / probability), np.ceil(mean)).astype(np.int64)
-            # Whole trials: the probability gives way, so that the mean stays exact.
+            # The number of trials is an integer: the probability is adjusted, so that the mean stays exact.
             counts = rng.binomial(trials, np.divide(mean, trials, out=np.zeros_like(mean), where=trials > 0))
         return np.asarray(np.minimum(counts, 2**self.bit_depth - 1), dtype=np.uint32)

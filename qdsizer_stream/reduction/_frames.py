@@ -1,4 +1,4 @@
-"""Layouts of raw frames."""
+"""Array layouts of raw frames."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,19 +10,19 @@ __all__ = ["frame_layouts", "strip_counts"]
 
 
 def frame_layouts(n_strips: int, n_counters: int = 1) -> list[tuple[int, ...]]:
-    """Give the shapes in which a detector may deliver one frame.
+    """List the shapes in which a detector may deliver one frame.
 
     Parameters
     ----------
     n_strips
-        Strips of the calibration.
+        Number of strips of the calibration.
     n_counters
-        Counters that the detector writes for each strip.
+        Counters that the detector writes per strip.
 
     Returns
     -------
-    Shapes, those with fewer axes first: strip by strip, the counters of a strip side by side or on an
-    axis of their own, with an axis of modules or without.
+    Shapes, those with fewer axes first: strip by strip, with the counters of a strip side by side or on a
+    separate axis, and with or without an axis of modules.
     """
     n_modules = n_strips // MODULE_STRIPS
     return [
@@ -36,20 +36,20 @@ def frame_layouts(n_strips: int, n_counters: int = 1) -> list[tuple[int, ...]]:
 def strip_counts(
     frame: ArrayLike, n_strips: int, n_counters: int = 1, counter: int = 0
 ) -> NDArray[np.float64]:
-    """Take the counts of one counter out of a frame.
+    """Extract the counts of one counter from a frame.
 
     Parameters
     ----------
     frame
-        What the detector delivered: shape (n_strips,) or (modules, 1280) with one counter; with several
+        Frame of the detector: shape (n_strips,) or (modules, 1280) with one counter; with several
         (n_strips, n_counters), or flat with the counters of a strip side by side. Axes of length 1
-        do not count.
+        are ignored.
     n_strips
-        Strips of the calibration.
+        Number of strips of the calibration.
     n_counters
-        Counters that the detector wrote for each strip: 1, of MYTHEN III up to 3.
+        Counters that the detector wrote per strip: 1, or up to 3 with MYTHEN III.
     counter
-        Which of them to take, from 0.
+        Index of the counter to extract, from 0.
 
     Returns
     -------
@@ -58,7 +58,8 @@ def strip_counts(
     Raises
     ------
     CalibrationError
-        The frame holds no numbers, cuts a module, or is of another detector or another layout.
+        The frame does not contain numbers, has an incomplete module, or belongs to another detector or
+        layout.
     """
     try:
         array = np.squeeze(np.asarray(frame))
@@ -66,25 +67,29 @@ def strip_counts(
         raise CalibrationError(f"the frame is not an array of numbers: {error}") from error
     if array.dtype.kind not in "iuf":
         raise CalibrationError(
-            f"the frame holds {array.dtype}, not numbers: give the counts of {n_strips} strips"
+            f"the frame contains {array.dtype}, not numbers: give the counts of {n_strips} strips"
         )
     if array.size != n_strips * n_counters:
         counters = f" × {n_counters} counters" if n_counters > 1 else ""
         cut = (
-            f", no multiple of {MODULE_STRIPS}: part of a module is missing"
+            f", not a multiple of {MODULE_STRIPS}: part of a module is missing"
             if array.size % MODULE_STRIPS
-            else f" ({array.size // MODULE_STRIPS} modules' worth)"
+            else f" ({_modules(array.size // MODULE_STRIPS)})"
         )
         raise CalibrationError(
             f"the frame has {array.size} values{cut}; the calibration is for {n_strips} strips"
-            f"{counters} ({n_strips // MODULE_STRIPS} modules of {MODULE_STRIPS}): give the calibration "
+            f"{counters} ({_modules(n_strips // MODULE_STRIPS)} of {MODULE_STRIPS}): give the calibration "
             "and the counters of this detector"
         )
     layouts = frame_layouts(n_strips, n_counters)
-    # With one counter or one module some axes have length 1, and squeezing took them away.
+    # With one counter or one module some axes have length 1, and squeezing removed them.
     if array.shape not in {tuple(n for n in shape if n > 1) for shape in layouts}:
         raise CalibrationError(
-            f"the frame has shape {np.shape(frame)}: one frame of {n_strips} strips is needed, counters "
-            f"last: {' or '.join(str(shape) for shape in layouts)}"
+            f"the frame has shape {np.shape(frame)}: give one frame of {n_strips} strips, counters last: "
+            f"{' or '.join(str(shape) for shape in layouts)}"
         )
     return array.reshape(n_strips, n_counters)[:, counter].astype(np.float64)
+
+
+def _modules(n: int) -> str:
+    return "1 module" if n == 1 else f"{n} modules"

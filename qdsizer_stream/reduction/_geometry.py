@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ..configuration import Config
+from ..configuration import Config, choice
 from ..errors import CalibrationError
 
 __all__ = [
@@ -31,7 +31,7 @@ PITCH_MM = 0.05
 
 
 class StripOrigin(StrEnum):
-    """What an integer strip number of a calibration means."""
+    """Meaning of an integer strip number in a calibration."""
 
     CENTRE = "centre"
     """The middle of the strip: edges at j ± 1/2 (MYTHEN manuals)."""
@@ -43,17 +43,17 @@ class StripModule(Config):
     """Angular calibration of one module (Bergamaschi et al., J. Synchrotron Rad. 17, 653, 2010)."""
 
     centre_strip: float = Field(gt=-1280, lt=2560)
-    """Strip on which the sample's normal falls, in strips; may lie outside the module."""
+    """Strip at the foot of the normal from the sample, in strips; it may lie outside the module."""
     conversion_rad_per_strip: float = Field(gt=-1e-3, lt=1e-3)
     """Strip pitch over sample distance; 6.6e-5 for 50 µm at 760 mm; negative for a flipped module."""
     offset_deg: float = Field(allow_inf_nan=False)
     """Angle of the module relative to module 0."""
     arm_factor: Literal[-1, 0, 1] = 1
-    """How the module follows the arm: 0 for one that stands still, -1 for one that turns against it."""
+    """Rotation relative to the arm: 1 with it, 0 for a fixed module, -1 against it."""
 
     @model_validator(mode="after")
     def _has_distance(self) -> Self:
-        # |k| < 1e-6 is a sample 50 m away, which is a zero that was meant to be filled in.
+        # |k| < 1e-6 means a sample 50 m away: a placeholder that was not filled in.
         if abs(self.conversion_rad_per_strip) < 1e-6:
             raise ValueError(
                 f"conversion {self.conversion_rad_per_strip:g} rad per strip puts the sample more than 50 m "
@@ -68,25 +68,25 @@ class StripModule(Config):
 
 
 class Placement(Config):
-    """Where a ring of modules stands; a calibration file does not hold it."""
+    """Position of the ring of modules, which a calibration file does not contain."""
 
     global_offset_deg: float = Field(allow_inf_nan=False)
     """Angle of strip 0 of module 0 with the arm at zero, from a standard of known lattice parameter."""
     fine_offset_deg: float = Field(default=0.0, allow_inf_nan=False)
     """Small offset of one experiment, added to `global_offset_deg`."""
     direction: Literal[-1, 1] = 1
-    """+1 where strip numbers rise with the angle, -1 where they fall (PSI `angdir`)."""
+    """+1 if strip numbers rise with the angle, -1 if they fall (PSI `angdir`)."""
     strip_origin: StripOrigin = StripOrigin.CENTRE
-    """What an integer strip number meant to the code that fitted this calibration; mixing the two
-    shifts a pattern by half a strip, 0.0019°."""
+    """Meaning of an integer strip number in the code that fitted this calibration; the wrong one shifts a
+    pattern by half a strip, 0.0019°."""
     arm_torsion_deg: float = Field(default=0.0, gt=-1, lt=1)
     """Amplitude f of the arm's elastic torsion: true angle = arm - f sin(arm - arm_torsion_zero_deg)."""
     arm_torsion_zero_deg: float = Field(default=0.0, allow_inf_nan=False)
     """Arm angle without torsion."""
     sample_along_beam_mm: float = Field(default=0.0, gt=-20, lt=20)
-    """Where the sample stands past the centre of the arm, along the beam."""
+    """Position of the sample along the beam, downstream of the centre of the arm."""
     sample_across_beam_mm: float = Field(default=0.0, gt=-20, lt=20)
-    """Where the sample stands off the beam line, towards positive angles."""
+    """Position of the sample across the beam, towards positive angles."""
 
 
 class StripDetector(Placement):
@@ -97,7 +97,7 @@ class StripDetector(Placement):
 
     @property
     def n_strips(self) -> int:
-        """Strips of all modules."""
+        """Number of strips of all modules."""
         return MODULE_STRIPS * len(self.modules)
 
     def two_theta(self, arm_deg: float) -> NDArray[np.float64]:
@@ -119,7 +119,8 @@ class StripDetector(Placement):
         """
         if not math.isfinite(arm_deg):
             raise CalibrationError(
-                f"arm angle {arm_deg} is not a number of degrees: read it from the event or set arm_deg"
+                f"arm angle {arm_deg} is not a finite number of degrees: read it from the event or set "
+                "arm_deg"
             )
         torsion = self.arm_torsion_deg * math.sin(math.radians(arm_deg - self.arm_torsion_zero_deg))
         strips = np.arange(MODULE_STRIPS, dtype=np.float64)
@@ -137,27 +138,30 @@ class StripDetector(Placement):
         )
         if self.sample_along_beam_mm == 0 and self.sample_across_beam_mm == 0:
             return angles
-        # Each strip stands at its own distance from the centre; the sample sees it from elsewhere.
-        distance = np.concatenate([m.distance_mm / np.cos(self._slants(m)) for m in self.modules])
-        seen = np.arctan2(
+        # Each strip has its own distance from the centre; the angle is measured from the displaced sample.
+        distance = np.concatenate([m.distance_mm / np.cos(self._angles_to_normal(m)) for m in self.modules])
+        from_sample = np.arctan2(
             distance * np.sin(np.radians(angles)) - self.sample_across_beam_mm,
             distance * np.cos(np.radians(angles)) - self.sample_along_beam_mm,
         )
-        return np.asarray(np.degrees(seen))
+        return np.asarray(np.degrees(from_sample))
 
     def strip_width_deg(self) -> NDArray[np.float64]:
-        """Angular width of every strip: it falls with the square of the cosine off the normal.
+        """Angular width of every strip, which falls as the squared cosine of the angle to the normal.
 
         Returns
         -------
         Widths, degrees, shape (n_strips,), in the order of the strips.
         """
         return np.concatenate(
-            [np.degrees(abs(m.conversion_rad_per_strip)) * np.cos(self._slants(m)) ** 2 for m in self.modules]
+            [
+                np.degrees(abs(m.conversion_rad_per_strip)) * np.cos(self._angles_to_normal(m)) ** 2
+                for m in self.modules
+            ]
         )
 
-    def _slants(self, module: StripModule) -> NDArray[np.float64]:
-        """Angles between a module's normal and the sight on its strips, radians, shape (1280,)."""
+    def _angles_to_normal(self, module: StripModule) -> NDArray[np.float64]:
+        """Angles between the normal of a module and the direction to its strips, radians, shape (1280,)."""
         position = _positions(module, np.arange(MODULE_STRIPS, dtype=np.float64), self.strip_origin)
         return np.asarray(np.arctan((position - module.centre_strip) * abs(module.conversion_rad_per_strip)))
 
@@ -168,7 +172,7 @@ def two_theta(
     arm_deg: float,
     *,
     direction: Literal[-1, 1] = 1,
-    strip_origin: StripOrigin = StripOrigin.CENTRE,
+    strip_origin: StripOrigin | str = StripOrigin.CENTRE,
 ) -> NDArray[np.float64]:
     """Scattering angle of strip centres.
 
@@ -184,9 +188,9 @@ def two_theta(
     arm_deg
         Angle of the detector arm, degrees.
     direction
-        D, +1 where strip numbers rise with the angle.
+        D, +1 if strip numbers rise with the angle.
     strip_origin
-        What an integer strip number meant to the code that fitted the calibration.
+        Meaning of an integer strip number in the code that fitted the calibration.
 
     Returns
     -------
@@ -196,7 +200,10 @@ def two_theta(
     ------
     CalibrationError
         A strip lies outside 0…1279.
+    ConfigurationError
+        The strip origin is not known.
     """
+    strip_origin = choice(StripOrigin, strip_origin, "strip_origin")
     if strips.size and not (strips.min() >= 0 and strips.max() <= MODULE_STRIPS - 1):
         raise CalibrationError(
             f"strips {strips.min():g} to {strips.max():g} are not all on the module: "
@@ -213,7 +220,7 @@ def two_theta(
 def _positions(
     module: StripModule, strips: NDArray[np.floating], strip_origin: StripOrigin
 ) -> NDArray[np.floating]:
-    """Strip centres in the strip numbers of the calibration, flipped where the module is."""
+    """Strip centres in the strip numbers of the calibration, in reverse order for a flipped module."""
     counted = strips if module.conversion_rad_per_strip > 0 else MODULE_STRIPS - 1 - strips
     return counted + 0.5 if strip_origin is StripOrigin.EDGE else counted
 
@@ -221,10 +228,10 @@ def _positions(
 def strip_module_from_ee(
     distance_mm: float, normal_mm: float, angle_deg: float, pitch_mm: float = PITCH_MM
 ) -> StripModule:
-    """Turn the calibration of the EE convention into that of `StripModule`.
+    """Convert a calibration in the EE convention to a `StripModule`.
 
-    EE gives a strip the angle α_j = Φ - (180/π) atan((D - pj)/R), so that c = D/p, k = p/R and
-    o = Φ - (180/π) D/R.
+    In the EE convention the angle of a strip is α_j = Φ - (180/π) atan((D - pj)/R), so that c = D/p, k = p/R
+    and o = Φ - (180/π) D/R.
 
     Parameters
     ----------
@@ -247,7 +254,9 @@ def strip_module_from_ee(
         The distance is not positive.
     """
     if not distance_mm > 0:
-        raise CalibrationError(f"distance {distance_mm} mm: an EE calibration needs R > 0, about 760 mm")
+        raise CalibrationError(
+            f"distance {distance_mm} mm must be positive: give R of the EE calibration, about 760 mm"
+        )
     return StripModule(
         centre_strip=normal_mm / pitch_mm,
         conversion_rad_per_strip=pitch_mm / distance_mm,
@@ -256,12 +265,12 @@ def strip_module_from_ee(
 
 
 def nominal_detector(n_modules: int, global_offset_deg: float) -> StripDetector:
-    """Make a detector as built, before anyone calibrated it: 50 µm strips at 760 mm.
+    """Create a nominal, uncalibrated detector: 50 µm strips at 760 mm.
 
     Parameters
     ----------
     n_modules
-        Modules on the ring, at the 5.005° of the X04SA detector (49 strips are missing between two).
+        Modules on the ring, 5.005° apart as in the X04SA detector (a gap of 49 strips between two).
     global_offset_deg
         Angle of strip 0.
 
@@ -272,17 +281,17 @@ def nominal_detector(n_modules: int, global_offset_deg: float) -> StripDetector:
     Raises
     ------
     CalibrationError
-        Not 1 to 48 modules.
+        The number of modules is not 1 to 48.
     """
     if not 1 <= n_modules <= 48:
-        raise CalibrationError(f"{n_modules} modules: a MYTHEN ring has 1 to 48")
+        raise CalibrationError(f"n_modules is {n_modules}: a MYTHEN ring has 1 to 48")
     distance_mm, module_step_deg = 760.0, 5.005
     modules = tuple(
         StripModule(
             centre_strip=(MODULE_STRIPS - 1) / 2,
             conversion_rad_per_strip=PITCH_MM / distance_mm,
-            offset_deg=number * module_step_deg,
+            offset_deg=index * module_step_deg,
         )
-        for number in range(n_modules)
+        for index in range(n_modules)
     )
     return StripDetector(modules=modules, global_offset_deg=global_offset_deg)

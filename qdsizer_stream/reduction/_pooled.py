@@ -1,4 +1,4 @@
-"""Photons and exposure pooled in bins: what frames add up to."""
+"""Sums of frames: photons and exposure in bins."""
 
 from dataclasses import dataclass, replace
 
@@ -11,15 +11,16 @@ from ..patterns import Pattern
 __all__ = ["PooledCounts"]
 
 MEAN_SQUARE_EXCESS = 2.0
-"""∫ (μ - N)² p(μ|N) dμ - N with p(μ|N) = μ^N exp(-μ)/N!."""
+"""Mean square deviation minus N, ∫ (μ - N)² p(μ|N) dμ - N, with p(μ|N) = μ^N exp(-μ)/N!."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class PooledCounts:
-    """Sums over strips and frames, bin by bin; two of them on one axis can be added.
+    """Sums over strips and frames, bin by bin; sums with the same Q points can be added.
 
-    The intensity is the ratio of sums ΣC / Σ(ε I0 t Δ2θ). Ratios averaged with weights that the counts
-    themselves give would be biased at low counts (Mighell, Astrophys. J. 518, 380, 1999); this is not.
+    The intensity is the ratio of sums ΣC / Σ(ε I0 t Δ2θ). An average of ratios, weighted by the counts
+    themselves, would be biased at low counts (Mighell, Astrophys. J. 518, 380, 1999); the ratio of sums is
+    not.
 
     Parameters
     ----------
@@ -30,20 +31,20 @@ class PooledCounts:
     variance
         Variance of `counts`, shape (n,).
     exposure
-        What one unit of intensity would have counted, shape (n,); 0 where no strip fell.
+        Expected counts for unit intensity, shape (n,); 0 in a bin without strips.
     n_strips
-        Strips that fell into the bin, every frame anew, shape (n,).
+        Number of strips in the bin, summed over frames, shape (n,).
     flat_exposure_sigma
-        Standard deviation of `exposure` from the flat field, shape (n,), by the arm angle of the frames:
-        frames at one angle share it, frames at several do not.
+        Standard deviation of `exposure` due to the flat field, shape (n,), by the arm angle of the frames: it
+        is common to frames at one angle, and independent between angles.
     monitor_relative_sigma
         Relative error of the monitor, common to all bins and frames.
     n_frames
-        Frames that were added.
+        Number of frames in the sum.
     exposure_s
-        Their exposure, s; NaN where unknown.
+        Their total exposure, s; NaN if unknown.
     warnings
-        What was masked or is uncertain, one line each.
+        Messages on what was masked or is uncertain, one line each.
     """
 
     q_inv_angstrom: NDArray[np.float64]
@@ -62,8 +63,9 @@ class PooledCounts:
             self.q_inv_angstrom, other.q_inv_angstrom
         ):
             raise CalibrationError(
-                f"frames on {self.q_inv_angstrom.size} and {other.q_inv_angstrom.size} points at different "
-                "Q cannot be added: set bins in [reduction], which every arm angle and wavelength shares"
+                f"frames with {self.q_inv_angstrom.size} and {other.q_inv_angstrom.size} points at different "
+                "Q cannot be added: set bins in [reduction], which are the same for every arm angle and "
+                "wavelength"
             )
         flat = dict(self.flat_exposure_sigma)
         for arm_deg, sigma in other.flat_exposure_sigma.items():
@@ -81,6 +83,13 @@ class PooledCounts:
             warnings=tuple(dict.fromkeys(self.warnings + other.warnings)),
         )
 
+    def __repr__(self) -> str:
+        frames = "1 frame" if self.n_frames == 1 else f"{self.n_frames} frames"
+        warnings = f", {'; '.join(self.warnings)}" if self.warnings else ""
+        return (
+            f"<PooledCounts: {frames}, {self.total_counts:.3g} photons, {self.counts.size} points{warnings}>"
+        )
+
     @property
     def total_counts(self) -> float:
         """Photons in all bins."""
@@ -91,22 +100,22 @@ class PooledCounts:
 
         Returns
         -------
-        Counts of a strip of mean width and response (in one second and unit of monitor where these are
-        divided by), shape (n,); NaN where no strip fell.
+        Counts of a strip of mean width and response (per second and per unit of the monitor, if normalised by
+        these), shape (n,); NaN in a bin without strips.
         """
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             return np.where(self.exposure > 0, self.counts / self.exposure, np.nan)
 
     def pattern(self) -> Pattern:
-        """Make the pattern with its statistical errors.
+        """Compute the pattern with its statistical errors.
 
         Returns
         -------
-        Intensity and its statistical sigma, masked where no strip fell. A bin that pools strips and
-        counted N has σ² = N + 2, the mean square distance of N from all the rates that it may have come
-        from (of which any is as likely before): so squared deviations over σ² average to 0.96 at ten
-        counts, where N alone makes it 1.31. A strip by itself has max(N, 1), since whoever pools such
-        strips would add the two many times.
+        Intensity and its statistical sigma, masked in bins without strips. A bin of several strips with N
+        counts has σ² = N + 2, the mean square deviation of N from all expected counts that may have caused it
+        (with a flat prior): squared deviations over σ² then average to 0.96 at ten counts, against 1.31
+        with σ² = N. A single strip has σ² = max(N, 1), because later pooling of such strips would add the
+        2 many times.
         """
         variance = np.where(
             self.n_strips > 1, self.variance + MEAN_SQUARE_EXCESS, np.maximum(self.variance, 1)
@@ -122,8 +131,8 @@ class PooledCounts:
 
         Returns
         -------
-        Standard deviation of the intensity by source, each of shape (n,): ``flat_field``, independent from
-        bin to bin, and ``monitor``, one factor common to all bins.
+        Standard deviation of the intensity by source, each of shape (n,): ``flat_field``, independent between
+        bins, and ``monitor``, fully correlated between bins.
         """
         intensity = self.intensity()
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -1,4 +1,4 @@
-"""Files of raw frames."""
+"""Reading and writing raw frames."""
 
 import math
 import os
@@ -20,28 +20,28 @@ __all__ = ["RawFrame", "read_raw_frames", "write_nxmonopd", "write_raw_text"]
 
 HDF5_SUFFIXES = {".h5", ".hdf5", ".hdf", ".nxs", ".nx5"}
 
-MOST_COUNTERS = 3
-"""A last axis this short holds counters, not strips."""
+MAX_COUNTERS = 3
+"""A last axis of at most this length contains counters, not strips."""
 
-MOST_STRIPS = 48 * MODULE_STRIPS * MOST_COUNTERS
-"""Values of the largest ring, all counters side by side."""
+MAX_VALUES = 48 * MODULE_STRIPS * MAX_COUNTERS
+"""Number of values of the largest ring, with all counters side by side."""
 
 NO_COUNT = -1
-"""Integer that stands for a strip without a count, as in the files of Dectris."""
+"""Value of a strip without a count, as in the files of Dectris."""
 
 EPICS_DATA = "entry/instrument/detector/data"
 EPICS_ATTRIBUTES = "entry/instrument/NDAttributes"
-"""Where the EPICS file writer of X04SA puts frames and what belongs to them."""
+"""Paths of frames and their metadata in files of the EPICS file writer of X04SA."""
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class RawFrame:
-    """One frame as a file holds it; None for what the file does not say.
+    """One frame from a file; None for values that are not in the file.
 
     Parameters
     ----------
     counts
-        Counts in a layout of `strip_counts`; NaN where the file has none.
+        Counts in a layout of `strip_counts`; NaN for strips that the file does not contain.
     exposure_s
         Exposure, s.
     arm_deg
@@ -58,15 +58,24 @@ class RawFrame:
     monitor: float | None = None
     wavelength_angstrom: float | None = None
 
+    def __repr__(self) -> str:
+        known = {
+            name: getattr(self, name)
+            for name in ("exposure_s", "arm_deg", "monitor", "wavelength_angstrom")
+            if getattr(self, name) is not None
+        }
+        details = "".join(f", {name} {value:.6g}" for name, value in known.items())
+        return f"<RawFrame: counts of shape {np.shape(self.counts)}{details}>"
 
-def read_raw_frames(path: Path) -> list[RawFrame]:
+
+def read_raw_frames(path: str | os.PathLike[str]) -> list[RawFrame]:
     """Read the frames of a file.
 
     Parameters
     ----------
     path
-        ``strip counts`` text; or HDF5 (by its suffix): NXmonopd, or what the EPICS file writer of X04SA
-        leaves.
+        ``strip counts`` text; or HDF5 (recognised by the suffix): NXmonopd, or a file of the EPICS file
+        writer of X04SA.
 
     Returns
     -------
@@ -75,8 +84,9 @@ def read_raw_frames(path: Path) -> list[RawFrame]:
     Raises
     ------
     PatternFileError
-        The file is missing or damaged, of another layout, or holds no frame.
+        The file is missing or damaged, in another layout, or contains no frame.
     """
+    path = Path(path)
     return _read_hdf5(path) if path.suffix.lower() in HDF5_SUFFIXES else [_read_text(path)]
 
 
@@ -87,7 +97,7 @@ def _read_text(path: Path) -> RawFrame:
         raise PatternFileError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise PatternFileError(
-            f"{path} is neither text nor, by its suffix, HDF5: give 'strip counts' rows, or one of "
+            f"{path} is neither text nor, by its suffix, HDF5: give rows 'strip counts', or a file ending in "
             f"{', '.join(sorted(HDF5_SUFFIXES))}"
         ) from error
     counts: dict[int, float] = {}
@@ -99,39 +109,40 @@ def _read_text(path: Path) -> RawFrame:
             strip, count = int(cells[0]), float(cells[1])
         except (ValueError, IndexError):
             raise PatternFileError(
-                f"{path}, line {number}: {line.strip()[:40]!r} is no raw frame: rows 'strip counts' are "
-                "needed, strips as whole numbers"
+                f"{path}, line {number}: {line.strip()[:40]!r} is not a row of a raw frame: rows must be "
+                "'strip counts', strips as integers"
             ) from None
         if len(cells) > 2:
             raise PatternFileError(
-                f"{path}, line {number}: {len(cells)} columns, a raw frame has 2, strip and counts: is it "
-                "reduced already?"
+                f"{path}, line {number}: {len(cells)} columns, but a raw frame has 2 (strip and counts): is "
+                "it already reduced?"
             )
         if strip in counts:
             raise PatternFileError(f"{path}, line {number}: strip {strip} is given twice")
-        if not 0 <= strip < MOST_STRIPS:
+        if not 0 <= strip < MAX_VALUES:
             raise PatternFileError(
-                f"{path}, line {number}: strip {strip} is on no detector: 0 … {MOST_STRIPS - 1} are allowed"
+                f"{path}, line {number}: strip {strip} does not exist: give 0 … {MAX_VALUES - 1}"
             )
         counts[strip] = count
     if not counts:
-        raise PatternFileError(f"{path} holds no frame: rows 'strip counts' are needed")
-    # A strip that is not listed has no count; the ones behind it must keep their place.
+        raise PatternFileError(f"{path} contains no frame: it must have rows 'strip counts'")
+    # A strip that is not listed has no count; the following strips must keep their positions.
     frame = np.full(math.ceil((max(counts) + 1) / MODULE_STRIPS) * MODULE_STRIPS, np.nan)
     frame[list(counts)] = list(counts.values())
     return RawFrame(counts=frame)
 
 
-def write_raw_text(path: Path, counts: NDArray[np.integer]) -> None:
+def write_raw_text(path: str | os.PathLike[str], counts: NDArray[np.integer]) -> None:
     """Write a frame as ``strip counts`` rows.
 
     Parameters
     ----------
     path
-        File to write; it appears whole or not at all.
+        File to write; it appears complete or not at all.
     counts
         Counts, shape (n_strips,).
     """
+    path = Path(path)
     part = path.with_name(path.name + ".part")
     part.write_text("".join(f"{strip} {count}\n" for strip, count in enumerate(counts)), encoding="utf-8")
     os.replace(part, path)
@@ -146,7 +157,7 @@ def _read_hdf5(path: Path) -> list[RawFrame]:
             if EPICS_DATA in file:
                 return _read_epics(path, file)
             raise PatternFileError(
-                f"{path} is neither NXmonopd nor does it hold {EPICS_DATA}: found "
+                f"{path} is neither NXmonopd nor does it contain {EPICS_DATA}: found "
                 f"{', '.join(file) or 'nothing'}"
             )
     except OSError as error:
@@ -154,7 +165,7 @@ def _read_hdf5(path: Path) -> list[RawFrame]:
 
 
 def _child(parent: Any, nexus_class: str) -> Any:
-    """First group of a class in a group; an empty one where there is none."""
+    """First group of a NeXus class in a group; an empty dict if there is none."""
     for group in parent.values():
         if isinstance(group, h5py.Group) and _string(group.attrs.get("NX_class")) == nexus_class:
             return group
@@ -162,7 +173,7 @@ def _child(parent: Any, nexus_class: str) -> Any:
 
 
 def _string(value: Any) -> str:
-    """Text of an attribute or dataset, empty where there is none."""
+    """Text of an attribute or dataset, empty if there is none."""
     if value is None:
         return ""
     content = value[()] if isinstance(value, h5py.Dataset) else value
@@ -172,15 +183,15 @@ def _string(value: Any) -> str:
 
 
 def _frames(data: NDArray[Any]) -> list[NDArray[Any]]:
-    """Split a dataset of one frame or a stack of them; counters stay with their frame."""
-    inner = 2 if data.ndim > 1 and data.shape[-1] <= MOST_COUNTERS else 1
+    """Split a dataset of one or several frames; counters stay with their frame."""
+    inner = 2 if data.ndim > 1 and data.shape[-1] <= MAX_COUNTERS else 1
     return list(data.reshape(-1, *data.shape[-inner:]))
 
 
 def _read_epics(path: Path, file: Any) -> list[RawFrame]:
     frames = _frames(file[EPICS_DATA][()])
     if not frames:
-        raise PatternFileError(f"{path}: {EPICS_DATA} holds no frame")
+        raise PatternFileError(f"{path}: {EPICS_DATA} contains no frame")
     attributes = {
         name: _per_frame(path, file, f"{EPICS_ATTRIBUTES}/{name}", len(frames))
         for name in ("AcquireTime", "DetectorAngle", "Izero")
@@ -198,13 +209,14 @@ def _read_epics(path: Path, file: Any) -> list[RawFrame]:
 
 
 def _per_frame(path: Path, file: Any, name: str, n_frames: int) -> list[float | None]:
-    """One number a frame: from an array of them, or one for all; None where the file has none."""
+    """One value per frame, from an array of them or one for all; None if the file has none."""
     if name not in file:
         return [None] * n_frames
     values = np.ravel(file[name][()]).astype(np.float64)
     if values.size not in (1, n_frames):
         raise PatternFileError(
-            f"{path}: {name} has {values.size} values for {n_frames} frames: one, or one a frame, is needed"
+            f"{path}: {name} has {values.size} values for {n_frames} frames: it must have one, or one per "
+            "frame"
         )
     return [float(v) for v in np.broadcast_to(values, n_frames)]
 
@@ -214,11 +226,11 @@ def _read_nxmonopd(path: Path, entry: Any) -> list[RawFrame]:
     detector, crystal = _child(instrument, "NXdetector"), _child(instrument, "NXcrystal")
     monitor = _child(entry, "NXmonitor")
     if "data" not in detector:
-        raise PatternFileError(f"{path} says NXmonopd but has no detector data")
+        raise PatternFileError(f"{path} is declared NXmonopd but has no detector data")
     counts = detector["data"][()]
     if counts.ndim != 1:
         raise PatternFileError(
-            f"{path}: the data of NXmonopd have shape {counts.shape}, one frame (n,) is needed"
+            f"{path}: the data of NXmonopd have shape {counts.shape}, but must be one frame of shape (n,)"
         )
     timed = _string(monitor.get("mode")) == "timer"
     return [
@@ -237,7 +249,7 @@ def _number(value: Any) -> float | None:
 
 
 def write_nxmonopd(
-    path: Path,
+    path: str | os.PathLike[str],
     frame: RawFrame,
     detector: StripDetector,
     *,
@@ -253,27 +265,28 @@ def write_nxmonopd(
     Parameters
     ----------
     path
-        File to write; it appears whole or not at all.
+        File to write; it appears complete or not at all.
     frame
         Frame with wavelength, exposure and arm angle.
     detector
-        Calibration, for the angles.
+        Calibration, to write the angles.
     title, sample, source
-        What the frame is, of what, and at which facility.
+        Title of the frame, name of the sample and of the facility.
     start_time
-        When the exposure began, with its time zone.
+        Start of the exposure, with its time zone.
     n_counters, counter
-        As in `strip_counts`: one counter goes into the file.
+        As in `strip_counts`: one counter is written to the file.
 
     Raises
     ------
     PatternFileError
-        The frame lacks its wavelength, exposure or arm angle, or the time its zone.
+        The frame has no wavelength, exposure or arm angle, or the start time no time zone.
     CalibrationError
         The frame does not fit the detector.
     PatternError
         The wavelength is not that of X-rays.
     """
+    path = Path(path)
     if frame.wavelength_angstrom is None or frame.exposure_s is None or frame.arm_deg is None:
         raise PatternFileError(
             f"{path}: NXmonopd needs wavelength ({frame.wavelength_angstrom}), exposure ({frame.exposure_s}) "
@@ -292,18 +305,20 @@ def write_nxmonopd(
         entry["start_time"] = start_time.isoformat()
         entry["definition"] = "NXmonopd"
         instrument = _group(entry, "instrument", "NXinstrument")
-        light = _group(instrument, "source", "NXsource")
-        light["type"], light["name"], light["probe"] = "Synchrotron X-ray Source", source, "x-ray"
+        beam = _group(instrument, "source", "NXsource")
+        beam["type"], beam["name"], beam["probe"] = "Synchrotron X-ray Source", source, "x-ray"
         crystal = _group(instrument, "crystal", "NXcrystal")
         _dataset(crystal, "wavelength", check_wavelength(frame.wavelength_angstrom), "angstrom")
         strips = _group(instrument, "detector", "NXdetector")
         _dataset(strips, "polar_angle", angles, "degrees")
         _dataset(strips, "arm_angle", frame.arm_deg, "degrees")
-        whole = np.where(np.isfinite(values), values, NO_COUNT).astype(np.int64)
-        strips.create_dataset("data", data=whole, compression="gzip", shuffle=True).attrs["units"] = "counts"
-        thing = _group(entry, "sample", "NXsample")
-        thing["name"] = sample
-        _dataset(thing, "rotation_angle", 0.0, "degrees")
+        integers = np.where(np.isfinite(values), values, NO_COUNT).astype(np.int64)
+        strips.create_dataset("data", data=integers, compression="gzip", shuffle=True).attrs["units"] = (
+            "counts"
+        )
+        sample_group = _group(entry, "sample", "NXsample")
+        sample_group["name"] = sample
+        _dataset(sample_group, "rotation_angle", 0.0, "degrees")
         monitor = _group(entry, "monitor", "NXmonitor")
         monitor["mode"] = "timer"
         _dataset(monitor, "preset", frame.exposure_s, "s")

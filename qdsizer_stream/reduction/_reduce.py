@@ -1,4 +1,4 @@
-"""Counts of one frame to a pattern."""
+"""Reduction of the counts of one frame to a pattern."""
 
 import hashlib
 import math
@@ -23,60 +23,61 @@ from ._pooled import PooledCounts
 __all__ = ["Reducer"]
 
 FULL_SCALE = 0.99
-"""A counter within 1 % of its end may have stuck or wrapped."""
+"""A counter within 1 % of its maximum may have stopped or wrapped around."""
 
-LOWEST_RESPONSE = 0.1
-"""The PSI anglecalibration code takes strips with less than a tenth of the mean response as dead."""
+MIN_RESPONSE = 0.1
+"""Strips with less than a tenth of the mean response count as dead, as in the PSI anglecalibration code."""
 
 FLAT_ENERGY_TOLERANCE = 0.01
-"""The response changes with the energy over the threshold; 1 % is far above what a monochromator drifts
-and far below what anyone changes on purpose."""
+"""The response depends on the energy relative to the threshold; 1 % is far more than the drift of a
+monochromator and far less than a deliberate change."""
 
 SILENT_MODULE_COUNTS = 1000.0
-"""A module that counts nothing while the others count this many on average is off: a scattering curve
-that falls a hundredfold between modules would still leave it with ten photons."""
+"""A module without counts while the others have this many on average is off: even if the scattering curve
+fell a hundredfold between modules, it would count ten photons."""
 
-SHORTEST_S = 1e-7
+MIN_EXPOSURE_S = 1e-7
 """The clock of MYTHEN counts in units of 100 ns."""
 
-AXES_KEPT = 16
-"""Arm angles and wavelengths whose axes are kept: a scan of a few arm positions comes back to them."""
+MAX_AXES = 16
+"""Number of axes kept in the cache: a scan returns to the same few arm positions."""
 
 
 @dataclass(frozen=True, eq=False)
-class Axis:
-    """Where the strips fall at one arm angle and wavelength."""
+class StripAxis:
+    """Assignment of strips to Q points at one arm angle and wavelength."""
 
     q_inv_angstrom: NDArray[np.float64]
-    """Points of the pattern, Å⁻¹, shape (n,)."""
+    """Q points of the pattern, Å⁻¹, shape (n,)."""
     pool: csr_array
-    """1 where a good strip falls into a point, shape (n, n_strips)."""
+    """1 where a good strip belongs to a point, shape (n, n_strips)."""
     strip_exposure: NDArray[np.float64]
-    """ε Δ2θ P of every strip, shape (n_strips,)."""
+    """ε Δ2θ P of every strip, relative to a mean strip, shape (n_strips,)."""
     strip_exposure_variance: NDArray[np.float64]
     """Its variance from the flat field, shape (n_strips,)."""
     exposure: NDArray[np.float64]
     """`strip_exposure` pooled, shape (n,)."""
     n_strips: NDArray[np.float64]
-    """Good strips in each point, shape (n,)."""
+    """Number of good strips in each point, shape (n,)."""
     flat_sigma: NDArray[np.float64]
     """Root of the pooled `strip_exposure_variance`, shape (n,)."""
 
 
 class Reducer:
-    """Reduces the frames of one detector; axes are computed once for each arm angle and wavelength.
+    """Reduces the frames of one detector.
 
-    One reducer serves one thread: axes are kept between frames.
+    The axis of each arm angle and wavelength is computed once and cached. A reducer must not be shared
+    between threads.
 
     Parameters
     ----------
     config
-        Settings; a bare detector stands for one whose arm rests at 0° and whose counts need nothing.
+        Settings; or a detector alone, for an arm fixed at 0° and counts without corrections.
 
     Raises
     ------
     CalibrationError
-        A calibration file cannot be used, or it leaves no strip.
+        A calibration file cannot be used, or no good strip is left.
     ConfigurationError
         A bad strip is not on the detector.
     """
@@ -93,24 +94,42 @@ class Reducer:
         self._response = np.ones(n_strips) if flat is None else flat.response
         self._exposure, self._exposure_variance = _strip_exposure(self._width, flat)
         strips = np.arange(n_strips)
-        place = strips % MODULE_STRIPS
+        strip_in_module = strips % MODULE_STRIPS
         self._good = (
-            (self._response > LOWEST_RESPONSE)  # also false for NaN
-            & (place >= config.edge_strips)
-            & (place < MODULE_STRIPS - config.edge_strips)
+            (self._response > MIN_RESPONSE)  # also false for NaN
+            & (strip_in_module >= config.edge_strips)
+            & (strip_in_module < MODULE_STRIPS - config.edge_strips)
         )
         self._good[config.load_bad_strips(n_strips)] = False
         if not np.any(self._good):
             raise CalibrationError(
-                f"all {n_strips} strips are bad: check bad_strips, edge_strips and the flat field"
+                f"none of the {n_strips} strips is usable: check bad_strips, edge_strips and the flat field"
             )
-        self._never = np.flatnonzero(~self._good)
+        self._never_used = np.flatnonzero(~self._good)
         self._installed = self._good.reshape(-1, MODULE_STRIPS).any(axis=1)
-        self._axes: OrderedDict[tuple[float, float, bool], Axis] = OrderedDict()
-        # Now, not when it is asked for: the files may change while the frames are still reduced with these.
+        self._axes: OrderedDict[tuple[float, float, bool], StripAxis] = OrderedDict()
+        # Hashed now, not on demand: the files may change while frames are still reduced with their old
+        # contents.
         parts = (config.detector, config.flat_field, config.bad_strips)
         files = [p.path for p in parts if isinstance(p, CalibrationFile | FlatFieldFile | BadStripFile)]
         self._sha256 = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    def __repr__(self) -> str:
+        config, detector = self.config, self.detector
+        arm = "from each frame" if config.arm_deg is None else f"fixed at {config.arm_deg:g}°"
+        made = {
+            "dead time": config.dead_time,
+            "flat field": config.flat_field,
+            "polarisation": config.polarisation,
+            "exposure": config.normalise_exposure,
+            "monitor": config.normalise_monitor,
+        }
+        corrections = ", ".join(name for name, setting in made.items() if setting) or "none"
+        points = "one per strip" if config.bins is None else f"{config.bins.n_bins} bins"
+        return (
+            f"<Reducer: {len(detector.modules)} modules, {np.count_nonzero(self._good)} of "
+            f"{detector.n_strips} strips used, arm {arm}, corrections: {corrections}, points: {points}>"
+        )
 
     def reduce(
         self,
@@ -122,7 +141,7 @@ class Reducer:
         monitor: float | None = None,
         applied: AppliedCorrections = NOTHING_APPLIED,
     ) -> Pattern:
-        """Turn the counts of one frame into a pattern.
+        """Reduce the counts of one frame to a pattern.
 
         Parameters
         ----------
@@ -132,12 +151,12 @@ class Reducer:
         Returns
         -------
         Intensity against Q with its statistical sigma. Points without a usable strip are masked, strips at
-        2θ ≤ 0 left out, gaps between modules stay empty.
+        2θ ≤ 0 are not used, and there are no points in gaps between modules.
 
         Raises
         ------
         CalibrationError
-            As `pool`.
+            As in `pool`.
         PatternError
             The wavelength is not that of X-rays.
         """
@@ -155,7 +174,7 @@ class Reducer:
         monitor: float | None = None,
         applied: AppliedCorrections = NOTHING_APPLIED,
     ) -> PooledCounts:
-        """Correct the counts of one frame and pool them in bins.
+        """Correct the counts of one frame and add them up in bins.
 
         Parameters
         ----------
@@ -164,23 +183,23 @@ class Reducer:
         wavelength_angstrom
             Wavelength, Å.
         arm_deg
-            Angle of the detector arm, degrees; None for the arm of the settings.
+            Angle of the detector arm, degrees; None for that of the settings.
         exposure_s
-            Exposure, s; needed for dead time and where it is divided by.
+            Exposure, s; required for the dead-time correction and for normalisation by it.
         monitor
-            Reading of the monitor (I0); needed where it is divided by.
+            Reading of the monitor (I0); required for normalisation by it.
         applied
-            What the control system did to the counts already.
+            Corrections that the control system has already made.
 
         Returns
         -------
-        Photons and exposure in bins, with warnings of what was masked.
+        Photons and exposure in bins, with warnings about masked strips.
 
         Raises
         ------
         CalibrationError
-            The frame does not fit the calibration, has no usable strip, or lacks an arm angle, exposure or
-            monitor that the settings need; or the flat field is of another energy.
+            The frame does not fit the calibration, has no usable strip, or has no arm angle, exposure or
+            monitor although the settings require it; or the flat field was measured at another energy.
         PatternError
             The wavelength is not that of X-rays.
         """
@@ -196,12 +215,12 @@ class Reducer:
         seconds, scale = self._scale(exposure_s, monitor)
         if applied.bad_strip_interpolation and config.bad_strips is None:
             raise CalibrationError(
-                "the control system filled in bad strips from their neighbours, and nobody knows which: give "
-                "bad_strips in [reduction], or switch the interpolation off"
+                "the control system replaced the counts of bad strips by interpolation, and the settings do "
+                "not list these strips: give bad_strips in [reduction], or switch the interpolation off"
             )
         axis = self._axis(wavelength_angstrom, arm_deg, applied.flat_field)
         warnings: list[str] = []
-        values[self._never] = 0.0  # strips that are always bad are no news, whatever they count
+        values[self._never_used] = 0.0  # strips that are never used cause no warning
         bad = self._unusable(values, warnings)
         values[bad] = 0.0
         self._mask_silent_modules(values, bad, warnings)
@@ -211,10 +230,10 @@ class Reducer:
         if np.any(bad):
             if not np.any(self._good & ~bad):
                 raise CalibrationError(f"no usable strip in the frame: {'; '.join(warnings)}")
-            kept = (~bad).astype(np.float64)
-            exposure = axis.pool @ (axis.strip_exposure * kept)
-            n_strips = axis.pool @ kept
-            flat_sigma = np.sqrt(axis.pool @ (axis.strip_exposure_variance * kept))
+            usable = (~bad).astype(np.float64)
+            exposure = axis.pool @ (axis.strip_exposure * usable)
+            n_strips = axis.pool @ usable
+            flat_sigma = np.sqrt(axis.pool @ (axis.strip_exposure_variance * usable))
         return PooledCounts(
             q_inv_angstrom=axis.q_inv_angstrom,
             counts=axis.pool @ corrected,
@@ -229,57 +248,58 @@ class Reducer:
         )
 
     def provenance(self) -> dict[str, Any]:
-        """Say what the patterns of this reducer were made with.
+        """Describe how the patterns of this reducer are made.
 
         Returns
         -------
-        Settings as JSON values, and the SHA-256 of every file that they name.
+        Settings as JSON values, and the SHA-256 of every file in them.
         """
         return {"settings": self.config.model_dump(mode="json"), "sha256": dict(self._sha256)}
 
     def _scale(self, exposure_s: float | None, monitor: float | None) -> tuple[float, float]:
-        """Give the exposure in seconds (NaN where unknown), and the factor of the strips' exposure."""
+        """Return the exposure in seconds (NaN if unknown) and the factor for normalisation."""
         config = self.config
         seconds = math.nan if exposure_s is None else float(exposure_s)
         if (
             config.normalise_exposure or config.dead_time is not None
-        ) and not SHORTEST_S <= seconds < math.inf:
-            purpose = "to divide by" if config.normalise_exposure else "for the dead time"
+        ) and not MIN_EXPOSURE_S <= seconds < math.inf:
+            purpose = "normalisation" if config.normalise_exposure else "the dead-time correction"
             raise CalibrationError(
-                f"exposure {exposure_s} of the frame is no time: [reduction] needs it {purpose}, in seconds"
+                f"exposure {exposure_s} of the frame is not a valid time in seconds: [reduction] needs it "
+                f"for {purpose}"
             )
         scale = seconds if config.normalise_exposure else 1.0
         if config.normalise_monitor:
             if monitor is None or not 0 < monitor < math.inf:
                 raise CalibrationError(
-                    f"monitor {monitor} of the frame cannot be divided by: is the shutter closed or the beam "
-                    "lost? Set normalise_monitor = false in [reduction] to do without"
+                    f"monitor (I0) reading {monitor} is not usable for normalisation: check the shutter and "
+                    "the beam, or set normalise_monitor = false in [reduction]"
                 )
             scale *= float(monitor)
         return seconds, scale
 
     def _unusable(self, values: NDArray[np.float64], warnings: list[str]) -> NDArray[np.bool_]:
-        """Find the strips whose count means nothing in this frame."""
+        """Find the strips whose count is not valid in this frame."""
         full = FULL_SCALE * (2**self.config.bit_depth - 1)
         bad = ~((values >= 0) & (values < full))  # NaN is neither
         if np.any(bad):
             saturated = int(np.count_nonzero(values[bad] >= full))
             if saturated:
-                warnings.append(f"{saturated} strips at the end of their {self.config.bit_depth}-bit counter")
+                warnings.append(f"{_strips(saturated)} saturated ({self.config.bit_depth}-bit counter)")
             if other := int(np.count_nonzero(bad)) - saturated:
-                warnings.append(f"{other} strips with a negative count or none")
+                warnings.append(f"{_strips(other)} with a negative or missing count")
         return np.asarray(bad)
 
     def _mask_silent_modules(
         self, values: NDArray[np.float64], bad: NDArray[np.bool_], warnings: list[str]
     ) -> None:
-        """Mask modules that are off: their zeros would pass for an absence of scattering."""
+        """Mask modules that are off, because their zeros look like absence of scattering."""
         totals = values.reshape(-1, MODULE_STRIPS).sum(axis=1)
         silent = (totals == 0) & self._installed
         counting = np.count_nonzero(totals)
         if np.any(silent) and counting and totals.sum() / counting >= SILENT_MODULE_COUNTS:
             bad.reshape(-1, MODULE_STRIPS)[silent] = True
-            warnings.append(f"modules {np.flatnonzero(silent).tolist()} count nothing")
+            warnings.append(f"modules {np.flatnonzero(silent).tolist()} have no counts")
 
     def _counts_and_variance(
         self,
@@ -291,21 +311,21 @@ class Reducer:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Correct for dead time and give the variance; strips beyond correction become bad.
 
-        The counts of a paralysable counter scatter less than Poisson's, Var(m) = m (1 - 2mτ), and their
-        correction stretches them by dn/dm = (n/m)/(1 - nτ).
+        The counts of a paralysable counter scatter less than Poisson's, Var(m) = m (1 - 2mτ), and the
+        correction increases the scatter by dn/dm = (n/m)/(1 - nτ).
         """
-        # Dividing by a flat field scales the variance of a count by the same once more.
-        spread = (
+        # Dividing by a flat field scales the variance by the square of the factor, the counts by the factor.
+        flat_factor = (
             np.divide(1.0, self._response, where=self._good, out=np.ones_like(values))
             if applied.flat_field
             else 1.0
         )
         dead_time = self.config.dead_time
         if dead_time is None:
-            return values, values * spread
+            return values, values * flat_factor
         per_count = dead_time.tau_s / seconds
         if applied.rate:
-            # Past nτ = 1 no counter gives n back: who corrected it guessed.
+            # Above nτ = 1 the true rate cannot be recovered: that correction was wrong.
             true_tau = np.minimum(values * per_count, 1.0)
             factor = np.exp(true_tau)
             observed_tau = true_tau / factor
@@ -319,22 +339,25 @@ class Reducer:
             corrected = values * factor
         above = np.count_nonzero(observed_tau > dead_time.reported_above_cps * dead_time.tau_s)
         if above:
-            warnings.append(f"{above} strips count faster than {dead_time.reported_above_cps:g} per second")
+            warnings.append(
+                f"{_strips(int(above))} above {dead_time.reported_above_cps:g} counts per second, the limit "
+                "of the dead-time correction"
+            )
         if np.any(beyond):
-            warnings.append(f"{np.count_nonzero(beyond)} strips past the highest rate a counter can show")
+            warnings.append(f"{_strips(int(np.count_nonzero(beyond)))} above the maximum rate of the counter")
             bad |= beyond
             corrected, factor = np.where(beyond, 0.0, corrected), np.where(beyond, 1.0, factor)
             observed_tau, true_tau = np.where(beyond, 0.0, observed_tau), np.where(beyond, 0.0, true_tau)
-        variance = corrected * factor * (1 - 2 * observed_tau) / (1 - true_tau) ** 2 * spread
+        variance = corrected * factor * (1 - 2 * observed_tau) / (1 - true_tau) ** 2 * flat_factor
         return corrected, variance
 
-    def _axis(self, wavelength_angstrom: float, arm_deg: float, flat_applied: bool) -> Axis:
-        """Look the axis of a frame up, or compute it."""
+    def _axis(self, wavelength_angstrom: float, arm_deg: float, flat_applied: bool) -> StripAxis:
+        """Return the axis of a frame from the cache, or compute it."""
         key = (wavelength_angstrom, arm_deg, flat_applied)
         if key not in self._axes:
             self._check_energy(wavelength_angstrom)
             self._axes[key] = self._new_axis(wavelength_angstrom, arm_deg, flat_applied)
-            if len(self._axes) > AXES_KEPT:
+            if len(self._axes) > MAX_AXES:
                 self._axes.popitem(last=False)
         self._axes.move_to_end(key)
         return self._axes[key]
@@ -348,12 +371,12 @@ class Reducer:
                 f"{energy:.6g} eV ({wavelength_angstrom} Å): give the flat field of this energy, within 1 %"
             )
 
-    def _new_axis(self, wavelength_angstrom: float, arm_deg: float, flat_applied: bool) -> Axis:
+    def _new_axis(self, wavelength_angstrom: float, arm_deg: float, flat_applied: bool) -> StripAxis:
         angles = self.detector.two_theta(arm_deg)
         q_strips = q_from_two_theta(angles, wavelength_angstrom)
         bins = self.config.bins
         if bins is None:
-            # Overlapping modules may give one Q twice: such strips share a point.
+            # Overlapping modules may have strips at the same Q: these share a point.
             q, point = np.unique(q_strips, return_inverse=True)
             forward = int(np.searchsorted(q, 0.0, side="right"))
             q, point = q[forward:], point - forward
@@ -366,18 +389,18 @@ class Reducer:
         strips = np.flatnonzero(inside & self._good)
         if strips.size == 0:
             raise CalibrationError(
-                f"no strip falls on the pattern's points: the strips see 2θ from {angles.min():.4g} to "
+                f"no strip is in the range of the bins: the detector covers 2θ from {angles.min():.4g} to "
                 f"{angles.max():.4g}° with the arm at {arm_deg:.6g}°"
             )
         pool = csr_array((np.ones(strips.size), (point[strips], strips)), shape=(q.size, angles.size))
-        # A control system's flat field is one of counts, which takes the widths out with the rest.
+        # A control system uses a flat field of counts, which also corrects the widths of the strips.
         exposure = np.ones_like(self._exposure) if flat_applied else self._exposure
         if self.config.polarisation is not None:
             exposure = exposure * self.config.polarisation.factor(angles)
         exposure = np.where(self._good, exposure, 0.0)
         relative = np.zeros_like(exposure) if flat_applied else self._exposure_variance
         exposure_variance = np.where(self._good, relative * exposure**2, 0.0)
-        return Axis(
+        return StripAxis(
             q_inv_angstrom=q,
             pool=pool,
             strip_exposure=exposure,
@@ -388,10 +411,14 @@ class Reducer:
         )
 
 
+def _strips(n: int) -> str:
+    return "1 strip" if n == 1 else f"{n} strips"
+
+
 def _strip_exposure(
     width: NDArray[np.float64], flat: FlatField | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """ε Δ2θ of every strip, relative to a mean one, and its relative variance."""
+    """ε Δ2θ of every strip, relative to a mean strip, and its relative variance."""
     if flat is None:
         return width, np.zeros_like(width)
     exposure = flat.response if flat.holds_width else flat.response * width

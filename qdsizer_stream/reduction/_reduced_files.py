@@ -1,4 +1,4 @@
-"""Files of reduced patterns."""
+"""Reading and writing reduced patterns."""
 
 import json
 import os
@@ -19,7 +19,7 @@ __all__ = ["read_reduced", "write_reduced", "write_xye"]
 
 
 def write_reduced(
-    path: Path,
+    path: str | os.PathLike[str],
     pattern: Pattern,
     *,
     title: str,
@@ -31,17 +31,18 @@ def write_reduced(
     Parameters
     ----------
     path
-        HDF5 file to write; it appears whole or not at all.
+        HDF5 file to write; it appears complete or not at all.
     pattern
         Pattern.
     title
-        What it is.
+        Title of the pattern.
     systematic
-        Standard deviations common to many frames by source, each of shape (n,), as
-        `PooledCounts.systematic` gives them.
+        Standard deviations common to many frames by source, each of shape (n,), as returned by
+        `PooledCounts.systematic`.
     provenance
-        How it was made, as JSON values, such as `Reducer.provenance`.
+        Description of how it was made, as JSON values, such as `Reducer.provenance()`.
     """
+    path = Path(path)
     part = path.with_name(path.name + ".part")
     with h5py.File(part, "w") as file:
         file.attrs["default"] = "entry"
@@ -81,8 +82,8 @@ def write_reduced(
     os.replace(part, path)
 
 
-def read_reduced(path: Path) -> tuple[Pattern, dict[str, Any]]:
-    """Read what `write_reduced` wrote.
+def read_reduced(path: str | os.PathLike[str]) -> tuple[Pattern, dict[str, Any]]:
+    """Read a file written by `write_reduced`.
 
     Parameters
     ----------
@@ -96,8 +97,9 @@ def read_reduced(path: Path) -> tuple[Pattern, dict[str, Any]]:
     Raises
     ------
     PatternFileError
-        The file is missing or damaged, or no reduced pattern of this package.
+        The file is missing, damaged, or not a reduced pattern of this package.
     """
+    path = Path(path)
     try:
         with h5py.File(path) as file:
             data = file["entry/data"]
@@ -107,18 +109,18 @@ def read_reduced(path: Path) -> tuple[Pattern, dict[str, Any]]:
         raise PatternFileError(f"cannot read {path}: {error}") from error
     except KeyError as error:
         raise PatternFileError(
-            f"{path} is no reduced pattern of this package: entry/data with Q, I, Idev and mask, and "
-            f"entry/process/note are needed ({error.args[0]})"
+            f"{path} is not a reduced pattern of this package: it must contain entry/data with Q, I, Idev "
+            f"and mask, and entry/process/note ({error.args[0]})"
         ) from error
 
 
-def write_xye(path: Path, pattern: Pattern, wavelength_angstrom: float) -> None:
+def write_xye(path: str | os.PathLike[str], pattern: Pattern, wavelength_angstrom: float) -> None:
     """Write the usable points of a pattern as 2θ in degrees, intensity, sigma.
 
     Parameters
     ----------
     path
-        File to write; it appears whole or not at all.
+        File to write; it appears complete or not at all.
     pattern
         Pattern.
     wavelength_angstrom
@@ -127,8 +129,9 @@ def write_xye(path: Path, pattern: Pattern, wavelength_angstrom: float) -> None:
     Raises
     ------
     PatternError
-        The wavelength is not that of X-rays, or Q is out of reach.
+        The wavelength is not that of X-rays, or Q is beyond 4π/λ.
     """
+    path = Path(path)
     use = pattern.usable
     angles = two_theta_from_q(pattern.q_inv_angstrom[use], wavelength_angstrom)
     part = path.with_name(path.name + ".part")

@@ -19,7 +19,7 @@ Fault = Callable[[str, Any], Iterable[Document]]
 
 ALL_SIZED = "sized sized sized"
 NONE_SIZED = "bad_frame bad_frame bad_frame"
-NOT_COUNTS = "the frame holds"
+NOT_COUNTS = "the frame contains"
 
 MODULE_STRIPS = 1280
 """Strips of a MYTHEN module."""
@@ -128,7 +128,7 @@ def document_faults(
         "infinite": DocumentFault(counts(lambda v: np.full(n_strips, np.inf)), reason="no usable strip"),
         "negative": DocumentFault(counts(lambda v: -v.astype(int) - 1), reason="no usable strip"),
         "larger than any counter": DocumentFault(
-            counts(lambda v: [10**30] * n_strips), reason="the frame holds"
+            counts(lambda v: [10**30] * n_strips), reason="the frame contains"
         ),
         # Events.
         "a data key that vanishes": DocumentFault(

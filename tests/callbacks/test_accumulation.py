@@ -119,4 +119,4 @@ def test_what_was_masked_stands_in_the_event(faint: Documents, live: Callable[..
         one(kind, doc)
     assert one.wait(60)
     assert one.newest is not None
-    assert one.newest["qdsizer_warnings"] == "10 strips with a negative count or none"
+    assert one.newest["qdsizer_warnings"] == "10 strips with a negative or missing count"

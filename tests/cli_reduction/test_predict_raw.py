@@ -135,7 +135,7 @@ def test_every_frame_of_a_file_has_its_line(run: Run, tmp_path: Path, frame: np.
     rows = [json.loads(line) for line in result.out.splitlines()]
     assert [row["frame"] for row in rows] == [0, 1, 2]
     assert [row["status"] for row in rows] == ["sized", "sized", "bad_frame"]
-    assert rows[1]["warnings"] == ["10 strips with a negative count or none"]
+    assert rows[1]["warnings"] == ["10 strips with a negative or missing count"]
     assert "no usable strip in the frame" in rows[2]["reason"]
 
 

@@ -160,10 +160,7 @@ def test_reduce_goes_on_after_a_bad_file_and_fails(run: Run, beamline: Path, tmp
         "--wavelength", WAVELENGTH, "--arm", 0,
     )  # fmt: skip
     assert result.code == 1
-    assert (
-        "bad.raw: the frame has 1280 values (1 modules' worth); the calibration is for 15360 strips"
-        in result.err
-    )
+    assert "bad.raw: the frame has 1280 values (1 module); the calibration is for 15360 strips" in result.err
     assert (tmp_path / "good.reduced.h5").exists()
 
 
@@ -175,7 +172,7 @@ def test_reduce_warns_of_masked_strips(run: Run, beamline: Path, tmp_path: Path)
         "reduce", tmp_path / "frame.raw", "--config", beamline, "--wavelength", WAVELENGTH, "--arm", 0
     )
     assert result.code == 0
-    assert "frame: modules [1] count nothing" in result.err
+    assert "frame: modules [1] have no counts" in result.err
 
 
 def test_reduce_asks_for_what_is_missing(run: Run, beamline: Path, tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_a_driver_that_hands_out_nothing_is_told(sls: SlsMythen, monkeypatch: py
     sls.image_enabled.set(0).wait(10)
     with pytest.raises(FailedStatus) as failure:
         run(sls, 1)
-    assert "are cam1:ArrayCallbacks and image1:EnableCallbacks on" in str(failure.value.__cause__)
+    assert "check that cam1:ArrayCallbacks and image1:EnableCallbacks are on" in str(failure.value.__cause__)
 
 
 def test_an_address_of_another_computer_is_an_error() -> None:

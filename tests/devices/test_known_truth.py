@@ -147,15 +147,20 @@ def told_otherwise(bench: Bench, reduction: dict[str, Any], **settings: Any) -> 
     ("reduction", "settings", "device", "reason"),
     [
         ({"arm_deg": None}, {}, {}, "the frame has no arm angle"),
-        ({}, {"exposure": None}, {}, "exposure None of the frame is no time"),
-        ({}, {"monitor": None}, {}, "monitor None of the frame cannot be divided by"),
-        ({}, {}, {"beam": lambda _: 0.0}, "monitor 0.0 of the frame cannot be divided by: is the shutter"),
+        ({}, {"exposure": None}, {}, "exposure None of the frame is not a valid time"),
+        ({}, {"monitor": None}, {}, "monitor (I0) reading None is not usable for normalisation"),
+        (
+            {},
+            {},
+            {"beam": lambda _: 0.0},
+            "monitor (I0) reading 0.0 is not usable for normalisation: check the shutter",
+        ),
         ({}, {}, {"wavelength_angstrom": 0.6199}, "was measured at 22000 eV, the frame at 20000"),
         (
             {"detector": nominal_detector(18, 0.0), "flat_field": None, "bad_strips": ()},
             {"data_key": "mythen_image"},
             {},
-            "the frame has 30720 values (24 modules' worth); the calibration is for 23040 strips",
+            "the frame has 30720 values (24 modules); the calibration is for 23040 strips",
         ),
         (
             {},
@@ -188,12 +193,12 @@ def test_a_module_that_is_off_is_masked_and_told(bench: Bench) -> None:
         detector=bench.strips.detector, response=response, noise_cps=None, dead_time=bench.strips.dead_time
     )
     sizes = measure(bench, detector=off, scene=grown(bench))
-    assert {data["qdsizer_warnings"] for data in sizes} == {"modules [8] count nothing"}
+    assert {data["qdsizer_warnings"] for data in sizes} == {"modules [8] have no counts"}
     truth = bench.dots.number_mean_nm(300.0)
     assert all(data["qdsizer_size_low"] <= truth <= data["qdsizer_size_high"] for data in sizes)
 
 
 def test_strips_beyond_their_dead_time_are_told(bench: Bench) -> None:
-    # Fifty times the beam: half the strips count faster than their dead time is known for.
+    # Fifty times the beam: half the the limit of the dead-time correction their dead time is known for.
     sizes = measure(bench, counts_per_second=6e5)
-    assert all("strips count faster than" in data["qdsizer_warnings"] for data in sizes)
+    assert all("the limit of the dead-time correction" in data["qdsizer_warnings"] for data in sizes)

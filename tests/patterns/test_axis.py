@@ -25,7 +25,7 @@ def test_angle_comes_back(two_theta: float, wavelength: float) -> None:
 
 def test_q_out_of_reach() -> None:
     with pytest.raises(
-        PatternError, match=r"Q = 9 Å⁻¹ is out of reach at 1\.54 Å: the limit is 4π/λ = 8\.16 Å⁻¹"
+        PatternError, match=r"Q = 9 Å⁻¹ cannot be measured at 1\.54 Å: the limit is 4π/λ = 8\.16 Å⁻¹"
     ):
         two_theta_from_q(np.array([9.0]), 1.54)
 

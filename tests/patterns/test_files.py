@@ -135,7 +135,7 @@ def test_sigma_column_is_kept(tmp_path: Path) -> None:
     ("axis", "last", "message"),
     [
         (Axis.TWO_THETA, 181.0, r"angle 181° is past 180°: is the first column 2θ in degrees\?"),
-        (Axis.Q, 23.0, r"Q = 23 Å⁻¹ is out of reach at 0\.56 Å"),
+        (Axis.Q, 23.0, r"Q = 23 Å⁻¹ cannot be measured at 0\.56 Å"),
     ],
 )
 def test_axis_that_cannot_be(tmp_path: Path, axis: Axis, last: float, message: str) -> None:

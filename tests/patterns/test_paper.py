@@ -60,9 +60,9 @@ def test_a_module_gap_is_bridged_by_a_line() -> None:
         (
             np.linspace(1, 2, 9),
             np.ones(9),
-            r"9 usable points between 0\.99 and 15 Å⁻¹: at least 10 are needed",
+            r"9 usable points between 0\.99 and 15 Å⁻¹: there must be at least 10",
         ),
-        (np.linspace(1, 15, 99), np.zeros(99), "only a positive area can be normalised"),
+        (np.linspace(1, 15, 99), np.zeros(99), "a mean intensity of 0: it must be positive to be normalised"),
     ],
 )
 def test_what_cannot_be_standardized(q: np.ndarray, intensity: np.ndarray, message: str) -> None:

@@ -33,8 +33,8 @@ def test_of_two_points_at_one_q_the_first_stays() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([1.0, 2.0], [1.0]), r"needs 1-D arrays of one length, found Q \(2,\), intensity \(1,\)"),
-        (([[1.0], [2.0]], [[1.0], [1.0]]), r"needs 1-D arrays of one length"),
+        (([1.0, 2.0], [1.0]), r"needs 1-D arrays of equal length, found Q \(2,\), intensity \(1,\)"),
+        (([[1.0], [2.0]], [[1.0], [1.0]]), r"needs 1-D arrays of equal length"),
         (([1.0], [1.0]), r"at least 2 points, found 1"),
         (([np.nan, np.nan], [1.0, 1.0]), r"at least 2 points, found 0"),
     ],
@@ -52,3 +52,8 @@ def test_constructor_takes_only_what_is_already_right() -> None:
         Pattern(q[::-1], ones, np.zeros(2), usable)
     with pytest.raises(PatternError, match="intensity is NaN or infinite at usable points"):
         Pattern(q[::-1], np.full(2, np.nan), ones, usable)
+
+
+def test_pattern_describes_itself() -> None:
+    pattern = Pattern.from_arrays([1.0, 2.0, 3.5], [5.0, np.nan, 7.0])
+    assert repr(pattern) == "<Pattern: 3 points, 1 masked, Q 1 to 3.5 Å⁻¹>"

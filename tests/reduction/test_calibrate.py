@@ -75,7 +75,7 @@ def test_lattice_parameter_can_be_given() -> None:
 def test_frame_without_lines_is_refused(frame: np.ndarray) -> None:
     with pytest.raises(
         CalibrationError,
-        match=r"lines of Si found between 2.001 and 121.9°, at least 4 and a quarter are needed: check",
+        match=r"lines of Si found between 2.001 and .*, there must be at least 4 and a quarter of them",
     ):
         refine_calibration(believed(2.0), frame, 0.5637, 0.0, Standard.SI)
 

@@ -77,10 +77,10 @@ def test_angle_calibration_survives_a_round_trip(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no module: lines 'module N center …' are needed"),
+        ("", "contains no module: it must have lines 'module N center …'"),
         ("module 0 pitch 0.05 tilt 0.1\n", "line 1: 'module 0 pitch 0.05 tilt 0.1' is not a module"),
         (OFF_FILE + OFF_FILE, "line 3: module 0 is given twice"),
-        (OFF_FILE.splitlines()[1], r"of modules 0 … 1, \[0\] are missing"),
+        (OFF_FILE.splitlines()[1], r"modules \[0\] of 0 … 1 are missing: give one line per module"),
     ],
 )
 def test_angle_calibration_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:
@@ -192,8 +192,16 @@ def test_written_solid_angles_are_those_of_the_strips(tmp_path: Path, x04sa_pair
 @pytest.mark.parametrize(
     ("text", "layout", "message"),
     [
-        ("0 1 2 3 4\n", FlatLayout.COUNTS, "5 columns, layout 'counts' has 2: give the layout of this file"),
-        ("0 1\n", FlatLayout.COUNTS, "has 1 rows, the detector strips 0 … 1279: every strip is needed once"),
+        (
+            "0 1 2 3 4\n",
+            FlatLayout.COUNTS,
+            "5 columns, but layout 'counts' has 2: give the layout of this file",
+        ),
+        (
+            "0 1\n",
+            FlatLayout.COUNTS,
+            "has 1 rows, the detector strips 0 … 1279: every strip must appear exactly once",
+        ),
         ("", FlatLayout.ANGCAL, "has 0 rows"),
         ("0 1\nx y\n", FlatLayout.COUNTS, "line 2: 'x y' is not a row of numbers"),
     ],
@@ -208,7 +216,7 @@ def test_flat_that_cannot_be_used(tmp_path: Path, text: str, layout: FlatLayout,
 def test_flat_without_light_is_refused() -> None:
     with pytest.raises(CalibrationError, match="no strip with a positive response"):
         FlatField.from_counts(np.zeros(1280))
-    with pytest.raises(CalibrationError, match="1281 strips: whole modules of 1280 are needed"):
+    with pytest.raises(CalibrationError, match="1281 strips: it must have whole modules of 1280"):
         FlatField.from_counts(np.ones(1281))
     with pytest.raises(CalibrationError, match="the flat field has 1280 strips, the detector 2560"):
         write_flat_field(Path("x"), FlatField.from_counts(np.ones(1280)), nominal_detector(2, 0.0))

@@ -51,12 +51,18 @@ def test_raw_text_survives_a_round_trip(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no frame"),
+        ("", "contains no frame: it must have rows 'strip counts'"),
         ("0 1\n0 2\n", "line 2: strip 0 is given twice"),
-        ("-1 5\n", "line 1: strip -1 is on no detector: 0 … 184319"),
-        ("10.083837 2415 49\n", "line 1: '10.083837 2415 49' is no raw frame: rows 'strip counts'"),
-        ("3 2415 49\n", r"line 1: 3 columns, a raw frame has 2, strip and counts: is it reduced already\?"),
-        ("7\n", "line 1: '7' is no raw frame"),
+        ("-1 5\n", "line 1: strip -1 does not exist: give 0 … 184319"),
+        (
+            "10.083837 2415 49\n",
+            "line 1: '10.083837 2415 49' is not a row of a raw frame: rows must be 'strip counts'",
+        ),
+        (
+            "3 2415 49\n",
+            r"line 1: 3 columns, but a raw frame has 2 \(strip and counts\): is it already reduced\?",
+        ),
+        ("7\n", "line 1: '7' is not a row of a raw frame"),
     ],
 )
 def test_text_that_is_no_raw_frame(tmp_path: Path, text: str, message: str) -> None:
@@ -79,7 +85,7 @@ def test_missing_and_foreign_files(tmp_path: Path) -> None:
         read_raw_frames(tmp_path / "text.h5")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["scan"] = 1
-    with pytest.raises(PatternFileError, match=r"is neither NXmonopd nor does it hold .*: found scan"):
+    with pytest.raises(PatternFileError, match=r"is neither NXmonopd nor does it contain .*: found scan"):
         read_raw_frames(tmp_path / "other.h5")
 
 
@@ -116,7 +122,7 @@ def test_hdf5_with_angles_for_other_frames_is_refused(tmp_path: Path) -> None:
         file["entry/instrument/detector/data"] = np.zeros((4, 1280), "u4")
         file["entry/instrument/NDAttributes/DetectorAngle"] = np.zeros(3)
     with pytest.raises(
-        PatternFileError, match="DetectorAngle has 3 values for 4 frames: one, or one a frame"
+        PatternFileError, match="DetectorAngle has 3 values for 4 frames: it must have one, or one per frame"
     ):
         read_raw_frames(path)
 
@@ -181,7 +187,7 @@ def test_nxmonopd_that_lacks_something(tmp_path: Path) -> None:
     nxmonopd(tmp_path / "frame.nxs")
     with h5py.File(tmp_path / "frame.nxs", "r+") as file:
         del file["entry/instrument/detector/data"]
-    with pytest.raises(PatternFileError, match="says NXmonopd but has no detector data"):
+    with pytest.raises(PatternFileError, match="is declared NXmonopd but has no detector data"):
         read_raw_frames(tmp_path / "frame.nxs")
 
 
@@ -224,7 +230,7 @@ def test_reduced_pattern_survives_a_round_trip(tmp_path: Path) -> None:
 def test_file_that_is_no_reduced_pattern(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["entry/data/Q"] = [1.0]
-    with pytest.raises(PatternFileError, match="is no reduced pattern of this package"):
+    with pytest.raises(PatternFileError, match="is not a reduced pattern of this package"):
         read_reduced(tmp_path / "a.h5")
     with pytest.raises(PatternFileError, match="cannot read"):
         read_reduced(tmp_path / "none.h5")

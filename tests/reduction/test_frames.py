@@ -48,19 +48,27 @@ def test_frame_is_not_changed() -> None:
 @pytest.mark.parametrize(
     ("frame", "n_counters", "message"),
     [
-        (np.zeros(1281), 1, r"the frame has 1281 values, no multiple of 1280: part of a module is missing"),
-        (np.zeros(23 * 1280), 1, r"29440 values \(23 modules' worth\); the calibration is for 2560 strips"),
-        (np.zeros(2560), 3, r"2560 values \(2 modules' worth\); .* 2560 strips × 3 counters"),
+        (
+            np.zeros(1281),
+            1,
+            r"the frame has 1281 values, not a multiple of 1280: part of a module is missing",
+        ),
+        (
+            np.zeros(23 * 1280),
+            1,
+            r"29440 values \(23 modules\); the calibration is for 2560 strips",
+        ),
+        (np.zeros(2560), 3, r"2560 values \(2 modules\); .* 2560 strips × 3 counters"),
         (
             np.zeros((3, 2560)),
             3,
-            r"the frame has shape \(3, 2560\): one frame of 2560 strips is needed, counters last",
+            r"the frame has shape \(3, 2560\): give one frame of 2560 strips, counters last: \(7680,\) or",
         ),
         (np.zeros((1280, 2)), 1, r"the frame has shape \(1280, 2\)"),
-        ("counts", 1, "the frame holds <U6, not numbers"),
-        (np.zeros(2560, complex), 1, "the frame holds complex128, not numbers"),
+        ("counts", 1, "the frame contains <U6, not numbers"),
+        (np.zeros(2560, complex), 1, "the frame contains complex128, not numbers"),
         ([[1, 2], [3]], 1, "the frame is not an array of numbers"),
-        (None, 1, "the frame holds object, not numbers"),
+        (None, 1, "the frame contains object, not numbers"),
         (np.zeros(0), 1, "the frame has 0 values"),
     ],
 )
@@ -98,8 +106,8 @@ def test_no_switch_means_nothing_applied() -> None:
 @pytest.mark.parametrize(
     ("readings", "message"),
     [
-        ({"UseFlatField": 2}, "UseFlatField is 2: 0 or 1"),
-        ({"ReadMode": "Fast"}, r"ReadMode is 'Fast': Raw \(0\) or Cor"),
+        ({"UseFlatField": 2}, r"UseFlatField is 2: it must be 0 \(not applied\) or 1"),
+        ({"ReadMode": "Fast"}, r"ReadMode is 'Fast': it must be Raw \(0\) or Corrected \(1\)"),
     ],
 )
 def test_switch_that_is_neither_on_nor_off(readings: dict[str, object], message: str) -> None:

@@ -26,6 +26,9 @@ from qdsizer_stream.reduction import (
     StripOrigin,
     load_reduction,
     nominal_detector,
+    read_angle_calibration,
+    read_flat_field,
+    refine_calibration,
     write_angle_calibration,
 )
 
@@ -40,7 +43,7 @@ def config(**settings: object) -> ReductionConfig:
     return ReductionConfig.model_validate({"detector": DETECTOR, "arm_deg": 0.0, **settings})
 
 
-HOSTILE_REDUCER = Reducer(
+FULL_REDUCER = Reducer(
     ReductionConfig(
         detector=DETECTOR,
         bins=GRID,
@@ -209,8 +212,8 @@ def test_rates_above_the_limit_are_reported_and_beyond_the_highest_masked() -> N
     counts[:5], counts[5:7] = 4e4, 3e5  # 400 kcps, and 3 Mcps where 2.16 Mcps is the highest
     pooled = Reducer(config(dead_time=DeadTime(shaping="standard"))).pool(counts, WAVELENGTH, exposure_s=0.1)
     assert pooled.warnings == (
-        "7 strips count faster than 300000 per second",
-        "2 strips past the highest rate a counter can show",
+        "7 strips above 300000 counts per second, the limit of the dead-time correction",
+        "2 strips above the maximum rate of the counter",
     )
     assert np.flatnonzero(pooled.pattern().mask).tolist() == [5, 6]
 
@@ -233,10 +236,11 @@ def test_nothing_is_corrected_twice(tmp_path: Path) -> None:
     assert pooled.pattern().sigma[8:] == pytest.approx(sigma_raw[8:], rel=0.03)
 
 
-def test_interpolated_strips_nobody_knows_are_refused() -> None:
+def test_unknown_interpolated_strips_are_rejected() -> None:
     interpolated = AppliedCorrections(bad_strip_interpolation=True)
     with pytest.raises(
-        CalibrationError, match=r"nobody knows which: give bad_strips in \[reduction\], or switch"
+        CalibrationError,
+        match=r"the settings do not list these strips: give bad_strips in \[reduction\], or switch",
     ):
         Reducer(config()).reduce(ONES, WAVELENGTH, applied=interpolated)
     assert not Reducer(config(bad_strips=())).reduce(ONES, WAVELENGTH, applied=interpolated).mask.any()
@@ -248,8 +252,8 @@ def test_saturated_negative_and_missing_counts_are_masked() -> None:
     pooled = Reducer(config()).pool(counts, WAVELENGTH)
     assert np.flatnonzero(pooled.pattern().mask).tolist() == [0, 1, 2, 3]
     assert pooled.warnings == (
-        "2 strips at the end of their 24-bit counter",
-        "2 strips with a negative count or none",
+        "2 strips saturated (24-bit counter)",
+        "2 strips with a negative or missing count",
     )
 
 
@@ -283,7 +287,7 @@ def test_module_that_is_off_is_masked_and_reported() -> None:
     counts = np.full(N, 5.0)
     counts[1280:2560] = 0
     pooled = Reducer(config()).pool(counts, WAVELENGTH)
-    assert pooled.warnings == ("modules [1] count nothing",)
+    assert pooled.warnings == ("modules [1] have no counts",)
     assert np.array_equal(np.flatnonzero(pooled.pattern().mask), np.arange(1280, 2560))
 
 
@@ -336,41 +340,44 @@ def test_missing_arm_angle_is_refused() -> None:
 
 @pytest.mark.parametrize("monitor", [None, 0.0, -3.0, np.nan, np.inf])
 def test_monitor_that_cannot_be_divided_by_is_refused(monitor: float | None) -> None:
-    with pytest.raises(CalibrationError, match=f"monitor {monitor} of the frame cannot be divided by"):
+    with pytest.raises(
+        CalibrationError, match=rf"monitor \(I0\) reading {monitor} is not usable for normalisation"
+    ):
         Reducer(config(normalise_monitor=True)).reduce(ONES, WAVELENGTH, monitor=monitor)
 
 
 @pytest.mark.parametrize(
     ("settings", "purpose"),
     [
-        ({"normalise_exposure": True}, "to divide by"),
-        ({"dead_time": DeadTime(shaping="fast")}, "for the dead time"),
+        ({"normalise_exposure": True}, "normalisation"),
+        ({"dead_time": DeadTime(shaping="fast")}, "the dead-time correction"),
     ],
 )
 @pytest.mark.parametrize("exposure", [None, 0.0, 1e-9, np.nan])
-def test_exposure_that_is_no_time_is_refused(
+def test_exposure_that_is_not_a_time_is_rejected(
     settings: dict[str, object], purpose: str, exposure: float | None
 ) -> None:
-    with pytest.raises(CalibrationError, match=rf"exposure {exposure} of the frame is no time: .* {purpose}"):
+    with pytest.raises(
+        CalibrationError,
+        match=rf"exposure {exposure} of the frame is not a valid time in seconds: .* for {purpose}",
+    ):
         Reducer(config(**settings)).reduce(ONES, WAVELENGTH, exposure_s=exposure)
 
 
 def test_frame_without_a_usable_strip_is_refused() -> None:
     with pytest.raises(
-        CalibrationError, match="no usable strip in the frame: 3840 strips with a negative count"
+        CalibrationError, match="no usable strip in the frame: 3840 strips with a negative or missing count"
     ):
         Reducer(config()).reduce(-ONES, WAVELENGTH)
 
 
 def test_calibration_of_another_detector_is_refused() -> None:
-    with pytest.raises(
-        CalibrationError, match=r"the frame has 2560 values \(2 modules' worth\); the calibration"
-    ):
+    with pytest.raises(CalibrationError, match=r"the frame has 2560 values \(2 modules\); the calibration"):
         Reducer(config()).reduce(np.ones(2560), WAVELENGTH)
 
 
 def test_detector_without_a_good_strip_is_refused() -> None:
-    with pytest.raises(CalibrationError, match="all 3840 strips are bad: check bad_strips"):
+    with pytest.raises(CalibrationError, match="none of the 3840 strips is usable: check bad_strips"):
         Reducer(config(bad_strips=tuple(range(N))))
 
 
@@ -392,7 +399,7 @@ def test_flat_field_of_another_energy_is_refused(tmp_path: Path) -> None:
 
 def test_bins_out_of_sight_are_refused() -> None:
     with pytest.raises(
-        CalibrationError, match=r"no strip falls on the pattern's points: the strips see 2θ from 52"
+        CalibrationError, match=r"no strip is in the range of the bins: the detector covers 2θ from 52"
     ):
         Reducer(config(bins=GRID)).reduce(ONES, WAVELENGTH, 50.0)
 
@@ -425,7 +432,7 @@ def test_settings_that_make_no_sense(settings: dict[str, object], message: str) 
 
 
 NUMBERS = st.one_of(st.integers(-5, 2**32), st.floats(allow_nan=True, allow_infinity=True, width=64))
-HOSTILE = st.one_of(
+ARBITRARY_FRAMES = st.one_of(
     arrays(
         st.sampled_from(["u1", "u4", "i8", "f4", "f8", "?", "c16", "U3", "O"]),
         st.sampled_from([(), (0,), (1,), (1280,), (N,), (1, N), (N, 3), (3, N), (3, 1280), (2, N)]),
@@ -436,12 +443,17 @@ HOSTILE = st.one_of(
 )
 
 
-@given(HOSTILE, st.one_of(st.none(), NUMBERS), st.one_of(st.none(), NUMBERS), st.one_of(st.none(), NUMBERS))
+@given(
+    ARBITRARY_FRAMES,
+    st.one_of(st.none(), NUMBERS),
+    st.one_of(st.none(), NUMBERS),
+    st.one_of(st.none(), NUMBERS),
+)
 @hypothesis_settings(max_examples=300, deadline=None)
-def test_hostile_input_is_refused_in_words(
+def test_arbitrary_input_is_rejected_with_a_message(
     frame: object, arm: float | None, exposure: float | None, monitor: float | None
 ) -> None:
-    reducer = HOSTILE_REDUCER
+    reducer = FULL_REDUCER
     try:
         pattern = reducer.reduce(frame, WAVELENGTH, arm, exposure_s=exposure, monitor=monitor)  # type: ignore[arg-type]
     except (CalibrationError, PatternError):
@@ -517,8 +529,8 @@ def test_provenance_holds_settings_and_hashes(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("x = [", "is not TOML"),
-        ("[other]\n", r"has no table \[reduction\]: it is needed for raw frames"),
-        ("reduction = 3\n", r"reduction is 3, a table \[reduction\] is needed"),
+        ("[other]\n", r"has no table \[reduction\]: raw frames need one"),
+        ("reduction = 3\n", r"reduction is 3, but must be a table \[reduction\]"),
         ("[reduction]\n", r"\[reduction\]: detector: Field required"),
         ("[reduction]\nspeed = 1\n", "speed: Extra inputs are not permitted"),
     ],
@@ -568,3 +580,36 @@ def test_settings_survive_json(bins: BinGrid | AngleGrid | None) -> None:
         polarisation=Polarisation(fraction=0.95, plane="vertical"),
     )
     assert ReductionConfig.model_validate_json(before.model_dump_json()) == before
+
+
+def test_objects_describe_themselves(tmp_path: Path) -> None:
+    bare = repr(Reducer(DETECTOR))
+    assert bare == (
+        "<Reducer: 3 modules, 3840 of 3840 strips used, arm fixed at 0°, corrections: none, "
+        "points: one per strip>"
+    )
+    full = Reducer(load_reduction(beamline(tmp_path)))
+    assert repr(full) == (
+        "<Reducer: 3 modules, 3838 of 3840 strips used, arm from each frame, "
+        "corrections: dead time, flat field, exposure, points: 100 bins>"
+    )
+    pooled = full.pool(np.full(N, 5), WAVELENGTH, 0.0, exposure_s=1.0)
+    assert repr(pooled).startswith("<PooledCounts: 1 frame, ")
+    assert repr(pooled + pooled).startswith("<PooledCounts: 2 frames, ")
+    silent = np.full(N, 5.0)
+    silent[1280:2560] = 0
+    masked = full.pool(silent, WAVELENGTH, 0.0, exposure_s=1.0)
+    assert repr(masked).endswith("100 points, modules [1] have no counts>")
+
+
+def test_enumerations_are_given_as_strings_and_paths_as_strings(tmp_path: Path) -> None:
+    path = str(tmp_path / "ang.off")
+    write_angle_calibration(path, DETECTOR.modules, "psi")
+    assert read_angle_calibration(path, "psi") == read_angle_calibration(Path(path), AngleConvention.PSI)
+    with pytest.raises(ConfigurationError, match="convention is 'esrf': it must be one of psi, gda"):
+        read_angle_calibration(path, "esrf")
+    with pytest.raises(ConfigurationError, match="layout is 'wide': it must be one of counts, angcal"):
+        read_flat_field(path, N, "wide")
+    with pytest.raises(ConfigurationError, match="standard is 'Ge': it must be one of Si, LaB6"):
+        refine_calibration(DETECTOR, ONES, WAVELENGTH, 0.0, "Ge")
+    assert load_reduction(str(beamline(tmp_path))).bins == GRID

@@ -145,8 +145,8 @@ def test_what_was_masked_goes_with_the_estimate(sizer: Sizer, dots: GrowingDots)
     examined = sizer.examine_frame(RawFrame(counts=counts, wavelength_angstrom=WAVELENGTH_ANGSTROM))
     assert examined.estimate.status is Status.SIZED
     assert examined.warnings == (
-        "1 strips at the end of their 24-bit counter",
-        "13 strips with a negative count or none",
+        "1 strip saturated (24-bit counter)",
+        "13 strips with a negative or missing count",
     )
 
 
@@ -204,13 +204,16 @@ def test_a_wrong_wavelength_is_not_sized(sizer: Sizer, dots: GrowingDots, wavele
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        (np.ones(1280), "the frame has 1280 values (1 modules' worth); the calibration is for 30720 strips"),
+        (np.ones(1280), "the frame has 1280 values (1 module); the calibration is for 30720 strips"),
         (np.ones((2, 30720)), "the frame has 61440 values"),
         ([], "the frame has 0 values"),
         ("no frame", "not numbers: give the counts of 30720 strips"),
-        (np.ones(30719), "the frame has 30719 values, no multiple of 1280: part of a module is missing"),
-        (np.full(30720, np.nan), "no usable strip in the frame: 30720 strips with a negative count or none"),
-        (np.full(30720, -1), "no usable strip in the frame: 30720 strips with a negative count or none"),
+        (np.ones(30719), "the frame has 30719 values, not a multiple of 1280: part of a module is missing"),
+        (
+            np.full(30720, np.nan),
+            "no usable strip in the frame: 30720 strips with a negative or missing count",
+        ),
+        (np.full(30720, -1), "no usable strip in the frame: 30720 strips with a negative or missing count"),
         (np.zeros(30720), "the intensities sum to zero or less"),
     ],
 )
