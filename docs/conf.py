@@ -17,6 +17,7 @@ version = release = __version__
 
 extensions = [
     "myst_parser",
+    "decisions",
     "numpy_sections",
     "settings",
     "sphinx.ext.autodoc",
