@@ -61,10 +61,13 @@ def expected(dots: NDArray[np.float64] = DOTS, upstream: float = 0.5) -> tuple[N
 
 
 def measured(
-    rng: np.random.Generator | None = None, dots: NDArray[np.float64] = DOTS, exposure: float = 100.0
+    rng: np.random.Generator | None = None,
+    dots: NDArray[np.float64] = DOTS,
+    exposure: float = 100.0,
+    upstream: float = 0.5,
 ) -> Measured:
     patterns = []
-    for curve in expected(dots):
+    for curve in expected(dots, upstream):
         counts = curve * exposure if rng is None else rng.poisson(curve * exposure)
         patterns.append(Pattern.from_arrays(Q, counts / exposure, np.sqrt(counts + 1) / exposure))
     return Measured(*patterns)
@@ -91,6 +94,39 @@ def test_every_background_comes_off_exactly() -> None:
     left = subtractor(settings(), m).subtract(m.sample)
     assert left.pattern.intensity == pytest.approx(DOTS, abs=1e-9)
     assert left.solvent_scale == SCALE
+
+
+@pytest.mark.parametrize("upstream", [0.0, 0.2, 0.9, 1.0])
+def test_air_is_attenuated_downstream_of_the_capillary_only(upstream: float) -> None:
+    m = measured(upstream=upstream)
+    left = subtractor(settings(air_upstream=upstream), m).subtract(m.sample)
+    assert left.pattern.intensity == pytest.approx(DOTS, abs=1e-9)
+    # A wrong fraction leaves a trace of the air, of either sign.
+    wrong = subtractor(settings(air_upstream=0.5), m).subtract(m.sample)
+    assert np.max(np.abs(wrong.pattern.intensity - DOTS)) > 0.02
+
+
+@pytest.mark.parametrize("noisy", ["air", "capillary", "solvent"])
+@pytest.mark.parametrize("upstream", [0.1, 0.9])
+def test_errors_of_a_background_are_those_of_its_brute_force_propagation(noisy: str, upstream: float) -> None:
+    m = measured(upstream=upstream)
+    config = settings(air_upstream=upstream, solvent_scale_sigma=0)
+    sigma = 0.3 + 0.1 * np.sin(Q)
+
+    background = getattr(m, noisy)
+    higher = m._replace(**{noisy: Pattern.from_arrays(Q, background.intensity + sigma, background.sigma)})
+    moved = (
+        subtractor(config, higher).subtract(m.sample).pattern.intensity
+        - subtractor(config, m).subtract(m.sample).pattern.intensity
+    )
+    patterns = {
+        name: Pattern.from_arrays(
+            Q, getattr(m, name).intensity, sigma if name == noisy else np.full(Q.size, 1e-12)
+        )
+        for name in ("air", "capillary", "solvent")
+    }
+    left = subtractor(config, m._replace(**patterns)).subtract(m.sample)
+    assert left.systematic["background"] == pytest.approx(np.abs(moved), rel=1e-6, abs=1e-9)
 
 
 def test_plain_subtraction_takes_the_wall_too_often() -> None:
