@@ -5,13 +5,13 @@ __all__ = [
     "CalibrationError",
     "ConfigurationError",
     "LibraryError",
+    "MessageError",
     "ModelError",
     "PatternError",
     "PatternFileError",
     "PhysicsError",
     "QdsizerError",
     "ServiceError",
-    "WireError",
 ]
 
 
@@ -55,5 +55,5 @@ class ServiceError(QdsizerError, ConnectionError):
     """A transport that rejects a connection, or that has lost a document."""
 
 
-class WireError(QdsizerError, ValueError):
+class MessageError(QdsizerError, ValueError):
     """A message that is not a document, or that may not be decoded."""

@@ -1,9 +1,9 @@
-"""Runs from Tiled and databroker: servers, replay, derived runs, a spool for what could not be written."""
+"""Runs in Tiled and databroker: servers, replay, derived runs, and a spool for runs not yet written."""
 
 from ._comparison import Comparison, Differences
 from ._connect import open_archive
 from ._documents import run_documents
-from ._job import Destination, Outcome, replay_into
+from ._job import ReplayDestination, ReplayOutcome, replay_into
 from ._linked_run import LinkedRuns
 from ._replay import archived_config, replay
 from ._select import find_run, parse_query, select_runs
@@ -15,10 +15,10 @@ from ._write_back import WriteBack
 
 __all__ = [
     "Comparison",
-    "Destination",
     "Differences",
     "LinkedRuns",
-    "Outcome",
+    "ReplayDestination",
+    "ReplayOutcome",
     "SizingWorkers",
     "SpooledWriter",
     "TableFile",

@@ -10,22 +10,22 @@ __all__ = ["ahead"]
 T = TypeVar("T")
 
 CHECK_S = 0.5
-"""How often a full queue looks whether anybody still reads, s."""
+"""Interval at which a full queue checks whether its reader has closed it, s."""
 
 
 def ahead(items: Iterator[T], depth: int = 1) -> Iterator[T]:
-    """Take items from an iterator in a thread, so that the next is there when it is asked for.
+    """Read an iterator ahead in a second thread.
 
     Parameters
     ----------
     items
-        Where they come from; used in the thread alone, until this iterator is closed.
+        Iterator to read; used only in the thread until the returned iterator is closed.
     depth
-        Items that may wait, besides the one in the making.
+        Items that may wait, besides the one being read.
 
     Returns
     -------
-    The same items in the same order; what making them raises is raised here in its place.
+    The same items in the same order; an exception of `items` is raised in its place.
     """
     waiting: queue.Queue[tuple[list[T], BaseException | None]] = queue.Queue(depth)
     closed = threading.Event()
@@ -44,7 +44,7 @@ def ahead(items: Iterator[T], depth: int = 1) -> Iterator[T]:
                 put(([item], None))
                 if closed.is_set():
                     return
-                del item  # else this thread keeps a chunk alive that the other is done with
+                del item  # otherwise this thread keeps a chunk alive that the reader has finished with
         except BaseException as error:
             put(([], error))
         else:

@@ -1,4 +1,4 @@
-"""Two sizings of one run, held against each other."""
+"""Comparison of two sizings of one run."""
 
 import math
 from collections import Counter
@@ -15,17 +15,17 @@ from ._select import plain_run
 __all__ = ["Comparison", "Differences"]
 
 NOT_COMPARED = frozenset({"qdsizer_latency"})
-"""A replay has no latency."""
+"""Data keys left out of the comparison: a replay has no latency."""
 
 
 @dataclass
 class Differences:
-    """What differs between an earlier sizing and this one."""
+    """Differences between an earlier sizing and this one."""
 
     frames: int = 0
-    """Frames, or sums of frames, in both."""
+    """Frames, or sums of frames, in both sizings."""
     equal: int = 0
-    """Of these, equal in every number and text, to the last bit."""
+    """Of these, equal in every value to the last bit."""
     sized_in_both: int = 0
     """Of these, sized in both."""
     largest_nm: float = 0.0
@@ -35,27 +35,27 @@ class Differences:
     status_changes: dict[str, int] = field(default_factory=dict)
     """Frames whose status changed, by `from → to`."""
     only_earlier: int = 0
-    """Frames that the earlier sizing has alone."""
+    """Frames in the earlier sizing only."""
     only_now: int = 0
-    """Frames that this sizing has alone."""
+    """Frames in this sizing only."""
 
 
 class Comparison:
-    """Compares sizes with those of an earlier sizing, and writes nothing.
+    """Compares sizes with those of an earlier sizing; writes nothing.
 
     Parameters
     ----------
     earlier
         Run that holds the stream `qd_size`: the same run, or one derived from it.
     other_model
-        Whether another model is meant to be compared.
+        Whether the models may differ.
     """
 
     def __init__(self, earlier: Any, other_model: bool = False) -> None:
         self._earlier = plain_run(earlier)
         self._other_model = other_model
         self.differences = Differences()
-        """What was found."""
+        """Result of the comparison."""
 
     def find(self, run: Any, config: LiveConfig, model: SizingModel) -> str | None:
         """Check that the two sizings can be compared.
@@ -72,7 +72,7 @@ class Comparison:
         Raises
         ------
         ArchiveError
-            The earlier sizing is of another run, of another model, or there is none.
+            The earlier sizing is of another run or of another model, or does not exist.
         """
         start, uid = self._earlier.metadata["start"], run.metadata["start"]["uid"]
         if uid not in (start["uid"], start.get("original_run_uid")):
@@ -82,13 +82,16 @@ class Comparison:
             )
         with plain_errors(f"run {start['uid']}"):
             if STREAM_NAME not in set(self._earlier):
-                raise ArchiveError(f"run {start['uid']} holds no stream {STREAM_NAME}: it was never sized")
-            said = self._earlier[STREAM_NAME].descriptors[0]["configuration"][OBJECT_NAME]["data"]
-        if said["qdsizer_model_sha256"] != model.sha256 and not self._other_model:
+                raise ArchiveError(
+                    f"run {start['uid']} has no stream {STREAM_NAME}: it was never sized; "
+                    "give a run with sizes"
+                )
+            described = self._earlier[STREAM_NAME].descriptors[0]["configuration"][OBJECT_NAME]["data"]
+        if described["qdsizer_model_sha256"] != model.sha256 and not self._other_model:
             raise ArchiveError(
-                f"run {start['uid']} was sized with model {said['qdsizer_model']} "
-                f"{said['qdsizer_model_sha256'][:8]}, this is {model.name} {model.sha256[:8]}: give --model "
-                f"with the file of the earlier one, or --model {model.name} to compare the two on purpose"
+                f"run {start['uid']} was sized with model {described['qdsizer_model']} "
+                f"{described['qdsizer_model_sha256'][:8]}, this is {model.name} {model.sha256[:8]}: give "
+                f"--model with the file of the earlier model, or --model {model.name} to compare both models"
             )
         return None
 
@@ -116,7 +119,7 @@ class Comparison:
 
 
 def _by_frame(rows: Any) -> dict[tuple[int, int], Mapping[str, Any]]:
-    """Sizes by raw event and, for events of several frames, place in it."""
+    """Sizes by sequence number of the raw event and, for events of several frames, index in the event."""
     seen: Counter[int] = Counter()
     result = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""Archives by name: a folder, the URL of a Tiled server, a Tiled profile."""
+"""Connection to an archive: a folder, the URL of a Tiled server, or a Tiled profile."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,28 +12,28 @@ from ..errors import ArchiveError
 __all__ = ["open_archive", "plain_errors"]
 
 URL_FILE = "url"
-"""File in the folder of an archive with the address at which some process serves it."""
+"""File in the folder of an archive with the URL at which a process serves it."""
 
 THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
-"""Hosts of servers that are reached without a network."""
+"""Hosts of servers on this machine."""
 
 
 @contextmanager
 def open_archive(where: str | Path, readable: Sequence[Path] = (), create: bool = False) -> Iterator[Any]:
-    """Connect to an archive while the context lasts.
+    """Connect to an archive while the context is open.
 
     A folder that another process serves is reached through that process: its tables cannot be opened
-    twice. A server on this machine is asked not to compress what it sends.
+    twice. Responses of a server on this machine are not compressed.
 
     Parameters
     ----------
     where
-        Folder of an embedded archive, URL of a Tiled server or name of a Tiled profile. A server that
-        asks for a key takes it from the environment variable TILED_API_KEY, or from `tiled login`.
+        Folder of an embedded archive, URL of a Tiled server or name of a Tiled profile. The API key of a
+        server is read from the environment variable TILED_API_KEY, or stored by `tiled login`.
     readable
-        Folders of frame files that runs in a folder's archive may point at.
+        Folders of frame files that runs in a folder's archive may refer to.
     create
-        Whether a folder without an archive becomes one.
+        Whether to create an archive in a folder that has none.
 
     Yields
     ------
@@ -42,11 +42,11 @@ def open_archive(where: str | Path, readable: Sequence[Path] = (), create: bool 
     Raises
     ------
     ArchiveError
-        There is no archive of that name, or its server cannot be reached or refuses.
+        There is no archive of that name, or its server cannot be reached or denies access.
     """
     with _opened(where, readable, create) as client:
         if client.context.api_uri.host in THIS_MACHINE:
-            # Compressing and unpacking a frame of counts costs 0.4 ms, moving it here next to nothing.
+            # Compressing and decompressing a frame of counts takes 0.4 ms, a local copy much less.
             client.context.http_client.headers["accept-encoding"] = "identity"
         yield client
 
@@ -59,7 +59,7 @@ def _opened(where: str | Path, readable: Sequence[Path], create: bool) -> Iterat
         with client.context:
             yield client
         return
-    from tiled.profiles import list_profiles  # with the client, an import of half a second
+    from tiled.profiles import list_profiles  # imports the client, which takes half a second
 
     folder = Path(where)
     if not folder.exists() and name in list_profiles():
@@ -72,8 +72,8 @@ def _opened(where: str | Path, readable: Sequence[Path], create: bool) -> Iterat
         return
     if not create and not (folder / "catalog.db").exists():
         raise ArchiveError(
-            f"{name} is no archive: give the folder that holds catalog.db, the URL of a Tiled server, or a "
-            f"Tiled profile (there are: {', '.join(sorted(list_profiles())) or 'none'})"
+            f"{name} is not an archive: give the folder that holds catalog.db, the URL of a Tiled server, or "
+            f"a Tiled profile (existing: {', '.join(sorted(list_profiles())) or 'none'})"
         )
     served = _served_elsewhere(folder)
     if served is not None:
@@ -93,17 +93,17 @@ def _opened(where: str | Path, readable: Sequence[Path], create: bool) -> Iterat
 
 @contextmanager
 def plain_errors(what: str) -> Iterator[None]:
-    """Say in one line what a server answered, or that it did not.
+    """Turn errors of the connection into one line with the remedy.
 
     Parameters
     ----------
     what
-        What was asked of it.
+        The request, for the message.
 
     Raises
     ------
     ArchiveError
-        In place of any error of the connection.
+        In place of an error of the connection.
     """
     try:
         yield
@@ -111,16 +111,16 @@ def plain_errors(what: str) -> Iterator[None]:
         code = error.response.status_code
         if code in (401, 403):
             raise ArchiveError(
-                f"{what}: no permission ({code}); set TILED_API_KEY to a key that may, or log in with "
+                f"{what}: no permission ({code}); set TILED_API_KEY to a key with access, or log in with "
                 "`tiled login`"
             ) from error
         raise ArchiveError(
-            f"{what}: the server answers {code} {error.response.reason_phrase}; its log says why"
+            f"{what}: the server answers {code} {error.response.reason_phrase}; see the log of the server"
         ) from error
     except httpx.HTTPError as error:
         raise ArchiveError(
-            f"{what}: the server does not answer ({f'{error}' or type(error).__name__}); see whether it "
-            "runs, then give the same command again"
+            f"{what}: the server does not answer ({f'{error}' or type(error).__name__}); check that it "
+            "runs, then repeat the command"
         ) from error
 
 
@@ -133,13 +133,13 @@ def _from_uri(url: str, api_key: str | None = None) -> Any:
             return from_uri(url, api_key=api_key)
         except CannotPrompt as error:
             raise ArchiveError(
-                f"{url}: no permission, the server wants to know who asks; set TILED_API_KEY, or log in with "
-                "`tiled login`"
+                f"{url}: no permission, the server requires authentication; set TILED_API_KEY, or log in "
+                "with `tiled login`"
             ) from error
 
 
 def _served_elsewhere(folder: Path) -> Any:
-    """Client of the process that serves a folder; None where none does, or it died."""
+    """Client of the process that serves a folder; None where there is none."""
     from ._server import KEY_FILE
 
     with suppress(OSError, ArchiveError, httpx.HTTPError, httpx.InvalidURL):

@@ -1,4 +1,4 @@
-"""Sizes of an archived run as a run of their own."""
+"""Sizes of an archived run written as a linked run."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,7 +16,7 @@ __all__ = ["LinkedRuns"]
 
 
 class LinkedRuns:
-    """Writes derived runs into an archive, each whole or not at all.
+    """Writes derived runs to an archive, each whole or not at all.
 
     Parameters
     ----------
@@ -28,14 +28,14 @@ class LinkedRuns:
         self._catalog = plain_catalog(catalog)
 
     def find(self, run: Any, config: LiveConfig, model: SizingModel) -> str | None:
-        """Find the derived run that an equal replay has written.
+        """Find the derived run written by an equal replay.
 
         Parameters
         ----------
         run
             The run.
         config
-            Settings.
+            Settings of the replay.
         model
             The model.
 
@@ -74,15 +74,15 @@ class LinkedRuns:
         Raises
         ------
         ArchiveError
-            The archive refuses, or does not answer; what it took of the run is deleted, now or by the next
-            attempt.
+            The archive does not accept the run, or does not answer; an incomplete run is deleted, now or by
+            the next attempt.
         """
-        in_mongo = not in_tables(run)  # MongoDB takes documents one by one, and keeps what it was given
+        in_mongo = not in_tables(run)  # MongoDB stores documents one by one and keeps them
         name, start = next(documents)
         uid = str(start["uid"])
         with plain_errors(f"derived run {uid}"):
             if not in_mongo and list(self._catalog.search(Eq("start.uid", uid))):
-                self._delete(uid)  # what an attempt before this one left
+                self._delete(uid)  # left by an earlier attempt
             write = self._catalog.post_document if in_mongo else self._writer()
             try:
                 write(name, start)
@@ -90,7 +90,7 @@ class LinkedRuns:
                     write(kind, doc)
             except Exception:
                 if not in_mongo:
-                    with suppress(httpx.HTTPError):  # the first error is the one to be told
+                    with suppress(httpx.HTTPError):  # the first error is the one to report
                         self._delete(uid)
                 raise
         return uid

@@ -1,4 +1,4 @@
-"""Derived documents of a replay on disk, until it is whole."""
+"""Journal of the derived documents of a replay, until it is complete."""
 
 import fcntl
 import hashlib
@@ -25,62 +25,62 @@ from ._replay import Step
 __all__ = ["ReplayJournal", "replay_identity"]
 
 DONE = "frames_done"
-"""Kind of the entries that say how many documents with frames were sized; what follows the last one was cut
-off in the middle of a document or of a sum of frames, and is sized again."""
+"""Kind of the entries with the number of sized documents with frames; what follows the last entry was
+interrupted within a document or a sum of frames, and is sized again."""
 
 END = "end"
-"""Kind of the entry that says how the run ended."""
+"""Kind of the entry with the exit status of the run."""
 
 
 def replay_identity(uid: str, config: LiveConfig, model: SizingModel) -> str:
-    """Name that replays share which must give the same numbers.
+    """Identifier shared by replays that must give the same numbers.
 
     Parameters
     ----------
     uid
         Identifier of the run.
     config
-        Settings.
+        Settings of the replay.
     model
         The model.
 
     Returns
     -------
-    A name fit for a file.
+    A valid file name.
     """
-    said = [uid, config.model_dump(mode="json"), model.sha256, __version__]
-    return f"{uid[:8]}-{hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]}"
+    content = [uid, config.model_dump(mode="json"), model.sha256, __version__]
+    return f"{uid[:8]}-{hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]}"
 
 
 class ReplayJournal:
-    """What was sized so far, so that an interrupted replay goes on where it stopped.
+    """Estimates so far, so that an interrupted replay continues where it stopped.
 
-    Nothing reaches an archive before every frame is sized: what is written then is whole.
+    Nothing reaches an archive before every frame is sized: what is written then is complete.
 
     Parameters
     ----------
     path
-        File of the journal; one that is there is gone on with.
+        File of the journal; an existing one is continued.
     resume
-        Whether that is wanted; else it begins anew.
+        Whether to continue an existing journal; otherwise it is replaced.
 
     Raises
     ------
     ArchiveError
-        Another process makes the same replay, or the file cannot be written.
+        Another process runs the same replay, or the file cannot be written.
     """
 
     def __init__(self, path: Path, resume: bool = True) -> None:
         self._path = path
         self.frames_done = 0
-        """Documents with frames whose estimates are in the journal; a replay that goes on leaves them out."""
-        self._n_taken = 0  # and those whose frames are still being added up
+        """Documents with frames whose estimates are in the journal; a continued replay skips them."""
+        self._n_taken = 0  # and those whose frames are still being summed
         self.n_events = 0
         """Estimates in the journal."""
         self.ended = False
         """Whether the end of the run is in the journal."""
         part = path.with_suffix(".part")
-        with self._told():
+        with self._plain_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = part.open("ab", buffering=0)
             try:
@@ -102,7 +102,7 @@ class ReplayJournal:
         self._file.close()
 
     def record(self, step: Step) -> None:
-        """Add what one raw document led to, or the end of the run.
+        """Add the estimates of one raw document, or the end of the run.
 
         Parameters
         ----------
@@ -112,13 +112,13 @@ class ReplayJournal:
         Raises
         ------
         ArchiveError
-            The disk is full, say.
+            The file cannot be written: the disk is full, for example.
         """
         if step.exit_status == "fail":
             return
-        with self._told():
+        with self._plain_errors():
             for name, doc in step.documents:
-                if name != "stop":  # it would count the estimates of one sitting
+                if name != "stop":  # it would count the estimates of one session
                     self._append(name, doc)
             if not step.exit_status:
                 self._n_taken += 1
@@ -126,12 +126,12 @@ class ReplayJournal:
                     self._append(DONE, self._n_taken)
             else:
                 self._append(END, {"exit_status": step.exit_status, "reason": step.reason})
-                # A run that was given up may yet go on: the next sitting has to look again.
+                # An abandoned run may continue later: the next session has to read on.
                 if step.exit_status == "success":
                     self._append(DONE, self._n_taken)
 
     def documents(self) -> Iterator[tuple[str, Any]]:
-        """Give the derived run back, of one piece even where it was sized in several sittings.
+        """Read the derived run back as one run, even where it was sized in several sessions.
 
         Returns
         -------
@@ -162,26 +162,26 @@ class ReplayJournal:
                 yield "stop", _stop(start, doc, statuses)
 
     def remove(self) -> None:
-        """Delete the journal, once what it held is written."""
+        """Delete the journal, once its documents are written."""
         self._file.close()
         self._path.unlink(missing_ok=True)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _plain_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             raise ArchiveError(
-                f"cannot write {self._path}: {error.strerror}; give --work a folder with room"
+                f"cannot write {self._path}: {error.strerror}; choose a folder with free space with --work"
             ) from error
 
     def _lock(self, file: IO[bytes]) -> None:
-        """Keep others off a file for as long as it is open."""
+        """Lock a file for as long as it is open."""
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ArchiveError(
-                f"another process replays this run with these settings, into {self._path}: wait for it"
+                f"another process replays this run with these settings, into {self._path}: wait until it ends"
             ) from error
 
     def _append(self, name: str, doc: Any) -> None:
@@ -192,7 +192,7 @@ class ReplayJournal:
             self.frames_done = self._n_taken = int(doc)
 
     def _take_over(self, old: Path, resume: bool) -> None:
-        """Begin with what was sized whole."""
+        """Copy the complete part of an earlier journal."""
         self._lock(self._file)
         self._file.truncate(0)
         self._file.seek(0)
@@ -203,14 +203,14 @@ class ReplayJournal:
             if not resume:
                 return
             whole = 0
-            for number, (name, _) in enumerate(read_documents(old), start=1):
-                whole = number if name == DONE else whole
+            for count, (name, _) in enumerate(read_documents(old), start=1):
+                whole = count if name == DONE else whole
             for name, doc in islice(read_documents(old), whole):
                 self._append(name, doc)
 
 
 def _stop(start: str, end: dict[str, str], statuses: Counter[str]) -> dict[str, Any]:
-    """Stop document of all sittings together, as the live path writes it."""
+    """Stop document of all sessions together, as the live sizer writes it."""
     refused = {status: n for status, n in statuses.items() if status != Status.SIZED}
     return {
         "uid": str(uuid4()),

@@ -1,4 +1,4 @@
-"""Finding runs in an archive."""
+"""Selection of runs in an archive."""
 
 import json
 from collections.abc import Mapping
@@ -53,22 +53,22 @@ def select_runs(
     until: datetime | None = None,
     query: Mapping[str, Any] | None = None,
 ) -> list[Any]:
-    """Find the runs that fit, derived ones left out.
+    """Find the measured runs that match all conditions; derived runs are left out.
 
     Parameters
     ----------
     catalog
         As of `find_run`.
     scan_id
-        Their number; only the newest run of a number is given.
+        Only the newest run with this scan_id.
     since, until
-        When they began, until then at the latest; local time where it has no zone.
+        Earliest and latest start; local time where no time zone is given.
     query
-        What stands in their start documents, by key, with dots into tables.
+        Values in the start documents, by key; dots lead into nested tables.
 
     Returns
     -------
-    Runs, oldest first; none where none fit.
+    Runs, oldest first; may be empty.
 
     Raises
     ------
@@ -91,12 +91,12 @@ def select_runs(
 
 
 def parse_query(text: str) -> tuple[str, Any]:
-    """Read a condition.
+    """Parse a condition.
 
     Parameters
     ----------
     text
-        `KEY=VALUE`; a value that reads as JSON is what it reads as, else a string.
+        `KEY=VALUE`; the value is parsed as JSON where possible, otherwise it is a string.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def parse_query(text: str) -> tuple[str, Any]:
     Raises
     ------
     ArchiveError
-        It is no condition.
+        The text is not a valid condition.
     """
     key, equals, value = text.partition("=")
     if not key or not equals:
@@ -117,7 +117,7 @@ def parse_query(text: str) -> tuple[str, Any]:
 
 
 def plain_run(run: Any) -> Any:
-    """Give the run of Tiled behind a `Header` of databroker.
+    """Return the Tiled run behind a databroker `Header`.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def plain_run(run: Any) -> Any:
 
 
 def in_tables(run: Any) -> bool:
-    """Whether a run lies in the tables and arrays of Tiled.
+    """Check whether a run is stored in tables and arrays of Tiled.
 
     Parameters
     ----------
@@ -141,13 +141,13 @@ def in_tables(run: Any) -> bool:
 
     Returns
     -------
-    Whether it does; else its documents lie in MongoDB.
+    Whether it is; otherwise its documents are in MongoDB.
     """
     return any(spec.name == "BlueskyRun" and f"{spec.version}".startswith("3") for spec in run.specs)
 
 
 def plain_catalog(catalog: Any) -> Any:
-    """Give the catalog of Tiled behind a `Broker` of databroker.
+    """Return the Tiled catalog behind a databroker `Broker`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A Tiled server on disk, inside this process."""
+"""A Tiled server with files on disk, inside this process."""
 
 import copy
 import os
@@ -20,30 +20,30 @@ __all__ = ["embedded_tiled"]
 _one_at_a_time = threading.Lock()
 
 POLL_S = 0.05
-"""How often a server that starts is looked at, s."""
+"""Interval at which a starting server is checked, s."""
 
 KEY_FILE = "api_key"
-"""File in the server's folder with the key that every request needs; readable by its owner alone."""
+"""File in the server's folder with the API key that every request needs; readable by its owner only."""
 
 
 @contextmanager
 def embedded_tiled(
     directory: Path, readable: Sequence[Path] = (), database: str | None = None
 ) -> Iterator[Container]:
-    """Serve an archive from a folder while the context lasts.
+    """Serve an archive from a folder while the context is open.
 
-    The server listens on the loopback interface, on a port that is free. The archive stays in the
-    folder and may be served again.
+    The server listens on the loopback interface, on a free port. The archive remains in the folder and can
+    be served again.
 
     Parameters
     ----------
     directory
-        Folder of the archive; made where it does not exist.
+        Folder of the archive; created if it does not exist.
     readable
-        Folders of frame files that runs may point at.
+        Folders of frame files that runs may refer to.
     database
         PostgreSQL database for catalog and tables, such as `postgresql://user@127.0.0.1:5432/tiled`; None
-        for files in the folder, which one process can open at a time.
+        for files in the folder, which only one process can open at a time.
 
     Returns
     -------
@@ -52,12 +52,13 @@ def embedded_tiled(
     Raises
     ------
     ArchiveError
-        This process serves an archive already: Tiled keeps one key a process.
+        This process already serves an archive: Tiled allows one API key per process.
     """
     directory = directory.resolve()
     if not _one_at_a_time.acquire(blocking=False):
         raise ArchiveError(
-            f"cannot serve {directory}: this process serves an archive already, and can serve one at a time"
+            f"cannot serve {directory}: this process already serves an archive, and can serve one only; "
+            "close the other archive first"
         )
     try:
         with _served(directory, readable, database) as client:
@@ -68,7 +69,7 @@ def embedded_tiled(
 
 @contextmanager
 def _served(directory: Path, readable: Sequence[Path], database: str | None) -> Iterator[Container]:
-    # The server takes seconds to import, and most who replay or write have one already.
+    # The server takes seconds to import, and most replays use one that already runs.
     import uvicorn
     from tiled.server.app import build_app_from_config
     from tiled.server.simple import ThreadedServer
@@ -85,7 +86,7 @@ def _served(directory: Path, readable: Sequence[Path], database: str | None) -> 
                     "tree": "catalog",
                     "args": {
                         "uri": database or f"sqlite:///{catalog}",
-                        # Making the tables starts another process and takes seconds: once is enough.
+                        # Creating the tables starts another process and takes seconds: done once.
                         "init_if_not_exists": database is not None or not catalog.exists(),
                         "writable_storage": [
                             str(directory / "data"),
@@ -95,7 +96,7 @@ def _served(directory: Path, readable: Sequence[Path], database: str | None) -> 
                     },
                 }
             ],
-            # Without this exporter a run cannot give its documents back.
+            # Without this exporter a run cannot be exported as documents.
             "media_types": {
                 "BlueskyRun": {"application/json-seq": "bluesky_tiled_plugins.exporters:json_seq_exporter"}
             },
@@ -114,16 +115,16 @@ def _served(directory: Path, readable: Sequence[Path], database: str | None) -> 
 
 @contextmanager
 def _running(server: Any) -> Iterator[str]:
-    """Run a server in a thread and give its URL."""
-    # A daemon: the interpreter waits for all other threads before it calls what is to be done at its exit,
-    # and that is where a session closes its archive.
+    """Run a server in a thread and yield its URL."""
+    # A daemon: the interpreter waits for all other threads before it runs its exit functions, and a session
+    # closes its archive in one of them.
     thread = threading.Thread(target=server.run, name="qdsizer-tiled", daemon=True)
     thread.start()
     try:
         while not server.started:
             if not thread.is_alive():
                 raise ArchiveError(
-                    "the server of the archive ended as it began: error.log in its folder says why"
+                    "the server of the archive ended while starting: see error.log in its folder"
                 )
             time.sleep(POLL_S)
         host, port = server.servers[0].sockets[0].getsockname()
@@ -134,19 +135,19 @@ def _running(server: Any) -> Iterator[str]:
 
 
 def _key(path: Path) -> str:
-    """Read the key of an archive, making it the first time."""
+    """Read the API key of an archive; it is made the first time."""
 
     def private(path: str, flags: int) -> int:
         return os.open(path, flags, 0o600)
 
-    # Made with its final permissions: there is no moment at which others could read it.
+    # Created with its final permissions, so that others can never read it.
     with suppress(FileExistsError), open(path, "x", opener=private) as file:
         file.write(secrets.token_hex(32))
     return path.read_text()
 
 
 def _logging(directory: Path) -> dict[str, Any]:
-    """Send the server's logs to files of the archive instead of the terminal."""
+    """Logging configuration that writes to files of the archive instead of the terminal."""
     from tiled.server.logging_config import LOGGING_CONFIG
 
     settings: dict[str, Any] = copy.deepcopy(LOGGING_CONFIG)

@@ -34,7 +34,7 @@ EXIT_TIMEOUT_S = 30.0
 
 
 @dataclass(eq=False)
-class _Run:
+class _SpooledRun:
     """One run on its way to the writer."""
 
     uid: str
@@ -68,8 +68,8 @@ class SpooledWriter:
         self._directory = directory
         self._limit = queue_documents
         self._index = RunIndex()
-        self._runs: dict[str, _Run] = {}
-        self._items: deque[tuple[_Run, str, Any]] = deque()
+        self._runs: dict[str, _SpooledRun] = {}
+        self._items: deque[tuple[_SpooledRun, str, Any]] = deque()
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="qdsizer-writer", daemon=True)
@@ -137,17 +137,17 @@ class SpooledWriter:
             self._thread.join(None if deadline is None else max(deadline - monotonic(), 0.0))
         return done
 
-    def _open(self, uid: str) -> _Run:
+    def _open(self, uid: str) -> _SpooledRun:
         path = self._directory / f"{uid}{UNFINISHED}"
         try:
             journal = path.open("wb", buffering=0)
             fcntl.flock(journal, fcntl.LOCK_EX)
-            return _Run(uid, path, journal)
+            return _SpooledRun(uid, path, journal)
         except OSError:
             logger.exception("no journal for run %s: what its writer fails on will be lost", uid)
-            return _Run(uid, path, None)
+            return _SpooledRun(uid, path, None)
 
-    def _record(self, run: _Run, name: str, doc: Any) -> None:
+    def _record(self, run: _SpooledRun, name: str, doc: Any) -> None:
         if run.journal is None:
             self.unrecorded += 1
             return
@@ -158,7 +158,7 @@ class SpooledWriter:
             self.unrecorded += 1
             logger.exception("a %s document of run %s is not in its journal", name, run.uid)
 
-    def _offer(self, run: _Run, name: str, doc: Any) -> None:
+    def _offer(self, run: _SpooledRun, name: str, doc: Any) -> None:
         with self._changed:
             if run.failed:
                 return
@@ -168,7 +168,7 @@ class SpooledWriter:
             self._items.append((run, name, doc))
             self._changed.notify_all()
 
-    def _end(self, run: _Run) -> None:
+    def _end(self, run: _SpooledRun) -> None:
         """Take note that a run has ended."""
         self._index.forget(run.uid)
         del self._runs[run.uid]
@@ -178,7 +178,7 @@ class SpooledWriter:
             run.ended = True
             self._settle(run)
 
-    def _settle(self, run: _Run) -> None:
+    def _settle(self, run: _SpooledRun) -> None:
         """Let go of the journal of a run that has ended, once its fate is known; the lock is held."""
         if run.journal is None or not run.ended or not (run.written or run.failed):
             return
@@ -190,7 +190,7 @@ class SpooledWriter:
         run.journal.close()
         run.journal = None
 
-    def _give_up(self, run: _Run, why: str) -> None:
+    def _give_up(self, run: _SpooledRun, why: str) -> None:
         """Leave a run to its journal; the lock is held."""
         run.failed = why
         self.spooled += 1

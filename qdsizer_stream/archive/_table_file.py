@@ -1,4 +1,4 @@
-"""Sizes of archived runs as a table in a file."""
+"""Sizes of archived runs as a CSV file."""
 
 import csv
 import math
@@ -16,17 +16,17 @@ __all__ = ["TableFile"]
 
 
 class TableFile:
-    """Writes sizes as lines of comma-separated values; the file appears once it is whole.
+    """Writes sizes as comma-separated values; the file appears once it is complete.
 
     Parameters
     ----------
     path
-        The file; one that is there is replaced at the end.
+        The file; an existing one is replaced at the end.
 
     Raises
     ------
     ConfigurationError
-        It cannot be written; raised on entering.
+        The file cannot be written; raised on entering the context.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,7 +56,7 @@ class TableFile:
         self._part.unlink(missing_ok=True)
 
     def find(self, run: Any, config: LiveConfig, model: SizingModel) -> str | None:
-        """Nothing is found again: a file is written as often as it is asked for.
+        """Return None: the file is written every time.
 
         Parameters
         ----------
@@ -70,7 +70,7 @@ class TableFile:
         return None
 
     def write(self, run: Any, documents: Iterator[tuple[str, Any]]) -> str:
-        """Add the sizes of a run.
+        """Append the sizes of a run.
 
         Parameters
         ----------

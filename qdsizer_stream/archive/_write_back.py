@@ -1,4 +1,4 @@
-"""The stream `qd_size` appended to the archived run itself."""
+"""Write-back: the stream `qd_size` added to the archived run itself."""
 
 import json
 from collections import defaultdict
@@ -18,26 +18,26 @@ from ._select import in_tables
 __all__ = ["WriteBack"]
 
 BATCH_EVENTS = 10_000
-"""Rows a request: 3 MB, far below what servers take, few enough for constant memory."""
+"""Rows per request: 3 MB, far below the limits of servers, and constant memory."""
 
 
 class WriteBack:
     """Writes sizes into the run of their frames, whole or not at all.
 
-    The stop that counts them is written last: a stream that the stop does not count was cut off, and is
-    written anew.
+    The count in the stop document is written last: a stream that is not counted there was interrupted, and
+    is written again.
 
     Parameters
     ----------
     replace
-        Whether a stream of other sizes that is there is deleted; it cannot be brought back.
+        Whether an existing stream of other sizes is deleted; it cannot be restored.
     """
 
     def __init__(self, replace: bool = False) -> None:
         self._replace = replace
 
     def find(self, run: Any, config: LiveConfig, model: SizingModel) -> str | None:
-        """Find out whether the run holds these sizes already.
+        """Check whether the run already holds these sizes.
 
         Parameters
         ----------
@@ -51,25 +51,25 @@ class WriteBack:
         Raises
         ------
         ArchiveError
-            It holds other sizes that may not be replaced, or cannot be added to.
+            It holds other sizes that may not be replaced, or no stream can be added to it.
         """
         uid = str(run.metadata["start"]["uid"])
         if not in_tables(run):
             raise ArchiveError(
-                f"run {uid} lies in MongoDB, where a run that is closed cannot grow: leave out --write-back"
+                f"run {uid} is in MongoDB, where a finished run cannot be extended: leave out --write-back"
             )
         with plain_errors(f"run {uid}"):
             if not _counted(run):
-                return None  # or cut off, and to be written anew
-            said = run[STREAM_NAME].descriptors[0]["configuration"][OBJECT_NAME]["data"]
+                return None  # or interrupted, and to be written again
+            described = run[STREAM_NAME].descriptors[0]["configuration"][OBJECT_NAME]["data"]
         settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
-        if said["qdsizer_model_sha256"] == model.sha256 and said["qdsizer_config"] == settings:
+        if described["qdsizer_model_sha256"] == model.sha256 and described["qdsizer_config"] == settings:
             return uid
         if not self._replace:
             raise ArchiveError(
-                f"run {uid} holds a stream {STREAM_NAME} already, of model {said['qdsizer_model']} "
-                f"{said['qdsizer_model_sha256'][:8]}: --replace deletes it; without --write-back the sizes "
-                "go into a run of their own"
+                f"run {uid} already holds a stream {STREAM_NAME}, of model {described['qdsizer_model']} "
+                f"{described['qdsizer_model_sha256'][:8]}: --replace deletes it; without --write-back the "
+                "sizes are written to a linked run"
             )
         return None
 
@@ -90,18 +90,18 @@ class WriteBack:
         Raises
         ------
         ArchiveError
-            The run has no end yet, or the archive refuses or does not answer.
+            The run has no stop document, or the archive does not accept the stream or does not answer.
         """
         uid = str(run.metadata["start"]["uid"])
         with plain_errors(f"write-back to run {uid}"):
             if not run.refresh().metadata.get("stop"):
                 raise ArchiveError(f"run {uid} has no stop document: sizes can be added once it has ended")
-            if STREAM_NAME in run.base:  # the run itself remembers the streams it had
+            if STREAM_NAME in run.base:  # the run client caches its streams
                 self._delete(run)
             try:
                 self._write(run, documents)
             except Exception:
-                with suppress(httpx.HTTPError):  # the first error is the one to be told
+                with suppress(httpx.HTTPError):  # the first error is the one to report
                     self._delete(run)
                 raise
         return uid
@@ -138,7 +138,7 @@ class WriteBack:
                 )
             table.append_partition(0, batch)
             n_events += len(rows)
-        # A later descriptor changes the configuration alone; Tiled keeps that with the first.
+        # A later descriptor only changes the configuration; Tiled stores it with the first.
         if later := others["descriptor"][1:]:
             changed = [{key: one[key] for key in ("uid", "time", "configuration")} for one in later]
             stream.update_metadata({"_config_updates": changed}, drop_revision=True)
@@ -147,7 +147,7 @@ class WriteBack:
 
     @staticmethod
     def _delete(run: Any) -> None:
-        """Delete the stream, and first that the stop counts it."""
+        """Delete the count in the stop document, then the stream."""
         from tiled.client.metadata_update import DELETE_KEY
 
         if _counted(run):
@@ -156,7 +156,7 @@ class WriteBack:
 
 
 def _counted(run: Any) -> bool:
-    """Whether the run holds sizes that its stop counts."""
+    """Whether the run holds sizes that are counted in its stop document."""
     counts: Mapping[str, Any] = (run.refresh().metadata.get("stop") or {}).get("num_events", {})
     return bool(counts.get(STREAM_NAME)) and STREAM_NAME in run.base
 
@@ -164,7 +164,7 @@ def _counted(run: Any) -> bool:
 def _rows(
     documents: Iterator[tuple[str, Any]], others: Mapping[str, list[dict[str, Any]]]
 ) -> Iterator[dict[str, Any]]:
-    """Rows of the table, as Tiled's own writer lays them out; other documents are put aside by kind."""
+    """Rows of the table, in the layout of Tiled's own writer; other documents are collected by kind."""
     for name, doc in documents:
         if name != "event":
             others[name].append(doc)

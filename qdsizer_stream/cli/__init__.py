@@ -1,4 +1,4 @@
-"""The command line: one module a command."""
+"""The command line, one module per command."""
 
 from . import (  # noqa: F401  (each registers its command)
     _calibrate,

@@ -1,6 +1,7 @@
 """The application that gathers the commands."""
 
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -9,22 +10,56 @@ from threadpoolctl import threadpool_limits
 
 from ..errors import QdsizerError
 
-__all__ = ["app", "main"]
+__all__ = ["app", "examples", "main"]
 
 app = typer.Typer(
     name="qdsizer-stream",
-    help="Live sizing of quantum dots from 1-D X-ray frames.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
+def examples(*lines: str) -> str:
+    """Format example commands for the end of a help page.
+
+    Parameters
+    ----------
+    lines
+        Arguments of `qdsizer-stream`, one string per example.
+
+    Returns
+    -------
+    Text for the `epilog` of a command.
+    """
+    # Rich joins lines within a paragraph: each example is a paragraph.
+    return "\n\n".join(["[bold]Examples[/]", *(escape(f"qdsizer-stream {line}") for line in lines)])
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from .. import __version__
+
+        typer.echo(f"qdsizer-stream {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog=examples("demo --frames 20", "predict pattern.xy --wavelength 0.5637"),
+)
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Live sizing of quantum dots from 1-D X-ray frames of a Bluesky run."""
+
+
 def main() -> None:
-    """Run a command; an error of the package becomes one line and exit code 1."""
+    """Run a command; an error of this package is printed as one line, with exit code 1."""
     try:
-        # The matrices are small: two threads of linear algebra would wait for one another by spinning, and a
-        # frame then costs ten times the processor time on busy cores.
+        # The matrices are small: with two BLAS threads each would wait for the other in a busy loop, and a
+        # frame would cost ten times the processor time on busy cores.
         with threadpool_limits(1, "blas"):
             app()
     except QdsizerError as error:

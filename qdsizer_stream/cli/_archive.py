@@ -1,4 +1,4 @@
-"""Archives as the commands name them."""
+"""Open the archive that a command names."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ __all__ = ["opened_archive"]
 
 @contextmanager
 def opened_archive(archive: str) -> Iterator[Any]:
-    """Open an archive, saying so while it takes its seconds.
+    """Open an archive, with a status line while it loads.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""``qdsizer-stream calibrate``: offset and wavelength from a frame of a standard."""
+"""``qdsizer-stream calibrate``: angle offset and wavelength from a frame of a standard."""
 
 import json
 from dataclasses import asdict
@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ._app import app
+from ._app import app, examples
 
 if TYPE_CHECKING:
     from ..reduction import CalibrationFit, Standard
@@ -17,23 +17,34 @@ if TYPE_CHECKING:
 __all__ = ["calibrate"]
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "calibrate silicon.h5 --config qdsizer.toml --standard Si --wavelength 0.5637",
+        "calibrate lab6.h5 --config qdsizer.toml --standard LaB6 --wavelength 0.5637 --picture residuals.png",
+    )
+)
 def calibrate(
-    file: Annotated[Path, typer.Argument(help="Raw frame of the standard.")],
-    config: Annotated[Path, typer.Option(help="Beamline's TOML file, with a table \\[reduction].")],
-    standard: Annotated[str, typer.Option(help="What was in the beam: Si or LaB6.")],
-    wavelength: Annotated[float, typer.Option(help="Wavelength to start from, Å.")],
+    file: Annotated[Path, typer.Argument(help="File with one raw frame of the standard.")],
+    config: Annotated[Path, typer.Option(help="TOML file of the beamline with a table \\[reduction].")],
+    standard: Annotated[str, typer.Option(help="Standard that was measured: Si or LaB6.")],
+    wavelength: Annotated[float, typer.Option(help="Wavelength at which the fit starts, Å.")],
     arm: Annotated[
-        float | None, typer.Option(help="Arm angle, degrees; that of the file or settings otherwise.")
+        float | None,
+        typer.Option(
+            help="Angle of the detector arm, degrees; by default from the frame file or the settings."
+        ),
     ] = None,
-    hold_wavelength: Annotated[bool, typer.Option(help="Refine the offset alone.")] = False,
+    hold_wavelength: Annotated[bool, typer.Option(help="Refine the angle offset only.")] = False,
     lattice_parameter: Annotated[
-        float | None, typer.Option(help="Lattice parameter of the standard, Å; certified one otherwise.")
+        float | None,
+        typer.Option(help="Lattice parameter of the standard, Å; by default the certified value."),
     ] = None,
-    picture: Annotated[Path | None, typer.Option(help="Picture of the residuals (.png, .svg, .pdf).")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on the output.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw the residuals into this file (.png, .svg, .pdf).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Refine global offset and wavelength, and say which modules are off; exit code 2 where one is."""
+    """Refine angle offset and wavelength from a powder standard; exit code 2 where a module is misaligned."""
     from ..reduction import (
         Reducer,
         Standard,
@@ -44,18 +55,25 @@ def calibrate(
     )
 
     if standard not in list(Standard):
-        raise typer.BadParameter(f"{standard!r} is none of {', '.join(Standard)}", param_hint="--standard")
+        raise typer.BadParameter(
+            f"{standard!r} is not a known standard: choose {' or '.join(Standard)}", param_hint="--standard"
+        )
 
     settings = load_reduction(config)
     reducer = Reducer(settings)
     detector = reducer.detector
     frames = read_raw_frames(file)
     if len(frames) != 1:
-        raise typer.BadParameter(f"{file} holds {len(frames)} frames, one is needed", param_hint="FILE")
+        raise typer.BadParameter(
+            f"{file} holds {len(frames)} frames: give a file with exactly one", param_hint="FILE"
+        )
     frame = frames[0]
     angle = next((a for a in (arm, frame.arm_deg, settings.arm_deg) if a is not None), None)
     if angle is None:
-        raise typer.BadParameter("neither file nor settings hold the arm angle: give it", param_hint="--arm")
+        raise typer.BadParameter(
+            "neither the frame file nor the settings state the angle of the arm: give it in degrees",
+            param_hint="--arm",
+        )
     fit = refine_calibration(
         detector,
         strip_counts(frame.counts, detector.n_strips, settings.n_counters, settings.counter),
@@ -100,7 +118,7 @@ def _print(fit: "CalibrationFit", off: list[int], offset_before_deg: float, wave
             str(module.n_lines),
             f"{1000 * module.residual_deg:+.2f}",
             f"{1000 * module.sigma_deg:.2f}",
-            "off" if module.is_off else "",
+            "misaligned" if module.is_off else "",
         )
     console.print(table)
     console.print(
@@ -119,7 +137,7 @@ def _print(fit: "CalibrationFit", off: list[int], offset_before_deg: float, wave
     )
     if off:
         console.print(
-            f"modules {off} are off: recalibrate them, or list their strips in bad_strips",
+            f"modules {off} are misaligned: recalibrate them, or list their strips in bad_strips",
             style="bold red",
             highlight=False,
             markup=False,
@@ -128,7 +146,7 @@ def _print(fit: "CalibrationFit", off: list[int], offset_before_deg: float, wave
 
 
 def _draw(fit: "CalibrationFit", standard: "Standard", path: Path) -> None:
-    """Residual of every line against its angle, modules told apart, those that are off crossed."""
+    """Draw the residual of every line against its angle; crosses mark misaligned modules."""
     from matplotlib.figure import Figure  # without pyplot: no window, no global state
 
     figure = Figure(figsize=(9, 4), layout="constrained")
@@ -140,13 +158,13 @@ def _draw(fit: "CalibrationFit", standard: "Standard", path: Path) -> None:
             1000 * fit.line_residual_deg[of_module],
             1000 * fit.line_sigma_deg[of_module],
             fmt="x" if module.is_off else "o",
-            # Blue and orange alternate: told apart by all eyes; shape, not colour, says off.
+            # Blue and orange alternate, also distinct for colour-blind eyes; the shape marks misalignment.
             color=("#0072b2", "#e69f00")[module.module % 2],
             capsize=2,
         )
         if module.is_off:
             axes.annotate(
-                f"module {module.module} off",
+                f"module {module.module} misaligned",
                 (
                     float(fit.line_deg[of_module].mean()),
                     1000 * float(fit.line_residual_deg[of_module].max()),

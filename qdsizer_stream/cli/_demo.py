@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ..errors import QdsizerError
-from ._app import app
+from ._app import app, examples
 
 if TYPE_CHECKING:
     from ..callbacks import SizedFrame, SynthesisRecord
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 WAVELENGTH_ANGSTROM = 0.5637
-"""22 keV, the energy of the paper's measurements."""
+"""22 keV, the photon energy of the paper's measurements."""
 
 N_MODULES = 24
 """The MYTHEN of X04SA: 24 modules, 120°."""
@@ -31,21 +31,21 @@ EXPOSURE_S = 30.0
 """Exposure, s of the synthesis: sixty frames are half an hour."""
 
 COUNTS_PER_SECOND = 1.0
-"""Counts a second of a strip in pure solvent: a frame of 30 s holds about a million photons."""
+"""Counts per second and strip in pure solvent: a frame of 30 s holds about a million photons."""
 
 FRAME_PERIOD_S = 0.2
-"""Time between frames on the clock on the wall, s: slow enough to watch."""
+"""Real time between frames, s: slow enough to watch."""
 
 ROWS_SHOWN = 12
 """Frames in the live table."""
 
 BATCH_FRAMES = 20
-"""Frames that are written to the archive at a time."""
+"""Frames per request to the archive."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What the demo found."""
+class DemoReport:
+    """Results of the demo."""
 
     run: str
     replayed_run: str
@@ -59,16 +59,16 @@ class Outcome:
     archive: str
 
 
-@app.command()
+@app.command(epilog=examples("demo", "demo --frames 20 --out /tmp/demo --json"))
 def demo(
-    frames: Annotated[int, typer.Option(min=2, max=10_000, help="Frames to measure.")] = 60,
-    out: Annotated[Path, typer.Option(help="Folder for the archive and the picture.")] = Path("demo"),
-    model: Annotated[str, typer.Option(help="Model by name or path.")] = "pbs",
-    seed: Annotated[int, typer.Option(help="Seed of the photons.")] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    frames: Annotated[int, typer.Option(min=2, max=10_000, help="Number of frames to measure.")] = 60,
+    out: Annotated[Path, typer.Option(help="Folder for archive, spool and picture.")] = Path("demo"),
+    model: Annotated[str, typer.Option(help="Name of a shipped model, or path of a model file.")] = "pbs",
+    seed: Annotated[int, typer.Option(help="Seed of the photon noise.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Run a simulated synthesis of PbS: measure, size live, archive, replay, compare."""
-    # The table and what is being done go to the error stream: the output is the outcome.
+    """Run a simulated PbS synthesis: measure frames, size them live, archive, replay and compare."""
+    # Progress goes to the error stream, so that the output holds the result alone.
     console = Console(stderr=True)
     outcome = _run(frames, out, model, seed, console)
     if as_json:
@@ -82,12 +82,12 @@ def demo(
         )
         typer.echo(f"picture: {outcome.picture}")
         typer.echo(f"archive: {outcome.archive}, run {outcome.run}, replayed as {outcome.replayed_run}")
-        typer.echo(f"replayed sizes equal live sizes: {outcome.replayed_equal} of {outcome.frames}")
+        typer.echo(f"replayed sizes equal to live sizes: {outcome.replayed_equal} of {outcome.frames}")
     if outcome.replayed_equal != outcome.frames or not outcome.sized:
         raise typer.Exit(1)
 
 
-def _run(frames: int, out: Path, model: str, seed: int, console: Console) -> Outcome:
+def _run(frames: int, out: Path, model: str, seed: int, console: Console) -> DemoReport:
     """Measure, size, archive, replay and draw."""
     from bluesky import RunEngine
     from bluesky.plans import count
@@ -127,7 +127,7 @@ def _run(frames: int, out: Path, model: str, seed: int, console: Console) -> Out
         live.subscribe(writer)
         record = SynthesisRecord(live, "mythen_elapsed", "truth_number_mean")
         live.subscribe(record)
-        engine: Any = RunEngine({})  # bluesky states no types
+        engine: Any = RunEngine({})  # bluesky has no type annotations
         engine.subscribe(live)
         with Live(console=console, auto_refresh=False) as table:
             live.subscribe(lambda name, doc: table.update(_table(record), refresh=True), "event")
@@ -136,12 +136,12 @@ def _run(frames: int, out: Path, model: str, seed: int, console: Console) -> Out
             )
             live.close()
         if not console.is_terminal:
-            console.print()  # in a file the last table has no end of line
+            console.print()  # in a log file the last table lacks a line end
         if live.counters.contained or not writer.close():
-            raise QdsizerError(f"{live.counters.contained} errors while measuring: see the log above")
+            raise QdsizerError(f"{live.counters.contained} errors during the measurement: see the log above")
         if writer.spooled:
-            raise QdsizerError(f"the archive failed: the run lies in {out / 'spool'}, see the log above")
-        with console.status("replaying the stored run"):
+            raise QdsizerError(f"the archive failed: the run is in {out / 'spool'}, see the log above")
+        with console.status("replaying the archived run"):
             run = archive[uid]
             sizes = run[STREAM_NAME].base["internal"].read()
             replayed: list[dict[str, Any]] = []
@@ -157,7 +157,7 @@ def _run(frames: int, out: Path, model: str, seed: int, console: Console) -> Out
             picture = _draw(record, out / "synthesis.png")
     errors = [frame.size_nm - frame.truth_nm for frame in record.frames if frame.status == "sized"]
     inside = [frame.low_nm <= frame.truth_nm <= frame.high_nm for frame in record.frames]
-    return Outcome(
+    return DemoReport(
         run=uid,
         replayed_run=replayed_uid,
         frames=frames,
@@ -173,7 +173,7 @@ def _run(frames: int, out: Path, model: str, seed: int, console: Console) -> Out
 
 @contextmanager
 def _starting(console: Console, directory: Path, server: Callable[[Path], Any]) -> Iterator[Any]:
-    """Say what takes seconds."""
+    """Show a status line while the archive starts."""
     with console.status("starting the archive"):
         context = server(directory)
         archive = context.__enter__()
@@ -184,10 +184,10 @@ def _starting(console: Console, directory: Path, server: Callable[[Path], Any]) 
 
 
 def _truth(mythen: Any, number_mean_nm: Callable[[float], float]) -> Any:
-    """Give the true size at the time of the newest frame, as a signal that the sizer never looks at."""
+    """Signal with the true size at the time of the newest frame; the sizer does not read it."""
     from ophyd import DerivedSignal
 
-    class Truth(DerivedSignal):  # type: ignore[misc]  # ophyd states no types
+    class Truth(DerivedSignal):  # type: ignore[misc]  # ophyd has no type annotations
         def inverse(self, value: float) -> float:
             return number_mean_nm(value)
 
@@ -212,15 +212,15 @@ def _table(record: "SynthesisRecord") -> Table:
     for heading in ("frame", "time (min)", "size (nm)", "95 % interval", "truth (nm)", "status"):
         table.add_column(heading, justify="left" if heading == "status" else "right")
     first = max(len(record.frames) - ROWS_SHOWN, 0)
-    for number, frame in enumerate(record.frames[first:], start=first + 1):
-        table.add_row(*_row(number, frame))
+    for index, frame in enumerate(record.frames[first:], start=first + 1):
+        table.add_row(*_row(index, frame))
     return table
 
 
-def _row(number: int, frame: "SizedFrame") -> tuple[str, ...]:
+def _row(index: int, frame: "SizedFrame") -> tuple[str, ...]:
     sized = frame.status == "sized"
     return (
-        str(number),
+        str(index),
         f"{frame.minutes:.1f}",
         f"{frame.size_nm:.2f}" if sized else "",
         f"{frame.low_nm:.2f} – {frame.high_nm:.2f}" if sized else "",
@@ -230,7 +230,7 @@ def _row(number: int, frame: "SizedFrame") -> tuple[str, ...]:
 
 
 def _draw(record: "SynthesisRecord", path: Path) -> Path:
-    """Write the picture, whole or not at all."""
+    """Draw the picture; the file appears once it is complete."""
     from matplotlib.figure import Figure
 
     from ..callbacks.display import draw_synthesis

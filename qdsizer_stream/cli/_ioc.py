@@ -1,4 +1,4 @@
-"""``qdsizer-stream ioc``: a MYTHEN over Channel Access that counts a simulated synthesis."""
+"""``qdsizer-stream ioc``: EPICS records of a MYTHEN detector that measures a simulated synthesis."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -7,58 +7,60 @@ import typer
 from rich.console import Console
 
 from ..errors import ConfigurationError
-from ._app import app
+from ._app import app, examples
 
 __all__ = ["ioc"]
 
 WAVELENGTH_ANGSTROM = 0.5637
-"""22 keV, the energy of the paper's measurements."""
+"""22 keV, the photon energy of the paper's measurements."""
 
-MOST_MODULES = 48
-"""Two rings of X04SA, the largest MYTHEN there is."""
+MAX_MODULES = 48
+"""Two rings of X04SA, the largest MYTHEN detector."""
 
 
-class Driver(StrEnum):
-    """Whose names the records have."""
+class RecordNames(StrEnum):
+    """Driver whose record names are used."""
 
     ADMYTHEN = "admythen"
     SLSDETECTOR = "slsdetector"
 
 
-@app.command()
+@app.command(epilog=examples("ioc", "ioc --driver admythen --prefix MY:MYTHEN: --modules 4 --speed 10"))
 def ioc(
-    driver: Annotated[Driver, typer.Option(help="Driver whose records are served.")] = Driver.SLSDETECTOR,
-    prefix: Annotated[str, typer.Option(help="Prefix of all records.")] = "SIM:MYTHEN:",
+    driver: Annotated[
+        RecordNames, typer.Option(help="Driver whose record names are served.")
+    ] = RecordNames.SLSDETECTOR,
+    prefix: Annotated[str, typer.Option(help="Prefix of all record names.")] = "SIM:MYTHEN:",
     interface: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for the whole network.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Channel Access.")] = 5064,
-    modules: Annotated[int, typer.Option(min=1, max=MOST_MODULES, help="Modules of the detector.")] = 24,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Channel Access port.")] = 5064,
+    modules: Annotated[int, typer.Option(min=1, max=MAX_MODULES, help="Number of detector modules.")] = 24,
     counts_per_second: Annotated[
-        float, typer.Option(help="Mean counts a second of a strip in pure solvent.")
+        float, typer.Option(help="Mean counts per second and strip in pure solvent.")
     ] = 1.0,
     growth_time_s: Annotated[
-        float, typer.Option(help="Time in which the distance to the last size falls to 1/e, s.")
+        float, typer.Option(help="Time constant of the growth towards the final size, s.")
     ] = 600.0,
-    speed: Annotated[
-        float, typer.Option(help="Seconds of the synthesis in a second of the clock on the wall.")
-    ] = 1.0,
-    seed: Annotated[int, typer.Option(help="Seed of the photons.")] = 1,
+    speed: Annotated[float, typer.Option(help="Seconds of synthesis per second of real time.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the photon noise.")] = 1,
     first_module_only: Annotated[
-        bool, typer.Option(help="admythen: show plugins the first module alone, as that driver does.")
+        bool, typer.Option(help="admythen: pass only the first module to the plugins, as that driver does.")
     ] = False,
     lose_every: Annotated[
-        int, typer.Option(min=0, help="slsdetector: lose packets every so many frames; 0 for never.")
+        int, typer.Option(min=0, help="slsdetector: lose packets in every n-th frame; 0 for never.")
     ] = 0,
 ) -> None:
-    """Serve a MYTHEN over Channel Access that counts a simulated synthesis, until it is interrupted.
+    """Serve EPICS records of a MYTHEN detector that measures a simulated synthesis, until interrupted.
 
-    The synthesis goes on by one exposure with every frame.
+    Every frame advances the synthesis by one exposure.
     """
     try:
         from ..devices.ioc import AdMythenIoc, SlsMythenIoc, serve
     except ModuleNotFoundError as error:
-        raise ConfigurationError("serving records needs caproto: install qdsizer-stream[epics]") from error
+        raise ConfigurationError(
+            'EPICS records need the package caproto: pip install "qdsizer-stream[epics]"'
+        ) from error
     from ..devices import SimMythen
     from ..patterns import q_from_two_theta
     from ..reduction import nominal_detector
@@ -81,7 +83,7 @@ def ioc(
     )
     served = (
         AdMythenIoc(prefix, mythen, first_module_only)
-        if driver is Driver.ADMYTHEN
+        if driver is RecordNames.ADMYTHEN
         else SlsMythenIoc(prefix, mythen, lose_every)
     )
     try:
@@ -90,7 +92,7 @@ def ioc(
             interface,
             port,
             lambda: typer.echo(
-                f"serving {prefix}cam1:, image1: and HDF1: at {interface}:{port}; Ctrl-C ends it"
+                f"serving {prefix}cam1:, image1: and HDF1: at {interface}:{port}; stop with Ctrl-C"
             ),
         )
     except OSError as error:

@@ -1,4 +1,4 @@
-"""``qdsizer-stream models``: what can size, what it says of itself, and where it refuses."""
+"""``qdsizer-stream models``: list, show and verify models, and set their acceptance thresholds."""
 
 import json
 from pathlib import Path
@@ -10,31 +10,35 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..errors import ModelError
-from ._app import app
+from ._app import app, examples
 from ._progress import progress_bar
 
 if TYPE_CHECKING:
     from ..models import Card
 
-__all__ = ["limit_model", "list_models", "show_model", "verify_model"]
+__all__ = ["list_models", "set_model_thresholds", "show_model", "verify_model"]
 
-models = typer.Typer(help="List, show, verify and limit models.", no_args_is_help=True)
+models = typer.Typer(
+    help="List, show and verify models, and set their acceptance thresholds.",
+    epilog=examples("models list", "models show pbs --json"),
+    no_args_is_help=True,
+)
 app.add_typer(models, name="models")
 
-ModelArgument = Annotated[str, typer.Argument(help="Model by name or path.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, also on a terminal.")]
+ModelArgument = Annotated[str, typer.Argument(help="Name of a shipped model, or path of a model file.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
-@models.command("list")
+@models.command("list", epilog=examples("models list", "models list --json"))
 def list_models(as_json: JsonOption = False) -> None:
-    """List the models that can be named: those of this package, then those of other packages."""
+    """List the models that are available by name: those of this package, then those of other packages."""
     from ..models import load_model, model_names
 
     rows: list[dict[str, Any]] = []
     for name in model_names():
         try:
             card = load_model(name).card
-        except ModelError as error:  # one bad file of another package must not hide the others
+        except ModelError as error:  # a damaged model of another package must not hide the others
             rows.append({"name": name, "error": str(error)})
             continue
         rows.append(
@@ -50,21 +54,21 @@ def list_models(as_json: JsonOption = False) -> None:
         typer.echo(json.dumps(rows))
         return
     table = Table()
-    for heading in ("model", "material", "sizes (nm)", "answers with"):
+    for heading in ("model", "material", "sizes (nm)", "output"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("what for")
+    table.add_column("description")
     for row in rows:
         if "error" in row:
-            table.add_row(row["name"], "", "", "", f"[red]cannot be used:[/] {escape(row['error'])}")
+            table.add_row(row["name"], "", "", "", f"[red]not usable:[/] {escape(row['error'])}")
             continue
         sizes = "{:g} – {:g}".format(*row["size_range_nm"])
         table.add_row(row["name"], row["material"], sizes, row["answer"], row["description"])
     Console().print(table)
 
 
-@models.command("show")
+@models.command("show", epilog=examples("models show pbs", "models show my-material.onnx --json"))
 def show_model(name: ModelArgument, as_json: JsonOption = False) -> None:
-    """Print what a model says of itself: a table on a terminal, the whole card as JSON elsewhere."""
+    """Print the model card: a summary table on a terminal, the whole card as JSON otherwise."""
     from ..models import load_model
 
     model = load_model(name)
@@ -78,7 +82,7 @@ def show_model(name: ModelArgument, as_json: JsonOption = False) -> None:
     table.add_column(overflow="fold")
     for title, facts in (
         ("", {"file": str(model.path), "file hash": model.sha256, **_facts(card)}),
-        ("refuses past", card.guard.model_dump()),
+        ("thresholds", card.guard.model_dump()),
         ("training", card.training),
         ("evaluation", card.evaluation),
     ):
@@ -105,27 +109,27 @@ def _facts(card: "Card") -> dict[str, str]:
     }
 
 
-@models.command("verify")
+@models.command("verify", epilog=examples("models verify pbs", "models verify my-material.onnx --json"))
 def verify_model(name: ModelArgument, as_json: JsonOption = False) -> None:
-    """Check a model file: its parts are there, and it answers its own references."""
+    """Check a model file: all parts are present, and the network reproduces its reference outputs."""
     import onnxruntime
 
     from ..models import REFERENCE_TOLERANCE, load_model
 
-    model = load_model(name)  # whatever is wrong is an error that says so
+    model = load_model(name)  # raises an error that names the damage
     checks = {
         "file": f"{model.path}, {model.path.stat().st_size / 1e6:.1f} MB, sha256 {model.sha256}",
         "graph": f"runs in ONNX Runtime {onnxruntime.__version__}, operator set {model.card.opset}",
-        "card": f"format {model.card.format_version}, complete, no unknown field",
-        "templates": "curves of the physics check are there",
-        "references": f"{model.n_references} inputs answered within {model.reference_error:.1g} "
+        "card": f"format {model.card.format_version}, complete, no unknown fields",
+        "templates": "curves of the physics check present",
+        "references": f"{model.n_references} inputs reproduced within {model.reference_error:.1g} "
         f"(allowed {REFERENCE_TOLERANCE:g})",
         "recipe": f"hash {model.card.recipe_sha256}",
     }
     if as_json:
         typer.echo(json.dumps({"name": model.name, "whole": True, "checks": checks}))
         return
-    typer.echo(f"{model.name} is whole")
+    typer.echo(f"{model.name} is intact")
     table = Table(show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -134,29 +138,38 @@ def verify_model(name: ModelArgument, as_json: JsonOption = False) -> None:
     Console().print(table)
 
 
-@models.command("limit")
-def limit_model(
-    path: Annotated[Path, typer.Argument(help="Model file, whose card is replaced.")],
+@models.command(
+    "set-thresholds",
+    epilog=examples(
+        "models set-thresholds my-material.onnx", "models set-thresholds my-material.onnx --frames 512"
+    ),
+)
+@models.command("limit", hidden=True)
+def set_model_thresholds(
+    path: Annotated[Path, typer.Argument(help="Model file; its card is updated in place.")],
     frames: Annotated[
-        int, typer.Option(min=32, help="Good frames for the limits, and again for rates.")
+        int,
+        typer.Option(
+            min=32, help="Simulated frames for the thresholds, and as many again for the error rates."
+        ),
     ] = 4096,
     as_json: JsonOption = False,
 ) -> None:
-    """Set the limits of the refusals from stated rates of error, on physics kept out of the training.
+    """Set the acceptance thresholds of a model from false-rejection rates on held-out simulations.
 
-    Each limit may refuse one good frame in a thousand. The rates at which all of them together err are
-    measured on other frames and on hostile ones, and stand on the card.
+    Each threshold may reject one good frame in a thousand. The error rates of all thresholds together are
+    measured on other simulated frames and on negative controls, and are stored on the card.
     """
     from ..training import held_out_physics, set_limits
 
     good = held_out_physics(path)
-    with progress_bar() as tell:
-        card = set_limits(path, good, n_frames=frames, progress=tell).card
+    with progress_bar() as show:
+        card = set_limits(path, good, n_frames=frames, progress=show).card
     if as_json:
         typer.echo(json.dumps({"guard": card.guard.model_dump(), "evaluation": card.evaluation}))
         return
     table = Table(title=escape(f"{card.name}: {path}"))
-    table.add_column("limit or rate")
+    table.add_column("threshold or rate")
     table.add_column("value", justify="right")
     for name, value in {**card.guard.model_dump(), **card.evaluation}.items():
         table.add_row(name, f"{value:.4g}")

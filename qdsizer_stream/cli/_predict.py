@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ..errors import PatternError
 from ..patterns import Axis
-from ._app import app
+from ._app import app, examples
 
 if TYPE_CHECKING:
     from ..sizing import Sizer
@@ -21,40 +21,47 @@ __all__ = ["predict"]
 TableRow = dict[str, Any]
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "predict pattern.xy --wavelength 0.5637",
+        "predict --raw --config qdsizer.toml frames.h5 --json",
+    )
+)
 def predict(
     files: Annotated[
         list[Path],
         typer.Argument(help="Patterns: .xy, .xye, .dat or .csv; raw frames: text, X04SA HDF5 or NXmonopd."),
     ],
     wavelength: Annotated[
-        float | None, typer.Option(help="Wavelength, Å; needed unless a raw frame brings its own.")
+        float | None, typer.Option(help="Wavelength, Å; required unless the raw frame file states it.")
     ] = None,
-    axis: Annotated[Axis, typer.Option(help="What the first column holds.")] = Axis.TWO_THETA,
+    axis: Annotated[Axis, typer.Option(help="Quantity in the first column.")] = Axis.TWO_THETA,
     solvent: Annotated[
         Path | None, typer.Option(help="Measured pattern of the pure solvent: Q (Å⁻¹), intensity.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Model by name or path.")] = "pbs",
-    raw: Annotated[bool, typer.Option("--raw", help="The files hold raw detector frames.")] = False,
+    model: Annotated[str, typer.Option(help="Name of a shipped model, or path of a model file.")] = "pbs",
+    raw: Annotated[bool, typer.Option("--raw", help="The files contain raw detector frames.")] = False,
     config: Annotated[
         Path | None,
-        typer.Option(help="For raw frames: the beamline's TOML file, with a table \\[reduction]."),
+        typer.Option(help="For raw frames: TOML file of the beamline with a table \\[reduction]."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per pattern or frame, also on a terminal.")
+        bool, typer.Option("--json", help="Print one JSON object per pattern or frame instead of a table.")
     ] = False,
 ) -> None:
-    """Size patterns or raw frames from files; one JSON object each, a table on a terminal."""
+    """Size the nanocrystals in pattern files or raw frames; prints a table, or JSON in a pipe."""
     from ..patterns import check_wavelength
     from ..reduction import load_reduction
     from ..sizing import Sizer, SizingConfig
 
     if raw != (config is not None):
         raise typer.BadParameter(
-            "raw frames need --raw and --config, patterns neither", param_hint="--raw, --config"
+            "raw frames require both --raw and --config, patterns neither", param_hint="--raw, --config"
         )
     if wavelength is None and not raw:
-        raise typer.BadParameter("patterns hold no wavelength: give it in Å", param_hint="--wavelength")
+        raise typer.BadParameter(
+            "pattern files do not state the wavelength: give it in Å", param_hint="--wavelength"
+        )
     if wavelength is not None:
         check_wavelength(wavelength)
     reduction = None if config is None else load_reduction(config)
@@ -68,7 +75,7 @@ def predict(
             if raw:
                 sized = _frames(sizer, file, wavelength)
             else:
-                assert wavelength is not None  # refused above
+                assert wavelength is not None  # checked above
                 sized = [_pattern(sizer, file, wavelength, axis)]
         except PatternError as error:
             failed += 1
@@ -76,7 +83,7 @@ def predict(
             continue
         rows.extend(sized)
         for row in [] if as_table else sized:
-            # JSON has no NaN: what was not sized is null.
+            # JSON has no NaN: null stands for what was not sized.
             typer.echo(
                 json.dumps({k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()})
             )
@@ -99,10 +106,12 @@ def _frames(sizer: "Sizer", file: Path, wavelength_angstrom: float | None) -> li
     from ..sizing import RawFrame
 
     rows = []
-    for number, frame in enumerate(read_raw_frames(file)):
+    for index, frame in enumerate(read_raw_frames(file)):
         light = frame.wavelength_angstrom if wavelength_angstrom is None else wavelength_angstrom
         if light is None:
-            raise typer.BadParameter(f"{file} holds no wavelength: give it in Å", param_hint="--wavelength")
+            raise typer.BadParameter(
+                f"{file} does not state the wavelength: give it in Å", param_hint="--wavelength"
+            )
         examined = sizer.examine_frame(
             RawFrame(
                 counts=frame.counts,
@@ -115,7 +124,7 @@ def _frames(sizer: "Sizer", file: Path, wavelength_angstrom: float | None) -> li
         rows.append(
             {
                 "file": str(file),
-                "frame": number,
+                "frame": index,
                 **examined.estimate.to_dict(),
                 "warnings": list(examined.warnings),
             }

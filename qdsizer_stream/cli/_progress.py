@@ -16,27 +16,27 @@ from rich.progress import (
 __all__ = ["progress_bar"]
 
 
-LOG_SHARE = 0.05
-"""In a log file a line appears after every twentieth of the work."""
+LOG_FRACTION = 0.05
+"""In a log file one line appears per twentieth of the work."""
 
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Show a bar on the error stream, which leaves the output to results; in a log file, a line now and then.
+    """Show a progress bar on the error stream; in a log file, a line per twentieth of the work.
 
     Yields
     ------
-    Function that takes what is being done, steps done and steps in all.
+    Function that is called with a description, the steps done and the total number of steps.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
-        told = -1
+        shown = -1
 
         def log(what: str, done: int, total: int) -> None:
-            nonlocal told
-            share = int(done / max(total, 1) / LOG_SHARE)
-            if share != told:  # it falls back where the next piece of work begins
-                told = share
+            nonlocal shown
+            fraction = int(done / max(total, 1) / LOG_FRACTION)
+            if fraction != shown:  # it returns to zero where the next task begins
+                shown = fraction
                 console.print(f"{what}: {done} of {total}", highlight=False)
 
         yield log
@@ -51,7 +51,7 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("", total=None)
 
-        def tell(what: str, done: int, total: int) -> None:
+        def show(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total)
 
-        yield tell
+        yield show

@@ -1,4 +1,4 @@
-"""``qdsizer-stream reduce``: raw frames to pattern files."""
+"""``qdsizer-stream reduce``: reduce raw frames to pattern files."""
 
 import json
 import math
@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from ..errors import QdsizerError
-from ._app import app
+from ._app import app, examples
 
 if TYPE_CHECKING:
     from ..reduction import BackgroundSubtractor, PooledCounts, Reducer
@@ -29,36 +29,50 @@ class OutputFormat(StrEnum):
     """Text: 2θ in degrees, intensity, sigma (.xye)."""
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "reduce frames.h5 --config qdsizer.toml",
+        "reduce *.raw --config qdsizer.toml --wavelength 0.5637 --format xye --together",
+    )
+)
 def reduce(
     files: Annotated[list[Path], typer.Argument(help="Raw frames: text, X04SA HDF5 or NXmonopd.")],
-    config: Annotated[Path, typer.Option(help="Beamline's TOML file, with a table \\[reduction].")],
-    wavelength: Annotated[float | None, typer.Option(help="Wavelength, Å; the file's otherwise.")] = None,
-    arm: Annotated[
-        float | None, typer.Option(help="Arm angle, degrees; that of the file or settings otherwise.")
+    config: Annotated[Path, typer.Option(help="TOML file of the beamline with a table \\[reduction].")],
+    wavelength: Annotated[
+        float | None, typer.Option(help="Wavelength, Å; by default from the frame file.")
     ] = None,
-    exposure: Annotated[float | None, typer.Option(help="Exposure, s; the file's otherwise.")] = None,
-    monitor: Annotated[float | None, typer.Option(help="Monitor (I0); the file's otherwise.")] = None,
+    arm: Annotated[
+        float | None,
+        typer.Option(
+            help="Angle of the detector arm, degrees; by default from the frame file or the settings."
+        ),
+    ] = None,
+    exposure: Annotated[
+        float | None, typer.Option(help="Exposure, s; by default from the frame file.")
+    ] = None,
+    monitor: Annotated[
+        float | None, typer.Option(help="Monitor (I0); by default from the frame file.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write to; that of each frame otherwise.")
+        Path | None, typer.Option(help="Folder for the patterns; by default that of each frame file.")
     ] = None,
     output_format: Annotated[
-        OutputFormat, typer.Option("--format", help="Format of the patterns.")
+        OutputFormat, typer.Option("--format", help="File format of the patterns.")
     ] = OutputFormat.NEXUS,
     angle_step: Annotated[
         float | None,
         typer.Option(
-            help="Bins of this many degrees in place of those of the settings; 0.0036 is customary.",
+            help="Bin width in degrees, in place of the bins of the settings; 0.0036 is common.",
             min=0.002,
             max=1,
         ),
     ] = None,
     together: Annotated[
-        bool, typer.Option(help="Add all frames up into one pattern, named after the first.")
+        bool, typer.Option(help="Sum all frames into one pattern, named after the first.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a pattern on the output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per pattern.")] = False,
 ) -> None:
-    r"""Reduce raw detector frames to patterns; backgrounds come off where the TOML file has \[background]."""
+    r"""Reduce raw detector frames to patterns; subtract backgrounds where the TOML file has \[background]."""
     from ..reduction import (
         AngleGrid,
         BackgroundSubtractor,
@@ -70,7 +84,7 @@ def reduce(
 
     settings = load_reduction(config)
     if angle_step is not None:
-        # From the first step to the last before 180°: bins without a strip are not written.
+        # From the first bin to the last before 180°; bins without a strip are not written.
         bins = AngleGrid(first_deg=angle_step, step_deg=angle_step, n_bins=int(179 / angle_step))
         settings = settings.model_copy(update={"bins": bins})
     reducer = Reducer(settings)
@@ -94,11 +108,11 @@ def reduce(
     for file in files:
         try:
             frames = read_raw_frames(file)
-            for number, frame in enumerate(frames):
+            for index, frame in enumerate(frames):
                 light = frame.wavelength_angstrom if wavelength is None else wavelength
                 if light is None:
                     raise typer.BadParameter(
-                        f"{file} holds no wavelength: give it in Å", param_hint="--wavelength"
+                        f"{file} does not state the wavelength: give it in Å", param_hint="--wavelength"
                     )
                 pooled = reducer.pool(
                     frame.counts,
@@ -109,12 +123,12 @@ def reduce(
                 )
                 if not together:
                     stem = file.with_suffix("")
-                    finish(stem if len(frames) == 1 else Path(f"{stem}_{number:04d}"), pooled, light)
+                    finish(stem if len(frames) == 1 else Path(f"{stem}_{index:04d}"), pooled, light)
                     continue
                 if total is not None and light != light_of_total:
                     raise typer.BadParameter(
                         f"{file} has wavelength {light} Å, the frames before it {light_of_total} Å: reduce "
-                        "them apart",
+                        "them separately",
                         param_hint="--together",
                     )
                 total, light_of_total = (pooled if total is None else total + pooled), light
@@ -136,7 +150,7 @@ def _write(
     subtractor: "BackgroundSubtractor | None",
     output_format: OutputFormat,
 ) -> dict[str, Any]:
-    """Write one pattern and say what was written."""
+    """Write one pattern and return a summary."""
     from ..patterns import write_pattern
     from ..reduction import write_reduced, write_xye
 

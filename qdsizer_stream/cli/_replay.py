@@ -13,22 +13,27 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import ArchiveError, ConfigurationError, QdsizerError
-from ._app import app
+from ._app import app, examples
 from ._archive import opened_archive
 from ._progress import progress_bar
 
 if TYPE_CHECKING:
-    from ..archive import Destination, Outcome
+    from ..archive import ReplayDestination, ReplayOutcome
     from ..callbacks import LiveConfig
     from ..sizing import Sizer
 
 __all__ = ["replay"]
 
-MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
-"""How a moment may be written; local time."""
+TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+"""Formats of a date and time; local time."""
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "replay demo/archive 5d3f2c81 --model pbs",
+        "replay http://tiled.beamline:8000 --since 2026-11-01 --config qdsizer.toml --out sizes.csv",
+    )
+)
 def replay(
     archive: Annotated[
         str,
@@ -36,56 +41,61 @@ def replay(
             help="Folder of an embedded archive, URL of a Tiled server, or name of a Tiled profile."
         ),
     ],
-    run: Annotated[str | None, typer.Argument(help="Unique identifier of the run.")] = None,
-    scan_id: Annotated[int | None, typer.Option(help="The newest run of this number.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="Identifier of the run (uid), or its first characters.")
+    ] = None,
+    scan_id: Annotated[int | None, typer.Option(help="Newest run with this scan_id.")] = None,
     since: Annotated[
-        datetime | None, typer.Option(formats=MOMENTS, help="Runs that began then or later.")
+        datetime | None, typer.Option(formats=TIME_FORMATS, help="Runs that started at this time or later.")
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option(formats=MOMENTS, help="Runs that began then or earlier.")
+        datetime | None, typer.Option(formats=TIME_FORMATS, help="Runs that started at this time or earlier.")
     ] = None,
     query: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Runs whose start document says so.")
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Runs whose start document holds this value."),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="TOML file of the beamline; else the settings stored in the run.")
+        Path | None,
+        typer.Option(help="TOML file of the beamline; by default the settings stored in the run."),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Size with this model instead.")] = None,
+    model: Annotated[str | None, typer.Option(help="Use this model instead of that of the settings.")] = None,
     write_back: Annotated[
         bool, typer.Option("--write-back", help="Add the stream qd_size to the run itself.")
     ] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="With --write-back: delete the stream that is there.")
+        bool, typer.Option("--replace", help="With --write-back: replace an existing stream qd_size.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Write a table (.csv) here instead.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write a table (.csv) to this file instead.")] = None,
     compare: Annotated[
         str | None,
         typer.Option(
             metavar="RUN",
-            help="Write nothing; print what differs from the sizes in this run: the same, or a derived one.",
+            help="Write nothing; compare with the sizes in this run: the run itself, or one derived from it.",
         ),
     ] = None,
-    again: Annotated[bool, typer.Option("--again", help="Size even what is there already.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Size again even where equal sizes exist.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")
+    ] = False,
     patience: Annotated[
-        float, typer.Option(help="How long a run in progress may bring nothing new, s.", min=0.0)
+        float,
+        typer.Option(help="Time without new frames after which a run in progress is abandoned, s.", min=0.0),
     ] = 60.0,
     work: Annotated[
-        Path | None, typer.Option(help="Folder for what an interrupted replay has sized.")
+        Path | None, typer.Option(help="Folder for the journal of an interrupted replay.")
     ] = None,
-    workers: Annotated[
-        int, typer.Option(help="Processes that size beside this one; 0 for none.", min=0, max=64)
-    ] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
+    workers: Annotated[int, typer.Option(help="Additional sizing processes; 0 for none.", min=0, max=64)] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Size archived runs again, as new runs that are linked to them; go on where an interruption stopped."""
+    """Size archived runs again and write the sizes as linked runs; continues after an interruption."""
     from ..archive import SizingWorkers, replay_into
     from ..sizing import Sizer
 
     if sum((write_back, out is not None, compare is not None)) > 1:
-        raise ConfigurationError("--write-back, --out and --compare exclude one another: give one of them")
+        raise ConfigurationError("--write-back, --out and --compare exclude each other: give one of them")
     if replace and not write_back:
-        raise ConfigurationError("--replace belongs to --write-back: give both")
+        raise ConfigurationError("--replace has no effect without --write-back: give both")
     outcomes: list[dict[str, Any]] = []
     failed = False
     errors = Console(stderr=True, soft_wrap=True)
@@ -105,8 +115,8 @@ def replay(
                     continue
                 if workers and processes is None:
                     processes = stack.enter_context(SizingWorkers(sizer, workers))
-                with progress_bar() as tell:
-                    outcome = replay_into(
+                with progress_bar() as show:
+                    done = replay_into(
                         one,
                         settings,
                         destination,
@@ -115,21 +125,21 @@ def replay(
                         again=again,
                         patience_s=patience,
                         workers=processes,
-                        tell=tell,
+                        report=show,
                     )
-                outcomes.append(_said(outcome, sizer, destination))
+                outcomes.append(_report(done, sizer, destination))
             except QdsizerError as error:
                 if len(runs) == 1:
                     raise
-                # One run of many that cannot be sized must not keep the others from it.
+                # One run that cannot be sized must not stop the others.
                 failed = True
                 outcomes.append({"run": one.metadata["start"]["uid"], "error": f"{error}"})
                 errors.print(f"run {one.metadata['start']['uid']}: {error}", style="red", markup=False)
     if as_json:
         typer.echo(json.dumps(outcomes[0] if run is not None else outcomes))
     else:
-        for told in outcomes:
-            _print(told)
+        for outcome in outcomes:
+            _print(outcome)
     if failed:
         raise typer.Exit(1)
 
@@ -142,13 +152,13 @@ def _runs(
     until: datetime | None,
     query: list[str] | None,
 ) -> list[Any]:
-    """Runs that the arguments name, at least one."""
+    """Runs that the arguments select, at least one."""
     from ..archive import find_run, parse_query, select_runs
 
     chosen = scan_id is not None or since is not None or until is not None or bool(query)
     if (run is not None) == chosen:
         raise ConfigurationError(
-            "give either the identifier of a run, or --scan-id, --since, --until and --query to choose runs"
+            "give either the identifier of a run, or --scan-id, --since, --until and --query to select runs"
         )
     if run is not None:
         return [find_run(catalog, run)]
@@ -156,13 +166,13 @@ def _runs(
         catalog, scan_id=scan_id, since=since, until=until, query=dict(map(parse_query, query or []))
     )
     if not found:
-        raise ArchiveError(f"none of the {len(catalog)} runs of this archive fits: give other conditions")
+        raise ArchiveError(f"none of the {len(catalog)} runs of this archive matches: give other conditions")
     return found
 
 
 def _destination(
     catalog: Any, write_back: bool, replace: bool, out: Path | None, compare: str | None, model: str | None
-) -> AbstractContextManager["Destination"]:
+) -> AbstractContextManager["ReplayDestination"]:
     from ..archive import Comparison, LinkedRuns, TableFile, WriteBack, find_run
 
     if write_back:
@@ -175,7 +185,7 @@ def _destination(
 
 
 def _settings(run: Any, config: Path | None, model: str | None) -> "LiveConfig":
-    """Settings of the file, as the run overrides them, or those with which the run was sized."""
+    """Settings of the file with the overrides of the run, or those with which the run was sized."""
     from ..archive import archived_config
     from ..callbacks import LiveConfig, config_of_run
     from ..configuration import load_toml
@@ -190,13 +200,15 @@ def _settings(run: Any, config: Path | None, model: str | None) -> "LiveConfig":
 
 
 def _default_work() -> Path:
-    """Folder for interrupted replays, where programs keep what they can make again."""
+    """Folder for interrupted replays, in the cache folder of the user."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "qdsizer_stream" / "replay"
 
 
-def _planned(run: Any, settings: "LiveConfig", sizer: "Sizer", destination: "Destination") -> dict[str, Any]:
-    """What would be done with a run."""
+def _planned(
+    run: Any, settings: "LiveConfig", sizer: "Sizer", destination: "ReplayDestination"
+) -> dict[str, Any]:
+    """Summary of what would be done with a run."""
     start, stop = run.metadata["start"], run.metadata.get("stop") or {}
     there = destination.find(run, settings, sizer.model)
     return {
@@ -209,37 +221,37 @@ def _planned(run: Any, settings: "LiveConfig", sizer: "Sizer", destination: "Des
     }
 
 
-def _said(outcome: "Outcome", sizer: "Sizer", destination: "Destination") -> dict[str, Any]:
+def _report(outcome: "ReplayOutcome", sizer: "Sizer", destination: "ReplayDestination") -> dict[str, Any]:
     from ..archive import Comparison
 
-    said = {**asdict(outcome), "model": sizer.model.name}
+    report = {**asdict(outcome), "model": sizer.model.name}
     if isinstance(destination, Comparison):
-        said["differences"] = asdict(destination.differences)
-    return said
+        report["differences"] = asdict(destination.differences)
+    return report
 
 
-def _print(told: dict[str, Any]) -> None:
-    """Tell the outcome of one run in one line, and a comparison in a table."""
-    run = told["run"]
-    if "error" in told:
+def _print(report: dict[str, Any]) -> None:
+    """Print the result of one run in one line, and a comparison as a table."""
+    run = report["run"]
+    if "error" in report:
         typer.echo(f"{run}: not sized, see the error above")
-    elif "would" in told:
-        counts = ", ".join(f"{number} in {stream}" for stream, number in told["num_events"].items())
-        typer.echo(f"{run}: {told['exit_status']}, {counts or 'no events'}; would {told['would']}")
-    elif told["found"]:
-        typer.echo(f"{run}: sized before with model {told['model']}, found in {told['written']}")
-    elif told["written"] is None:
+    elif "would" in report:
+        counts = ", ".join(f"{count} in {stream}" for stream, count in report["num_events"].items())
+        typer.echo(f"{run}: {report['exit_status']}, {counts or 'no events'}; would {report['would']}")
+    elif report["found"]:
+        typer.echo(f"{run}: already sized with model {report['model']}, in {report['written']}")
+    elif report["written"] is None:
         typer.echo(f"{run}: no frames, nothing written")
     else:
-        counts = ", ".join(f"{number} {status}" for status, number in told["statuses"].items())
-        resumed = f" ({told['resumed']} of them before an interruption)" if told["resumed"] else ""
-        typer.echo(f"{run}: {told['frames']} frames{resumed} with model {told['model']}: {counts}")
-        if "differences" not in told:
-            typer.echo(f"sizes: {told['written']}")
+        counts = ", ".join(f"{count} {status}" for status, count in report["statuses"].items())
+        resumed = f" ({report['resumed']} of them before an interruption)" if report["resumed"] else ""
+        typer.echo(f"{run}: {report['frames']} frames{resumed} with model {report['model']}: {counts}")
+        if "differences" not in report:
+            typer.echo(f"sizes: {report['written']}")
             return
-        table = Table("against the sizes in", told["written"])
-        for name, value in told["differences"].items():
+        table = Table("compared with the sizes in", report["written"])
+        for name, value in report["differences"].items():
             if isinstance(value, dict):
-                value = ", ".join(f"{change}: {number}" for change, number in value.items()) or "none"
+                value = ", ".join(f"{change}: {count}" for change, count in value.items()) or "none"
             table.add_row(name.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else f"{value}")
         Console().print(table)

@@ -1,4 +1,4 @@
-"""``qdsizer-stream serve``: size the frames that another process measures."""
+"""``qdsizer-stream serve``: size frames as a service."""
 
 import logging
 import signal
@@ -7,23 +7,25 @@ from typing import Annotated
 
 import typer
 
-from ._app import app
+from ._app import app, examples
 
 __all__ = ["serve"]
 
 
-@app.command()
+@app.command(epilog=examples("serve --config serve.toml", "serve --config /etc/qdsizer/kafka.toml"))
 def serve(
-    config: Annotated[Path, typer.Option(help="TOML file of the service: input, outputs, settings.")],
+    config: Annotated[
+        Path, typer.Option(help="TOML file of the service: input, outputs, and settings of the beamline.")
+    ],
 ) -> None:
-    """Size the runs that come over 0MQ, Kafka or Tiled, until told to stop."""
+    """Run as a service: size frames arriving over 0MQ, Kafka or Tiled, until interrupted."""
     from ..configuration import load_toml
     from ..services import ServeConfig, Service
 
-    # To the error stream, where whoever supervises a service looks for them.
+    # To the error stream, where a supervisor such as systemd collects logs.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     service = Service(load_toml(ServeConfig, config))
-    for told in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(told, lambda *_: service.stop())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stop())
     if not service.run():
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""``qdsizer-stream simulate``: from a recipe to a library, or to a picture."""
+"""``qdsizer-stream simulate``: simulate a library of patterns, or draw it."""
 
 import json
 import warnings
@@ -12,7 +12,7 @@ import typer
 from numpy.typing import NDArray
 
 from ..errors import ConfigurationError
-from ._app import app
+from ._app import app, examples
 from ._progress import progress_bar
 
 if TYPE_CHECKING:
@@ -20,31 +20,40 @@ if TYPE_CHECKING:
 
 __all__ = ["plot", "simulate"]
 
-MOST_SIZES = 6
-"""Patterns in one picture: more could not be told apart."""
+MAX_SIZES = 6
+"""Patterns in one picture: more could not be distinguished."""
 
 SURFACE, INK, SECOND_INK, GRID = "#fcfcfb", "#0b0b0b", "#52514e", "#e4e3df"
-"""Background, text, lesser text and lines of the pictures."""
+"""Colours of background, text, secondary text and grid lines."""
 
 LIGHTEST, DARKEST = 0.35, 1.0
-"""Part of the blue scale for small to large dots: paler lines vanish on the background."""
+"""Range of the blue colour scale for small to large dots: paler lines vanish on the background."""
 
-group = typer.Typer(help="Simulate a library of patterns, or draw it.")
+group = typer.Typer(
+    help="Simulate a library of patterns, or draw it.",
+    epilog=examples(
+        "simulate --recipe paper --out library.h5", "simulate plot --recipe paper --out paper.png"
+    ),
+)
 app.add_typer(group, name="simulate")
 
 
 @group.callback(invoke_without_command=True)
 def simulate(
     context: typer.Context,
-    recipe: Annotated[str, typer.Option(help="Recipe of the package, or a TOML file.")] = "paper",
+    recipe: Annotated[
+        str, typer.Option(help="Name of a recipe of this package, or path of a TOML file.")
+    ] = "paper",
     out: Annotated[Path, typer.Option(help="HDF5 file to write.")] = Path("library.h5"),
     scheduler: Annotated[
         str | None,
-        typer.Option(help="Address of a Dask scheduler whose workers simulate, such as tcp://host:8786."),
+        typer.Option(
+            help="Address of a Dask scheduler whose workers run the simulation, such as tcp://host:8786."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
-    """Simulate a library of patterns; an interrupted build goes on where it was."""
+    """Simulate a library of patterns; the same command continues an interrupted simulation."""
     if context.invoked_subcommand is not None:
         return
     import time
@@ -53,8 +62,8 @@ def simulate(
 
     settings = load_recipe(recipe)
     began = time.perf_counter()
-    with progress_bar() as tell, _warnings_as_lines():
-        library = build_library(settings, out, tell, scheduler)
+    with progress_bar() as show, _warnings_as_lines():
+        library = build_library(settings, out, show, scheduler)
     seconds = time.perf_counter() - began
     n_patterns, n_points = library.intensity.shape
     if as_json:
@@ -70,32 +79,40 @@ def simulate(
         typer.echo(f"{out}: {n_patterns} patterns of {n_points} points in {seconds:.1f} s")
 
 
-@group.command()
+@group.command(
+    epilog=examples(
+        "simulate plot --recipe paper", "simulate plot --recipe pbs --against paper --out difference.png"
+    )
+)
 def plot(
-    recipe: Annotated[str, typer.Option(help="Recipe of the package, or a TOML file.")] = "paper",
+    recipe: Annotated[
+        str, typer.Option(help="Name of a recipe of this package, or path of a TOML file.")
+    ] = "paper",
     against: Annotated[
-        str | None, typer.Option(help="Second recipe, to be subtracted from the first.")
+        str | None, typer.Option(help="Second recipe, whose patterns are subtracted from those of the first.")
     ] = None,
     dispersion: Annotated[
-        float | None, typer.Option(help="Dispersion to draw; the middle one of the recipe if left out.")
+        float | None, typer.Option(help="Dispersion to draw; by default the middle one of the recipe.")
     ] = None,
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("simulation.png"),
 ) -> None:
-    """Draw the unstrained patterns of a recipe and their populations, or how two recipes differ."""
+    """Draw the unstrained patterns of a recipe and their populations, or the difference of two recipes."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise ConfigurationError("pictures need matplotlib: install qdsizer-stream[plot]") from error
+        raise ConfigurationError(
+            'pictures need the package matplotlib: pip install "qdsizer-stream[plot]"'
+        ) from error
     from ..simulation import load_recipe
 
     if not out.parent.is_dir():
-        raise ConfigurationError(f"folder {out.parent} does not exist: make it first")
+        raise ConfigurationError(f"folder {out.parent} does not exist: create it first")
     settings = load_recipe(recipe)
     shown = _chosen_dispersion(settings, dispersion)
     other = None if against is None else load_recipe(against)
-    with progress_bar() as tell, _warnings_as_lines():
-        library = _unstrained(settings, tell)
-        second = None if other is None else _unstrained(other, tell)
+    with progress_bar() as show, _warnings_as_lines():
+        library = _unstrained(settings, show)
+        second = None if other is None else _unstrained(other, show)
     figure = Figure(figsize=(11, 6.5), dpi=150, facecolor=SURFACE, layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
     if second is None:
@@ -106,37 +123,37 @@ def plot(
         )
     else:
         _draw_difference(left, right, library, second, shown)
-        title = f"{settings.name} less {second.recipe.name}: dispersion {shown:g}"
+        title = f"{settings.name} minus {second.recipe.name}: dispersion {shown:g}"
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
     figure.savefig(out)
     typer.echo(f"{out}: {title}")
 
 
-def _chosen_dispersion(recipe: "LibraryRecipe", asked: float | None) -> float:
-    if asked is None:
+def _chosen_dispersion(recipe: "LibraryRecipe", wanted: float | None) -> float:
+    if wanted is None:
         return sorted(recipe.dispersions)[len(recipe.dispersions) // 2]
-    if asked not in recipe.dispersions:
+    if wanted not in recipe.dispersions:
         raise ConfigurationError(
-            f"dispersion {asked:g} is not in recipe {recipe.name}: choose "
+            f"dispersion {wanted:g} is not in recipe {recipe.name}: choose "
             + ", ".join(f"{r:g}" for r in recipe.dispersions)
         )
-    return asked
+    return wanted
 
 
-def _unstrained(recipe: "LibraryRecipe", tell: Any) -> "Library":
-    """The part of a library with the smallest strain: pictures need no other."""
+def _unstrained(recipe: "LibraryRecipe", report: Any) -> "Library":
+    """Simulate only the smallest strain of a recipe: the pictures show no other."""
     from ..simulation import simulate
 
     smallest = float(recipe.strains[np.argmin(np.abs(recipe.strains))])
     return simulate(
-        recipe.model_copy(update={"strain_first": smallest, "strain_last": smallest, "n_strains": 1}), tell
+        recipe.model_copy(update={"strain_first": smallest, "strain_last": smallest, "n_strains": 1}), report
     )
 
 
 def _rows(library: "Library", dispersion: float) -> NDArray[np.intp]:
-    """A few rows of one dispersion, evenly over the sizes."""
+    """Rows of one dispersion at a few evenly spaced sizes."""
     rows = np.flatnonzero(library.nominal_dispersion == dispersion)
-    picked = np.unique(np.rint(np.linspace(0, rows.size - 1, min(MOST_SIZES, rows.size))).astype(int))
+    picked = np.unique(np.rint(np.linspace(0, rows.size - 1, min(MAX_SIZES, rows.size))).astype(int))
     return np.asarray(rows[picked])
 
 
@@ -166,7 +183,7 @@ def _scaled(library: "Library", row: np.intp) -> NDArray[np.float64]:
 
 
 def _draw_patterns(axes: Any, library: "Library", dispersion: float) -> None:
-    """Patterns of equal area above each other, small dots at the bottom."""
+    """Draw patterns of equal area with vertical offsets, small dots at the bottom."""
     rows = _rows(library, dispersion)
     q = library.q_inv_angstrom
     patterns = [np.sqrt(_scaled(library, row)) for row in rows]
@@ -179,11 +196,11 @@ def _draw_patterns(axes: Any, library: "Library", dispersion: float) -> None:
             textcoords="offset points", va="center", fontsize=9, color=INK, annotation_clip=False,
         )  # fmt: skip
     axes.margins(x=0)
-    _plain(axes, "√I of equal area, each raised above the last", "Q (Å⁻¹)")
+    _plain(axes, "√I of equal area, with vertical offsets", "Q (Å⁻¹)")
 
 
 def _draw_populations(axes: Any, library: "Library", dispersion: float) -> None:
-    """Number fractions of the clusters of each pattern, with the mean that they have."""
+    """Draw the number fractions of the clusters of each pattern, with their mean."""
     from ..simulation import Sampling, lognormal_weights
 
     recipe = library.recipe
@@ -211,11 +228,11 @@ def _draw_populations(axes: Any, library: "Library", dispersion: float) -> None:
     largest = diameters_nm[np.any(weights > 1e-3 * weights.max(axis=0), axis=1)][-1]
     axes.set_xlim(0, 1.35 * largest)
     axes.set_ylim(-0.25, rows.size)
-    _plain(axes, "Clusters by number; ▲ realised mean (± sd)", "diameter (nm)")
+    _plain(axes, "Number fraction of clusters; ▲ mean (± standard deviation)", "diameter (nm)")
 
 
 def _draw_difference(left: Any, right: Any, first: "Library", second: "Library", dispersion: float) -> None:
-    """Differences of patterns of equal area, and how large they are for each size."""
+    """Draw differences of patterns of equal area, and their root mean square against size."""
     common = np.intersect1d(
         first.nominal_mean_nm[first.nominal_dispersion == dispersion],
         second.nominal_mean_nm[second.nominal_dispersion == dispersion],
@@ -239,7 +256,7 @@ def _draw_difference(left: Any, right: Any, first: "Library", second: "Library",
             intensity = np.interp(q, library.q_inv_angstrom, library.intensity[row])
             pair.append(intensity / intensity.mean())
         differences.append(pair[0] - pair[1])
-    picked = np.unique(np.rint(np.linspace(0, common.size - 1, min(MOST_SIZES, common.size))).astype(int))
+    picked = np.unique(np.rint(np.linspace(0, common.size - 1, min(MAX_SIZES, common.size))).astype(int))
     step = 1.1 * max(float(np.ptp(differences[k])) for k in picked) or 1.0
     for number, (k, shade) in enumerate(zip(picked, _shades(picked.size), strict=True)):
         left.axhline(number * step, color=GRID, linewidth=0.8)
@@ -255,7 +272,7 @@ def _draw_difference(left: Any, right: Any, first: "Library", second: "Library",
         f"{100 * bar:g} % of the mean", (q[0] + 0.03 * np.ptp(q), -0.9 * step + bar / 2), va="center",
         fontsize=9, color=INK,
     )  # fmt: skip
-    _plain(left, "Difference of patterns of equal area, each raised above the last", "Q (Å⁻¹)")
+    _plain(left, "Difference of patterns of equal area, with vertical offsets", "Q (Å⁻¹)")
     rms = [100 * float(np.sqrt(np.mean(difference**2))) for difference in differences]
     right.plot(common, rms, color=_shades(3)[1], linewidth=1.5, marker="o", markersize=5)
     right.set_ylim(0, 1.1 * max(rms) or 1.0)
@@ -272,7 +289,7 @@ def _few_ticks() -> Any:
 
 @contextmanager
 def _warnings_as_lines() -> Iterator[None]:
-    """Tell warnings as they come, without the source lines that Python adds."""
+    """Print warnings at once, without the source lines that Python adds."""
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, *_: typer.echo(f"warning: {message}", err=True)

@@ -1,4 +1,4 @@
-"""``qdsizer-stream train``: from a recipe to a model file."""
+"""``qdsizer-stream train``: train a model from a recipe."""
 
 import json
 from pathlib import Path
@@ -8,28 +8,30 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ._app import app
+from ._app import app, examples
 from ._progress import progress_bar
 
 __all__ = ["train"]
 
 
-@app.command()
+@app.command(epilog=examples("train --recipe pbs", "train --recipe my-material.toml --out my-material.onnx"))
 def train(
-    recipe: Annotated[str, typer.Option(help="Recipe of the package, or a TOML file.")] = "pbs",
+    recipe: Annotated[
+        str, typer.Option(help="Name of a recipe of this package, or path of a TOML file.")
+    ] = "pbs",
     out: Annotated[
         Path | None,
-        typer.Option(help="Model file to write; NAME.onnx here, of the recipe's name, where left out."),
+        typer.Option(help="Model file to write; by default NAME.onnx, with the name of the recipe."),
     ] = None,
     resume: Annotated[
         bool,
-        typer.Option(help="Go on where a training of this recipe was interrupted, or begin anew."),
+        typer.Option(help="Continue an interrupted training of this recipe, or start again."),
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the model card as JSON.")] = False,
 ) -> None:
-    """Train a model and write its file.
+    """Train a model on simulated frames and write its file.
 
-    The state of the training is kept beside the file until it is done: the same command goes on with it.
+    A checkpoint is kept beside the file until the training is complete; the same command continues from it.
     """
     from ..training import Checkpoint, load_training_recipe
     from ..training import train as run
@@ -41,14 +43,14 @@ def train(
     if not resume:
         checkpoint.discard()
     elif checkpoint.path.exists():
-        errors.print(f"going on from {checkpoint.path}", highlight=False, markup=False)
+        errors.print(f"continuing from {checkpoint.path}", highlight=False, markup=False)
     try:
-        with progress_bar() as tell:
-            model = run(settings, path, tell)
+        with progress_bar() as show:
+            model = run(settings, path, show)
     except KeyboardInterrupt:
         if checkpoint.path.exists():
             errors.print(
-                f"interrupted; {checkpoint.path} holds what is done: the same command goes on from there",
+                f"interrupted; the same command continues from the checkpoint {checkpoint.path}",
                 highlight=False,
                 markup=False,
             )

@@ -1,4 +1,4 @@
-"""``qdsizer-stream watch``: the picture of a synthesis in a browser."""
+"""``qdsizer-stream watch``: live view of a run in a web browser."""
 
 import logging
 import signal
@@ -9,29 +9,33 @@ from typing import Annotated
 import typer
 
 from ..errors import QdsizerError
-from ._app import app
+from ._app import app, examples
 from ._archive import opened_archive
 
 __all__ = ["watch"]
 
 POLL_S = 1.0
-"""How often the archive is asked for news, s."""
+"""Interval between requests to the archive, s."""
 
 logger = logging.getLogger(__name__)
 
 
-@app.command()
+@app.command(
+    epilog=examples("watch demo/archive", "watch http://tiled.beamline:8000 --host 0.0.0.0 --no-browser")
+)
 def watch(
     archive: Annotated[str, typer.Argument(help="Folder of an embedded archive, or URL of a Tiled server.")],
-    run: Annotated[str | None, typer.Argument(help="The run; without it, the newest with sizes.")] = None,
+    run: Annotated[
+        str | None, typer.Argument(help="Identifier of the run; by default the newest run with sizes.")
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for a free one.")] = 5006,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for a free port.")] = 5006,
     origin: Annotated[
-        list[str] | None, typer.Option(help="Further host:port under which browsers reach the page.")
+        list[str] | None, typer.Option(help="Additional host:port under which browsers open the page.")
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
-    """Show a run in a browser, while it is measured or from the archive, until told to stop."""
+    """Show a run in a web browser, while it is measured or from the archive, until interrupted."""
     from ..services.watch import BrowserView, WatchedRun
 
     with opened_archive(archive) as catalog:
@@ -44,14 +48,14 @@ def watch(
                 try:
                     while watched.update() and not stopping.is_set():
                         pass
-                except Exception as error:  # the archive may be away for a while; the page stays
+                except Exception as error:  # the archive may be unreachable for a while; the page stays
                     kind = "" if isinstance(error, QdsizerError) else f"{type(error).__name__}: "
-                    logger.warning("no news from %s: %s%s", archive, kind, error)
+                    logger.warning("%s cannot be read: %s%s", archive, kind, error)
                 stopping.wait(POLL_S)
 
         reader = threading.Thread(target=read, name="qdsizer-watch")
-        for told in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(told, lambda *_: view.stop())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: view.stop())
         reader.start()
         typer.echo(f"watching at {view.url}")
         if browser:

@@ -1,12 +1,13 @@
-"""The live sizer in IPython profiles and queue-server start-up files."""
+"""Installation of the live sizer in IPython profiles and queue-server start-up files."""
 
 from ._check import Finding, check
 from ._discover import Discovery, discover
 from ._install import install, installed, uninstall
-from ._settings_file import settings_text
+from ._settings_file import SCHEMA_FILE, settings_schema, settings_text
 from ._startup import profile_folders, startup_text, write_startup
 
 __all__ = [
+    "SCHEMA_FILE",
     "Discovery",
     "Finding",
     "check",
@@ -14,6 +15,7 @@ __all__ = [
     "install",
     "installed",
     "profile_folders",
+    "settings_schema",
     "settings_text",
     "startup_text",
     "uninstall",

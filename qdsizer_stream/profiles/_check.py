@@ -1,4 +1,4 @@
-"""What is right with the settings of a beamline, and what is not."""
+"""Check of the settings of a beamline."""
 
 import shutil
 import statistics
@@ -18,32 +18,32 @@ from ._startup import installed_in
 __all__ = ["Finding", "check"]
 
 TIMED_FRAMES = 20
-"""Frames that the speed of sizing is the median of."""
+"""Frames that are timed; the median is reported."""
 
 TRIAL_WAVELENGTH_ANGSTROM = 0.5637
-"""Wavelength of the frames that are timed: 22 keV, for speed alone."""
+"""Wavelength of the timed frames: 22 keV; affects the speed only."""
 
 TRIAL_COUNTS = 100
-"""Photons a strip in the frames that are timed."""
+"""Photons per strip in the timed frames."""
 
-SCARCE_BYTES = 2**30
-"""Room in a folder below which it is told: an hour of frames of 30 720 strips at 3 Hz."""
+MIN_FREE_BYTES = 2**30
+"""Free space below which a folder is reported: one hour of frames of 30 720 strips at 3 Hz."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """Result of one check."""
 
     what: str
-    """What it is."""
+    """Subject of the check."""
     good: bool | None
-    """Whether it is as it must be; None for what merely is so."""
-    told: str
-    """What was found and, where it is not good, what to do."""
+    """Whether it is as required; None for information only."""
+    found: str
+    """What was found and, if it is wrong, how to fix it."""
 
 
 def check(path: Path, archive: str | None = None, spool: Path | None = None) -> Iterator[Finding]:
-    """Look at all that sizing at a beamline needs.
+    """Check everything that sizing at a beamline needs.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def check(path: Path, archive: str | None = None, spool: Path | None = None) -> 
 
     Yields
     ------
-    Findings, as they come.
+    Findings, in the order of the checks.
     """
     settings: LiveConfig | None = None
     sizer: Sizer | None = None
@@ -73,31 +73,31 @@ def check(path: Path, archive: str | None = None, spool: Path | None = None) -> 
         yield from _sources(settings)
     if settings is not None and sizer is not None:
         yield from _detector(settings, sizer)
-    yield from _places(archive, spool)
+    yield from _destinations(archive, spool)
     files = installed_in()
     yield Finding(
         "IPython profiles",
         None,
         ", ".join(f"{name} ({file.name})" for name, file in files.items())
-        or "none has the start-up file; `qdsizer-stream profile install --profile NAME` writes it",
+        or "none has the start-up file; write it with `qdsizer-stream profile install --profile NAME`",
     )
 
 
 def _sources(settings: LiveConfig) -> Iterator[Finding]:
-    """Where numbers come from."""
+    """Sources of wavelength, arm angle, exposure and monitor."""
     if settings.wavelength is None:
-        told = "from nowhere: no frame will be sized; set [wavelength], there is no default"
+        found = "no source, so no frame will be sized: set [wavelength], there is no default"
     else:
-        told = f"from {settings.wavelength.describe()}"
-    yield Finding("wavelength", settings.wavelength is not None, told)
+        found = f"from {settings.wavelength.describe()}"
+    yield Finding("wavelength", settings.wavelength is not None, found)
     reduction = settings.sizing.reduction
-    assert reduction is not None  # LiveConfig refuses to be made without
+    assert reduction is not None  # LiveConfig requires it
     moves = settings.arm_angle is not None
-    told = (
-        f"from {settings.arm_angle.describe()}" if settings.arm_angle else f"stands at {reduction.arm_deg}°"
+    found = (
+        f"from {settings.arm_angle.describe()}" if settings.arm_angle else f"fixed at {reduction.arm_deg}°"
     )
     known = moves or reduction.arm_deg is not None
-    yield Finding("detector arm", known, told if known else "unknown: set [arm_angle], or arm_deg")
+    yield Finding("detector arm", known, found if known else "unknown: set [arm_angle], or arm_deg")
     for name, needed, source in (
         ("exposure", reduction.normalise_exposure or reduction.dead_time is not None, settings.exposure),
         ("monitor", reduction.normalise_monitor, settings.monitor),
@@ -105,17 +105,19 @@ def _sources(settings: LiveConfig) -> Iterator[Finding]:
         if source is not None:
             yield Finding(name, True, f"from {source.describe()}")
         elif needed:
-            yield Finding(name, False, f"is corrected for, but comes from nowhere: set [{name}]")
+            yield Finding(name, False, f"required by the corrections, but has no source: set [{name}]")
     yield Finding(
         "solvent",
         None,
-        f"{settings.sizing.solvent}" if settings.sizing.solvent else "none measured: computed ones are used",
+        f"{settings.sizing.solvent}"
+        if settings.sizing.solvent
+        else "none measured: computed solvents are used",
     )
 
 
 def _detector(settings: LiveConfig, sizer: Sizer) -> Iterator[Finding]:
-    """The detector, and how fast its frames are sized."""
-    assert sizer.reducer is not None  # LiveConfig refuses to be made without
+    """Angles of the detector, and speed of sizing."""
+    assert sizer.reducer is not None  # LiveConfig requires it
     n_strips = sizer.reducer.detector.n_strips
     arm_deg = sizer.reducer.config.arm_deg or 0.0
     angles = sizer.reducer.detector.two_theta(arm_deg)
@@ -131,31 +133,31 @@ def _detector(settings: LiveConfig, sizer: Sizer) -> Iterator[Finding]:
         begin = time.perf_counter()
         sizer.size_frame(counts, TRIAL_WAVELENGTH_ANGSTROM, arm_deg, exposure_s=1.0, monitor=1.0)
         spent.append(1000 * (time.perf_counter() - begin))
-    yield Finding("speed", None, f"{statistics.median(spent):.1f} ms a frame, median of {TIMED_FRAMES}")
+    yield Finding("speed", None, f"{statistics.median(spent):.1f} ms per frame, median of {TIMED_FRAMES}")
 
 
-def _places(archive: str | None, spool: Path | None) -> Iterator[Finding]:
-    """Where documents go."""
+def _destinations(archive: str | None, spool: Path | None) -> Iterator[Finding]:
+    """Archive and spool."""
     if archive is not None:
         yield from _attempt("archive", lambda: _archive(archive))
     if spool is not None:
         yield from _attempt("spool", lambda: _spool(spool))
 
 
-def _attempt(what: str, look: Callable[[], str]) -> Iterator[Finding]:
+def _attempt(what: str, inspect: Callable[[], str]) -> Iterator[Finding]:
     try:
-        yield Finding(what, True, look())
+        yield Finding(what, True, inspect())
     except (QdsizerError, OSError, ImportError) as error:
         yield Finding(what, False, f"{error}")
 
 
 def _archive(archive: str) -> str:
     if not archive.startswith(("http://", "https://")) and Path(archive).is_dir():
-        # Serving it would take longer than this may; that it can be written is what goes wrong.
+        # Starting its server takes too long for a check; the usual fault is a full disk.
         free = shutil.disk_usage(archive).free
-        if free < SCARCE_BYTES:
-            raise OSError(f"{archive} has {free / 1e9:.1f} GB left: make room")
-        return f"{archive}, {free / 1e9:.0f} GB left"
+        if free < MIN_FREE_BYTES:
+            raise OSError(f"{archive} has only {free / 1e9:.1f} GB free: delete or move files")
+        return f"{archive}, {free / 1e9:.0f} GB free"
     from ..archive import open_archive
 
     with open_archive(archive) as catalog:
@@ -167,5 +169,8 @@ def _spool(spool: Path) -> str:
 
     waiting = len(spooled_runs(spool, unfinished=False)) if spool.is_dir() else 0
     if waiting:
-        raise OSError(f"{waiting} runs wait in {spool}: `qdsizer-stream spool upload {spool} ARCHIVE`")
-    return f"{spool}, empty" if spool.is_dir() else f"{spool}, made when it is needed"
+        raise OSError(
+            f"{waiting} runs are waiting in {spool}: upload them with "
+            f"`qdsizer-stream spool upload {spool} ARCHIVE`"
+        )
+    return f"{spool}, empty" if spool.is_dir() else f"{spool}, created when needed"

@@ -1,4 +1,4 @@
-"""What a measured run says about its beamline."""
+"""Data keys and units of a beamline, found in a measured run."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -7,24 +7,24 @@ from typing import Any
 from ..errors import ConfigurationError
 from ..reduction import MODULE_STRIPS
 
-__all__ = ["Discovery", "Found", "discover"]
+__all__ = ["Discovery", "FoundKey", "discover"]
 
 
 @dataclass(frozen=True)
-class Found:
-    """Where a number stands."""
+class FoundKey:
+    """Key under which a run holds a number."""
 
-    place: str
+    source: str
     """`configuration_key` or `data_key`."""
     key: str
     """The key."""
     unit: str
-    """Its unit as the settings name it; empty for the monitor."""
+    """Unit, as named in the settings; empty for the monitor."""
 
 
 @dataclass(frozen=True)
 class Discovery:
-    """Frames and numbers of a run."""
+    """Keys of the frames and readings of a run."""
 
     stream: str
     """Stream of the frames."""
@@ -32,13 +32,13 @@ class Discovery:
     """Data key of the frames."""
     n_strips: int
     """Strips in a frame."""
-    wavelength: Found | None
+    wavelength: FoundKey | None
     """Wavelength or photon energy."""
-    arm_angle: Found | None
+    arm_angle: FoundKey | None
     """Angle of the detector arm."""
-    exposure: Found | None
+    exposure: FoundKey | None
     """Exposure."""
-    monitor: Found | None
+    monitor: FoundKey | None
     """Monitor (I0)."""
 
 
@@ -57,17 +57,17 @@ QUANTITIES: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
         {"s": "s", "sec": "s", "seconds": "s", "ms": "ms", "us": "us"},
     ),
 }
-"""Endings of the names that devices give a quantity, and its units in lower case with the settings' name."""
+"""Endings of device names per quantity, and its units in lower case with their names in the settings."""
 
 MONITOR_ENDINGS = ("monitor", "i0", "izero", "ion_chamber")
-"""Endings of the names of a monitor; it may have any unit."""
+"""Endings of the names of a monitor; any unit is allowed."""
 
 NOT_THE_BEAM = ("threshold", "trim", "gain")
-"""Parts of the names of energies that are settings of the detector."""
+"""Parts of names that mark an energy as a setting of the detector."""
 
 
 def discover(start: Mapping[str, Any], descriptors: Mapping[str, Mapping[str, Any]]) -> Discovery:
-    """Find frames and numbers in the descriptors of a run.
+    """Find the keys of frames and readings in the descriptors of a run.
 
     Parameters
     ----------
@@ -78,12 +78,12 @@ def discover(start: Mapping[str, Any], descriptors: Mapping[str, Mapping[str, An
 
     Returns
     -------
-    What was found; the settings that are made of it name every key, so that a person can correct it.
+    The keys; the settings made from them name every key, so that a user can correct it.
 
     Raises
     ------
     ConfigurationError
-        No array looks like frames of a strip detector, or several do.
+        No array has the shape of strip-detector frames, or several have.
     """
     frames = [
         (stream, key, shape[-1])
@@ -99,22 +99,23 @@ def discover(start: Mapping[str, Any], descriptors: Mapping[str, Mapping[str, An
             if one.get("shape")
         ]
         raise ConfigurationError(
-            f"run {start['uid']} has {len(frames)} arrays of whole modules of {MODULE_STRIPS} strips, one is "
-            f"needed: found {', '.join(arrays) or 'none'}; give another run, or write data_key and stream"
+            f"run {start['uid']} has {len(frames)} arrays of whole modules of {MODULE_STRIPS} strips, "
+            f"expected one: found {', '.join(arrays) or 'none'}; give another run, or set data_key "
+            "and stream by hand"
         )
     stream, data_key, n_strips = frames[0]
-    known = list(_numbers(descriptors[stream]))
+    scalars = list(_numbers(descriptors[stream]))
     return Discovery(
         stream=stream,
         data_key=data_key,
         n_strips=n_strips,
-        monitor=next((_found(one, "") for one in known if one[1].lower().endswith(MONITOR_ENDINGS)), None),
-        **{quantity: _quantity(known, *names) for quantity, names in QUANTITIES.items()},
+        monitor=next((_found(one, "") for one in scalars if one[1].lower().endswith(MONITOR_ENDINGS)), None),
+        **{quantity: _quantity(scalars, *names) for quantity, names in QUANTITIES.items()},
     )
 
 
 def _numbers(descriptor: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Place, key and unit of every single number: what holds for the run before what each event brings."""
+    """Source, key and unit of every scalar: configuration first, then data keys of the events."""
     for device in descriptor.get("configuration", {}).values():
         for key, one in device.get("data_keys", {}).items():
             if not one.get("shape"):
@@ -125,11 +126,11 @@ def _numbers(descriptor: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _quantity(
-    known: list[tuple[str, str, str]], endings: tuple[str, ...], units: Mapping[str, str]
-) -> Found | None:
-    """The number whose name ends as wanted and whose unit is one of the quantity."""
+    scalars: list[tuple[str, str, str]], endings: tuple[str, ...], units: Mapping[str, str]
+) -> FoundKey | None:
+    """Scalar whose name ends as expected and whose unit fits the quantity."""
     for ending in endings:
-        for one in known:
+        for one in scalars:
             name = one[1].lower()
             unit = units.get(one[2].strip().lower())
             if unit and (name == ending or name.endswith(f"_{ending}")):
@@ -139,5 +140,5 @@ def _quantity(
     return None
 
 
-def _found(one: tuple[str, str, str], unit: str) -> Found:
-    return Found(one[0], one[1], unit)
+def _found(one: tuple[str, str, str], unit: str) -> FoundKey:
+    return FoundKey(one[0], one[1], unit)

@@ -1,4 +1,4 @@
-"""Putting the live sizer into a session."""
+"""Installation of the live sizer on a RunEngine."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -18,32 +18,32 @@ __all__ = ["install", "installed", "uninstall"]
 Writer = Callable[[str, Any], object]
 
 EXIT_TIMEOUT_S = 60.0
-"""How long the end of the process, or another start-up, waits for frames still to be sized and written, s."""
+"""Time that process exit, or a repeated start-up, waits for frames to be sized and written, s."""
 
 ARCHIVE_BATCH = 20
-"""Events that go into the archive together: seen there after a second of frames at 20 Hz, and a tenth of
-the cost of one by one."""
+"""Events per request to the archive: visible there after one second of frames at 20 Hz, at a tenth of the
+cost of single events."""
 
 
 class _Installation:
-    """What was done to one RunEngine."""
+    """Live sizer and writers of one RunEngine."""
 
     def __init__(self, sizer: LiveSizer, archive_writer: Writer | None, resources: ExitStack) -> None:
         self.sizer = sizer
         self.token: int | None = None
-        self.taken: list[Writer] = []  # writers that were on the RunEngine
+        self.taken: list[Writer] = []  # writers that were subscribed to the RunEngine
         self._archive_writer = archive_writer
         self._resources = resources
         self._behind: dict[int, Writer] = {}
         self.put_behind([])
-        # Not `atexit`: the worker of a queue server is a child of multiprocessing, which calls nothing else.
+        # Not `atexit`: the worker of a queue server is a multiprocessing child, which runs only finalizers.
         self._at_exit = Finalize(None, self.close, args=(EXIT_TIMEOUT_S,), exitpriority=1)
-        # And elsewhere `atexit` is too late: executors take no work by then, and a server in this process
-        # needs them to write. This hook is what they use themselves, called in reverse order.
+        # In other processes `atexit` is too late: executors accept no more work by then, and a server in this
+        # process needs them to write. Executors use this hook themselves; it runs in reverse order.
         threading._register_atexit(self._at_exit)  # type: ignore[attr-defined]
 
     def put_behind(self, writers: Sequence[Writer]) -> None:
-        """Let writers receive raw documents and sizes, in place of those that did."""
+        """Subscribe writers to raw documents and sizes, replacing those subscribed before."""
         self.sizer.wait(EXIT_TIMEOUT_S)
         for token in self._behind:
             self.sizer.unsubscribe(token)
@@ -51,7 +51,7 @@ class _Installation:
         self._behind = {self.sizer.subscribe(writer): writer for writer in [*writers, *archive]}
 
     def close(self, timeout_s: float | None) -> bool:
-        """Finish what the sizer holds, then close the archive."""
+        """Finish the queued frames, then close the archive."""
         self._at_exit.cancel()
         done = self.sizer.close(timeout_s)
         self._resources.close()
@@ -72,10 +72,10 @@ def install(
 ) -> LiveSizer:
     """Size every frame that a RunEngine measures.
 
-    Call it once the RunEngine exists. Writers behind the sizer receive raw documents and sizes, in order,
-    from the sizing thread; those that were subscribed to the RunEngine are taken off it, so that no run is
-    written twice, and `uninstall` puts them back. A process that ends waits up to a minute for frames that
-    are still to be sized and written.
+    Call it after the RunEngine has been made. Writers behind the sizer receive raw documents and sizes, in
+    order, from the sizing thread; writers that were subscribed to the RunEngine are unsubscribed from it, so
+    that no run is written twice, and `uninstall` subscribes them again. At process exit, frames that are not
+    yet sized and written are awaited for up to a minute.
 
     Parameters
     ----------
@@ -87,24 +87,24 @@ def install(
         Callback, or callbacks, for raw and derived documents; () for none. None takes over the writers of
         Tiled and databroker that are subscribed to the RunEngine.
     archive
-        Also write to this archive: a folder, served from this process on the loopback interface with a key
-        that is made the first time and kept there, for its owner alone; the URL of a Tiled server; or the
-        name of a Tiled profile.
+        Also write to this archive: a folder, served by this process on the loopback interface with an API
+        key that is stored there, readable by its owner only; the URL of a Tiled server; or the name of a
+        Tiled profile.
     spool
-        Folder for what the archive could not take; with it, neither a slow nor a dead archive holds up
+        Folder for runs that the archive did not accept; with it, a slow or dead archive does not delay
         sizing.
     readable
-        Folders of frame files that runs in an archive served from here may point at.
+        Folders of frame files that runs in an archive served by this process may refer to.
 
     Returns
     -------
-    The live sizer; the one there is where the RunEngine has it already with these settings, so that a
-    start-up file may run again: what that has made anew takes the place of the writers that were there.
+    The live sizer; the existing one where the RunEngine already has it with these settings, so that a
+    start-up file may run again: writers that it makes again replace those subscribed before.
 
     Raises
     ------
     ConfigurationError
-        The settings are wrong, or others than those the RunEngine already has; or a spool is given without
+        The settings are not valid, or differ from those of the installed sizer; or a spool is given without
         an archive.
     ModelError
         The model is unknown or damaged.
@@ -115,11 +115,12 @@ def install(
     there = _installed.get(engine)
     if there is not None and there.sizer.config != settings:
         raise ConfigurationError(
-            "this RunEngine has a live sizer with other settings: call uninstall(RE) before install(RE, …)"
+            "this RunEngine already has a live sizer with other settings: call uninstall(RE) before "
+            "install(RE, …)"
         )
     if archive is None and (spool is not None or readable):
         raise ConfigurationError(
-            "spool and readable belong to archive: give that too, or wrap your own writer in "
+            "spool and readable have no effect without archive: give archive too, or wrap your own writer in "
             "archive.SpooledWriter"
         )
     given = [writer] if callable(writer) else writer
@@ -149,15 +150,15 @@ def installed(engine: Any) -> LiveSizer | None:
 
     Returns
     -------
-    The live sizer; None where there is none.
+    The live sizer; None where none is installed.
     """
     return _installed[engine].sizer if engine in _installed else None
 
 
 def uninstall(engine: Any, timeout_s: float | None = 60.0) -> bool:
-    """Take the live sizer off a RunEngine, once it has finished what it holds.
+    """Remove the live sizer from a RunEngine, once it has sized the queued frames.
 
-    Writers that were taken over are subscribed to the RunEngine again; an archive that was opened is
+    Writers that were taken over are subscribed to the RunEngine again; an archive opened by `install` is
     closed.
 
     Parameters
@@ -169,7 +170,7 @@ def uninstall(engine: Any, timeout_s: float | None = 60.0) -> bool:
 
     Returns
     -------
-    Whether every document was sized and passed on; also where there was no sizer.
+    Whether every document was sized and passed on; True where no sizer was installed.
     """
     if engine not in _installed:
         return True
@@ -184,8 +185,8 @@ def uninstall(engine: Any, timeout_s: float | None = 60.0) -> bool:
 def _archive_writer(
     resources: ExitStack, archive: Path | str, spool: Path | str | None, readable: Sequence[Path | str]
 ) -> Writer:
-    """Open an archive for as long as the sizer is installed, and give a writer to it."""
-    # Servers and clients take seconds to import, and most sessions bring a writer of their own.
+    """Open an archive while the sizer is installed, and return a writer to it."""
+    # Servers and clients take seconds to import, and most sessions bring their own writer.
     from bluesky_tiled_plugins import TiledWriter
 
     from ..archive import SpooledWriter, open_archive

@@ -1,18 +1,22 @@
-"""A commented file of settings for one beamline."""
+"""Template of the settings file of a beamline, with comments."""
 
-from ._discover import Discovery, Found
+import json
 
-__all__ = ["settings_text"]
+from ..callbacks import LiveConfig
+from ._discover import Discovery, FoundKey
+
+__all__ = ["SCHEMA_FILE", "settings_schema", "settings_text"]
 
 TEXT = """\
+#:schema ./{schema}
 # Settings of qdsizer_stream for this beamline. Relative paths start at the folder of this file.
-# What stands behind a single # is not in force; `qdsizer-stream profile check` says what is missing.
+# Lines that start with # have no effect; `qdsizer-stream profile check` lists what is missing.
 
 {frames}[sizing]
 model = "{model}"                       # qdsizer-stream models list
-# solvent = "toluene_measured.xy"   # the pure solvent, if you have measured it: Q, intensity
+# solvent = "toluene_measured.xy"   # measured pattern of the pure solvent: Q, intensity
 
-[sizing.reduction]                  # the detector and its corrections, see "From counts to a pattern"
+[sizing.reduction]                  # detector and corrections, see "From counts to a pattern"
 {arm_deg}
 # bad_strips = {{ path = "bad.chans" }}
 {normalise_exposure}normalise_exposure = true
@@ -20,39 +24,42 @@ model = "{model}"                       # qdsizer-stream models list
 
 [sizing.reduction.detector]         # angle calibration{strips}
 path = "{calibration}"
-convention = "psi"                  # what its offsets are relative to: psi or gda
-strip_origin = "centre"             # what an integer strip meant to the code that fitted it: centre or edge
+convention = "psi"                  # reference of its offsets: psi or gda
+strip_origin = "centre"             # position of an integer strip number in the strip: centre or edge
 global_offset_deg = 0.0             # angle of strip 0 with the arm at zero
 
 {wavelength}
 {arm_angle}
 {exposure}
 {monitor}
-# [applied]                         # what the control system does to the counts itself, never done twice
+# [applied]                         # corrections that the control system has applied, never applied twice
 # UseFlatField_RBV = "mythen_use_flat_field"
 
-# [accumulation]                    # add short frames up until they hold enough photons
+# [accumulation]                    # sum short frames until they hold enough photons
 # mode = "reset"
 # min_counts = 1e5
 # max_seconds = 60
 """
 
+SCHEMA_FILE = "qdsizer.schema.json"
+"""JSON schema beside the settings, with which editors complete and check keys (taplo, Even Better TOML)."""
+
 SOURCES = {
     "wavelength": (
         "There is no default: a wrong wavelength is a wrong size.",
-        Found("configuration_key", "mono_energy", "keV"),
+        FoundKey("configuration_key", "mono_energy", "keV"),
     ),
     "arm_angle": (
-        "Angle of the detector arm, where it moves; then delete arm_deg above.",
-        Found("data_key", "arm_readback", "deg"),
+        "Angle of the detector arm, if it moves; then delete arm_deg above.",
+        FoundKey("data_key", "arm_readback", "deg"),
     ),
     "exposure": (
         "Exposure of a frame: for dead time and normalise_exposure.",
-        Found("configuration_key", "mythen_acquire_time", "s"),
+        FoundKey("configuration_key", "mythen_acquire_time", "s"),
     ),
-    "monitor": ("Monitor (I0), in any unit: for normalise_monitor.", Found("data_key", "izero", "")),
+    "monitor": ("Monitor (I0), in any unit: for normalise_monitor.", FoundKey("data_key", "izero", "")),
 }
-"""What each table is for, and an example of it."""
+"""Comment and example of each table."""
 
 
 def settings_text(
@@ -62,18 +69,18 @@ def settings_text(
     calibration: str = "ang.off",
     wavelength: tuple[float, str] | None = None,
 ) -> str:
-    """Write settings with comments.
+    """Format a settings file with comments.
 
     Parameters
     ----------
     found
-        What a run says of the beamline; None where there is no run.
+        Keys found in a run; None without a run.
     model
-        The model.
+        Name or path of the model.
     calibration
         Path of the angle calibration.
     wavelength
-        Wavelength or energy that never changes, and its unit; None for where the run says it.
+        Fixed wavelength or energy, and its unit; None where it is read from the run.
 
     Returns
     -------
@@ -87,11 +94,12 @@ def settings_text(
         tables["wavelength"] = f'[wavelength]\nvalue = {wavelength[0]!r}\nunit = "{wavelength[1]}"\n'
     moves = found is not None and found.arm_angle is not None
     return TEXT.format(
+        schema=SCHEMA_FILE,
         model=model,
         calibration=calibration,
         frames="" if found is None else f'data_key = "{found.data_key}"\nstream = "{found.stream}"\n\n',
         strips="" if found is None else f" of the {found.n_strips} strips of {found.data_key}",
-        arm_deg="# arm_deg = 0.0                     # for an arm that never moves, in place of [arm_angle]"
+        arm_deg="# arm_deg = 0.0                     # for a fixed arm, in place of [arm_angle]"
         if moves
         else "arm_deg = 0.0                       # angle of the arm, degrees",
         normalise_exposure="" if found is not None and found.exposure is not None else "# ",
@@ -100,10 +108,25 @@ def settings_text(
     )
 
 
-def _table(name: str, found: Found | None, why: str, example: Found) -> str:
-    """One table, commented out where nothing is known."""
+def settings_schema() -> str:
+    """Format the JSON schema of the settings file.
+
+    Returns
+    -------
+    JSON schema (draft 2020-12) with types, defaults, limits and the description of every setting.
+    """
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **LiveConfig.model_json_schema(),
+        "title": "qdsizer.toml",
+    }
+    return json.dumps(schema, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def _table(name: str, found: FoundKey | None, why: str, example: FoundKey) -> str:
+    """One table, commented out where nothing was found."""
     source = found or example
-    lines = [f"[{name}]", f'{source.place} = "{source.key}"']
+    lines = [f"[{name}]", f'{source.source} = "{source.key}"']
     if source.unit:
         lines.append(f'unit = "{source.unit}"')
     if found is None:

@@ -8,14 +8,14 @@ from ..errors import ConfigurationError
 __all__ = ["FILE_NAME", "installed_in", "profile_folders", "startup_text", "write_startup"]
 
 FILE_NAME = "95-qdsizer.py"
-"""Start-up files run in the order of their names: late enough for RE and its writers to exist."""
+"""Start-up files run in the order of their names: after those that make RE and its writers."""
 
 MARK = "# Made by `qdsizer-stream profile install`"
 
 TEXT = """\
-{mark}; `profile install` renews it, deleting it ends it.
-# Sizes every frame that RE measures; safe to run again. The writers of Tiled and databroker that are
-# subscribed to RE receive their documents from the sizer from here on, with the sizes among them.
+{mark}; run it again to renew this file, delete the file to uninstall.
+# Sizes every frame that RE measures; safe to run again. Writers of Tiled and databroker that are
+# subscribed to RE receive their documents from the sizer from now on, with the sizes added.
 from qdsizer_stream.profiles import install
 
 sizer = install(RE, {arguments})
@@ -23,7 +23,7 @@ sizer = install(RE, {arguments})
 
 
 def startup_text(config: Path, archive: str | None = None, spool: Path | None = None) -> str:
-    """Give the lines that install the sizer.
+    """Format the start-up file that installs the sizer.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def startup_text(config: Path, archive: str | None = None, spool: Path | None = 
 
     Returns
     -------
-    Python that expects a RunEngine `RE`.
+    Python source that expects a RunEngine `RE`.
     """
     arguments = [f"config={str(config.resolve())!r}"]
     if archive is not None:
@@ -63,7 +63,7 @@ def profile_folders() -> dict[str, Path]:
 
 
 def installed_in() -> dict[str, Path]:
-    """List the profiles that have a start-up file of ours.
+    """List the profiles that have a start-up file of this package.
 
     Returns
     -------
@@ -74,14 +74,14 @@ def installed_in() -> dict[str, Path]:
 
 
 def write_startup(folder: Path, text: str) -> Path:
-    """Write a start-up file, in place of an earlier one of ours.
+    """Write a start-up file, replacing an earlier one of this package.
 
     Parameters
     ----------
     folder
         Start-up folder.
     text
-        What `startup_text` gave.
+        As returned by `startup_text`.
 
     Returns
     -------
@@ -90,17 +90,17 @@ def write_startup(folder: Path, text: str) -> Path:
     Raises
     ------
     ConfigurationError
-        The folder does not exist, or the file there is not ours.
+        The folder does not exist, or the file there was not written by this package.
     """
     if not folder.is_dir():
         raise ConfigurationError(
-            f"no start-up folder {folder}: give one that exists, or a profile with --profile, of which there "
-            f"are {', '.join(profile_folders()) or 'none'}"
+            f"no start-up folder {folder}: give one that exists, or a profile with --profile; existing "
+            f"profiles are {', '.join(profile_folders()) or 'none'}"
         )
     file = folder / FILE_NAME
     if file.exists() and not file.read_text(encoding="utf-8").startswith(MARK):
         raise ConfigurationError(
-            f"{file} was not made by this command: rename it, or keep it and add by hand"
+            f"{file} was not written by this command: rename it, or add the lines to it by hand"
         )
     part = file.with_name(file.name + ".part")
     part.write_text(text, encoding="utf-8")

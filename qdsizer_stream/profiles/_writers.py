@@ -1,4 +1,4 @@
-"""Writers that are subscribed to a RunEngine."""
+"""Archive writers that are subscribed to a RunEngine."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +15,10 @@ WRITERS = {
     "bluesky.callbacks.buffer": ("BufferingWrapper",),
     "qdsizer_stream.archive": ("SpooledWriter",),
 }
-"""Classes, by the module they come from, whose instances write documents to an archive."""
+"""Classes, by module, whose instances write documents to an archive."""
 
 INSERTING = {"insert", "post_document"}
-"""Methods of catalogs of databroker that do."""
+"""Methods of databroker catalogs that write documents."""
 
 
 def writers_on(engine: Any) -> list[Writer]:
@@ -31,13 +31,13 @@ def writers_on(engine: Any) -> list[Writer]:
 
     Returns
     -------
-    Callbacks that receive every kind of document, in the order they were subscribed.
+    Callbacks that receive every kind of document, in order of subscription.
     """
     return [callback for callback in _subscribed(engine) if _writes(callback)]
 
 
 def is_subscribed(engine: Any, callback: Writer) -> bool:
-    """Look whether a callback is subscribed to a RunEngine.
+    """Check whether a callback is subscribed to a RunEngine.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def is_subscribed(engine: Any, callback: Writer) -> bool:
 
 
 def take_off(engine: Any, callback: Writer) -> None:
-    """Unsubscribe a callback whose token nobody has.
+    """Unsubscribe a callback without its token.
 
     Parameters
     ----------
@@ -63,7 +63,8 @@ def take_off(engine: Any, callback: Writer) -> None:
     callback
         The callback.
     """
-    # A callback is registered once, however often it is subscribed: the new token stands for the old too.
+    # A callback is registered once, however often it is subscribed: the new token also ends the old
+    # subscription.
     engine.unsubscribe(engine.subscribe(callback))
 
 
@@ -74,7 +75,7 @@ def _subscribed(engine: Any) -> list[Writer]:
         owner = reference.inst() if reference.inst is not None else None
         if reference.inst is None:
             found.append(reference.func)
-        elif owner is not None:  # else it is dead, and will not be called either
+        elif owner is not None:  # otherwise it was garbage-collected and is not called either
             found.append(reference.func.__get__(owner))
     return found
 

@@ -1,4 +1,4 @@
-"""The live sizer for other processes: behind 0MQ, Kafka or a Tiled subscription."""
+"""The live sizer as a service: frames arrive over 0MQ, Kafka or a Tiled subscription."""
 
 from ._codec import pack, unpack
 from ._config import (

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from event_model import DocumentNames
 
-from ..errors import WireError
+from ..errors import MessageError
 
 # Not `msgpack.packb`: importing bluesky_kafka replaces that, for the whole process, by one that pickles.
 try:
@@ -20,7 +20,7 @@ PLAIN_KINDS = "biufcSUmM"
 
 
 def pack(value: Any) -> bytes:
-    """Write a document, or whatever is made of plain values and arrays.
+    """Serialize a document: plain values and arrays of them.
 
     Parameters
     ----------
@@ -29,21 +29,21 @@ def pack(value: Any) -> bytes:
 
     Returns
     -------
-    Bytes that `unpack` reads, and any reader that knows msgpack-numpy.
+    Bytes that `unpack` and any msgpack-numpy reader can read.
 
     Raises
     ------
-    WireError
-        The document holds what is neither plain data nor a numeric or string array.
+    MessageError
+        The document contains a value that is neither plain data nor a numeric or string array.
     """
     try:
         return bytes(Packer(default=_encoded).pack(value))
     except (TypeError, ValueError, OverflowError) as error:
-        raise WireError(f"a document cannot be sent: {error}") from error
+        raise MessageError(f"a document cannot be sent: {error}") from error
 
 
 def unpack(message: bytes) -> Any:
-    """Read what `pack` or msgpack-numpy wrote.
+    """Deserialize bytes written by `pack` or msgpack-numpy.
 
     Parameters
     ----------
@@ -52,19 +52,19 @@ def unpack(message: bytes) -> Any:
 
     Returns
     -------
-    The value; arrays of the type they had, which cannot be written to.
+    The value; arrays have their original dtype and are read-only.
 
     Raises
     ------
-    WireError
-        The bytes are damaged, or hold pickled objects, which may run any program and are never read.
+    MessageError
+        The bytes are damaged, or contain pickled objects, which can run any program and are never read.
     """
     try:
         return unpackb(message, object_hook=_decoded)
-    except WireError:
+    except MessageError:
         raise
-    except Exception as error:  # MessagePack, UTF-8, data type and shape each fail in their own way
-        raise WireError(f"a message of {len(message)} bytes cannot be read: {error!r}") from error
+    except Exception as error:  # MessagePack, UTF-8, dtype and shape raise different errors
+        raise MessageError(f"a message of {len(message)} bytes cannot be read: {error!r}") from error
 
 
 def unpack_named(message: bytes) -> tuple[str, dict[str, Any]]:
@@ -81,16 +81,16 @@ def unpack_named(message: bytes) -> tuple[str, dict[str, Any]]:
 
     Raises
     ------
-    WireError
-        The message is something else.
+    MessageError
+        The message is not such a pair.
     """
     match unpack(message):
         case [str(name), dict(doc)] if name in DocumentNames.__members__:
             return name, doc
         case found:
-            raise WireError(
-                f"expected the kind of a document and the document, found {_brief(found)}: "
-                "is this the topic of a RunEngine?"
+            raise MessageError(
+                f"expected [kind, document], found {_brief(found)}: check that this is the topic that the "
+                "RunEngine publishes to"
             )
 
 
@@ -107,7 +107,9 @@ def _encoded(value: Any) -> Any:
             b"type": value.dtype.str,
             b"kind": b"",
             b"shape": value.shape,
-            b"data": data.tobytes() if data.dtype.kind in "mM" else data.data,  # times have no buffer
+            b"data": data.tobytes()
+            if data.dtype.kind in "mM"
+            else data.data,  # datetimes do not support the buffer protocol
         }
     if isinstance(value, np.generic) and value.dtype.kind in PLAIN_KINDS:
         return {b"nd": False, b"type": value.dtype.str, b"data": value.tobytes()}
@@ -124,9 +126,11 @@ def _decoded(value: dict[Any, Any]) -> Any:
     if b"nd" not in value:
         return value
     if value.get(b"kind"):  # structured or, pickled, of objects
-        raise WireError("the message holds an array of objects, which is pickled: send numbers or strings")
+        raise MessageError(
+            "the message contains an array of objects, which is pickled: send numbers or strings"
+        )
     dtype = np.dtype(value[b"type"])
     if dtype.kind not in PLAIN_KINDS:
-        raise WireError(f"the message holds an array of type {dtype.str}: send numbers or strings")
+        raise MessageError(f"the message contains an array of dtype {dtype.str}: send numbers or strings")
     data = np.frombuffer(value[b"data"], dtype)
     return data.reshape(value[b"shape"]) if value[b"nd"] else data[0]

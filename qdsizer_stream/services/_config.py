@@ -23,54 +23,54 @@ __all__ = [
 
 
 class Forwarded(StrEnum):
-    """Which documents the service sends on."""
+    """Which documents the service forwards."""
 
     DERIVED = "derived"
-    """The estimates, between the start and the stop of their run."""
+    """The estimates, with the start and stop of their run."""
     ALL = "all"
-    """The raw documents too, in order."""
+    """Raw documents and estimates, in order."""
 
 
 class ZmqInput(Config):
     """Documents from a 0MQ proxy, to which a RunEngine publishes."""
 
     kind: Literal["zmq"]
-    """Says that this is 0MQ."""
+    """Selects 0MQ."""
     address: str = "127.0.0.1:5568"
-    """Where the proxy hands documents out, host:port."""
+    """Address at which the proxy publishes, host:port."""
     prefix: str = Field(default="", pattern=r"^\S*$")
-    """Take only documents of publishers with this prefix; empty for all."""
+    """Receive only documents of publishers with this prefix; empty for all."""
 
 
 class ZmqOutput(Config):
     """Documents to a 0MQ proxy."""
 
     kind: Literal["zmq"]
-    """Says that this is 0MQ."""
+    """Selects 0MQ."""
     address: str
-    """Where the proxy takes documents in, host:port; it may be the proxy of the input."""
+    """Address at which the proxy receives, host:port; it may be the proxy of the input."""
     prefix: str = Field(default="qdsizer", pattern=r"^\S+$")
-    """Prefix of what is published, by which the service tells its own documents from those of others."""
+    """Prefix of published documents, so that the service can ignore its own."""
 
 
 class _Kafka(Config):
     kind: Literal["kafka"]
-    """Says that this is Kafka."""
+    """Selects Kafka."""
     bootstrap_servers: str = Field(min_length=1)
-    """Brokers to begin with, host:port, separated by commas."""
+    """Brokers to connect to first, host:port, separated by commas."""
     topic: str = Field(min_length=1)
-    """Topic of the documents, which has to exist."""
+    """Topic of the documents; it must exist."""
     client: dict[str, str | int | float | bool] = Field(default_factory=dict)
-    """Further settings of the client library, such as `security.protocol`."""
+    """Further settings of librdkafka, such as `security.protocol`."""
 
 
 class KafkaInput(_Kafka):
-    """Documents from Kafka; workers of one group share the topic, each run goes to one of them."""
+    """Documents from Kafka; the workers of a consumer group share the topic, each run goes to one worker."""
 
     group: str = Field(default="qdsizer", min_length=1)
-    """Consumer group: workers of one group share the topic."""
+    """Consumer group; its workers share the partitions of the topic."""
     begin: Literal["latest", "earliest"] = "latest"
-    """Where a group that has never read the topic begins."""
+    """Offset at which a group without a committed offset begins."""
 
 
 class KafkaOutput(_Kafka):
@@ -81,22 +81,22 @@ class TiledInput(Config):
     """Runs from a Tiled server, as they are written."""
 
     kind: Literal["tiled"]
-    """Says that this is Tiled."""
+    """Selects Tiled."""
     uri: str = Field(pattern=r"^https?://")
-    """Address of the server, or of the container in it that holds the runs; the key is taken from
-    `TILED_API_KEY`."""
+    """URL of the server, or of the container in it that holds the runs; the API key is read from the
+    environment variable `TILED_API_KEY`."""
 
 
 class TiledOutput(Config):
     """Documents to a Tiled server."""
 
     kind: Literal["tiled"]
-    """Says that this is Tiled."""
+    """Selects Tiled."""
     uri: str = Field(pattern=r"^https?://")
-    """Address of the server, or of the container in it that is to hold the runs; the key is taken from
-    `TILED_API_KEY`."""
+    """URL of the server, or of the container in it that receives the runs; the API key is read from the
+    environment variable `TILED_API_KEY`."""
     spool: SettingsPath
-    """Folder of the runs that the server did not take, for `qdsizer-stream spool`."""
+    """Folder for runs that the server did not accept; `qdsizer-stream spool upload` sends them later."""
 
 
 InputConfig = Annotated[ZmqInput | KafkaInput | TiledInput, Field(discriminator="kind")]
@@ -104,31 +104,31 @@ OutputConfig = Annotated[ZmqOutput | KafkaOutput | TiledOutput, Field(discrimina
 
 
 class HealthConfig(Config):
-    """Where the service says how it is."""
+    """Health page and Prometheus metrics of the service."""
 
     host: str = "127.0.0.1"
-    """Address to listen on; the default is seen from this machine alone."""
+    """Address to listen on; the default is reachable from this machine only."""
     port: int = Field(default=9464, ge=0, le=65535)
-    """Port to listen on; 0 for a free one, which is logged."""
+    """Port to listen on; 0 for a free port, which is logged."""
     max_lag_s: float = Field(default=30.0, gt=0)
-    """Older than this, the document in hand makes the service unwell, s."""
+    """Age of the current document above which `/health` reports 503, s."""
 
 
 class ServeConfig(Config):
-    """What the service needs to know."""
+    """Settings of the service."""
 
     settings: SettingsPath
     """TOML file of the beamline, as for `qdsizer-stream profile`."""
     input: InputConfig
-    """Where documents come from."""
+    """Source of documents."""
     output: tuple[OutputConfig, ...] = Field(min_length=1)
-    """Where documents go to."""
+    """Receivers of documents."""
     documents: Forwarded = Forwarded.DERIVED
-    """Which documents are sent on."""
+    """Which documents are forwarded."""
     health: HealthConfig = HealthConfig()
-    """Where the service says how it is."""
+    """Health page and Prometheus metrics of the service."""
     stop_timeout_s: float = Field(default=30.0, gt=0, le=600)
-    """How long a service that was told to stop may take to size and send what it holds, s."""
+    """Time allowed for sizing and sending the remaining documents after a stop signal, s."""
 
     @model_validator(mode="after")
     def _no_loop(self) -> Self:
@@ -141,6 +141,6 @@ class ServeConfig(Config):
             ):
                 raise ValueError(
                     f"output topic {output.topic!r} is the input topic: the service would read what it "
-                    "writes; give it a topic of its own"
+                    "writes; give the output another topic"
                 )
         return self

@@ -1,4 +1,4 @@
-"""How the service is: a page for those who watch over it, and counters for Prometheus."""
+"""Health page of the service and metrics for Prometheus."""
 
 import json
 import logging
@@ -17,26 +17,28 @@ from prometheus_client.registry import Collector
 from ..callbacks import Counters
 from ..errors import ConfigurationError
 from ._config import HealthConfig
-from ._wires import Sink, Source
+from ._transports import DocumentSink, DocumentSource
 
 __all__ = ["health_server"]
 
 logger = logging.getLogger(__name__)
 
 GAUGES = frozenset({"queued", "lag_s"})
-"""Counters of the live sizer that go down as well as up."""
+"""Counters of the live sizer that can decrease, exported as gauges."""
 
 
 class _Collector(Collector):
-    """Reads the counters whenever Prometheus asks."""
+    """Reads the counters at every scrape by Prometheus."""
 
-    def __init__(self, counters: Callable[[], Counters], source: Source, sinks: Sequence[Sink]) -> None:
+    def __init__(
+        self, counters: Callable[[], Counters], source: DocumentSource, sinks: Sequence[DocumentSink]
+    ) -> None:
         self._counters = counters
         self._source = source
         self._sinks = sinks
 
     def collect(self) -> Iterable[Metric]:
-        """Give every counter as it stands."""
+        """Return the current value of every counter."""
         for name, value in asdict(self._counters()).items():
             said = f"{name.replace('_', ' ')} of the live sizer"
             if isinstance(value, Mapping):
@@ -50,9 +52,12 @@ class _Collector(Collector):
             elif isinstance(value, int | float):
                 yield CounterMetricFamily(f"qdsizer_{name}", said, value)
         yield CounterMetricFamily(
-            "qdsizer_malformed", "messages that were no documents", self._source.malformed
+            "qdsizer_malformed", "messages that were not valid documents", self._source.malformed
         )
-        for what, said in (("sent", "documents sent"), ("duplicates", "documents that were there already")):
+        for what, said in (
+            ("sent", "documents sent"),
+            ("duplicates", "documents the receiver already had"),
+        ):
             family = CounterMetricFamily(f"qdsizer_{what}", said, labels=["output"])
             for sink in self._sinks:
                 family.add_metric([sink.name], getattr(sink, what))
@@ -60,45 +65,45 @@ class _Collector(Collector):
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True  # a scraper that hangs must not keep the process
+    daemon_threads = True  # a scraper that hangs must not keep the process alive
 
 
 class _Handler(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: a scrape every few seconds is no news."""
+        """Log nothing: there is a scrape every few seconds."""
 
 
 @contextmanager
 def health_server(
     config: HealthConfig,
     counters: Callable[[], Counters],
-    source: Source,
-    sinks: Sequence[Sink],
+    source: DocumentSource,
+    sinks: Sequence[DocumentSink],
     stopping: threading.Event,
 ) -> Iterator[int]:
-    """Answer ``/health`` and ``/metrics`` while the context lasts.
+    """Serve ``/health`` and ``/metrics`` while the context is open.
 
-    Health is 200 where the service works, and 503 where it stops or is further behind than it may be.
+    ``/health`` returns 200 while the service works, and 503 while it stops or lags by more than `max_lag_s`.
 
     Parameters
     ----------
     config
-        Where to listen, and how far behind is too far.
+        Address, port and the largest allowed lag.
     counters
-        Gives those of the live sizer.
+        Returns the counters of the live sizer.
     source, sinks
-        What else is counted.
+        Transports whose documents are counted.
     stopping
-        Set while the service stops.
+        Set when the service is stopping.
 
     Yields
     ------
-    The port.
+    Port that the server listens on.
 
     Raises
     ------
     ConfigurationError
-        The port is taken, or the address is not of this machine.
+        The port is in use, or the address does not belong to this machine.
     """
     registry = CollectorRegistry()
     registry.register(_Collector(counters, source, sinks))
@@ -109,7 +114,7 @@ def health_server(
         if stopping.is_set():
             state, problem = "503 Service Unavailable", "stopping"
         elif now.lag_s > config.max_lag_s:
-            problem = f"the document in hand is {now.lag_s:.0f} s old, {config.max_lag_s:g} s are allowed"
+            problem = f"the current document is {now.lag_s:.0f} s old, allowed are {config.max_lag_s:g} s"
             state = "503 Service Unavailable"
         else:
             state, problem = "200 OK", ""
@@ -130,7 +135,7 @@ def health_server(
             case "/health":
                 return health(environ, respond)
         respond("404 Not Found", [("Content-Type", "text/plain")])
-        return [b"ask for /health or /metrics\n"]
+        return [b"not found: use /health or /metrics\n"]
 
     try:
         server = make_server(config.host, config.port, page, _Server, _Handler)

@@ -1,4 +1,4 @@
-"""What leaves the service: which documents, under names that a second sizing of the run gives again."""
+"""Documents that leave the service, with reproducible identifiers."""
 
 import json
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from ._config import Forwarded
 __all__ = ["Outgoing"]
 
 NAMESPACE = UUID("6f1f7b4e-7b0e-5f0a-9a52-5d3b5f0e3c11")
-"""Of the identifiers of derived documents; any constant serves."""
+"""Namespace of the identifiers of derived documents; any constant would do."""
 
 
 @dataclass
-class _Run:
+class _OutgoingRun:
     start: dict[str, Any]
     linked: bool
     sent: bool = False
@@ -28,27 +28,27 @@ class _Run:
 
 
 class Outgoing:
-    """Picks the documents that leave, and gives derived ones identifiers made from those of their run.
+    """Selects the documents to forward, and gives derived ones identifiers computed from those of their run.
 
-    A worker that takes over the run of another sizes it from its start again. Since the same frame of
-    the same run then has the same identifier, whoever receives an estimate twice can tell.
+    A worker that takes over a run from another worker sizes it again from its start. The same frame of the
+    same run then has the same identifier, so a receiver can recognise an estimate that it already has.
 
     Parameters
     ----------
     sink
-        Takes kind and document.
+        Called with kind and document.
     forwarded
-        Which documents leave.
+        Which documents are forwarded.
     """
 
     def __init__(self, sink: Callable[[str, Any], None], forwarded: Forwarded) -> None:
         self._sink = sink
         self._all = forwarded is Forwarded.ALL
-        self._runs: dict[str, _Run] = {}
-        self._descriptors: dict[str, str] = {}  # of estimates: as they came, as they leave
+        self._runs: dict[str, _OutgoingRun] = {}
+        self._descriptors: dict[str, str] = {}  # of estimates: received uid to sent uid
 
     def __call__(self, name: str, doc: Any) -> None:
-        """Take a document from the live sizer.
+        """Handle a document from the live sizer.
 
         Parameters
         ----------
@@ -71,20 +71,20 @@ class Outgoing:
 
     def _start(self, doc: dict[str, Any]) -> None:
         original = doc.get("original_run_uid")
-        # A linked run of this sizer begins while its original is open; one from an archive does not.
+        # A linked run of this sizer starts while its original is open; a linked run from an archive does not.
         linked = original in self._runs and doc.get("plan_name") == "qdsizer"
         uid = _uid(original, doc[RUN_KEY], doc["qdsizer_model_sha256"]) if linked else doc["uid"]
-        run = self._runs[doc["uid"]] = _Run({**doc, "uid": uid}, linked)
+        run = self._runs[doc["uid"]] = _OutgoingRun({**doc, "uid": uid}, linked)
         if self._all:
             self._begin(run)
 
-    def _begin(self, run: _Run) -> None:
-        """Send the start, which of runs without estimates is never sent."""
+    def _begin(self, run: _OutgoingRun) -> None:
+        """Send the start document, unless it has been sent; a run without estimates never sends it."""
         if not run.sent:
             self._sink("start", run.start)
             run.sent = True
 
-    def _descriptor(self, run: _Run, doc: dict[str, Any]) -> None:
+    def _descriptor(self, run: _OutgoingRun, doc: dict[str, Any]) -> None:
         self._begin(run)
         uid = self._descriptors[doc["uid"]] = _uid(run.uid, STREAM_NAME, run.n_descriptors)
         run.n_descriptors += 1
@@ -104,5 +104,5 @@ class Outgoing:
 
 
 def _uid(*parts: Any) -> str:
-    """Identifier that the same parts give again."""
+    """Identifier that depends on the parts alone."""
     return str(uuid5(NAMESPACE, json.dumps(parts, sort_keys=True)))

@@ -1,4 +1,4 @@
-"""The live sizer between a source and sinks of documents."""
+"""The live sizer between one document source and several sinks."""
 
 import logging
 import threading
@@ -22,28 +22,28 @@ from ._config import (
 )
 from ._health import health_server
 from ._outgoing import Outgoing
-from ._wires import Sink, Source
+from ._transports import DocumentSink, DocumentSource
 
 __all__ = ["Service"]
 
 logger = logging.getLogger(__name__)
 
 CHECK_S = 0.5
-"""How often a wait looks whether the service was told to stop, s."""
+"""Interval at which a wait checks for the stop signal, s."""
 
 
 class Service:
-    """Sizes the frames of runs that are measured in another process.
+    """Sizes the frames of runs measured in another process.
 
     Parameters
     ----------
     config
-        Where documents come from and go to.
+        Source, sinks and settings.
 
     Raises
     ------
     ConfigurationError
-        A setting is wrong, a package for a transport is missing, or nobody answers where it points.
+        A setting is not valid, a package for a transport is missing, or a server does not answer.
     ModelError
         The model is unknown or damaged.
     """
@@ -52,13 +52,14 @@ class Service:
         self._config = config
         settings = load_toml(LiveConfig, config.settings)
         if not isinstance(config.input, ZmqInput):
-            # Kafka and Tiled keep what is not asked for yet; 0MQ drops it, and a frame is better marked.
+            # Kafka and Tiled keep documents until they are requested, so the sizer may wait. 0MQ drops them:
+            # there a frame is recorded as not sized instead.
             settings = settings.model_copy(update={"queue_policy": QueuePolicy.WAIT})
         if isinstance(config.input, TiledInput) and settings.destination is Destination.SAME_RUN:
             for output in config.output:
                 if isinstance(output, TiledOutput) and output.uri == config.input.uri:
                     raise ConfigurationError(
-                        f"the run of the frames is in {output.uri} already, and is not written twice: "
+                        f"output {output.uri} already holds the runs of the input, each of them once: "
                         f'set destination = "linked-run" in {config.settings}'
                     )
         self._sinks = [_sink(output) for output in config.output]
@@ -68,19 +69,19 @@ class Service:
             self._sizer.subscribe(Outgoing(sink, config.documents))
         self._stopping = threading.Event()
         self.port = config.health.port
-        """Port of the health page, once it runs."""
+        """Port of the health page, once `run` has started it."""
 
     def run(self) -> bool:
-        """Work until `stop` is called, then finish what came before.
+        """Size frames until `stop` is called, then finish the documents received before.
 
         Returns
         -------
-        Whether everything taken was sized and sent.
+        Whether every document received was sized and sent.
 
         Raises
         ------
         ConfigurationError
-            The port of the health page is taken.
+            The port of the health page is in use.
         """
         health = health_server(
             self._config.health,
@@ -92,10 +93,10 @@ class Service:
         try:
             with health as self.port:
                 logger.info("health and metrics at %s:%d", self._config.health.host, self.port)
-                self._source.run(self._sizer, self._settled, self._stopping)
+                self._source.run(self._sizer, self._flushed, self._stopping)
         finally:
             self._stopping.set()
-            done = self._settled()
+            done = self._flushed()
             self._sizer.close(0)
             for sink in self._sinks:
                 sink.close()
@@ -106,24 +107,24 @@ class Service:
         return done
 
     def stop(self) -> None:
-        """Make `run` finish; may be called from a signal handler."""
+        """Make `run` return; may be called from a signal handler."""
         self._stopping.set()
 
-    def _settled(self) -> bool:
-        """Wait until all that was taken has been sized and sent; once told to stop, not for ever."""
-        begun_to_stop = None
+    def _flushed(self) -> bool:
+        """Wait until all documents have been sized and sent; after a stop signal for a limited time."""
+        stopping_since = None
         while not self._sizer.wait(CHECK_S):
             if self._stopping.is_set():
-                begun_to_stop = begun_to_stop or time.monotonic()
-                if time.monotonic() - begun_to_stop > self._config.stop_timeout_s:
+                stopping_since = stopping_since or time.monotonic()
+                if time.monotonic() - stopping_since > self._config.stop_timeout_s:
                     return False
-        # Every sink is flushed, whatever the others say.
+        # A list, not a generator: every sink is flushed even where an earlier one failed.
         flushed = [sink.flush(self._config.stop_timeout_s) for sink in self._sinks]
         return all(flushed)
 
 
-def _source(config: ServeConfig, settings: LiveConfig, sinks: list[Sink]) -> Source:
-    """Connect to where documents come from."""
+def _source(config: ServeConfig, settings: LiveConfig, sinks: list[DocumentSink]) -> DocumentSource:
+    """Connect to the document source."""
     given: InputConfig = config.input
     with _explained(given.kind):
         match given:
@@ -142,8 +143,8 @@ def _source(config: ServeConfig, settings: LiveConfig, sinks: list[Sink]) -> Sou
                 return TiledSource(given, settings)
 
 
-def _sink(given: OutputConfig) -> Sink:
-    """Connect to where documents go to."""
+def _sink(given: OutputConfig) -> DocumentSink:
+    """Connect to a receiver of documents."""
     with _explained(given.kind):
         match given:
             case ZmqOutput():
@@ -162,10 +163,10 @@ def _sink(given: OutputConfig) -> Sink:
 
 @contextmanager
 def _explained(kind: str) -> Iterator[None]:
-    """Say which extra brings the package that a transport needs; none is needed by the others."""
+    """Name the extra to install when the package of a transport is missing."""
     try:
         yield
     except ImportError as error:
         raise ConfigurationError(
-            f"{kind} needs the package {error.name}: pip install 'qdsizer-stream[{kind}]'"
+            f'{kind} needs the package {error.name}: pip install "qdsizer-stream[{kind}]"'
         ) from error

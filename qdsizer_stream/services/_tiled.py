@@ -1,4 +1,4 @@
-"""Runs from a Tiled server as they are written, and estimates to one."""
+"""Runs from a Tiled server while they are written, and estimates to a Tiled server."""
 
 import logging
 import threading
@@ -12,51 +12,51 @@ from ..archive import SpooledWriter, run_documents
 from ..callbacks import LiveConfig
 from ..errors import ConfigurationError
 from ._config import TiledInput, TiledOutput
-from ._wires import Settle, Take
+from ._transports import Flush, Handler
 
 __all__ = ["TiledSink", "TiledSource"]
 
 logger = logging.getLogger(__name__)
 
 NEWEST_RUNS = 10
-"""Runs looked through, when the service starts, for those that are still measured."""
+"""Newest runs that are searched for unfinished ones."""
 
 CHECK_S = 5.0
-"""How often the newest runs are looked through again, s: a subscription says nothing of runs that began
-before it was connected, or while it was cut off."""
+"""Interval between searches of the newest runs, s: a subscription does not report runs that started before
+it was connected or while it was interrupted."""
 
 PATIENCE_S = 86_400.0
-"""How long a run without an end may bring nothing before it is taken for dead, s: a synthesis may be paused
-for a night, and a thread that waits costs nothing."""
+"""Time without new frames after which a run without a stop document is abandoned, s: a synthesis may be
+paused overnight, and a waiting thread costs nothing."""
 
 
 def _connected(uri: str) -> Any:
     try:
         return from_uri(uri)
-    except Exception as error:  # the client raises what its transport, its parser and its login raise
+    except Exception as error:  # the client passes on errors of its transport, parser and login
         raise ConfigurationError(
             f"no Tiled server at {uri}: {error!r}; "
-            "give its address with /api/v1, and its key as TILED_API_KEY"
+            "give its URL with /api/v1, and its API key in the environment variable TILED_API_KEY"
         ) from error
 
 
 class TiledSource:
-    """Follows the runs that a server is written, each in a thread of its own, to their end.
+    """Follows the runs that are being written to a server, each in its own thread, to their end.
 
-    The subscription tells of new runs; what is in them is read as any archived run is, so that a frame
-    that the subscription's cache has dropped is not lost.
+    The subscription announces new runs; their content is read like that of any archived run, so that a frame
+    that the server's streaming cache has dropped is not lost.
 
     Parameters
     ----------
     config
-        Where the server is.
+        URL of the server.
     settings
-        Settings of the beamline, which say what frames are.
+        Settings of the beamline, which name the data keys of the frames.
 
     Raises
     ------
     ConfigurationError
-        No server answers.
+        The server does not answer.
     """
 
     def __init__(self, config: TiledInput, settings: LiveConfig) -> None:
@@ -68,21 +68,21 @@ class TiledSource:
         self.malformed = 0
         """Runs that could not be read."""
 
-    def run(self, take: Take, settle: Settle, stopping: threading.Event) -> None:
-        """Hand documents over until told to stop.
+    def run(self, handle: Handler, flush: Flush, stopping: threading.Event) -> None:
+        """Pass documents to `handle` until `stopping` is set.
 
         Parameters
         ----------
-        take
-            Takes each.
-        settle
-            Not needed: the runs stay where they are.
+        handle
+            Called with each document.
+        flush
+            Not used: the runs remain on the server.
         stopping
-            Set when it is time to stop.
+            Set when the service is to stop.
         """
 
         def created(update: Any) -> None:
-            self._follow([update.key], take, stopping)
+            self._follow([update.key], handle, stopping)
 
         with self._catalog.context, self._catalog.subscribe() as subscription:
             subscription.child_created.add_callback(created)
@@ -92,75 +92,75 @@ class TiledSource:
             there = {uid: self._catalog[uid].metadata for uid in self._newest()}
             self._followed |= {uid for uid, said in there.items() if said.get("stop")}
             logger.info("listening to the Tiled server at %s", self._uri)
-            self._follow(there, take, stopping)
+            self._follow(there, handle, stopping)
             while not stopping.wait(CHECK_S):
                 try:
-                    self._follow(self._newest(), take, stopping)
-                except Exception as error:  # the server may be away for a while
-                    logger.warning("no news from %s: %r", self._uri, error)
+                    self._follow(self._newest(), handle, stopping)
+                except Exception as error:  # the server may be unreachable for a while
+                    logger.warning("the newest runs of %s cannot be listed: %r", self._uri, error)
 
     def _listen(self, subscription: Any) -> None:
-        """Hear of new runs until the subscription is closed; without it, they are looked for."""
+        """Receive announcements of new runs until the subscription is closed."""
         try:
-            # Not in a thread of its own: where the server keeps no news, that would wait for ever.
+            # Not in its own thread: on a server without a streaming cache that thread would wait for ever.
             subscription.start()
         except Exception as error:
             logger.warning(
-                "no subscription to %s, new runs are looked for every %g s: %r", self._uri, CHECK_S, error
+                "no subscription to %s, new runs are searched for every %g s: %r", self._uri, CHECK_S, error
             )
 
     def _newest(self) -> list[str]:
         return list(self._catalog.keys().tail(NEWEST_RUNS))
 
-    def _follow(self, uids: Iterable[str], take: Take, stopping: threading.Event) -> None:
-        with self._lock:  # a run that begins as the service does is told of twice
+    def _follow(self, uids: Iterable[str], handle: Handler, stopping: threading.Event) -> None:
+        with self._lock:  # a run that starts with the service is announced twice
             new = set(uids) - self._followed
             self._followed |= new
         for uid in new:
             threading.Thread(
-                target=self._hand_over, args=(uid, take, stopping), name=f"run {uid[:8]}", daemon=True
+                target=self._size_run, args=(uid, handle, stopping), name=f"run {uid[:8]}", daemon=True
             ).start()
 
-    def _hand_over(self, uid: str, take: Take, stopping: threading.Event) -> None:
+    def _size_run(self, uid: str, handle: Handler, stopping: threading.Event) -> None:
         try:
             run = self._catalog[uid]
             if "original_run_uid" in run.metadata["start"]:
-                return  # estimates, perhaps our own: there are no frames in it
+                return  # a run of estimates, perhaps our own: it holds no frames
             for name, doc in run_documents(run, self._settings, patience_s=PATIENCE_S):
                 if stopping.is_set():
                     return
-                take(name, doc)
+                handle(name, doc)
         except Exception as error:
             if stopping.is_set():
                 return  # the connection was closed
             self.malformed += 1
-            logger.warning("run %s was left out: %s", uid, error)
+            logger.warning("run %s was not sized: %s", uid, error)
 
 
 class TiledSink:
-    """Writes to a server, and to a spool what the server does not take.
+    """Writes to a server, and to a spool whatever the server does not accept.
 
     Parameters
     ----------
     config
-        Where the server and the spool are.
+        URL of the server and folder of the spool.
 
     Raises
     ------
     ConfigurationError
-        No server answers.
+        The server does not answer.
     """
 
     def __init__(self, config: TiledOutput) -> None:
-        # One event at a time, or nothing would be in the archive before the end of the run.
+        # A batch of one event: with larger batches the archive shows nothing before the end of a short run.
         self._catalog = _connected(config.uri)
         self._writer = SpooledWriter(TiledWriter(self._catalog, batch_size=1), config.spool)
         self.name = f"tiled {config.uri}"
         """Name in the metrics."""
         self.sent = 0
-        """Documents taken, by the server or the spool."""
+        """Documents accepted, by the server or the spool."""
         self.duplicates = 0
-        """None: a run that the server has already goes to the spool as a whole."""
+        """Always 0: a run that the server already has goes to the spool as a whole."""
 
     def __call__(self, name: str, doc: Any) -> None:
         """Write a document.
@@ -185,12 +185,12 @@ class TiledSink:
 
         Returns
         -------
-        True: what the server does not take in time lies in the spool.
+        True: what the server does not accept in time is in the spool.
         """
         self._writer.wait(timeout_s)
         return True
 
     def close(self) -> None:
-        """End the writer's thread and let go of the server."""
+        """End the writer's thread and close the connection."""
         self._writer.close()
         self._catalog.context.close()

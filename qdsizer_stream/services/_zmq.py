@@ -1,4 +1,4 @@
-"""Documents over 0MQ, as bluesky's publisher, proxy and dispatcher speak it."""
+"""Documents over 0MQ, in the format of bluesky's publisher, proxy and dispatcher."""
 
 import logging
 from collections.abc import Collection
@@ -8,23 +8,23 @@ from typing import Any
 import zmq
 from event_model import DocumentNames
 
-from ..errors import WireError
+from ..errors import MessageError
 from ._codec import pack, unpack
 from ._config import ZmqInput, ZmqOutput
-from ._wires import Settle, Take
+from ._transports import Flush, Handler
 
 __all__ = ["ZmqSink", "ZmqSource"]
 
 logger = logging.getLogger(__name__)
 
 WAITING_MESSAGES = 10_000
-"""Messages that may wait in a socket before 0MQ drops some: 1.2 to 2.5 GB of frames, 50 s at 200 a second."""
+"""Messages that may wait in a socket before 0MQ drops some: 1.2 to 2.5 GB of frames, 50 s at 200 Hz."""
 
 POLL_MS = 200
-"""How soon a source that hears nothing notices that it is to stop, ms."""
+"""Interval at which an idle source checks for the stop signal, ms."""
 
 LINGER_MS = 2000
-"""How long a closed sink goes on sending, ms: 0MQ would wait for a dead proxy for ever."""
+"""Time for which a closed sink continues to send, ms: 0MQ would wait for a dead proxy for ever."""
 
 
 def _address(address: str) -> str:
@@ -32,33 +32,33 @@ def _address(address: str) -> str:
 
 
 class ZmqSource:
-    """Listens to a proxy.
+    """Receives documents from a proxy.
 
     Parameters
     ----------
     config
-        Where the proxy is.
+        Address of the proxy.
     own_prefixes
-        Prefixes of what the service itself publishes, which it must not take in again.
+        Prefixes that the service itself publishes with; such messages are ignored.
     """
 
     def __init__(self, config: ZmqInput, own_prefixes: Collection[str] = ()) -> None:
         self._config = config
         self._own = {prefix.encode() for prefix in own_prefixes}
         self.malformed = 0
-        """Messages that were no documents."""
+        """Messages that were not valid documents."""
 
-    def run(self, take: Take, settle: Settle, stopping: Event) -> None:
-        """Hand documents over until told to stop.
+    def run(self, handle: Handler, flush: Flush, stopping: Event) -> None:
+        """Pass documents to `handle` until `stopping` is set.
 
         Parameters
         ----------
-        take
-            Takes each.
-        settle
-            Not needed: 0MQ asks for nothing back.
+        handle
+            Called with each document.
+        flush
+            Not used: 0MQ has no acknowledgements.
         stopping
-            Set when it is time to stop.
+            Set when the service is to stop.
         """
         wanted = self._config.prefix.encode()
         with zmq.Context() as context, context.socket(zmq.SUB) as socket:
@@ -74,10 +74,10 @@ class ZmqSource:
                 if prefix in self._own:
                     continue
                 try:
-                    take(*_document(rest))
-                except WireError as error:
+                    handle(*_document(rest))
+                except MessageError as error:
                     self.malformed += 1
-                    logger.warning("a message from %s was left out: %s", self._config.address, error)
+                    logger.warning("a message from %s was ignored: %s", self._config.address, error)
 
 
 def _document(message: bytes) -> tuple[str, dict[str, Any]]:
@@ -85,14 +85,14 @@ def _document(message: bytes) -> tuple[str, dict[str, Any]]:
     kind, _, packed = message.partition(b" ")
     name = kind.decode(errors="replace")
     if name not in DocumentNames.__members__:
-        raise WireError(f"expected 'prefix kind document', found the kind {name[:40]!r}")
+        raise MessageError(f"expected 'prefix kind document', found the kind {name[:40]!r}")
     if packed.startswith(b"\x80\x04") or packed.startswith(b"\x80\x05"):
-        raise WireError(
+        raise MessageError(
             f"the {name} document is pickled, which is never read: publish with Publisher(…, serializer=pack)"
         )
     doc = unpack(packed)
     if not isinstance(doc, dict):
-        raise WireError(f"the {name} document is a {type(doc).__name__}, expected a mapping")
+        raise MessageError(f"the {name} document is a {type(doc).__name__}, expected a mapping")
     return name, doc
 
 
@@ -102,7 +102,7 @@ class ZmqSink:
     Parameters
     ----------
     config
-        Where the proxy is.
+        Address of the proxy.
     """
 
     def __init__(self, config: ZmqOutput) -> None:
@@ -115,9 +115,9 @@ class ZmqSink:
         self.name = f"zmq {config.address}"
         """Name in the metrics."""
         self.sent = 0
-        """Documents handed to 0MQ, which does not tell what arrives."""
+        """Documents passed to 0MQ, which does not report what arrives."""
         self.duplicates = 0
-        """None: 0MQ keeps nothing in which a document could be already."""
+        """Always 0: 0MQ stores nothing."""
 
     def __call__(self, name: str, doc: Any) -> None:
         """Publish a document.
@@ -133,12 +133,12 @@ class ZmqSink:
         self.sent += 1
 
     def flush(self, timeout_s: float) -> bool:
-        """Say that all was sent: 0MQ tells no more.
+        """Return True: 0MQ does not report what arrived.
 
         Parameters
         ----------
         timeout_s
-            Not needed.
+            Not used.
 
         Returns
         -------
@@ -147,6 +147,6 @@ class ZmqSink:
         return True
 
     def close(self) -> None:
-        """Send what waits, for two seconds, and let go."""
+        """Send the waiting messages, for at most two seconds, and close the socket."""
         self._socket.close()
         self._context.term()

@@ -89,7 +89,7 @@ def test_a_run_in_mongodb(
     assert_equal(broker[derived.written].table("qd_size"), live)
     names = [name for name, _ in broker[derived.written].documents()]
     assert (names[0], names[-1]) == ("start", "stop")
-    with pytest.raises(ArchiveError, match="lies in MongoDB, where a run that is closed cannot grow"):
+    with pytest.raises(ArchiveError, match="is in MongoDB, where a finished run cannot be extended"):
         replay_into(run, config, WriteBack(), tmp_path / "journals", sizer)
 
 

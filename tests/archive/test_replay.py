@@ -208,7 +208,7 @@ def test_the_key_is_for_its_owner_alone(archive: Any, tmp_path_factory: pytest.T
 
 def test_a_process_serves_one_archive_at_a_time(archive: Any, tmp_path: Path) -> None:
     with (
-        pytest.raises(ArchiveError, match="this process serves an archive already"),
+        pytest.raises(ArchiveError, match="this process already serves an archive"),
         embedded_tiled(tmp_path),
     ):
         pass

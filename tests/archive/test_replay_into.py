@@ -23,7 +23,7 @@ from ophyd.sim import det
 from qdsizer_stream.archive import (
     Comparison,
     LinkedRuns,
-    Outcome,
+    ReplayOutcome,
     SizingWorkers,
     TableFile,
     WriteBack,
@@ -85,8 +85,8 @@ def sized(measure: Callable[..., Any], mythen: Callable[..., SimMythen]) -> Any:
 
 
 @pytest.fixture
-def into(config: LiveConfig, sizer: Sizer, tmp_path: Path) -> Callable[..., Outcome]:
-    def replay(run: Any, destination: Any, settings: LiveConfig = config, **options: Any) -> Outcome:
+def into(config: LiveConfig, sizer: Sizer, tmp_path: Path) -> Callable[..., ReplayOutcome]:
+    def replay(run: Any, destination: Any, settings: LiveConfig = config, **options: Any) -> ReplayOutcome:
         return replay_into(run, settings, destination, tmp_path / "journals", sizer, **options)
 
     return replay
@@ -102,7 +102,7 @@ def n_runs_of(archive: Any) -> int:
 
 
 def test_a_derived_run_is_found_and_not_doubled(
-    archive: Any, sized: Any, into: Callable[..., Outcome], config: LiveConfig, tmp_path: Path
+    archive: Any, sized: Any, into: Callable[..., ReplayOutcome], config: LiveConfig, tmp_path: Path
 ) -> None:
     first = into(sized, LinkedRuns(archive))
     assert (first.frames, first.statuses, first.found) == (FRAMES, {"sized": FRAMES}, False)
@@ -118,7 +118,7 @@ def test_a_derived_run_is_found_and_not_doubled(
 
 
 def test_live_and_derived_sizes_are_equal_in_time_and_number(
-    archive: Any, sized: Any, into: Callable[..., Outcome]
+    archive: Any, sized: Any, into: Callable[..., ReplayOutcome]
 ) -> None:
     derived = archive[into(sized, LinkedRuns(archive)).written]
     assert sizes(derived).equals(sizes(sized))
@@ -148,7 +148,7 @@ def adding(config: LiveConfig, mode: str | None) -> LiveConfig:
 def test_an_interrupted_replay_goes_on(
     archive: Any,
     sized: Any,
-    into: Callable[..., Outcome],
+    into: Callable[..., ReplayOutcome],
     config: LiveConfig,
     monkeypatch: pytest.MonkeyPatch,
     mode: str | None,
@@ -198,7 +198,7 @@ class _Unknown(LinkedRuns):
 
 
 def test_a_destination_that_fails_gets_what_was_sized_later(
-    archive: Any, sized: Any, into: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+    archive: Any, sized: Any, into: Callable[..., ReplayOutcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Failing(_Unknown):
         def _writer(self) -> Any:
@@ -222,7 +222,12 @@ def test_a_destination_that_fails_gets_what_was_sized_later(
 
 @pytest.mark.parametrize("mode", [None, "reset"])
 def test_workers_give_the_same_numbers_in_the_same_order(
-    archive: Any, sized: Any, into: Callable[..., Outcome], config: LiveConfig, sizer: Sizer, mode: str | None
+    archive: Any,
+    sized: Any,
+    into: Callable[..., ReplayOutcome],
+    config: LiveConfig,
+    sizer: Sizer,
+    mode: str | None,
 ) -> None:
     settings = adding(config, mode)
     alone = into(sized, LinkedRuns(archive), settings, again=True)
@@ -239,7 +244,7 @@ def test_write_back(
     archive: Any,
     measure: Callable[..., Any],
     mythen: Callable[..., SimMythen],
-    into: Callable[..., Outcome],
+    into: Callable[..., ReplayOutcome],
     sized: Any,
     config: LiveConfig,
 ) -> None:
@@ -262,13 +267,13 @@ def test_write_back_refuses_other_sizes_unless_told(
     archive: Any,
     measure: Callable[..., Any],
     mythen: Callable[..., SimMythen],
-    into: Callable[..., Outcome],
+    into: Callable[..., ReplayOutcome],
     config: LiveConfig,
 ) -> None:
     run = measure(mythen())
     other = config.model_copy(update={"file_timeout_s": 8.0})
     before = sizes(run)
-    with pytest.raises(ArchiveError, match=r"holds a stream qd_size already, of model pbs .*: --replace"):
+    with pytest.raises(ArchiveError, match=r"already holds a stream qd_size, of model pbs .*: --replace"):
         into(run, WriteBack(), other)
     assert sizes(archive[run.item["id"]]).equals(before)
     assert not into(run, WriteBack(replace=True), other).found
@@ -281,7 +286,7 @@ def test_write_back_that_is_cut_off_leaves_nothing(
     archive: Any,
     measure: Callable[..., Any],
     mythen: Callable[..., SimMythen],
-    into: Callable[..., Outcome],
+    into: Callable[..., ReplayOutcome],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = measure(mythen(), sized=False)
@@ -305,7 +310,7 @@ def test_write_back_that_is_cut_off_leaves_nothing(
 
 
 def test_compare_with_an_earlier_sizing(
-    archive: Any, sized: Any, into: Callable[..., Outcome], measure: Callable[..., Any]
+    archive: Any, sized: Any, into: Callable[..., ReplayOutcome], measure: Callable[..., Any]
 ) -> None:
     comparison = Comparison(sized)
     n_runs = n_runs_of(archive)
@@ -333,7 +338,7 @@ def test_another_model_is_compared_on_purpose_only(sized: Any, config: LiveConfi
     assert comparison.differences.equal == 0
 
 
-def test_a_table_of_several_runs(sized: Any, into: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_a_table_of_several_runs(sized: Any, into: Callable[..., ReplayOutcome], tmp_path: Path) -> None:
     path = tmp_path / "sizes.csv"
     with TableFile(path) as table:
         into(sized, table)
@@ -353,7 +358,7 @@ def test_a_table_of_several_runs(sized: Any, into: Callable[..., Outcome], tmp_p
 def test_frames_in_a_column_of_the_table(
     measure: Callable[..., Any],
     mythen: Callable[..., SimMythen],
-    into: Callable[..., Outcome],
+    into: Callable[..., ReplayOutcome],
     archive: Any,
     sized: Any,
     monkeypatch: pytest.MonkeyPatch,
@@ -365,7 +370,7 @@ def test_frames_in_a_column_of_the_table(
 
 
 def test_a_failed_run_gives_the_frames_it_has(
-    archive: Any, mythen: Callable[..., SimMythen], into: Callable[..., Outcome]
+    archive: Any, mythen: Callable[..., SimMythen], into: Callable[..., ReplayOutcome]
 ) -> None:
     device = mythen()
     trigger, frames = device.trigger, iter(range(3))
@@ -385,7 +390,7 @@ def test_a_failed_run_gives_the_frames_it_has(
     assert into(run, LinkedRuns(archive)).frames == 3
 
 
-def test_an_empty_run_gives_nothing_and_is_no_error(archive: Any, into: Callable[..., Outcome]) -> None:
+def test_an_empty_run_gives_nothing_and_is_no_error(archive: Any, into: Callable[..., ReplayOutcome]) -> None:
     engine = RunEngine({})
     engine.subscribe(TiledWriter(archive))
     engine(count([], 0))
@@ -396,7 +401,7 @@ def test_an_empty_run_gives_nothing_and_is_no_error(archive: Any, into: Callable
 
 
 def test_a_run_without_the_detector(
-    measure: Callable[..., Any], into: Callable[..., Outcome], archive: Any
+    measure: Callable[..., Any], into: Callable[..., ReplayOutcome], archive: Any
 ) -> None:
     run = measure(det, 2, sized=False)
     with pytest.raises(
@@ -406,7 +411,7 @@ def test_a_run_without_the_detector(
 
 
 def test_a_run_with_the_wavelength_elsewhere_says_what_to_set(
-    archive: Any, sized: Any, into: Callable[..., Outcome], config: LiveConfig
+    archive: Any, sized: Any, into: Callable[..., ReplayOutcome], config: LiveConfig
 ) -> None:
     blind = config.model_copy(
         update={"wavelength": config.wavelength.model_copy(update={"configuration_key": "mono_energy"})}
@@ -423,7 +428,7 @@ def test_a_frame_file_that_was_cut(
     files: Path,
     measure: Callable[..., Any],
     mythen: Callable[..., SimMythen],
-    into: Callable[..., Outcome],
+    into: Callable[..., ReplayOutcome],
 ) -> None:
     run = measure(mythen(kind=SimMythenHdf5, directory=files), sized=False)
     newest = max(files.glob("*.h5"), key=lambda path: path.stat().st_mtime)
@@ -443,7 +448,7 @@ def test_a_frame_file_that_was_cut(
 def test_a_run_in_progress_is_followed(
     archive: Any,
     mythen: Callable[..., SimMythen],
-    into: Callable[..., Outcome],
+    into: Callable[..., ReplayOutcome],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(documents_module, "POLL_S", 0.05)
@@ -464,7 +469,7 @@ def test_a_run_in_progress_is_followed(
 
     rest = threading.Thread(target=measure)
     rest.start()
-    outcome = into(run, LinkedRuns(archive), tell=lambda what, done, total: more.set())
+    outcome = into(run, LinkedRuns(archive), report=lambda what, done, total: more.set())
     rest.join()
     assert outcome.frames == 6
     assert archive[outcome.written].metadata["stop"]["exit_status"] == "success"
@@ -473,7 +478,7 @@ def test_a_run_in_progress_is_followed(
 def test_a_run_that_never_ends_is_given_up(
     archive: Any,
     mythen: Callable[..., SimMythen],
-    into: Callable[..., Outcome],
+    into: Callable[..., ReplayOutcome],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(documents_module, "POLL_S", 0.05)
@@ -506,7 +511,7 @@ class _Full(LinkedRuns):
 def test_a_run_without_an_end_is_not_added_to(
     archive: Any,
     mythen: Callable[..., SimMythen],
-    into: Callable[..., Outcome],
+    into: Callable[..., ReplayOutcome],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(documents_module, "POLL_S", 0.05)
@@ -520,7 +525,7 @@ def test_a_run_without_an_end_is_not_added_to(
         into(run, WriteBack(), patience_s=0.2)
 
 
-def test_runs_are_chosen(archive: Any, sized: Any, into: Callable[..., Outcome]) -> None:
+def test_runs_are_chosen(archive: Any, sized: Any, into: Callable[..., ReplayOutcome]) -> None:
     into(sized, LinkedRuns(archive))  # derived runs are never chosen
     uid = sized.metadata["start"]["uid"]
     began = datetime.fromtimestamp(sized.metadata["start"]["time"])
@@ -553,9 +558,9 @@ def test_no_permission(archive: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     gc.collect()  # here, where it is expected
 
 
-def test_the_bar_is_told(archive: Any, sized: Any, into: Callable[..., Outcome]) -> None:
+def test_the_bar_is_told(archive: Any, sized: Any, into: Callable[..., ReplayOutcome]) -> None:
     told: list[tuple[str, int, int]] = []
-    into(sized, _Unknown(archive), again=True, tell=lambda *step: told.append(step))
+    into(sized, _Unknown(archive), again=True, report=lambda *step: told.append(step))
     assert [step for step in told if step[0] == "sizing"][FRAMES - 1] == ("sizing", FRAMES, FRAMES)
     assert told[-1] == ("writing", FRAMES, FRAMES)
 

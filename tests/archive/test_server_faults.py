@@ -220,7 +220,7 @@ def test_a_server_that_is_killed_in_mid_replay(
     def again(tell: Callable[[str, int, int], None] = lambda *_: None) -> Any:
         catalog = server.client
         destination = WriteBack() if write_back else LinkedRuns(catalog)
-        return replay_into(catalog[archived], config, destination, tmp_path, sizer, tell=tell)
+        return replay_into(catalog[archived], config, destination, tmp_path, sizer, report=tell)
 
     def kill(what: str, done: int, total: int) -> None:
         if (what, done) == (doing, 4):

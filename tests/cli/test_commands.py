@@ -82,7 +82,7 @@ def test_a_frame_without_dots_is_an_answer_not_a_failure(run: Run, tmp_path: Pat
 def test_predict_needs_a_wavelength(run: Run, pattern_file: Path) -> None:
     result = run("predict", pattern_file)
     assert result.code != 0
-    assert "patterns hold no wavelength: give it in Å" in result.err
+    assert "pattern files do not state the wavelength: give it in Å" in result.err
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_models_are_listed_shown_and_verified(run: Run) -> None:
     assert "pbs-paper" in run("models", "list").out
     card = json.loads(run("models", "show", "pbs").out)["card"]
     assert card["input"]["kind"] == "binned"
-    assert "pbs is whole" in run("models", "verify", "pbs").out
+    assert "pbs is intact" in run("models", "verify", "pbs").out
 
 
 def test_unknown_training_recipe(run: Run, tmp_path: Path) -> None:

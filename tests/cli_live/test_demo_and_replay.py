@@ -89,14 +89,14 @@ def test_choose_runs_look_before_and_compare(demo: dict, tmp_path: Path) -> None
     ("arguments", "message"),
     [
         (["{archive}", "no-such-run"], "no run no-such-run among the "),
-        (["{folder}", "any"], "is no archive: give the folder that holds catalog.db"),
+        (["{folder}", "any"], "is not an archive: give the folder that holds catalog.db"),
         (["{archive}", "{run}", "--model", "no-such-model"], "no-such-model"),
         (["{archive}", "{run}", "--config", "{folder}/no.toml"], "cannot read configuration"),
         (["{archive}"], "give either the identifier of a run, or --scan-id"),
         (["{archive}", "{run}", "--scan-id", "1"], "give either the identifier of a run, or --scan-id"),
-        (["{archive}", "--query", "sample=none"], "runs of this archive fits"),
-        (["{archive}", "{run}", "--write-back"], "exclude one another"),
-        (["{archive}", "{run}", "--replace"], "--replace belongs to --write-back"),
+        (["{archive}", "--query", "sample=none"], "runs of this archive matches: give other conditions"),
+        (["{archive}", "{run}", "--write-back"], "exclude each other"),
+        (["{archive}", "{run}", "--replace"], "--replace has no effect without --write-back"),
         (["http://127.0.0.1:9", "{run}"], "the server does not answer"),
     ],
 )
@@ -135,8 +135,8 @@ def test_a_spooled_run_is_listed_and_uploaded(demo: dict, tmp_path: Path) -> Non
     uploaded = run("spool", "upload", str(tmp_path), demo["archive"])
     assert uploaded.exit_code == 0, uploaded.output
     assert f"run {uid} is in the archive" in uploaded.stdout
-    assert "nothing waits" in run("spool", "list", str(tmp_path)).stdout
-    assert "nothing waits" in run("spool", "upload", str(tmp_path), demo["archive"]).stdout
+    assert "no runs waiting" in run("spool", "list", str(tmp_path)).stdout
+    assert "no runs waiting" in run("spool", "upload", str(tmp_path), demo["archive"]).stdout
 
 
 def test_a_spool_that_is_none(tmp_path: Path) -> None:

@@ -76,9 +76,9 @@ def test_the_file_is_written_into_the_profile_and_renewed(config: Path, ipython:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--profile", "none"], "no IPython profile none: there are collection; make it with"),
+        (["--profile", "none"], "no IPython profile none: existing profiles are collection; create it with"),
         (["--startup-dir", "{folder}/none"], "no start-up folder"),
-        (["--startup-dir", "x", "--profile", "y"], "exclude one another"),
+        (["--startup-dir", "x", "--profile", "y"], "exclude each other"),
     ],
 )
 def test_a_place_that_is_none(config: Path, tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -91,7 +91,7 @@ def test_a_file_of_somebody_else_is_left_alone(config: Path, ipython: Path) -> N
     file = ipython / "profile_collection" / "startup" / "95-qdsizer.py"
     file.write_text("print('mine')\n")
     result = run("install", str(config), "--profile", "collection")
-    assert "was not made by this command" in str(result.exception)
+    assert "was not written by this command" in str(result.exception)
     assert file.read_text() == "print('mine')\n"
 
 
@@ -110,33 +110,33 @@ def test_check_of_what_is_right(config: Path, ipython: Path, tmp_path: Path) -> 
     )
     assert result.exit_code == 0, result.output
     findings = {one["what"]: one for one in json.loads(result.stdout)}
-    assert findings["detector"]["told"].startswith("1280 strips, ")
-    assert findings["wavelength"]["told"] == "from value in the configuration"
-    assert findings["IPython profiles"]["told"] == "collection (95-qdsizer.py)"
-    assert "ms a frame" in findings["speed"]["told"]
+    assert findings["detector"]["found"].startswith("1280 strips, ")
+    assert findings["wavelength"]["found"] == "from value in the configuration"
+    assert findings["IPython profiles"]["found"] == "collection (95-qdsizer.py)"
+    assert "ms per frame" in findings["speed"]["found"]
     assert all(one["good"] is not False for one in findings.values())
 
 
 @pytest.mark.parametrize(
-    ("text", "what", "told"),
+    ("text", "what", "found"),
     [
-        (TOML, "wavelength", "no frame will be sized; set [wavelength]"),
+        (TOML, "wavelength", "no frame will be sized: set [wavelength]"),
         (TOML.replace("arm_deg = 0.0", "") + WAVELENGTH, "detector arm", "set [arm_angle], or arm_deg"),
         (
             TOML.replace("arm_deg", "normalise_monitor = true\narm_deg") + WAVELENGTH,
             "monitor",
-            "is corrected for, but comes from nowhere: set [monitor]",
+            "required by the corrections, but has no source: set [monitor]",
         ),
         ("[sizing]\nmodel = 'nothing'\n" + TOML + WAVELENGTH, "model and detector", "nothing"),
         ("[sizing", "settings", "is not TOML"),
     ],
 )
-def test_check_of_what_is_not(config: Path, text: str, what: str, told: str) -> None:
+def test_check_of_what_is_not(config: Path, text: str, what: str, found: str) -> None:
     config.write_text(text)
     result = run("check", str(config))
     assert result.exit_code == 1
     lines = [line for line in " ".join(result.stdout.split()).split("WRONG") if what in line]
-    assert any(told in line for line in lines), result.stdout
+    assert any(found in line for line in lines), result.stdout
 
 
 def test_an_archive_that_does_not_answer_is_told(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_an_archive_that_does_not_answer_is_told(config: Path, monkeypatch: pyte
     assert result.exit_code == 1
     (archive,) = [one for one in json.loads(result.stdout) if one["what"] == "archive"]
     assert archive["good"] is False
-    assert "the server does not answer" in archive["told"]
+    assert "the server does not answer" in archive["found"]
 
 
 def test_the_written_settings_are_valid_and_refuse_to_guess(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_the_written_settings_are_valid_and_refuse_to_guess(tmp_path: Path) -> N
     assert check.exit_code == 1
     wrong = [one for one in json.loads(check.stdout) if one["good"] is False]
     assert [one["what"] for one in wrong] == ["model and detector", "wavelength"]
-    assert "ang.off" in wrong[0]["told"]
+    assert "ang.off" in wrong[0]["found"]
     other = tmp_path / "other.toml"
     assert run("init", str(other), "--wavelength", "22", "--unit", "keV").exit_code == 0
     source = load_toml(LiveConfig, other).wavelength
@@ -209,7 +209,7 @@ def test_a_run_that_says_nothing(measured: Any, tmp_path: Path) -> None:
     path = tmp_path / "none.toml"
     result = run("init", str(path), "--from-run", archive, uid)
     assert isinstance(result.exception, ConfigurationError)
-    assert "has 0 arrays of whole modules of 1280 strips, one is needed: found none" in str(result.exception)
+    assert "has 0 arrays of whole modules of 1280 strips, expected one: found none" in str(result.exception)
     assert not path.exists()
 
 

@@ -56,7 +56,7 @@ def test_one_bad_journal_does_not_keep_the_others(spool: tuple[Path, str], tmp_p
 def test_an_empty_spool_opens_no_archive(tmp_path: Path) -> None:
     result = run.invoke(app, ["spool", "upload", str(tmp_path), "https://nowhere.invalid"])
     assert result.exit_code == 0
-    assert result.stdout == f"{tmp_path}: nothing waits\n"
+    assert result.stdout == f"{tmp_path}: no runs waiting\n"
 
 
 def test_a_spool_that_is_none(tmp_path: Path) -> None:

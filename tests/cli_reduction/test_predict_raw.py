@@ -143,9 +143,9 @@ def test_raw_frames_without_what_they_need(run: Run, tmp_path: Path, frame: np.n
     file = as_text(tmp_path / "dots", frame)
     without_settings = run("predict", file, "--raw", "--wavelength", WAVELENGTH)
     assert without_settings.code != 0
-    assert "raw frames need --raw and --config" in without_settings.err
+    assert "raw frames require both --raw and --config" in without_settings.err
     without_light = run("predict", file, "--raw", "--config", beamline(tmp_path))
     assert without_light.code != 0
-    assert "holds no wavelength: give it in Å" in without_light.err
+    assert "does not state the wavelength: give it in Å" in without_light.err
     reduced = run("predict", file, "--config", beamline(tmp_path), "--wavelength", WAVELENGTH)
     assert "patterns neither" in reduced.err

@@ -179,7 +179,7 @@ def test_reduce_asks_for_what_is_missing(run: Run, beamline: Path, tmp_path: Pat
     write_raw_text(tmp_path / "frame.raw", counts())
     no_light = run("reduce", tmp_path / "frame.raw", "--config", beamline)
     assert no_light.code == 2
-    assert "holds no wavelength" in no_light.err
+    assert "does not state the wavelength" in no_light.err
     no_arm = run("reduce", tmp_path / "frame.raw", "--config", beamline, "--wavelength", WAVELENGTH)
     assert no_arm.code == 1
     assert "the frame has no arm angle" in no_arm.err
@@ -269,15 +269,15 @@ def test_calibrate_says_when_a_module_is_off(run: Run, beamline: Path, tmp_path:
     )  # fmt: skip
     result = run(*command)
     assert result.code == 2
-    assert "modules [4] are off: recalibrate them" in result.out
+    assert "modules [4] are misaligned: recalibrate them" in result.out
     assert json.loads(run(*command, "--json").out)["modules_off"] == [4]
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (("--standard", "Cu"), "'Cu' is none of Si, LaB6"),
-        ((), "neither file nor settings hold the arm angle"),
+        (("--standard", "Cu"), "'Cu' is not a known standard: choose Si or LaB6"),
+        ((), "neither the frame file nor the settings state the angle of the arm"),
         (("--arm", "0"), "0 of 22 lines of Si found"),
     ],
 )

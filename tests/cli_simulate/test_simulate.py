@@ -104,7 +104,7 @@ def test_the_difference_of_a_recipe_to_itself_is_nothing(run: Run, small: Path, 
         assert result.code == 0, result.err
         colours = picture(tmp_path / "d.png")
         shares.append(np.ptp(np.flatnonzero(np.any(colours[200:800, 200:800, 0] < 0.7, axis=1))))
-    assert "small less other: dispersion 0.1" in result.out
+    assert "small minus other: dispersion 0.1" in result.out
     assert shares[1] > shares[0]
 
 
@@ -112,7 +112,7 @@ def test_the_difference_of_a_recipe_to_itself_is_nothing(run: Run, small: Path, 
     ("options", "message"),
     [
         (("--dispersion", "0.3"), "dispersion 0.3 is not in recipe small: choose 0.1"),
-        (("--out", "no/picture.png"), "does not exist: make it first"),
+        (("--out", "no/picture.png"), "does not exist: create it first"),
         (("--against", "gold"), "recipe 'gold' is unknown: choose paper or give a TOML file"),
         (("--against", "far.toml"), "have no mean diameter of dispersion 0.1, or no Q, in common"),
     ],

@@ -72,13 +72,13 @@ def test_a_bad_offer_does_not_hide_the_others(installed: Path) -> None:
     assert listed["ours"]["material"] == "PbS"
     assert "offered by beamline-models" in listed["absent"]["error"]
     table = CliRunner().invoke(app, ["models", "list"]).stdout
-    assert "cannot be used" in table
+    assert "not usable:" in table
     assert max(map(len, table.splitlines())) <= 80
 
 
 def test_verify_says_what_it_checked() -> None:
     told = CliRunner().invoke(app, ["models", "verify", "pbs"]).stdout
-    assert "pbs is whole" in told
+    assert "pbs is intact" in told
     for check in ("file", "graph", "card", "templates", "references", "recipe"):
         assert f"│ {check}" in told
     checks = json.loads(CliRunner().invoke(app, ["models", "verify", "pbs", "--json"]).stdout)

@@ -41,7 +41,7 @@ def test_other_settings_are_refused(config: LiveConfig) -> None:
 
 
 def test_a_spool_without_an_archive_is_refused(config: LiveConfig, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="spool and readable belong to archive"):
+    with pytest.raises(ConfigurationError, match="spool and readable have no effect without archive"):
         install(RunEngine({}), config, spool=tmp_path)
 
 

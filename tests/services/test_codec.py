@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from qdsizer_stream.errors import WireError
+from qdsizer_stream.errors import MessageError
 from qdsizer_stream.services import pack, unpack
 from qdsizer_stream.services._codec import unpack_named
 
@@ -81,7 +81,7 @@ class Malicious:
 def test_a_pickle_is_never_opened() -> None:
     array = np.array([Malicious()], dtype=object)
     message = msgpack.packb({"data": array}, default=msgpack_numpy.encode)
-    with pytest.raises(WireError, match="holds an array of objects, which is pickled: send numbers"):
+    with pytest.raises(MessageError, match="contains an array of objects, which is pickled: send numbers"):
         unpack(message)
     assert not Malicious.ran
     msgpack.unpackb(message, object_hook=msgpack_numpy.decode)
@@ -103,13 +103,13 @@ def test_a_pickle_is_never_opened() -> None:
     ],
 )
 def test_damaged_bytes_are_refused(damaged: bytes) -> None:
-    with pytest.raises(WireError):
+    with pytest.raises(MessageError):
         unpack(damaged)
 
 
 @given(st.binary(max_size=200))
 def test_no_bytes_do_anything_but_be_refused(message: bytes) -> None:
-    with suppress(WireError):
+    with suppress(MessageError):
         unpack(message)
 
 
@@ -117,14 +117,14 @@ def test_a_message_names_its_document() -> None:
     assert unpack_named(pack(["start", {"uid": "1"}])) == ("start", {"uid": "1"})
     for other in (["start"], ["begin", {}], {"uid": "1"}, ["start", [1]], "x" * 1000):
         with pytest.raises(
-            WireError, match="expected the kind of a document and the document, found"
+            MessageError, match="expected the kind of a document and the document, found"
         ) as raised:
             unpack_named(pack(other))
         assert len(str(raised.value)) < 250
 
 
 def test_what_cannot_be_sent_is_named() -> None:
-    with pytest.raises(WireError, match="found a object, allowed are plain values and arrays of them"):
+    with pytest.raises(MessageError, match="found a object, allowed are plain values and arrays of them"):
         pack({"data": object()})
-    with pytest.raises(WireError, match="cannot be sent"):
+    with pytest.raises(MessageError, match="cannot be sent"):
         pack({"data": np.array([object()])})

@@ -117,7 +117,7 @@ def test_a_run_is_sized_while_it_is_written(
 
         monkeypatch.setattr("tiled.client.stream.Subscription._connect", refuse)
     sized_while_written(archive, lambda: True)
-    assert ("new runs are looked for every 5 s" in caplog.text) is not news
+    assert ("new runs are searched for every 5 s" in caplog.text) is not news
 
 
 @pytest.fixture
