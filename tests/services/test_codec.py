@@ -116,9 +116,7 @@ def test_no_bytes_do_anything_but_be_refused(message: bytes) -> None:
 def test_a_message_names_its_document() -> None:
     assert unpack_named(pack(["start", {"uid": "1"}])) == ("start", {"uid": "1"})
     for other in (["start"], ["begin", {}], {"uid": "1"}, ["start", [1]], "x" * 1000):
-        with pytest.raises(
-            MessageError, match="expected the kind of a document and the document, found"
-        ) as raised:
+        with pytest.raises(MessageError, match=r"expected \[kind, document\], found") as raised:
             unpack_named(pack(other))
         assert len(str(raised.value)) < 250
 
