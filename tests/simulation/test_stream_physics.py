@@ -10,7 +10,9 @@ from pydantic import ValidationError
 
 from qdsizer_stream.patterns import BinGrid, two_theta_from_q
 from qdsizer_stream.simulation import (
+    COPPER_K_ALPHA,
     CorrelatedMotion,
+    Displacement,
     DotPopulation,
     FrameBatch,
     FrameRecipe,
@@ -22,14 +24,20 @@ from qdsizer_stream.simulation import (
     Source,
     SpectralLine,
     StreamRecipe,
+    StructureRanges,
+    axial_strain,
+    compton_intensity,
+    coordinated,
     debye_wavenumber,
     expected_frame,
+    form_factors,
     load_material,
     load_solvent,
     lognormal_weights,
     pair_table,
     sphere,
 )
+from qdsizer_stream.simulation.frames._structures import draw_structure
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stream" / "frames.npz"
 SYNCHROTRON = Source(lines=(SpectralLine(wavelength_angstrom=0.56),))
@@ -118,6 +126,16 @@ def test_frames_of_older_recipes_are_what_they_were() -> None:
 
 NOTHING: dict[str, dict[str, Any]] = {
     "correlated motion": {"correlated_motion": (0.0, 0.0)},
+    "disordered part": {"disordered_nm": (0.0, 0.0)},
+    "microstrain": {"microstrain": (0.0, 0.0)},
+    "gain steps": {"module_gain_step": (0.0, 0.0)},
+    "wide channels": {"coarse_averaged": 0.0},
+    "samples": {"structures": {**LIVELY["structures"], "sampled": 0.0}},
+    "no neighbours wanted": {"structures": {**LIVELY["structures"], "min_coordination": (0,)}},
+    "the same strain axis": {"structures": {**LIVELY["structures"], "strain_axes": ((1.0, 1.0, 1.0),)}},
+    "the same shifts": {
+        "sources": (SYNCHROTRON.model_copy(update={"zero_shift_deg": (0, 0), "displacement_deg": (0, 0)}),)
+    },
 }
 
 
@@ -161,3 +179,267 @@ def test_distributions_are_drawn_into_frames() -> None:
     ripe = batch(LIVELY, distributions={"kinds": ["lsw"]}, mean_diameter_nm=(2.4, 2.4))
     np.testing.assert_allclose(ripe.dispersion[ripe.present], 0.2151, atol=0.02)
     np.testing.assert_allclose(ripe.mass_mean_nm / ripe.number_mean_nm, 1.11, atol=0.02)
+
+
+def atoms_and_pieces(nm: float) -> float:
+    """Atoms of the disordered part for each dot: nm/D of the atoms of each core."""
+    atoms = np.array([sphere(MATERIAL, 10 * d).n_atoms.sum() for d in DIAMETERS_NM])
+    return float(weights()[:, 0] @ (atoms * nm / DIAMETERS_NM))
+
+
+def test_disordered_part() -> None:
+    """A sphere of 1.4 nm, its pairs counted one lattice vector after the other."""
+    found = mean_frame(
+        structures={**EXACT["structures"], "disordered_coherence_nm": (1.4, 1.4)}, disordered_nm=(0.4, 0.4)
+    )
+    length, half = 14.0, MATERIAL.lattice_parameter_angstrom / 2
+    q = GRID.centres[INSIDE]
+    factors = dict(zip(("Pb", "S"), form_factors(MATERIAL, q, 0.56), strict=True))
+    debye_waller = {e: np.exp(-b * (q / (4 * np.pi)) ** 2) for e, b in (("Pb", B), ("S", B * RATIO))}
+    # One cell of one lead and one sulphur, as the cell of a large crystal cut down by the overlap of spheres.
+    cell = sum(np.abs(f) ** 2 for f in factors.values()).astype(float)
+    for n in np.ndindex(11, 11, 11):
+        vector = np.array(n) - 5
+        r = half * float(np.linalg.norm(vector))
+        if not 0 < r < length:
+            continue
+        overlap = 1 - 1.5 * r / length + 0.5 * (r / length) ** 3
+        pairs = ("Pb", "Pb"), ("S", "S")
+        if vector.sum() % 2:
+            pairs = ("Pb", "S"), ("S", "Pb")
+        for one, other in pairs:
+            strength = (
+                np.real(factors[one] * np.conj(factors[other])) * debye_waller[one] * debye_waller[other]
+            )
+            cell += overlap * strength * np.sin(q * r) / (q * r)
+    cell += compton_intensity(MATERIAL, q, 0.56, [np.ones(1), np.ones(1)])[:, 0]
+    table = pair_table(MATERIAL, [sphere(MATERIAL, 10 * d) for d in DIAMETERS_NM])
+    core = DotPopulation.from_clusters(MATERIAL, table, DIAMETERS_NM, weights()).intensity(q, 0.56)
+    expected = core + atoms_and_pieces(0.4) / 2 * cell
+    np.testing.assert_allclose(found, expected / expected.mean(), rtol=5e-4)
+    assert np.abs(found / (core / core.mean()) - 1).max() > 0.05
+
+
+def test_sizes_are_those_of_the_ordered_core() -> None:
+    """With and without a disordered part the truth is the same."""
+    before, after = batch(LIVELY), batch(LIVELY, disordered_nm=(0.2, 0.45))
+    np.testing.assert_array_equal(before.mass_mean_nm, after.mass_mean_nm)
+    np.testing.assert_array_equal(before.number_mean_nm, after.number_mean_nm)
+    assert not np.array_equal(before.intensity, after.intensity)
+
+
+def test_disordered_part_of_faulted_dots() -> None:
+    """The layers hold six sites for the crystal's two; the atoms go to the first of each element."""
+    ranges = StructureRanges.model_validate(
+        {"material": "CdSe-zincblende", "faulted": 1.0, "max_cluster_nm": 3.0}
+    )
+    draw = {"rng": np.random.default_rng(0), "q_limits": (1.0, 6.0), "q_step_inv_angstrom": 0.02}
+    table = draw_structure(ranges, **draw, more=np.random.default_rng(1), disordered=True)
+    assert table.disordered_terms is not None
+    volume = np.pi / 6 * (10 * np.random.default_rng(1).uniform(1.2, 1.6)) ** 3
+    cells = volume / load_material("CdSe-zincblende").cell_volume_angstrom3
+    np.testing.assert_allclose(table.disordered_terms, cells * np.array([1, 1, 0, 0, 0, 0]))
+    assert {sums.shape[1] for sums in table.sums} == {table.diameters_nm.size + 1}
+
+
+def test_metal_rich_surfaces_are_drawn() -> None:
+    ranges = {"material": "PbS", "max_cluster_nm": 4.0, "poor_elements": ["S"]}
+    drawn = {}
+    for minimum in (1, 5):
+        structures = StructureRanges.model_validate({**ranges, "min_coordination": (minimum,)})
+        drawn[minimum] = draw_structure(structures, np.random.default_rng(0), (1.0, 2.0), 0.02).self_terms
+    np.testing.assert_array_equal(drawn[1][0], drawn[5][0])
+    material = load_material("PbS")
+    expected = [
+        coordinated(material, sphere(material, 10 * d), ["S"], 5).n_atoms[1]
+        for d in draw_structure(structures, np.random.default_rng(0), (1.0, 2.0), 0.02).diameters_nm
+    ]
+    np.testing.assert_allclose(drawn[5][1], expected)
+    assert np.all(drawn[5][1] < drawn[1][1])
+
+
+def convolved(sd_inv_angstrom: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sharp pattern times a Gaussian, summed for each bin."""
+    table = pair_table(MATERIAL, [sphere(MATERIAL, 10 * d) for d in DIAMETERS_NM])
+    dots = DotPopulation.from_clusters(MATERIAL, table, DIAMETERS_NM, weights())
+    fine = np.arange(0.85, 7.8, 0.001)
+    sharp = dots.intensity(fine, 0.56)
+    kernel = np.exp(-0.5 * ((fine - GRID.centres[INSIDE, None]) / sd_inv_angstrom[:, None]) ** 2)
+    blurred = kernel @ sharp / kernel.sum(axis=1)
+    return np.asarray(blurred / blurred.mean())
+
+
+FWHM_PER_SD = np.sqrt(8 * np.log(2))
+
+
+@pytest.mark.parametrize("kind", ["constant", "bandwidth", "caglioti"])
+def test_resolution(kind: str) -> None:
+    q = GRID.centres[INSIDE]
+    settings: dict[str, Any] = {
+        "constant": {"fwhm_inv_angstrom": (0.08, 0.08)},
+        "bandwidth": {"fwhm_inv_angstrom": (0.01, 0.01), "bandwidth": (0.015, 0.015), "banded": 1.0},
+        "caglioti": {"caglioti_u_deg2": (1.0, 1.0), "caglioti_w_deg2": (0.05, 0.05)},
+    }[kind]
+    recipe = StreamRecipe.model_validate(
+        {**EXACT, "resolution": {**settings, "caglioti_v_ratio": (0.0, 0.0)}}
+    )
+    frames = FrameStream(recipe, seed=3).batch(32)
+    theta = np.radians(two_theta_from_q(q, 0.56)) / 2
+    fwhm = {
+        "constant": np.full(q.size, 0.08),
+        "bandwidth": np.hypot(0.01, 0.015 * q),
+        "caglioti": np.radians(np.sqrt(np.tan(theta) ** 2 + 0.05)) * 2 * np.pi / 0.56 * np.cos(theta),
+    }[kind]
+    np.testing.assert_allclose(frames.resolution_inv_angstrom[:, INSIDE], np.tile(fwhm, (32, 1)), rtol=1e-6)
+    found = frames.intensity.mean(axis=0)[INSIDE]
+    expected = convolved(fwhm / FWHM_PER_SD)
+    np.testing.assert_allclose(found / found.mean(), expected, rtol=5e-4)
+    assert np.abs(expected / exact_frame() - 1).max() > 0.02
+
+
+def test_narrow_resolution_is_stated_too() -> None:
+    fwhm = batch(LIVELY, resolution_fwhm_deg=(0.02, 0.02)).resolution_inv_angstrom
+    theta = np.radians(two_theta_from_q(1.2, 0.56)) / 2
+    assert fwhm[0, 0] == pytest.approx(np.radians(0.02) * 2 * np.pi / 0.56 * np.cos(theta))
+    assert fwhm.shape == (64, 300)
+    assert not batch(LIVELY).resolution_inv_angstrom.any()
+
+
+def test_microstrain() -> None:
+    """The mean over dots whose lattice parameters differ by 0.4 %."""
+    epsilon = 0.004
+    found = mean_frame(microstrain=(epsilon, epsilon))
+    nodes, shares = np.polynomial.hermite_e.hermegauss(21)
+    q = GRID.centres[INSIDE]
+    clusters = [sphere(MATERIAL, 10 * d) for d in DIAMETERS_NM]
+    expected = np.zeros(q.size)
+    for node, share in zip(nodes, shares / shares.sum(), strict=True):
+        strained = MATERIAL.strained(epsilon * node)
+        table = pair_table(strained, clusters)
+        expected += share * DotPopulation.from_clusters(strained, table, DIAMETERS_NM, weights()).intensity(
+            q, 0.56
+        )
+    np.testing.assert_allclose(found, expected / expected.mean(), rtol=2e-3)
+    assert np.abs(found / exact_frame() - 1).max() > 0.01
+    assert not batch(LIVELY, microstrain=(epsilon, epsilon)).resolution_inv_angstrom.any()
+
+
+def test_modules_differ_in_gain() -> None:
+    """Frames over those of equal modules: one level for each 4°, no more than 3 % apart."""
+    settings = {"gap_pitch_deg": (4.0, 4.0), "gaps": 0.0}
+    even = batch(EXACT, 32, **settings)
+    uneven = batch(EXACT, 32, module_gain_step=(0.03, 0.03), **settings)
+    angles = two_theta_from_q(GRID.centres, 0.56)
+    used = ~even.mask[0]
+    for before, after in zip(even.intensity, uneven.intensity, strict=True):
+        ratio = (after / np.maximum(before, 1))[used]
+        jumps = np.flatnonzero(np.abs(np.diff(ratio)) > 1e-3)
+        at = angles[used][jumps]
+        np.testing.assert_allclose(np.diff(at) / 4, np.rint(np.diff(at) / 4), atol=0.01)
+        levels = np.array([part.mean() for part in np.split(ratio, jumps + 1)])
+        assert 6 <= levels.size <= 10
+        assert 0.003 < levels.max() / levels.min() - 1 < 0.031
+
+
+def test_gaps_are_where_gains_change() -> None:
+    settings = {"gap_pitch_deg": (4.0, 4.0), "gap_width_deg": (0.3, 0.3), "module_gain_step": (0.03, 0.03)}
+    even = batch(EXACT, 32, **{**settings, "module_gain_step": None})
+    uneven = batch(EXACT, 32, **settings)
+    gapped = batch(EXACT, 32, **settings, gaps=1.0)
+    usable = ~even.mask[0]
+    n_jumps = 0
+    for before, after, mask in zip(even.intensity, uneven.intensity, gapped.mask, strict=True):
+        jumps = np.flatnonzero(np.abs(np.diff((after / np.maximum(before, 1))[usable])) > 1e-3)
+        begins = np.flatnonzero(np.diff(mask[usable].astype(int)) == -1)  # of a module, after its gap
+        assert all(np.min(np.abs(begins - jump)) <= 1 for jump in jumps)
+        n_jumps += jumps.size
+    assert n_jumps > 32 * 5
+
+
+def test_shifts_of_one_source() -> None:
+    """Copper with a zero of 0.3° and a displacement of -0.2°, whatever the others have."""
+    tube = {
+        "lines": [line.model_dump() for line in COPPER_K_ALPHA],
+        "zero_shift_deg": (0.3, 0.3),
+        "displacement_deg": (-0.2, -0.2),
+    }
+    found = mean_frame(sources=[tube], zero_shift_deg=(-0.05, -0.05))
+    table = pair_table(MATERIAL, [sphere(MATERIAL, 10 * d) for d in DIAMETERS_NM])
+    dots = DotPopulation.from_clusters(MATERIAL, table, DIAMETERS_NM, weights())
+    capillary = Displacement(geometry="capillary", distance_mm=-1000 * np.radians(0.2), radius_mm=1000)
+    instrument = Instrument(lines=COPPER_K_ALPHA, zero_shift_deg=0.3, displacement=capillary)
+    recipe = FrameRecipe(instrument=instrument, area_fraction=1.0, counts_per_point=1e8)
+    angles = two_theta_from_q(GRID.centres[INSIDE], COPPER_K_ALPHA[0].wavelength_angstrom)
+    expected = expected_frame(recipe, dots, load_solvent("toluene"), angles)
+    np.testing.assert_allclose(found, expected / expected.mean(), rtol=5e-4)
+
+
+def test_samples_and_averages() -> None:
+    """Bins of 0.04 Å⁻¹: the pattern at their centres, or its mean over them."""
+    grid = BinGrid(q_first_inv_angstrom=1.2, q_step_inv_angstrom=0.04, n_bins=150)
+    usual = grid.centres <= 7.1
+    table = pair_table(MATERIAL, [sphere(MATERIAL, 10 * d) for d in DIAMETERS_NM])
+    dots = DotPopulation.from_clusters(MATERIAL, table, DIAMETERS_NM, weights())
+    within = (np.arange(21) - 10) / 21 * 0.04
+    fine = dots.intensity((grid.centres[usual, None] + within).ravel(), 0.56).reshape(-1, 21)
+    for sampled, expected in ((1.0, fine[:, 10]), (0.0, fine.mean(axis=1))):
+        structures = {**EXACT["structures"], "sampled": sampled}
+        found = batch(EXACT, 32, grid=grid, structures=structures).intensity.mean(axis=0)[usual]
+        np.testing.assert_allclose(found / found.mean(), expected / expected.mean(), rtol=1.5e-3)
+    assert np.abs(fine[:, 10] / fine.mean(axis=1) - 1).max() > 0.005
+
+
+def test_coarse_scans_of_wide_channels() -> None:
+    settings = {"coarse": 1.0, "coarse_step_inv_angstrom": (0.0425, 0.0425)}
+    frames = batch(EXACT, 32, **settings, coarse_averaged=1.0)
+    exact = exact_frame()
+    wide, samples = [], []
+    for counts, mask in zip(frames.intensity, frames.mask, strict=True):
+        points = np.flatnonzero(~mask)
+        points = points[(points > 30) & (points < np.count_nonzero(INSIDE) - 30)]
+        wide.append(counts[points])
+        samples.append(points)
+    # 0.0425 Å⁻¹ are 14 bins and a sixth; the mean over them by counting a sixth of a bin as one.
+    fine = np.repeat(exact, 6)
+    box = np.convolve(fine, np.ones(85) / 85, mode="same").reshape(-1, 6)[:, 2:4].mean(axis=1)
+    for counts, points in zip(wide, samples, strict=True):
+        np.testing.assert_allclose(counts / counts.mean(), box[points] / box[points].mean(), rtol=1.5e-3)
+    assert np.abs(box / exact - 1)[40:-40].max() > 0.005
+
+
+def test_tetragonal_beside_rhombohedral() -> None:
+    """One of the axes for each structure: 002 of a tetragonal dot splits, 111 of a rhombohedral one."""
+    along, axes = 0.03, ((1.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    structures = {**EXACT["structures"], "strain_axes": axes, "strain_along": (along, along)}
+    recipe = StreamRecipe.model_validate({**EXACT, "structures": structures, "n_structures": 12})
+    stream = FrameStream(recipe, seed=3)
+    clusters = [sphere(MATERIAL, 10 * d) for d in DIAMETERS_NM]
+    expected = []
+    for axis in axes:
+        strained = MATERIAL.strained(axial_strain(axis, along))
+        expected.append(exact_frame(strained, pair_table(strained, clusters)))
+    seen = set()
+    for frames in (stream.batch(32) for _ in range(12)):
+        mean = frames.intensity.mean(axis=0)[INSIDE]
+        errors = [np.abs(mean / mean.mean() / one - 1).max() for one in expected]
+        assert min(errors) < 1e-3
+        assert max(errors) > 0.02
+        seen.add(int(np.argmin(errors)))
+    assert seen == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"resolution": {"fwhm_deg": (0.1, 0.2)}, "resolution_fwhm_deg": (0.1, 0.2)},
+            "both given: give resolution.fwhm_deg instead",
+        ),
+        ({"microstrain": (-0.001, 0.001)}, "a range of -0.001 to 0.001 begins below 0: give limits ≥ 0"),
+        ({"disordered_nm": (-0.1, 0.1)}, "begins below 0"),
+        ({"module_gain_step": (-0.1, 0.1)}, "begins below 0"),
+    ],
+)
+def test_amounts_that_cannot_be(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        StreamRecipe.model_validate({**EXACT, **settings})

@@ -2,6 +2,7 @@
 
 from ._cif import material_from_cif
 from ._cluster import Cluster, SphereCut, Surface, nanocrystal, sphere
+from ._coordination import coordinated
 from ._crystal import Crystal, CrystalSite
 from ._material import (
     OVERLAP_ANGSTROM,
@@ -34,6 +35,7 @@ __all__ = [
     "Surface",
     "Vector",
     "axial_strain",
+    "coordinated",
     "load_material",
     "material_from_cif",
     "material_from_crystal",

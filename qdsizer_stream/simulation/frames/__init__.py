@@ -35,6 +35,7 @@ from ._population import (
     lognormal_weights,
     population_moments,
 )
+from ._resolution import ResolutionRanges
 from ._stream import FrameBatch, FrameStream
 from ._stream_recipe import SolventFile, Source, StreamRecipe
 from ._structures import StructureRanges
@@ -62,6 +63,7 @@ __all__ = [
     "NegativeControl",
     "PositiveRange",
     "Progress",
+    "ResolutionRanges",
     "Sampling",
     "SizeDistribution",
     "SolventFile",

@@ -10,49 +10,27 @@ from numpy.typing import NDArray
 from ...errors import ConfigurationError
 from ...patterns import q_from_two_theta, two_theta_from_q
 from ..crystal import load_material
-from ..scattering import (
-    LigandShell,
-    compton_per_atom,
-    form_factors,
-    load_solvent,
-    random_solvents,
-    read_solvent,
-    recoil,
-)
+from ..scattering import load_solvent, read_solvent
+from ._detector import CoarseScans, averaged_over_steps, drawn_mask, drawn_modules
+from ._disordered import atoms_per_core
 from ._displacements import amplitude_angstrom2, displacements_angstrom2
 from ._distributions import drawn_weights
 from ._draws import Range, log_uniform
 from ._instrument import cylinder_absorption, polarisation_factor
+from ._light import MAX_ANGLE_DEG, Light, Margins, light_on_grid
 from ._photons import fast_poisson
 from ._population import Sampling, lognormal_weights, population_moments
+from ._resolution import FWHM_PER_SD, blur_matrix, blur_reach_bins
 from ._stream_recipe import Source, StreamRecipe
 from ._structures import StructureTable, draw_structure
 
 __all__ = ["FrameBatch", "FrameStream"]
 
 GROUP = 32
-"""Frames that share structure, strain and instrument: one small matrix product each."""
-
-LIQUIDS = 128
-"""Liquids kept for each source; each is mixed, stretched and distorted anew for every frame."""
-
-LIQUID_POINTS = 1000
-"""Points of their curves: halos are 0.1 Å⁻¹ wide and wider."""
+"""Frames that share structure, strain and instrument: one small matrix product for all of them."""
 
 N_HALF_WAVES = 6
-"""Half waves of a smooth distortion over the grid: what absorption and flat fields leave is no wigglier."""
-
-SMOOTH_POINTS = 4000
-"""Points at which form factors are tabulated: lines between them are within 1e-5."""
-
-SMOOTH_MARGIN = 0.2
-"""How far past the grid they are, Å⁻¹: a shift of 1° at 0.5 Å."""
-
-LARGEST_ANGLE_DEG = 140.0
-"""No detector arm goes further."""
-
-MIN_BINS = 30
-"""Bins with data that every frame has; no model answers for fewer."""
+"""Half waves of a smooth distortion over the grid: what absorption and flat fields leave varies no faster."""
 
 HERMITE_NODES = 6
 """Points over a resolution: exact for polynomials of degree 11."""
@@ -82,24 +60,10 @@ class FrameBatch:
     strain: NDArray[np.float64]
     """Strain, averaged over directions, shape (n,)."""
     area_fraction: NDArray[np.float64]
-    """Share of the dots in the area before background, shape (n,)."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Light:
-    """What a source makes of the grid."""
-
-    source: Source
-    two_theta_deg: NDArray[np.float64]
-    """Apparent angles of the bins; those out of reach have the largest angle."""
-    n_bins: int
-    """Bins within reach."""
-    alone: dict[str, NDArray[np.float64]]
-    """|f|² and Compton scattering of each element."""
-    together: dict[tuple[str, str], NDArray[np.float64]]
-    """Re(f f*) of each pair of elements, in either order."""
-    ligand: NDArray[np.float32]
-    liquids: NDArray[np.float64]
+    """Fraction of the dots in the area before background, shape (n,)."""
+    resolution_inv_angstrom: NDArray[np.float32]
+    """Full width at half maximum of the instrument at each bin, Å⁻¹, shape (n, n_bins); 0 for a perfect one.
+    Microstrain and the width of the bins are not part of it."""
 
 
 class FrameStream:
@@ -129,8 +93,8 @@ class FrameStream:
         position = (self._q - self._q[0]) / (self._q[-1] - self._q[0])
         angles = np.pi * np.outer(np.arange(1, N_HALF_WAVES + 1), position)
         self._half_waves = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
-        limits = self._table_limits()
-        step = recipe.grid.q_step_inv_angstrom
+        self._margins = self._blur_margins()
+        limits, step = self._table_limits(), recipe.grid.q_step_inv_angstrom
         self._structures = list(
             self._pool.map(
                 lambda number: draw_structure(
@@ -139,20 +103,25 @@ class FrameStream:
                     limits,
                     step,
                     self._amplitude(self._rng("motion", number)),
+                    more=self._rng("more of a structure", number),
+                    disordered=_given(recipe.disordered_nm),
                 ),
                 range(recipe.n_structures),
             )
         )
-        self._smooth_q = np.linspace(
-            max(self._q[0] - SMOOTH_MARGIN, SMOOTH_MARGIN / 10), self._q[-1] + SMOOTH_MARGIN, SMOOTH_POINTS
-        )
-        self._wide = np.linspace(
-            self._q[0] * (1 - recipe.solvent_stretch),
-            self._q[-1] * (1 + recipe.solvent_stretch),
-            LIQUID_POINTS,
-        )
+        solvents = [load_solvent(name) for name in recipe.known_solvents]
+        solvents += [read_solvent(s.path, s.wavelength_angstrom, s.axis) for s in recipe.measured_solvents]
         self._lights = [
-            self._light(source, self._rng("light", number)) for number, source in enumerate(recipe.sources)
+            light_on_grid(
+                source,
+                recipe.grid,
+                self._margins,
+                self._structures[0].material,
+                solvents,
+                recipe.solvent_stretch,
+                self._rng("light", number),
+            )
+            for number, source in enumerate(recipe.sources)
         ]
 
     def batch(self, n: int) -> FrameBatch:
@@ -192,86 +161,93 @@ class FrameStream:
     def _rng(self, what: str, number: int) -> np.random.Generator:
         """Source of randomness of its own for everything that is drawn: threads cannot disturb it."""
         # What joined later comes last: the sequences of the others, and so older frames, stay as they were.
-        kind = ("structure", "light", "group", "motion", "sizes").index(what)
+        kinds = ("structure", "light", "group", "motion", "sizes", "more of a structure", "more of a group")
+        kind = kinds.index(what)
         return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(kind, number)))
-
-    @property
-    def _correlated(self) -> Range | None:
-        """Range of the correlated motion over B; None for atoms that move independently."""
-        limits = self.recipe.correlated_motion
-        return None if limits == (0, 0) else limits
 
     def _amplitude(self, rng: np.random.Generator) -> float:
         """Amplitude of the correlated motion of a structure, Å²."""
-        if self._correlated is None:
+        recipe = self.recipe
+        if recipe.correlated_motion is None or not _given(recipe.correlated_motion):
             return 0.0
-        n_elements = len({site.element for site in load_material(self.recipe.structures.material).sites})
+        n_elements = len({site.element for site in load_material(recipe.structures.material).sites})
         return amplitude_angstrom2(
-            rng, self.recipe.b_angstrom2, self.recipe.b_ratio, self._correlated, n_elements
+            rng, recipe.b_angstrom2, recipe.b_ratio, recipe.correlated_motion, n_elements
         )
+
+    def _blur_margins(self) -> Margins:
+        """Bins outside the grid from which the widest resolution and microstrain bring intensity into it."""
+        recipe = self.recipe
+        if not self._blurred:
+            return Margins()
+        step, widest = recipe.grid.q_step_inv_angstrom, np.zeros(self._q.size)
+        strained = (recipe.microstrain or (0.0, 0.0))[1] * self._q
+        for source in recipe.sources:
+            wavelength = source.lines[0].wavelength_angstrom
+            reach = 4 * np.pi / wavelength * np.sin(np.radians(MAX_ANGLE_DEG / 2))
+            angles = two_theta_from_q(np.minimum(self._q, reach), wavelength)
+            fwhm = np.zeros(self._q.size)
+            if recipe.resolution is not None:
+                fwhm = recipe.resolution.widest_fwhm(angles, wavelength)
+            elif recipe.resolution_fwhm_deg is not None:
+                fwhm = _fwhm_from_deg(recipe.resolution_fwhm_deg[1], angles, wavelength)
+            widest = np.maximum(widest, np.hypot(fwhm / FWHM_PER_SD, strained))
+        before, after = (blur_reach_bins(float(sd), step, 0.0) for sd in (widest[0], widest[-1]))
+        return Margins(min(before, int(self._q[0] / step) - 1), after)
 
     def _table_limits(self) -> Range:
         """Q of the tables: the grid, and wherever strain, shifts, lines and resolution may take it."""
         recipe = self.recipe
-        shift = max(abs(v) for v in recipe.zero_shift_deg) + max(abs(v) for v in recipe.displacement_deg)
         widest_deg = 0.0 if recipe.resolution_fwhm_deg is None else recipe.resolution_fwhm_deg[1]
-        blur = REACH_SD * widest_deg / np.sqrt(8 * np.log(2))
-        shortest = min(line.wavelength_angstrom for source in recipe.sources for line in source.lines)
-        moved = 2 * np.pi / shortest * np.radians(shift + blur)
+        blur = 0.0 if self._blurred else REACH_SD * widest_deg / np.sqrt(8 * np.log(2))
+        moved = max(
+            2 * np.pi / line.wavelength_angstrom * np.radians(self._largest_shift_deg(source) + blur)
+            for source in recipe.sources
+            for line in source.lines
+        )
         spread = max(
             abs(line.wavelength_angstrom / source.lines[0].wavelength_angstrom - 1)
             for source in recipe.sources
             for line in source.lines
         )
         stretch = 1 + max(abs(e) for e in recipe.strain) + spread
-        return (self._q[0] - moved) / stretch, (self._q[-1] + moved) * stretch
-
-    def _light(self, source: Source, rng: np.random.Generator) -> _Light:
-        wavelength = source.lines[0].wavelength_angstrom
-        material = self._structures[0].material
-        reach = 4 * np.pi / wavelength * np.sin(np.radians(LARGEST_ANGLE_DEG / 2))
-        by_line = [form_factors(material, self._smooth_q, line.wavelength_angstrom) for line in source.lines]
-        factors = {
-            site.element: np.asarray(
-                sum(line.share * f[s] for line, f in zip(source.lines, by_line, strict=True))
-            )
-            for s, site in enumerate(material.sites)
-        }
-        factor = recoil(self._smooth_q, wavelength)
-        alone = {e: np.abs(f) ** 2 + factor * compton_per_atom(e, self._smooth_q) for e, f in factors.items()}
-        together = {
-            (one, other): np.real(f * np.conj(g))
-            for one, f in factors.items()
-            for other, g in factors.items()
-        }
-        liquids = random_solvents(rng, LIQUIDS, self._wide, wavelength)
-        solvents = [load_solvent(name) for name in self.recipe.known_solvents]
-        solvents += [
-            read_solvent(s.path, s.wavelength_angstrom, s.axis) for s in self.recipe.measured_solvents
-        ]
-        known = [solvent.intensity(self._wide, wavelength) for solvent in solvents]
-        for row in range(1, LIQUIDS, 2) if known else ():
-            liquids[row] = rng.dirichlet(np.ones(len(known))) @ [k / k.mean() for k in known]
-        return _Light(
-            source,
-            two_theta_from_q(np.minimum(self._q, reach), wavelength),
-            int(np.count_nonzero(self._q <= reach)),
-            alone,
-            together,
-            LigandShell(per_nm2=1.0, halo_height=0.0).intensity(self._q, wavelength).astype(np.float32),
-            liquids,
+        before, after = (
+            n * recipe.grid.q_step_inv_angstrom for n in (self._margins.n_before, self._margins.n_after)
         )
+        return (self._q[0] - before - moved) / stretch, (self._q[-1] + after + moved) * stretch
+
+    def _largest_shift_deg(self, source: Source) -> float:
+        """Largest difference of apparent and true angle with a source, degrees."""
+        zero, displacement = self._shifts_deg(source)
+        return max(abs(v) for v in zero) + max(abs(v) for v in displacement)
+
+    def _shifts_deg(self, source: Source) -> tuple[Range, Range]:
+        """Ranges of zero shift and displacement with a source, degrees."""
+        zero = self.recipe.zero_shift_deg if source.zero_shift_deg is None else source.zero_shift_deg
+        displaced = (
+            self.recipe.displacement_deg if source.displacement_deg is None else source.displacement_deg
+        )
+        return zero, displaced
+
+    @property
+    def _blurred(self) -> bool:
+        """Whether peaks are blurred on the grid; otherwise a narrow resolution is part of the axis."""
+        return self.recipe.resolution is not None or _given(self.recipe.microstrain)
 
     def _group(self, number: int) -> tuple[NDArray[np.generic], ...]:
         recipe, n, rng = self.recipe, GROUP, self._rng("group", number)
+        more = self._rng("more of a group", number)
         light = self._lights[rng.integers(len(self._lights))]
         structure = self._structures[rng.integers(len(self._structures))]
         strain = rng.uniform(*recipe.strain)
-        true_deg = light.two_theta_deg - rng.uniform(*recipe.zero_shift_deg)
-        true_deg = true_deg - rng.uniform(*recipe.displacement_deg) * np.cos(np.radians(true_deg))
+        zero_deg, displaced_deg = self._shifts_deg(light.source)
+        sharp_deg = light.two_theta_deg - rng.uniform(*zero_deg)
+        sharp_deg = sharp_deg - rng.uniform(*displaced_deg) * np.cos(np.radians(sharp_deg))
+        true_deg = sharp_deg[light.inside]
         width = recipe.resolution_fwhm_deg
         fwhm_deg = 0.0 if width is None else float(log_uniform(rng, width, 1)[0])
-        axis = self._axis(light, structure, true_deg, strain, fwhm_deg)
+        axis = self._axis(light, structure, sharp_deg, strain, 0.0 if self._blurred else fwhm_deg)
+        fwhm = self._fwhm(more, light, fwhm_deg)
 
         mean_nm = rng.uniform(*recipe.mean_diameter_nm, n)
         relative_sd = rng.uniform(*recipe.dispersion, n)
@@ -289,17 +265,16 @@ class FrameStream:
         present = rng.random(n) >= recipe.no_dots
         fraction[~present] = 0.0
 
-        # Form factors and damping are so smooth that they are taken at the mean of the lines.
-        true_q = np.asarray(
-            sum(
-                line.share * q_from_two_theta(true_deg, line.wavelength_angstrom)
-                for line in light.source.lines
-            )
-        )
-        dots = self._dots(rng, light, structure, axis, true_q, weights)
-        liquid = self._liquid(rng, light)
-        frames = _times(fraction / dots[:, : light.n_bins].mean(axis=1), dots)
-        frames += _times((1 - fraction) / liquid[:, : light.n_bins].mean(axis=1), liquid)
+        dots = self._cores(rng, more, light, structure, axis, sharp_deg, weights)
+        if self._blurred:
+            dots = self._blur(more, structure, fwhm) @ dots
+        frames = np.ascontiguousarray(dots.T)
+        if recipe.ligands_per_nm2[1] > 0:
+            frames += self._ligands(rng, light, np.pi * structure.diameters_nm**2 @ weights)
+        solvent = self._solvent(rng, light)
+        scale = fraction / frames[:, : light.n_bins].mean(axis=1)
+        frames = _times(scale, frames)
+        frames += _times((1 - fraction) / solvent[:, : light.n_bins].mean(axis=1), solvent)
         instrument = polarisation_factor(true_deg, rng.uniform(*light.source.perpendicular_share))
         absorption = cylinder_absorption(true_deg, rng.uniform(*recipe.absorption_mu_r))
         frames *= (instrument * absorption).astype(np.float32)
@@ -308,8 +283,15 @@ class FrameStream:
             frames += self._background(rng)
         if recipe.distortion:
             frames *= np.exp(np.float32(recipe.distortion) * self._smooth(rng))
+        apparent_deg, modules = light.two_theta_deg[light.inside], None
+        if _given(recipe.module_gain_step):
+            modules = drawn_modules(more, recipe, n, float(apparent_deg.max()))
+            frames *= modules.gains(apparent_deg)
 
-        mask = self._mask(rng, light)
+        mask, scans = drawn_mask(rng, recipe, self._q, apparent_deg, light.n_bins, n, modules)
+        if recipe.coarse_averaged:
+            wide = more.random(scans.frames.size) < recipe.coarse_averaged
+            averaged_over_steps(frames, CoarseScans(scans.frames[wide], scans.bins_per_step[wide]))
         usable = np.where(mask, np.float32(0), frames).sum(axis=1, dtype=np.float64) / (~mask).sum(axis=1)
         counts = fast_poisson(rng, _times(log_uniform(rng, recipe.counts_per_bin, n) / usable, frames))
         return (
@@ -322,11 +304,32 @@ class FrameStream:
             moments.dispersion,
             np.full(n, (1 + strain) * (1 + structure.mean_strain) - 1),
             fraction,
+            np.broadcast_to(fwhm.astype(np.float32), (n, fwhm.size)),
+        )
+
+    def _fwhm(self, more: np.random.Generator, light: Light, fwhm_deg: float) -> NDArray[np.float64]:
+        """Full width at half maximum of the instrument at each bin, Å⁻¹, shape (n_bins,)."""
+        angles, wavelength = light.two_theta_deg[light.inside], light.source.lines[0].wavelength_angstrom
+        if self.recipe.resolution is None:
+            return _fwhm_from_deg(fwhm_deg, angles, wavelength)
+        return self.recipe.resolution.drawn_fwhm(more, angles, wavelength)
+
+    def _blur(
+        self, more: np.random.Generator, structure: StructureTable, fwhm: NDArray[np.float64]
+    ) -> scipy.sparse.csr_array:
+        """Resolution and microstrain, from the bins and margins to the bins."""
+        microstrain = 0.0 if self.recipe.microstrain is None else more.uniform(*self.recipe.microstrain)
+        return blur_matrix(
+            np.hypot(fwhm / FWHM_PER_SD, microstrain * self._q),
+            self.recipe.grid.q_step_inv_angstrom,
+            structure.longest_angstrom,
+            self._margins.n_before,
+            self._margins.n_after,
         )
 
     def _axis(
         self,
-        light: _Light,
+        light: Light,
         structure: StructureTable,
         true_deg: NDArray[np.float64],
         strain: float,
@@ -361,68 +364,89 @@ class FrameStream:
             (value.ravel(), column.ravel(), starts), shape=(column.shape[0], structure.sums[0].shape[0])
         )
 
-    def _dots(
+    def _cores(
         self,
         rng: np.random.Generator,
-        light: _Light,
+        more: np.random.Generator,
+        light: Light,
         structure: StructureTable,
         axis: scipy.sparse.csr_array,
-        true_q: NDArray[np.float64],
+        true_deg: NDArray[np.float64],
         weights: NDArray[np.float64],
     ) -> NDArray[np.float32]:
-        """Dots with their ligands, random B, shape (n, n_bins)."""
+        """Dots without ligands, random B, shape (n_bins with margins, n)."""
         recipe, n = self.recipe, weights.shape[1]
         material = structure.material
         elements = list(dict.fromkeys(site.element for site in material.sites))
-        if self._correlated is None:
+        if recipe.correlated_motion is None or not _given(recipe.correlated_motion):
             first = log_uniform(rng, recipe.b_angstrom2, n)
             b = {e: first * (log_uniform(rng, recipe.b_ratio, n) if k else 1) for k, e in enumerate(elements)}
         else:
             b = displacements_angstrom2(
-                rng,
+                more,
                 recipe.b_angstrom2,
                 recipe.b_ratio,
-                self._correlated,
+                recipe.correlated_motion,
                 structure.amplitude_angstrom2,
                 elements,
                 n,
             )
+        # Form factors and damping are so smooth that they are taken at the mean of the lines.
+        true_q = np.asarray(
+            sum(
+                line.share * q_from_two_theta(true_deg, line.wavelength_angstrom)
+                for line in light.source.lines
+            )
+        )
         minus_s_squared = (-((true_q / (4 * np.pi)) ** 2)).astype(np.float32)
         damping = {e: np.exp(np.outer(minus_s_squared, value.astype(np.float32))) for e, value in b.items()}
-        small = weights.astype(np.float32)
-        moved = [axis @ (table @ small) for table in structure.sums]
-        total = np.zeros((self._q.size, n), np.float32)
-        for site, atoms in zip(material.sites, structure.self_terms @ weights, strict=True):
-            alone = np.interp(true_q, self._smooth_q, light.alone[site.element])
+        columns, atoms_of_site = weights.astype(np.float32), structure.self_terms @ weights
+        if structure.disordered_terms is not None and recipe.disordered_nm is not None:
+            atoms = atoms_per_core(
+                np.asarray(more.uniform(*recipe.disordered_nm, n)),
+                structure.diameters_nm,
+                structure.self_terms.sum(axis=0),
+                weights,
+            )
+            pieces = atoms / structure.disordered_terms.sum()
+            columns = np.vstack([columns, pieces.astype(np.float32)])
+            atoms_of_site = atoms_of_site + np.outer(structure.disordered_terms, pieces)
+        moved = [axis @ (table @ columns) for table in structure.sums]
+        total = np.zeros((true_q.size, n), np.float32)
+        for site, atoms in zip(material.sites, atoms_of_site, strict=True):
+            alone = np.interp(true_q, light.smooth_q, light.self_scattering[site.element])
             total += np.outer(alone.astype(np.float32), atoms.astype(np.float32))
-        for (s, t), number in structure.group.items():
+        for (s, t), table in structure.group.items():
             one, other = material.sites[s].element, material.sites[t].element
-            factor = (1 if s == t else 2) * np.interp(true_q, self._smooth_q, light.together[one, other])
-            total += _column(factor) * damping[one] * damping[other] * moved[number]
-        frames = np.ascontiguousarray(total.T)
-        if recipe.ligands_per_nm2[1] > 0:
-            surface = np.pi * structure.diameters_nm**2 @ weights
-            number_of = rng.uniform(*recipe.ligands_per_nm2, n) * surface
-            centre = np.asarray(rng.uniform(*recipe.halo_inv_angstrom, n))
-            height = rng.uniform(0, 4, n) * np.interp(centre, self._q, light.ligand)
-            halo = _bump(self._q, centre, np.asarray(rng.uniform(0.1, 0.4, n)))
-            frames += _times(number_of * height, halo) + np.outer(number_of, light.ligand).astype(np.float32)
-        return frames
+            together = np.interp(true_q, light.smooth_q, light.interference[one, other])
+            total += _column((1 if s == t else 2) * together) * damping[one] * damping[other] * moved[table]
+        return total
 
-    def _liquid(self, rng: np.random.Generator, light: _Light) -> NDArray[np.float32]:
+    def _ligands(
+        self, rng: np.random.Generator, light: Light, surface_nm2: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Ligands on dots of these mean surfaces, with their halo, shape (n, n_bins)."""
+        recipe, n = self.recipe, surface_nm2.size
+        ligands = rng.uniform(*recipe.ligands_per_nm2, n) * surface_nm2
+        centre = np.asarray(rng.uniform(*recipe.halo_inv_angstrom, n))
+        height = rng.uniform(0, 4, n) * np.interp(centre, self._q, light.ligand)
+        halo = _bump(self._q, centre, np.asarray(rng.uniform(0.1, 0.4, n)))
+        return _times(ligands * height, halo) + np.outer(ligands, light.ligand).astype(np.float32)
+
+    def _solvent(self, rng: np.random.Generator, light: Light) -> NDArray[np.float32]:
         recipe = self.recipe
         stretch = 1 + rng.uniform(-recipe.solvent_stretch, recipe.solvent_stretch, GROUP)
-        rows = rng.integers(LIQUIDS, size=GROUP)
-        liquid = np.array(
+        rows = rng.integers(len(light.solvents), size=GROUP)
+        solvent = np.array(
             [
-                np.interp(self._q * e, self._wide, light.liquids[row])
+                np.interp(self._q * e, light.solvent_q, light.solvents[row])
                 for e, row in zip(stretch, rows, strict=True)
             ],
             np.float32,
         )
         if recipe.solvent_distortion:
-            liquid *= np.exp(np.float32(recipe.solvent_distortion) * self._smooth(rng))
-        return liquid
+            solvent *= np.exp(np.float32(recipe.solvent_distortion) * self._smooth(rng))
+        return solvent
 
     def _smooth(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Smooth random curves of unit standard deviation, shape (n, n_bins)."""
@@ -448,38 +472,18 @@ class FrameStream:
             level * (1 - share) / hump.mean(axis=1), hump
         )
 
-    def _mask(self, rng: np.random.Generator, light: _Light) -> NDArray[np.bool_]:
-        """Short ranges, module gaps, coarse steps and dead stretches, shape (n, n_bins)."""
-        recipe, n = self.recipe, GROUP
-        reach = self._q[light.n_bins - 1]
-        lowest, highest = recipe.q_low_inv_angstrom[0], min(recipe.q_high_inv_angstrom[1], reach)
-        low = np.where(rng.random(n) < 0.5, rng.uniform(*recipe.q_low_inv_angstrom, n), lowest)
-        first_end = min(recipe.q_high_inv_angstrom[0], highest)
-        high = np.where(rng.random(n) < 0.5, rng.uniform(first_end, highest, n), highest)
-        mask = (self._q < low[:, None]) | (self._q > high[:, None])
-        gapped = np.flatnonzero(rng.random(n) < recipe.gaps)
-        pitch = rng.uniform(*recipe.gap_pitch_deg, (gapped.size, 1)).astype(np.float32)
-        width = rng.uniform(*recipe.gap_width_deg, (gapped.size, 1)).astype(np.float32)
-        begin = rng.uniform(0, 1, (gapped.size, 1)).astype(np.float32)
-        modules = light.two_theta_deg.astype(np.float32) / pitch + begin
-        mask[gapped] |= modules - np.floor(modules) >= 1 - width / pitch
-        outside = mask.copy()
-        coarse = np.flatnonzero(rng.random(n) < recipe.coarse)
-        bins_a_step = (
-            rng.uniform(*recipe.coarse_step_inv_angstrom, coarse.size) / recipe.grid.q_step_inv_angstrom
-        )
-        phase = rng.random(coarse.size)
-        number = np.arange(-1, self._q.size)
-        for row, stride, first in zip(coarse, bins_a_step, phase, strict=True):
-            mask[row] |= np.diff(np.floor(number / stride + first)) == 0
-        for row in np.flatnonzero(rng.random(n) < recipe.missing):
-            width_inv_angstrom = rng.uniform(*recipe.missing_inv_angstrom)
-            start = rng.uniform(self._q[0] - width_inv_angstrom, self._q[-1])
-            mask[row] |= (self._q >= start) & (self._q < start + width_inv_angstrom)
-        # A dead stretch may be all that a short range had: such a frame keeps its range whole.
-        empty = np.count_nonzero(~mask, axis=1) < MIN_BINS
-        mask[empty] = outside[empty]
-        return np.asarray(mask)
+
+def _given(limits: Range | None) -> bool:
+    """Whether a range is given, and not that of nothing."""
+    return limits is not None and limits != (0, 0)
+
+
+def _fwhm_from_deg(
+    fwhm_deg: float, two_theta_deg: NDArray[np.float64], wavelength_angstrom: float
+) -> NDArray[np.float64]:
+    """Width in Q, Å⁻¹, of a width in 2θ: dQ = (2π/λ) cos θ d2θ."""
+    per_radian = 2 * np.pi / wavelength_angstrom * np.cos(np.radians(two_theta_deg) / 2)
+    return np.asarray(np.radians(fwhm_deg) * per_radian)
 
 
 def _column(values: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ...configuration import Config
 from ...patterns import Axis, BinGrid
 from ._distributions import DistributionRanges
 from ._draws import PositiveRange, Range
 from ._instrument import SpectralLine
+from ._resolution import ResolutionRanges
 from ._structures import StructureRanges
 
 __all__ = ["SolventFile", "Source", "StreamRecipe"]
@@ -23,7 +24,12 @@ class Source(Config):
     lines: tuple[SpectralLine, ...] = Field(min_length=1)
     """Lines, shares adding up to 1; the first one turns angles into Q."""
     perpendicular_share: Range = (1.0, 1.0)
-    """Share of the intensity that is polarised normal to the scattering plane, uniform."""
+    """Fraction of the intensity that is polarised normal to the scattering plane, uniform."""
+    zero_shift_deg: Range | None = None
+    """Apparent minus true scattering angle with this source, uniform, degrees; the recipe's where left
+    out."""
+    displacement_deg: Range | None = None
+    """Shift by a displaced sample with this source, uniform, degrees; the recipe's where left out."""
 
 
 class SolventFile(Config):
@@ -63,6 +69,12 @@ class StreamRecipe(Config):
     correlated_motion: Range | None = Field(default=None)
     """Amplitude of the motion that neighbours share over the smallest B, uniform: 0.6 to 1.1 in PbS dots; one
     amplitude for each structure. Atoms move independently where left out or (0, 0)."""
+    disordered_nm: Range | None = None
+    """Atoms in a disordered part over those in the ordered core, times the diameter of the core, uniform, nm:
+    0 to 0.45 for PbS; sizes stay those of the core. None where left out or (0, 0)."""
+    microstrain: Range | None = None
+    """Standard deviation of the lattice parameter over its mean, uniform: peaks are broadened in proportion
+    to Q. None where left out or (0, 0)."""
     area_fraction: PositiveRange
     """Share of the dots in the area of dots and solvent, log-uniform."""
     pure: float = Field(default=0.0, ge=0, le=1)
@@ -96,6 +108,8 @@ class StreamRecipe(Config):
     """Shift by a displaced sample at 2θ = 0, which goes with cos 2θ, uniform, degrees."""
     resolution_fwhm_deg: PositiveRange | None = None
     """Full width at half maximum of the resolution in 2θ, log-uniform, degrees; None for a perfect one."""
+    resolution: ResolutionRanges | None = None
+    """Width of the instrument over a wide range, in place of `resolution_fwhm_deg`."""
     counts_per_bin: PositiveRange
     """Mean photons of a usable bin, log-uniform."""
     q_low_inv_angstrom: Range
@@ -108,14 +122,35 @@ class StreamRecipe(Config):
     """From module to module, uniform, degrees."""
     gap_width_deg: Range = (0.1, 0.4)
     """Width of the gaps, uniform, degrees."""
+    module_gain_step: Range | None = None
+    """Largest difference of gain between two modules of the detector, uniform, relative. None where left out
+    or (0, 0)."""
     coarse: float = Field(default=0.0, ge=0, le=1)
     """Share of frames that are scans in coarse steps: of the bins, only those that a step meets hold data."""
     coarse_step_inv_angstrom: Range = (0.015, 0.056)
     """Step of these scans, uniform, Å⁻¹."""
+    coarse_averaged: float | None = Field(default=None, ge=0, le=1)
+    """Fraction of these scans whose points are averages over a step, as of wide channels; the points of the
+    others are samples."""
     missing: float = Field(default=0.0, ge=0, le=1)
     """Share of frames with a dead stretch, as of a module."""
     missing_inv_angstrom: Range = (0.1, 1.2)
     """Width of that stretch, uniform, Å⁻¹."""
+
+    @model_validator(mode="after")
+    def _check_resolution(self) -> "StreamRecipe":
+        if self.resolution is not None and self.resolution_fwhm_deg is not None:
+            raise ValueError(
+                "resolution and resolution_fwhm_deg are both given: give resolution.fwhm_deg instead"
+            )
+        return self
+
+    @field_validator("disordered_nm", "microstrain", "module_gain_step")
+    @classmethod
+    def _check_amount(cls, limits: Range | None) -> Range | None:
+        if limits is not None and limits[0] < 0:
+            raise ValueError(f"a range of {limits[0]:g} to {limits[1]:g} begins below 0: give limits ≥ 0")
+        return limits
 
     @field_validator("correlated_motion")
     @classmethod

@@ -17,6 +17,7 @@ from ..crystal import (
     Surface,
     Vector,
     axial_strain,
+    coordinated,
     load_material,
     nanocrystal,
 )
@@ -35,9 +36,13 @@ from ..scattering import (
     textured_pairs,
     textured_sums,
 )
+from ._disordered import disordered_part
 from ._draws import Range
 
 __all__ = ["StructureRanges", "StructureTable", "draw_structure"]
+
+COHERENCE_NM = (1.2, 1.6)
+"""Coherence length of the disordered part of PbS dots, from fits of measured patterns."""
 
 SMALLEST_UNITS = 2.5
 """Diameter of the smallest cluster over that of the sphere of one primitive cell: 19 nodes in rock salt."""
@@ -78,6 +83,12 @@ class StructureRanges(Config):
     """Share of structures with stacking faults instead (zinc blende, wurtzite)."""
     reversal_probability: Range = (0.0, 1.0)
     """Probability that the stacking sense reverses at a layer of these, uniform."""
+    sampled: float | None = Field(default=None, ge=0, le=1)
+    """Fraction of structures whose frames hold samples of the pattern; the others hold averages over their
+    bins."""
+    disordered_coherence_nm: Range | None = None
+    """Coherence length of the disordered part (`StreamRecipe.disordered_nm`), uniform, nm; 1.2 to 1.6 where
+    left out."""
     occupancy: dict[str, Range] = Field(default={})
     """Share of the atoms that vacancies leave, by element, uniform."""
     poor_elements: tuple[str, ...] = ()
@@ -86,8 +97,14 @@ class StructureRanges(Config):
     """Depth of that layer, uniform, Å."""
     surface_occupancy: Range = (0.3, 1.0)
     """Share of these atoms that it keeps, uniform."""
+    min_coordination: tuple[int, ...] | None = None
+    """Fewest neighbours of the other elements with which atoms of `poor_elements` stay, each value equally
+    likely; 0 for a layer that lacks some of them, as where this is left out."""
     strain_axis: Vector = (1.0, 1.0, 1.0)
-    """Axis of a strain along one direction."""
+    """Axis of a strain along one direction: (1, 1, 1) makes a cubic crystal rhombohedral, (1, 0, 0)
+    tetragonal."""
+    strain_axes: tuple[Vector, ...] | None = None
+    """Axes of which one is drawn, in place of `strain_axis`."""
     strain_along: Range = (0.0, 0.0)
     """Strain along it, uniform."""
     strained_along: float = Field(default=1.0, ge=0, le=1)
@@ -127,6 +144,11 @@ class StructureTable:
         Structure sums, averaged over bins, shape (n_q, n_clusters) each.
     amplitude_angstrom2
         Amplitude of the correlated motion that is in the sums, Å².
+    longest_angstrom
+        Longest distance of a pair, Å.
+    disordered_terms
+        Atoms of each site in the disordered part, shape (n_sites,), whose structure sums are then one more
+        column of `sums`; None for dots without one.
     """
 
     material: Material
@@ -139,6 +161,8 @@ class StructureTable:
     q_step_inv_angstrom: float
     sums: tuple[NDArray[np.float32], ...]
     amplitude_angstrom2: float
+    longest_angstrom: float
+    disordered_terms: NDArray[np.float64] | None
 
 
 def draw_structure(
@@ -147,6 +171,9 @@ def draw_structure(
     q_limits: Range,
     q_step_inv_angstrom: float,
     amplitude_angstrom2: float = 0.0,
+    *,
+    more: np.random.Generator | None = None,
+    disordered: bool = False,
 ) -> StructureTable:
     """Draw one structure and tabulate it.
 
@@ -162,6 +189,11 @@ def draw_structure(
         Width of the bins that frames will have, Å⁻¹.
     amplitude_angstrom2
         Amplitude of the correlated motion, Å²; 0 for atoms that move independently.
+    more
+        Source of randomness for what joined the ranges later, so that structures drawn without it stay as
+        they were; one with a fixed seed where left out.
+    disordered
+        Whether to tabulate a disordered part.
 
     Returns
     -------
@@ -172,6 +204,7 @@ def draw_structure(
     PhysicsError
         A range cannot be had with this material.
     """
+    more = np.random.default_rng(0) if more is None else more
     material = load_material(ranges.material)
     unit_nm = material.unit_diameter_angstrom / 10
     diameters_nm = _diameters(unit_nm, ranges.max_cluster_nm)
@@ -179,31 +212,40 @@ def draw_structure(
     motion = CorrelatedMotion(amplitude_angstrom2, debye_wavenumber(material))
     material = material.with_occupancy({e: rng.uniform(*limits) for e, limits in ranges.occupancy.items()})
     along = rng.uniform(*ranges.strain_along) if rng.random() < ranges.strained_along else 0.0
-    strain = axial_strain(ranges.strain_axis, along)
+    strain_axis = ranges.strain_axis
+    if ranges.strain_axes:
+        strain_axis = ranges.strain_axes[more.integers(len(ranges.strain_axes))]
+    strain = axial_strain(strain_axis, along)
     kind = rng.random()
     preferring = rng.random() < ranges.textured
     ratio = rng.uniform(*ranges.march_ratio)
     axes = ranges.texture_axes[rng.integers(len(ranges.texture_axes))]
     shape = ranges.shapes[rng.integers(len(ranges.shapes))]
     cut = ranges.cuts[rng.integers(len(ranges.cuts))]
-    surface = None
-    if ranges.poor_elements:
+    surface, minimum = None, 0
+    if ranges.min_coordination is not None:
+        minimum = ranges.min_coordination[more.integers(len(ranges.min_coordination))]
+    if ranges.poor_elements and not minimum:
         surface = Surface(
             elements=ranges.poor_elements,
             thickness_angstrom=rng.uniform(*ranges.surface_thickness_angstrom),
             occupancy=rng.uniform(*ranges.surface_occupancy),
         )
-    whole, textured = material, None
+    bin_width = 0.0 if ranges.sampled and more.random() < ranges.sampled else q_step_inv_angstrom
+    crystal, whole, textured = material.strained(strain), material, None
     if kind < ranges.centre_averaged:
-        material = material.strained(strain)
+        material = crystal
         table = averaged_sphere_pairs(material, diameters)
     elif kind < ranges.centre_averaged + ranges.faulted:
+        crystal = material
         material = whole = close_packed_layers(material)
         clusters = [faulted_nanocrystal(material, shape, float(d)) for d in diameters]
         table = faulted_pair_table(material, clusters, rng.uniform(*ranges.reversal_probability))
     else:
         clusters = [nanocrystal(material, shape, float(d), cut, surface=surface) for d in diameters]
-        material = material.strained(strain)
+        if minimum:
+            clusters = [coordinated(material, c, ranges.poor_elements, minimum) for c in clusters]
+        material = crystal
         if preferring:
             texture = MarchDollase(axes=axes, ratio=ratio)
             textured = textured_pairs(material, clusters, texture, TEXTURE_TOLERANCE, TEXTURE_MERGED_ANGSTROM)
@@ -215,9 +257,15 @@ def draw_structure(
         n_coarse = int((q[-1] - q[0]) * table.longest_angstrom / TEXTURE_PHASE_STEP) + 2
         coarse = np.linspace(q[0], q[-1], n_coarse)
         fine = (make_interp_spline(coarse, s, k=7)(q) for s in textured_sums(textured, coarse, motion=motion))
-        sums = [uniform_filter1d(s, per_bin, axis=0) for s in fine]
+        sums = [uniform_filter1d(s, per_bin, axis=0) if bin_width else s for s in fine]
     else:
-        sums = correlated_sums(bin_averaged(table, q_step_inv_angstrom), q, motion)
+        sums = correlated_sums(bin_averaged(table, bin_width), q, motion)
+    disordered_terms = None
+    if disordered:
+        coherence = 10 * more.uniform(*(ranges.disordered_coherence_nm or COHERENCE_NM))
+        part = disordered_part(material, crystal, table.group, coherence, q, motion, bin_width)
+        sums = [np.column_stack(columns) for columns in zip(sums, part.sums, strict=True)]
+        disordered_terms = part.self_terms
     return StructureTable(
         material,
         diameters_nm,
@@ -229,6 +277,8 @@ def draw_structure(
         float(q[1] - q[0]),
         tuple(s.astype(np.float32) for s in sums),
         amplitude_angstrom2,
+        table.longest_angstrom,
+        disordered_terms,
     )
 
 
