@@ -1,7 +1,7 @@
 """``qdsizer-stream evaluate``: accuracy, robustness and calibration of a model."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console, JustifyMethod
@@ -12,11 +12,28 @@ from ._progress import progress_bar
 
 __all__ = ["evaluate"]
 
+if TYPE_CHECKING:
+    from ..training.evaluation import Suite
+
 FIRST_WIDTH = 24
 """Minimum width of the first column, characters."""
 
 FILE_WIDTH = 200
 """Line width where the output is not a terminal, characters."""
+
+SUITES = ("paper", "robustness", "negative-controls", "intervals", "families", "all")
+
+FORMER_SUITES = {"hostile": "negative-controls"}
+"""Former names of suites, which are still accepted but not listed."""
+
+
+def _suite(name: str) -> str:
+    """Check the name of a suite, and replace a former one."""
+    if name in SUITES:
+        return name
+    if name in FORMER_SUITES:
+        return FORMER_SUITES[name]
+    raise typer.BadParameter(f"{name!r} is not one of {', '.join(SUITES)}")
 
 
 @app.command(
@@ -29,8 +46,8 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="Folder for the report and for models trained by --train.")],
     model: Annotated[str, typer.Option(help="Name of a shipped model, or path of a model file.")] = "pbs",
     suite: Annotated[
-        Literal["paper", "robustness", "hostile", "intervals", "families", "all"],
-        typer.Option(help="Test suite to run."),
+        str,
+        typer.Option(help="Test suite to run.", parser=_suite, metavar=f"[{'|'.join(SUITES)}]"),
     ] = "all",
     folds: Annotated[
         int, typer.Option(help="Cross-validation folds of the suite paper; the model is the first.")
@@ -43,7 +60,10 @@ def evaluate(
             help="Frames per row of the suites robustness and families; intervals uses 64 times as many.",
         ),
     ] = 256,
-    hostile: Annotated[int, typer.Option(min=1, help="Frames of each kind of the hostile suite.")] = 20,
+    negative_controls: Annotated[
+        int, typer.Option(min=1, help="Frames of each kind in the suite negative-controls.")
+    ] = 20,
+    hostile: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
     train: Annotated[
         bool,
         typer.Option(help="Train the models that some rows need (hours); otherwise these rows stay empty."),
@@ -51,7 +71,7 @@ def evaluate(
     steps: Annotated[int, typer.Option(min=1, help="Training steps per model of the suite families.")] = 1500,
     solvent: Annotated[
         list[Path] | None,
-        typer.Option(help="Measured solvent (Q, intensity) for the suites robustness and hostile."),
+        typer.Option(help="Measured solvent (Q, intensity) for the suites robustness and negative-controls."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -68,11 +88,11 @@ def evaluate(
     # The solvent's curve is given over Q, so the wavelength is not used; it must only be valid.
     solvents = tuple(SolventFile(path=file, wavelength_angstrom=0.56, axis=Axis.Q) for file in solvent or ())
     settings = EvaluationSettings(
-        suite=suite,
+        suite=cast("Suite", suite),
         n_folds=folds,
         n_patterns=patterns,
         n_frames=frames,
-        n_hostile=hostile,
+        n_negative_controls=negative_controls if hostile is None else hostile,
         may_train=train,
         n_steps=steps,
         solvents=solvents,

@@ -1,25 +1,45 @@
 """Training: from simulated frames to model files."""
 
 from ._checkpoint import Checkpoint
-from ._degrade import Degradation
+from ._degrade import Degradation, degrade, degrade_randomly
+from ._export import export_model
 from ._limits import held_out_physics, set_limits
+from ._networks import MovingSums, PaperNetwork, PositionalNetwork, SizeNetwork
+from ._paper_fit import PaperFit, fit_paper
 from ._paper_set import PaperAugmentation, PaperSet, Split, augment, split_by_parent
+from ._progress import silent
+from ._recard import recard
 from ._recipe import PaperRecipe, SizeRecipe, TrainingRecipe, load_training_recipe
+from ._size_fit import ShuffledFrames, SizeFit, fit_size
 from ._train import train
 
 __all__ = [
     "Checkpoint",
     "Degradation",
+    "MovingSums",
     "PaperAugmentation",
+    "PaperFit",
+    "PaperNetwork",
     "PaperRecipe",
     "PaperSet",
+    "PositionalNetwork",
+    "ShuffledFrames",
+    "SizeFit",
+    "SizeNetwork",
     "SizeRecipe",
     "Split",
     "TrainingRecipe",
     "augment",
+    "degrade",
+    "degrade_randomly",
+    "export_model",
+    "fit_paper",
+    "fit_size",
     "held_out_physics",
     "load_training_recipe",
+    "recard",
     "set_limits",
+    "silent",
     "split_by_parent",
     "train",
 ]

@@ -1,4 +1,4 @@
-"""Patterns of a shorter range or of coarser steps, standardized again."""
+"""Degradation of training patterns: shorter Q range, coarser steps, standardized again."""
 
 from typing import Literal
 
@@ -9,31 +9,31 @@ from scipy.interpolate import make_interp_spline
 
 from ..configuration import Config
 
-__all__ = ["Degradation", "Padding", "degrade", "degrade_some"]
+__all__ = ["Degradation", "Padding", "degrade", "degrade_randomly"]
 
 Padding = Literal["mean", "zero"]
-"""What stands beyond the ends of a short pattern: the mean of its last (first) five points, or zero."""
+"""Values beyond the ends of a short pattern: the mean of its last (first) five points, or zero."""
 
 EDGE_POINTS = 5
-"""Points of that mean (paper, Methods)."""
+"""Number of points in that mean (paper, Methods)."""
 
-TOGETHER = 16
-"""Patterns of a batch that lose the same: one spline for all of them."""
+GROUP_SIZE = 16
+"""Number of patterns of a batch that are degraded in the same way, with one spline for all of them."""
 
 
 class Degradation(Config):
-    """What is taken away from training patterns, anew each time they are seen."""
+    """Random degradation of training patterns, drawn again each time they are used."""
 
     share: float = Field(gt=0, le=1)
-    """Share of the patterns that lose something; each loss befalls half of them."""
+    """Fraction of the patterns that are degraded; each kind of loss applies to half of them."""
     q_low_inv_angstrom: tuple[float, float]
-    """First point left, uniform, Å⁻¹."""
+    """Range of the first point kept, Å⁻¹; drawn uniformly."""
     q_high_inv_angstrom: tuple[float, float]
-    """Last point left, log-uniform, Å⁻¹: half an Å⁻¹ decides near 3, and nothing near 14."""
+    """Range of the last point kept, Å⁻¹; drawn log-uniformly because 0.5 Å⁻¹ matters near 3, not near 14."""
     coarsest: int = Field(ge=1, le=50)
-    """Every n-th point is left, n log-uniform from 1 to this."""
+    """Every n-th point is kept, with n log-uniform from 1 to this value."""
     padding: Padding
-    """What stands in place of what is cut."""
+    """Values in place of the removed points beyond the ends."""
 
 
 def degrade(
@@ -43,64 +43,66 @@ def degrade(
     every: int,
     padding: Padding = "mean",
 ) -> NDArray[np.float32]:
-    """Cut standardized patterns, keep every n-th of their points, and standardize what is left.
+    """Cut standardized patterns, keep every n-th of their points, and standardize the result.
 
     Parameters
     ----------
     vectors
         Patterns on the grid of the model, shape (n, n_points).
     first, last
-        First and last point of the range that is left.
+        Indices of the first and last point of the range to keep.
     every
-        Step of the points that are left.
+        Step between the points to keep.
     padding
-        What stands beyond.
+        Values beyond the ends of the range.
 
     Returns
     -------
-    Patterns on the same grid with mean 1, splined and padded as `paper_vector` does.
+    Patterns on the same grid with mean 1, interpolated and padded as by `paper_vector`, shape (n, n_points).
     """
     kept = np.arange(first, last + 1, every)
-    left = vectors[:, kept]
-    numbers = np.arange(vectors.shape[1])
-    inside = (numbers >= kept[0]) & (numbers <= kept[-1])
-    made = np.empty_like(vectors)
-    made[:, inside] = left if every == 1 else make_interp_spline(kept, left, k=3, axis=1)(numbers[inside])
+    values = vectors[:, kept]
+    indices = np.arange(vectors.shape[1])
+    inside = (indices >= kept[0]) & (indices <= kept[-1])
+    degraded = np.empty_like(vectors)
+    degraded[:, inside] = (
+        values if every == 1 else make_interp_spline(kept, values, k=3, axis=1)(indices[inside])
+    )
     before, after = (
-        (left[:, :EDGE_POINTS].mean(axis=1), left[:, -EDGE_POINTS:].mean(axis=1))
+        (values[:, :EDGE_POINTS].mean(axis=1), values[:, -EDGE_POINTS:].mean(axis=1))
         if padding == "mean"
         else (np.zeros(len(vectors)), np.zeros(len(vectors)))
     )
-    made[:, numbers < kept[0]] = before[:, None]
-    made[:, numbers > kept[-1]] = after[:, None]
-    return np.asarray(made / made.mean(axis=1, keepdims=True), np.float32)
+    degraded[:, indices < kept[0]] = before[:, None]
+    degraded[:, indices > kept[-1]] = after[:, None]
+    return np.asarray(degraded / degraded.mean(axis=1, keepdims=True), np.float32)
 
 
-def degrade_some(
+def degrade_randomly(
     vectors: NDArray[np.float32],
     q_inv_angstrom: NDArray[np.float64],
     degradation: Degradation,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Take something from some patterns of a batch.
+    """Degrade a random fraction of the patterns of a batch.
 
     Parameters
     ----------
     vectors
         Standardized patterns, shape (n, n_points).
     q_inv_angstrom
-        Their grid, Å⁻¹, shape (n_points,).
+        Grid of the patterns, Å⁻¹, shape (n_points,).
     degradation
-        How much.
+        Fraction and amounts.
     rng
-        Source of randomness.
+        Random generator.
 
     Returns
     -------
-    The patterns, some of them degraded.
+    The patterns, some of them degraded, shape (n, n_points).
     """
-    made = vectors.copy()
-    for start in range(0, len(vectors), TOGETHER):
+    degraded = vectors.copy()
+    for start in range(0, len(vectors), GROUP_SIZE):
         if rng.random() >= degradation.share:
             continue
         cut_low, cut_high, coarse = rng.random(3) < 0.5
@@ -112,6 +114,6 @@ def degrade_some(
             last = int(np.searchsorted(q_inv_angstrom, high, side="right")) - 1
         if coarse:
             every = int(np.exp(rng.uniform(0, np.log(degradation.coarsest + 1))))
-        rows = slice(start, start + TOGETHER)
-        made[rows] = degrade(vectors[rows], first, last, every, degradation.padding)
-    return made
+        rows = slice(start, start + GROUP_SIZE)
+        degraded[rows] = degrade(vectors[rows], first, last, every, degradation.padding)
+    return degraded

@@ -1,4 +1,4 @@
-"""Trained networks to model files."""
+"""Export of trained networks to model files."""
 
 import logging
 import os
@@ -26,26 +26,30 @@ from ._recard import packed_templates
 __all__ = ["OPSET", "export_model"]
 
 OPSET = 18
-"""ONNX operator set, of 2022: old runtimes on beamlines read it."""
+"""ONNX operator set: of 2022, so that older runtimes on beamlines can read it."""
 
 
 def export_model(
-    path: Path, network: nn.Module, card: Card, templates: Templates, references: NDArray[np.float32]
+    path: str | os.PathLike[str],
+    network: nn.Module,
+    card: Card,
+    templates: Templates,
+    references: NDArray[np.float32],
 ) -> SizingModel:
-    """Write a model file and load it back; it appears whole and verified, or not at all.
+    """Write a model file, verify it by loading, and move it into place only if it is valid.
 
     Parameters
     ----------
     path
-        File to write (.onnx); one that exists is replaced.
+        File to write (.onnx); an existing file is replaced.
     network
         Trained network.
     card
-        What the file shall say of itself.
+        Model card.
     templates
         Curves of the physics check.
     references
-        Inputs whose answers are stored and checked at every load, shape (n, …).
+        Inputs whose outputs are stored and compared at every load, shape (n, …).
 
     Returns
     -------
@@ -54,8 +58,9 @@ def export_model(
     Raises
     ------
     ModelError
-        The exported graph does not answer as the network does.
+        The exported graph does not reproduce the outputs of the network.
     """
+    path = Path(path)
     network.eval()
     inputs = torch.from_numpy(references)
     with torch.no_grad():
@@ -82,7 +87,7 @@ def export_model(
 
 def _graph(network: nn.Module, inputs: torch.Tensor, n_outputs: int) -> onnx.ModelProto:
     with warnings.catch_warnings():
-        # The exporter warns of its own internals; whether it did right is checked by the references.
+        # The exporter warns about its internals; the reference outputs verify its result.
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
@@ -97,7 +102,7 @@ def _graph(network: nn.Module, inputs: torch.Tensor, n_outputs: int) -> onnx.Mod
         )
     assert program is not None
     proto = program.model_proto
-    for node in proto.graph.node:  # stack traces of the exporting machine
+    for node in proto.graph.node:  # removes stack traces with paths of this machine
         del node.metadata_props[:]
     for info in proto.graph.value_info:
         del info.metadata_props[:]

@@ -1,4 +1,4 @@
-"""Training of the paper's network, as classifier or as regression."""
+"""Training of the paper's network as a classifier or as a regression."""
 
 import copy
 import time
@@ -14,73 +14,73 @@ from torch import Tensor, nn
 
 from ..simulation import load_recipe, simulate
 from ._checkpoint import Checkpoint
-from ._degrade import degrade_some
-from ._networks import PaperNetwork, PlacesNetwork
+from ._degrade import degrade_randomly
+from ._networks import PaperNetwork, PositionalNetwork
 from ._paper_set import PaperSet, Split, augment, split_by_parent
 from ._progress import Progress
 from ._recipe import PaperRecipe
 
-__all__ = ["WITHIN_NM", "Epoch", "PaperFit", "fit_paper", "fit_paper_set", "kept_fit", "paper_set"]
+__all__ = ["TOLERANCE_NM", "Epoch", "PaperFit", "finished_fit", "fit_paper", "fit_paper_set", "paper_set"]
 
-WITHIN_NM = 0.25
-"""A regression is right within half a class (paper, Results)."""
+TOLERANCE_NM = 0.25
+"""Maximum error of a correct size from a regression: half a class (paper, Results)."""
 
-COVERED = 0.95
-"""Share of the validation patterns whose errors the interval of a regression holds."""
+COVERAGE = 0.95
+"""Fraction of the validation patterns whose error is within the interval of a regression."""
 
-ROWS_AT_ONCE = 1024
-"""Patterns a forward pass without gradients: a few MB a layer."""
+INFERENCE_BATCH = 1024
+"""Patterns per forward pass without gradients: a few MB per layer."""
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """How far a training was after one pass."""
+    """State of a training after one pass over the training patterns."""
 
     learning_rate: float
-    """Adam step."""
+    """Learning rate of Adam."""
     train_loss: float
-    """Mean loss over the pass, while the weights moved."""
+    """Mean loss during the pass, while the weights changed."""
     validation_loss: float
-    """Loss on the validation patterns after it."""
+    """Loss on the validation patterns after the pass."""
     validation_accuracy: float
-    """Share of these put into their class; within 0.25 nm for a regression."""
+    """Fraction of the validation patterns in the correct class; within 0.25 nm for a regression."""
 
 
 @dataclass(frozen=True, eq=False)
 class PaperFit:
-    """A trained network and how it did on parents it had never seen."""
+    """A trained network and its accuracy on parents that were not in its training set."""
 
     network: nn.Module
-    """The network at its best validation loss."""
+    """Network with the weights of the lowest validation loss."""
     classes_nm: NDArray[np.float64]
     """Size classes, nm."""
     accuracy: float
-    """Share of test patterns put into their class; within 0.25 nm for a regression."""
+    """Fraction of the test patterns in the correct class; within 0.25 nm for a regression."""
     accuracy_by_area_fraction: dict[float, float]
-    """The same for each dilution."""
+    """Accuracy for each area fraction."""
     half_width_nm: float
-    """Error that 95 % of the validation patterns stay within, nm; NaN for a classifier."""
+    """95 % quantile of the error on the validation patterns, nm; NaN for a classifier."""
     history: tuple[Epoch, ...]
-    """Every epoch of all stages."""
+    """Epochs of all stages."""
     seconds: float
-    """Wall time of the training, without simulation."""
+    """Wall time of the training without the simulation, s."""
     cpu_seconds: float
-    """Processor time of the training: the wall time of a busy machine says little."""
+    """CPU time of the training, s; the wall time depends on the load of the machine."""
     n_train: int
-    """Patterns trained on."""
+    """Number of training patterns."""
 
     @property
     def offset_nm(self) -> float:
-        """Size at output zero of a regression, nm."""
+        """Size for which a regression outputs zero, nm."""
         return _scale(self.classes_nm)[0]
 
     @property
     def scale_nm(self) -> float:
-        """Nanometres per unit of output of a regression."""
+        """Size change per unit of output of a regression, nm."""
         return _scale(self.classes_nm)[1]
 
     def sizes_nm(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Size standardized patterns.
+        """Predict the sizes of standardized patterns.
 
         Parameters
         ----------
@@ -100,13 +100,13 @@ def paper_set(recipe: PaperRecipe, progress: Progress) -> PaperSet:
     Parameters
     ----------
     recipe
-        What is trained.
+        Recipe of the training.
     progress
-        Told of each step.
+        Called at each step.
 
     Returns
     -------
-    The patterns.
+    The augmented patterns.
     """
     library = simulate(load_recipe(recipe.library), progress)
     progress("augmenting", 0, 1)
@@ -114,28 +114,28 @@ def paper_set(recipe: PaperRecipe, progress: Progress) -> PaperSet:
 
 
 def fit_paper(recipe: PaperRecipe, progress: Progress, checkpoint: Checkpoint | None = None) -> PaperFit:
-    """Simulate the library, augment it, and train until the validation loss stops falling.
+    """Simulate and augment the library, then train until the validation loss no longer falls.
 
     Parameters
     ----------
     recipe
-        What to train.
+        Recipe of the training.
     progress
-        Told of each epoch.
+        Called after each epoch.
     checkpoint
-        Where the state is kept after each epoch, and taken up again; nowhere if left out.
+        Where the state is saved after each epoch and from which training resumes; None to save nothing.
 
     Returns
     -------
-    The trained network and its test accuracy, parents split.
+    The trained network and its accuracy on the test parents.
 
     Raises
     ------
     ModelError
-        The checkpoint is damaged or of another recipe.
+        The checkpoint is damaged or belongs to another recipe.
     """
     if checkpoint is not None:
-        checkpoint.load()  # refused now, not after the simulation
+        checkpoint.load()  # fails now rather than after the simulation
     return fit_paper_set(recipe, paper_set(recipe, progress), 0, progress, checkpoint)
 
 
@@ -146,20 +146,20 @@ def fit_paper_set(
     progress: Progress,
     checkpoint: Checkpoint | None = None,
 ) -> PaperFit:
-    """Train on patterns that are there already.
+    """Train on patterns that have already been simulated and augmented.
 
     Parameters
     ----------
     recipe
-        What to train.
+        Recipe of the training.
     patterns
-        Its patterns (`paper_set`).
+        Patterns from `paper_set`.
     fold
-        Fold of the parents to test on.
+        Index of the fold of parents to test on.
     progress
-        Told of each epoch.
+        Called after each epoch.
     checkpoint
-        Where the state is kept after each epoch, and taken up again; nowhere if left out.
+        Where the state is saved after each epoch and from which training resumes; None to save nothing.
 
     Returns
     -------
@@ -168,11 +168,11 @@ def fit_paper_set(
     Raises
     ------
     ModelError
-        The checkpoint is damaged or of another recipe.
+        The checkpoint is damaged or belongs to another recipe.
     """
-    kept = None if checkpoint is None else kept_fit(recipe, checkpoint)
-    if kept is not None:
-        return kept
+    finished = None if checkpoint is None else finished_fit(recipe, checkpoint)
+    if finished is not None:
+        return finished
     split = split_by_parent(patterns.parent, fold, recipe.n_folds, recipe.seed)
     training = _Training(recipe, patterns, split)
     saved = None if checkpoint is None else checkpoint.load()
@@ -189,11 +189,11 @@ def fit_paper_set(
             recipe.max_epochs,
         )
     training.network.load_state_dict(training.best)
-    found = _sizes_nm(_outputs(training.network, patterns.vectors[split.test]), patterns.classes_nm)
-    right = _right(found, patterns.classes_nm[patterns.class_index[split.test]])
+    sizes_nm = _sizes_nm(_outputs(training.network, patterns.vectors[split.test]), patterns.classes_nm)
+    correct = _is_correct(sizes_nm, patterns.classes_nm[patterns.class_index[split.test]])
     result: dict[str, Any] = {
-        "accuracy": float(right.mean()),
-        "accuracy_by_area_fraction": _by_area_fraction(recipe, patterns, split.test, right),
+        "accuracy": float(correct.mean()),
+        "accuracy_by_area_fraction": _by_area_fraction(recipe, patterns, split.test, correct),
         "half_width_nm": _half_width_nm(recipe, training.network, patterns, split.validation),
         "seconds": training.seconds,
         "cpu_seconds": training.cpu_seconds,
@@ -205,24 +205,24 @@ def fit_paper_set(
     return PaperFit(training.network, patterns.classes_nm, history=tuple(training.history), **result)
 
 
-def kept_fit(recipe: PaperRecipe, checkpoint: Checkpoint) -> PaperFit | None:
-    """Read a finished training from its checkpoint.
+def finished_fit(recipe: PaperRecipe, checkpoint: Checkpoint) -> PaperFit | None:
+    """Read the result of a finished training from its checkpoint.
 
     Parameters
     ----------
     recipe
-        What was trained.
+        Recipe of the training.
     checkpoint
-        Where its state is kept.
+        Checkpoint of the training.
 
     Returns
     -------
-    The trained network; None where the training has not begun or not ended.
+    The trained network; None if the training has not started or not finished.
 
     Raises
     ------
     ModelError
-        The checkpoint is damaged or of another recipe.
+        The checkpoint is damaged or belongs to another recipe.
     """
     state = checkpoint.load()
     if state is None or "result" not in state:
@@ -236,14 +236,14 @@ def kept_fit(recipe: PaperRecipe, checkpoint: Checkpoint) -> PaperFit | None:
 
 @dataclass(eq=False)
 class _Training:
-    """A training between two epochs: all that its next epoch depends on, and what has been so far."""
+    """State of a training between two epochs: everything its next epoch depends on, and its history."""
 
     recipe: PaperRecipe
     patterns: PaperSet
     split: Split
     stage: int = 0
     epochs_of_stage: int = 0
-    waited: int = 0
+    epochs_without_gain: int = 0
     best_loss: float = float("inf")
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -258,8 +258,8 @@ class _Training:
         self.targets = _targets(recipe, patterns)
         self.validation = patterns.vectors[self.split.validation]
         if recipe.augmentation.degradation is not None:
-            # The same losses at every epoch, so that epochs can be compared.
-            self.validation = degrade_some(
+            # The same degradation at every epoch, so that the losses of epochs are comparable.
+            self.validation = degrade_randomly(
                 self.validation,
                 patterns.q_inv_angstrom,
                 recipe.augmentation.degradation,
@@ -274,20 +274,20 @@ class _Training:
 
     @property
     def finished(self) -> bool:
-        """Whether all stages have ended."""
+        """Whether all stages are finished."""
         return self.stage == len(self.recipe.learning_rates)
 
     def epoch(self) -> None:
-        """Pass once over the training patterns."""
-        recipe, began, cpu_began = self.recipe, time.perf_counter(), time.process_time()
+        """Train for one pass over the training patterns."""
+        recipe, start, cpu_start = self.recipe, time.perf_counter(), time.process_time()
         order = self.rng.permutation(self.split.train)
         total = 0.0
         self.network.train()
         batches = np.split(order, range(recipe.batch_size, order.size, recipe.batch_size))
-        for rows, vectors in zip(batches, self._drawn(batches), strict=True):
+        for rows, vectors in zip(batches, self._prefetched(batches), strict=True):
             self.optimizer.zero_grad()
-            # bfloat16 products take a quarter of the time where the processor has them; the sums, the
-            # weights and whatever is reported stay float32.
+            # bfloat16 products take a quarter of the time on processors that support them; sums, weights and
+            # reported values remain float32.
             with torch.autocast("cpu", torch.bfloat16):
                 outputs = self.network(torch.from_numpy(vectors))
             loss = _loss(recipe, outputs.float(), self.targets[rows])
@@ -302,52 +302,57 @@ class _Training:
                 learning_rate=recipe.learning_rates[self.stage],
                 train_loss=total / order.size,
                 validation_loss=_loss(recipe, outputs, self.targets[self.split.validation]).item(),
-                validation_accuracy=float(_right(sizes, truth).mean()),
+                validation_accuracy=float(_is_correct(sizes, truth).mean()),
             )
         )
-        self.seconds += time.perf_counter() - began
-        self.cpu_seconds += time.process_time() - cpu_began
-        self._count(self.history[-1].validation_loss)
+        self.seconds += time.perf_counter() - start
+        self.cpu_seconds += time.process_time() - cpu_start
+        self._update_best(self.history[-1].validation_loss)
 
-    def _drawn(self, batches: list[NDArray[np.int64]]) -> Iterator[NDArray[np.float32]]:
-        """Patterns of the batches of an epoch; the next ones are drawn while the network learns."""
+    def _prefetched(self, batches: list[NDArray[np.int64]]) -> Iterator[NDArray[np.float32]]:
+        """Patterns of the batches of an epoch; the next batch is drawn while the network trains."""
         with ThreadPoolExecutor(1) as pool:
-            following = pool.submit(self._draw, batches[0])
+            next_batch = pool.submit(self._draw, batches[0])
             for rows in batches[1:]:
-                vectors, following = following.result(), pool.submit(self._draw, rows)
+                vectors, next_batch = next_batch.result(), pool.submit(self._draw, rows)
                 yield vectors
-            yield following.result()
+            yield next_batch.result()
 
     def _draw(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        made = self.recipe.augmentation
-        if made.fresh_area_fraction is None:
+        augmentation = self.recipe.augmentation
+        if augmentation.fresh_area_fraction is None:
             vectors = self.patterns.vectors[rows]
         else:
-            vectors = self.patterns.drawn_anew(
-                rows, made.fresh_area_fraction, self.rng, made.random_liquid_share or 0.0
+            vectors = self.patterns.redraw(
+                rows, augmentation.fresh_area_fraction, self.rng, augmentation.random_liquid_share or 0.0
             )
-        if made.degradation is None:
+        if augmentation.degradation is None:
             return vectors
-        return degrade_some(vectors, self.patterns.q_inv_angstrom, made.degradation, self.rng)
+        return degrade_randomly(vectors, self.patterns.q_inv_angstrom, augmentation.degradation, self.rng)
 
-    def _count(self, validation_loss: float) -> None:
-        """Keep the best weights, and end the stage where nothing has got better for long."""
+    def _update_best(self, validation_loss: float) -> None:
+        """Keep the best weights, and end the stage after too many epochs without a lower loss."""
         self.epochs_of_stage += 1
-        self.waited += 1
+        self.epochs_without_gain += 1
         if validation_loss < self.best_loss:
-            self.best_loss, self.waited = validation_loss, 0
+            self.best_loss, self.epochs_without_gain = validation_loss, 0
             self.best = copy.deepcopy(self.network.state_dict())
-        if self.epochs_of_stage == self.recipe.max_epochs or self.waited == self.recipe.patience:
-            self.stage, self.epochs_of_stage, self.waited, self.best_loss = self.stage + 1, 0, 0, float("inf")
+        if self.epochs_of_stage == self.recipe.max_epochs or self.epochs_without_gain == self.recipe.patience:
+            self.stage, self.epochs_of_stage, self.epochs_without_gain, self.best_loss = (
+                self.stage + 1,
+                0,
+                0,
+                float("inf"),
+            )
             self.network.load_state_dict(self.best)
             self._begin_stage()
 
     def state(self) -> dict[str, Any]:
-        """All of it, for a checkpoint."""
+        """State for a checkpoint."""
         return {
             "stage": self.stage,
             "epochs_of_stage": self.epochs_of_stage,
-            "waited": self.waited,
+            "waited": self.epochs_without_gain,
             "best_loss": self.best_loss,
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
@@ -359,9 +364,10 @@ class _Training:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where a checkpoint was written."""
-        for name in ("stage", "epochs_of_stage", "waited", "best_loss", "seconds", "cpu_seconds", "best"):
+        """Restore the state from a checkpoint."""
+        for name in ("stage", "epochs_of_stage", "best_loss", "seconds", "cpu_seconds", "best"):
             setattr(self, name, state[name])
+        self.epochs_without_gain = state["waited"]
         self.history = [Epoch(**epoch) for epoch in state["history"]]
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -372,11 +378,11 @@ def _network(recipe: PaperRecipe, classes_nm: NDArray[np.float64]) -> nn.Module:
     n_outputs = classes_nm.size if recipe.target is None else 1
     if recipe.n_hidden is None:
         return PaperNetwork(n_outputs)
-    return PlacesNetwork(load_recipe(recipe.library).grid.n_points, recipe.n_hidden, n_outputs)
+    return PositionalNetwork(load_recipe(recipe.library).grid.n_points, recipe.n_hidden, n_outputs)
 
 
 def _scale(classes_nm: NDArray[np.float64]) -> tuple[float, float]:
-    """Centre and spread of the sizes, nm: a regression starts near 1."""
+    """Mean and standard deviation of the classes, nm, which scale the targets of a regression to about 1."""
     return float(classes_nm.mean()), float(classes_nm.std())
 
 
@@ -399,22 +405,22 @@ def _outputs(network: nn.Module, vectors: NDArray[np.float32]) -> Tensor:
     with torch.no_grad():
         return torch.cat(
             [
-                network(torch.from_numpy(vectors[start : start + ROWS_AT_ONCE]))
-                for start in range(0, len(vectors), ROWS_AT_ONCE)
+                network(torch.from_numpy(vectors[start : start + INFERENCE_BATCH]))
+                for start in range(0, len(vectors), INFERENCE_BATCH)
             ]
         )
 
 
 def _sizes_nm(outputs: Tensor, classes_nm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The most probable class, or the size of a regression."""
+    """Most probable class, or the size of a regression, nm."""
     if outputs.shape[1] > 1:
         return np.asarray(classes_nm[outputs.argmax(dim=1).numpy()])
     offset, scale = _scale(classes_nm)
     return np.asarray(offset + scale * outputs[:, 0].double().numpy())
 
 
-def _right(sizes_nm: NDArray[np.float64], truth_nm: NDArray[np.float64]) -> NDArray[np.bool_]:
-    return np.asarray(np.abs(sizes_nm - truth_nm) <= WITHIN_NM)
+def _is_correct(sizes_nm: NDArray[np.float64], truth_nm: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray(np.abs(sizes_nm - truth_nm) <= TOLERANCE_NM)
 
 
 def _half_width_nm(
@@ -422,12 +428,12 @@ def _half_width_nm(
 ) -> float:
     if recipe.target is None:
         return float("nan")
-    found = _sizes_nm(_outputs(network, patterns.vectors[rows]), patterns.classes_nm)
-    return float(np.quantile(np.abs(found - patterns.classes_nm[patterns.class_index[rows]]), COVERED))
+    sizes_nm = _sizes_nm(_outputs(network, patterns.vectors[rows]), patterns.classes_nm)
+    return float(np.quantile(np.abs(sizes_nm - patterns.classes_nm[patterns.class_index[rows]]), COVERAGE))
 
 
 def _by_area_fraction(
-    recipe: PaperRecipe, patterns: PaperSet, rows: NDArray[np.int64], right: NDArray[np.bool_]
+    recipe: PaperRecipe, patterns: PaperSet, rows: NDArray[np.int64], correct: NDArray[np.bool_]
 ) -> dict[float, float]:
     _, fraction, _, _ = np.unravel_index(rows, patterns.shape)
-    return {x: float(right[fraction == i].mean()) for i, x in enumerate(recipe.augmentation.area_fractions)}
+    return {x: float(correct[fraction == i].mean()) for i, x in enumerate(recipe.augmentation.area_fractions)}

@@ -1,4 +1,4 @@
-"""The paper's 41 344 patterns, split so that no parent stands on both sides."""
+"""The 41 344 augmented patterns of the paper, split by parent pattern."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -21,40 +21,41 @@ from ._degrade import Degradation
 
 __all__ = ["PaperAugmentation", "PaperSet", "Split", "augment", "split_by_parent"]
 
-N_LIQUIDS = 1024
-"""Random liquids of a training: as many as the patterns of four batches, and 40 MB."""
+N_RANDOM_SOLVENTS = 1024
+"""Number of random solvents of a training: as many as patterns in four batches, 40 MB."""
 
 
 class PaperAugmentation(Config):
-    """Solvents, dilutions and count rates that every parent pattern is seen at."""
+    """Solvents, dilutions and counts that are combined with every parent pattern."""
 
     solvents: tuple[str, ...] = Field(min_length=1)
-    """Solvents of the package."""
+    """Names of solvents of the package."""
     area_fractions: tuple[float, ...] = Field(min_length=1)
-    """Shares of the dots in the area of the pattern; 1, 0.65, 0.37, 0.15 are the paper's 100, 44, 20, 7 %."""
+    """Fractions of the pattern's area due to dots; 1, 0.65, 0.37, 0.15 are the paper's 100, 44, 20, 7 %."""
     counts_per_point: tuple[float, ...] = Field(min_length=1)
     """Mean photons per grid point."""
     degradation: Degradation | None = None
-    """What the training takes away from them; nothing where left out, as in the paper."""
+    """Random degradation during training; None for none, as in the paper."""
     fresh_area_fraction: PositiveRange | None = None
-    """Range that the training draws the share of the dots from, log-uniform, each time it sees a pattern, and
-    counts its photons anew; where left out it sees the same patterns over and over, as in the paper."""
+    """Range of the area fraction of the dots, drawn log-uniformly with new photon noise each time a
+    pattern is
+    used in training; None reuses the same noisy patterns, as in the paper."""
     random_liquid_share: float | None = Field(default=None, gt=0, le=1)
-    """Share of the patterns drawn anew whose solvent is a random liquid; none where left out."""
+    """Fraction of the redrawn patterns whose solvent is a random one; None for none."""
 
     @model_validator(mode="after")
-    def _liquids_are_drawn_anew(self) -> Self:
+    def _check_random_solvents(self) -> Self:
         if self.random_liquid_share is not None and self.fresh_area_fraction is None:
             raise ValueError(
-                f"random_liquid_share = {self.random_liquid_share:g} is of patterns drawn anew: give "
-                "fresh_area_fraction, the range of their dilutions, too"
+                f"random_liquid_share = {self.random_liquid_share:g} applies to redrawn patterns: also give "
+                "fresh_area_fraction, the range of their area fractions"
             )
         return self
 
 
 @dataclass(frozen=True, eq=False)
 class PaperSet:
-    """Augmented patterns."""
+    """Augmented patterns and the parts from which they can be redrawn."""
 
     q_inv_angstrom: NDArray[np.float64]
     """Grid of the patterns, Å⁻¹, shape (n_points,)."""
@@ -63,55 +64,56 @@ class PaperSet:
     class_index: NDArray[np.int64]
     """Index of the nominal mean diameter, shape (n,)."""
     parent: NDArray[np.int64]
-    """Row of the library that the pattern comes from, shape (n,)."""
+    """Row of the parent pattern in the library, shape (n,)."""
     classes_nm: NDArray[np.float64]
     """Nominal mean diameters, nm, shape (n_classes,)."""
     dots: NDArray[np.float32]
-    """Patterns of the dots alone, shape (n_parents, n_points)."""
+    """Patterns of the dots without solvent, shape (n_parents, n_points)."""
     solvents: NDArray[np.float64]
     """Patterns of the solvents, shape (n_solvents, n_points)."""
-    liquids: NDArray[np.float64]
-    """Patterns of random liquids, shape (n_liquids, n_points)."""
+    random_solvents: NDArray[np.float64]
+    """Patterns of random solvents, shape (n_random_solvents, n_points)."""
     counts_per_point: NDArray[np.float64]
-    """Mean photons a point of each version, shape (n_counts,)."""
+    """Mean photons per point of each version, shape (n_counts,)."""
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Numbers of solvents, area fractions, count rates and parents; rows run over parents first."""
+        """Number of solvents, area fractions, counts and parents; along the rows, the parent varies first."""
         n_solvents, n_counts, n_parents = len(self.solvents), self.counts_per_point.size, len(self.dots)
         return n_solvents, len(self.vectors) // (n_solvents * n_counts * n_parents), n_counts, n_parents
 
-    def drawn_anew(
+    def redraw(
         self,
         rows: NDArray[np.int64],
         area_fraction: tuple[float, float],
         rng: np.random.Generator,
-        random_liquid_share: float = 0.0,
+        random_solvent_fraction: float = 0.0,
     ) -> NDArray[np.float32]:
-        """Patterns with other shares of the same dots and solvents, and other photons.
+        """Draw new area fractions and photon noise for the dots and solvents of some patterns.
 
         Parameters
         ----------
         rows
-            Which, shape (n,).
+            Rows of the patterns, shape (n,).
         area_fraction
-            Range of the shares, log-uniform.
+            Range of the area fractions, drawn log-uniformly.
         rng
-            Source of randomness.
-        random_liquid_share
-            Share of the patterns whose solvent is one of `liquids`.
+            Random generator.
+        random_solvent_fraction
+            Fraction of the patterns whose solvent is one of `random_solvents`.
 
         Returns
         -------
         Noisy patterns with mean 1, shape (n, n_points).
         """
         solvent, _, rate, parent = np.unravel_index(rows, self.shape)
-        shares = log_uniform(rng, area_fraction, rows.size)
-        poured = self.solvents[solvent]
-        if random_liquid_share:
-            other = np.flatnonzero(rng.random(rows.size) < random_liquid_share)
-            poured[other] = self.liquids[rng.integers(len(self.liquids), size=other.size)]
-        expected = mix_by_area(self.dots[parent].astype(np.float64), poured, shares)
+        fractions = log_uniform(rng, area_fraction, rows.size)
+        solvents = self.solvents[solvent]
+        if random_solvent_fraction:
+            replaced = np.flatnonzero(rng.random(rows.size) < random_solvent_fraction)
+            n_random = len(self.random_solvents)
+            solvents[replaced] = self.random_solvents[rng.integers(n_random, size=replaced.size)]
+        expected = mix_by_area(self.dots[parent].astype(np.float64), solvents, fractions)
         expected *= self.counts_per_point[rate, None]
         noisy = fast_poisson(rng, expected.astype(np.float32))
         return np.asarray(noisy / noisy.mean(axis=1, keepdims=True))
@@ -119,50 +121,50 @@ class PaperSet:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Rows of a set for fitting, for stopping and for reporting; no parent in two of them."""
+    """Training, validation and test rows of a set; each parent is in only one of them."""
 
     train: NDArray[np.int64]
-    """Rows to fit."""
+    """Rows to train on."""
     validation: NDArray[np.int64]
-    """Rows that decide when to stop."""
+    """Rows that decide when training stops."""
     test: NDArray[np.int64]
-    """Rows to report."""
+    """Rows on which the accuracy is reported."""
 
 
 def augment(library: Library, augmentation: PaperAugmentation, seed: int) -> PaperSet:
-    """Mix every pattern with every solvent at every dilution, and count it at every rate.
+    """Combine every parent pattern with every solvent, area fraction and number of counts.
 
     Parameters
     ----------
     library
         Parent patterns.
     augmentation
-        What to make of each.
+        Solvents, area fractions and counts.
     seed
         Seed of the photon noise.
 
     Returns
     -------
-    The set, 32 patterns a parent in the paper.
+    The augmented set; 32 patterns per parent in the paper.
     """
     rng = np.random.default_rng(seed)
     dots = library.intensity.astype(np.float64)
-    versions = (
+    n_versions = (
         len(augmentation.solvents) * len(augmentation.area_fractions) * len(augmentation.counts_per_point)
     )
     n_parents, n_points = dots.shape
-    vectors = np.empty((versions, n_parents, n_points), np.float32)
+    vectors = np.empty((n_versions, n_parents, n_points), np.float32)
     solvents = np.array(
         [
             load_solvent(name).intensity(library.q_inv_angstrom, library.recipe.wavelength_angstrom)
             for name in augmentation.solvents
         ]
     )
-    liquids = np.empty((0, n_points))
+    made_up = np.empty((0, n_points))
     if augmentation.random_liquid_share is not None:
         wavelength = library.recipe.wavelength_angstrom
-        liquids = random_solvents(
-            np.random.default_rng((seed, 1)), N_LIQUIDS, library.q_inv_angstrom, wavelength
+        made_up = random_solvents(
+            np.random.default_rng((seed, 1)), N_RANDOM_SOLVENTS, library.q_inv_angstrom, wavelength
         )
     row = 0
     for solvent in solvents:
@@ -176,29 +178,29 @@ def augment(library: Library, augmentation: PaperAugmentation, seed: int) -> Pap
     return PaperSet(
         q_inv_angstrom=library.q_inv_angstrom,
         vectors=vectors.reshape(-1, n_points),
-        class_index=np.tile(class_index, versions),
-        parent=np.tile(np.arange(n_parents), versions),
+        class_index=np.tile(class_index, n_versions),
+        parent=np.tile(np.arange(n_parents), n_versions),
         classes_nm=classes,
         dots=library.intensity,
         solvents=solvents,
-        liquids=liquids,
+        random_solvents=made_up,
         counts_per_point=np.array(augmentation.counts_per_point),
     )
 
 
 def split_by_parent(parent: NDArray[np.int64], fold: int, n_folds: int, seed: int) -> Split:
-    """Split rows by their parent: one fold to test, a tenth of the rest to validate.
+    """Split rows by parent: one fold for testing, a tenth of the rest for validation.
 
     Parameters
     ----------
     parent
         Parent of each row, shape (n,).
     fold
-        Which of the folds to test on.
+        Index of the fold to test on.
     n_folds
         Number of folds.
     seed
-        Seed of the shuffle; one seed gives disjoint folds.
+        Seed of the shuffle; the folds of one seed are disjoint.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How long work tells of its progress."""
+"""Progress callbacks of long computations."""
 
 from ..simulation import Progress
 
@@ -6,14 +6,14 @@ __all__ = ["Progress", "silent"]
 
 
 def silent(what: str, done: int, total: int) -> None:
-    """Tell nobody.
+    """Ignore progress.
 
     Parameters
     ----------
     what
-        What is being done.
+        Name of the current step.
     done
-        Steps done.
+        Number of steps done.
     total
-        Steps in all.
+        Total number of steps.
     """

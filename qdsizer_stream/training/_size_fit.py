@@ -18,7 +18,7 @@ from ._networks import SizeNetwork
 from ._progress import Progress
 from ._recipe import SizeRecipe
 
-__all__ = ["SizeFit", "fit_size", "interval_floors"]
+__all__ = ["ShuffledFrames", "SizeFit", "fit_size", "interval_floors"]
 
 TARGET_OFFSET = (float(np.log(5.0)), float(np.log(5.0)), 0.14, 0.0)
 TARGET_SCALE = (0.5, 0.5, 0.06, 0.004)
@@ -54,7 +54,12 @@ class SizeFit:
     """Wall time."""
 
 
-def fit_size(recipe: SizeRecipe, progress: Progress, checkpoint: Checkpoint | None = None) -> SizeFit:
+def fit_size(
+    recipe: SizeRecipe,
+    progress: Progress,
+    checkpoint: Checkpoint | None = None,
+    checkpoint_steps: int = CHECKPOINT_STEPS,
+) -> SizeFit:
     """Train, then set the width of the intervals.
 
     Parameters
@@ -64,7 +69,9 @@ def fit_size(recipe: SizeRecipe, progress: Progress, checkpoint: Checkpoint | No
     progress
         Told of each step.
     checkpoint
-        Where the state is kept, and where it is taken up from; none for a short training.
+        Where the state is saved and from which training resumes; None to save nothing.
+    checkpoint_steps
+        Number of steps between saves.
 
     Returns
     -------
@@ -93,7 +100,7 @@ def fit_size(recipe: SizeRecipe, progress: Progress, checkpoint: Checkpoint | No
     # The next batch is drawn while the network learns from this one.
     with ThreadPoolExecutor(1) as pool:
         if first <= recipe.steps:
-            frames = _ShuffledFrames(recipe, first)
+            frames = ShuffledFrames(recipe, first)
             following = pool.submit(frames.draw)
         for step in range(first, recipe.steps + 1):
             vectors, targets, present = following.result()
@@ -108,7 +115,7 @@ def fit_size(recipe: SizeRecipe, progress: Progress, checkpoint: Checkpoint | No
             running += (1.0 if step == 1 else 0.02) * (loss.item() - running)
             if step % 10 == 0 or step == recipe.steps:
                 progress(f"training, loss {running:.3f}", step, recipe.steps)
-            if checkpoint is not None and (step % CHECKPOINT_STEPS == 0 or step == recipe.steps):
+            if checkpoint is not None and (step % checkpoint_steps == 0 or step == recipe.steps):
                 checkpoint.save(
                     {
                         "step": step,
@@ -134,7 +141,7 @@ def fit_size(recipe: SizeRecipe, progress: Progress, checkpoint: Checkpoint | No
     return SizeFit(network, output, evaluation, spent + time.perf_counter() - began)
 
 
-class _ShuffledFrames:
+class ShuffledFrames:
     """Batches drawn from the newest frames of a stream, each seen twice on the average.
 
     The stream draws 32 frames of one structure, strain and source at a time; a batch of a few such
@@ -185,8 +192,8 @@ def _loss(network: SizeNetwork, vectors: Tensor, targets: Tensor, present: Tenso
     # the patterns that go in and the sizes that come out.
     stems = network.stems(vectors)
     with torch.autocast("cpu", torch.bfloat16):
-        seen = network.see(*stems)
-    mean, log_sigma, presence = network.read(seen.float())
+        features = network.features(*stems)
+    mean, log_sigma, presence = network.outputs(features.float())
     squared = ((mean - targets) / log_sigma.exp()) ** 2
     likelihood = (0.5 * squared + log_sigma)[present].mean()
     crossed = nn.functional.binary_cross_entropy_with_logits(presence, present.float())

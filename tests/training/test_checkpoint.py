@@ -7,16 +7,16 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
 
 from qdsizer_stream.errors import ModelError
-from qdsizer_stream.training._checkpoint import Checkpoint
+from qdsizer_stream.training import Checkpoint
 
 RECIPE, ANOTHER = "a" * 64, "b" * 64
 
 
-def test_nothing_was_saved_yet(tmp_path: Path) -> None:
+def test_no_state_before_the_first_save(tmp_path: Path) -> None:
     assert Checkpoint.beside(tmp_path / "mine.onnx", RECIPE).load() is None
 
 
-def test_a_state_comes_back_to_the_last_bit(tmp_path: Path) -> None:
+def test_a_state_is_restored_to_the_last_bit(tmp_path: Path) -> None:
     torch.manual_seed(1)
     network = torch.nn.Linear(3, 2)
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
@@ -47,43 +47,43 @@ def test_a_state_comes_back_to_the_last_bit(tmp_path: Path) -> None:
     assert other.param_groups[0]["lr"] == 1e-2
 
 
-def test_the_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
+def test_the_checkpoint_of_another_recipe_is_rejected(tmp_path: Path) -> None:
     Checkpoint(tmp_path / "c", RECIPE).save({"epoch": 1})
     with pytest.raises(
-        ModelError, match="is of recipe aaaaaaaaaaaa…, this is bbbbbbbbbbbb…: resume with the"
+        ModelError, match="belongs to recipe aaaaaaaaaaaa…, this recipe is bbbbbbbbbbbb…: resume with the"
     ):
         Checkpoint(tmp_path / "c", ANOTHER).load()
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00" * 100, pickle.dumps({"format": 1}, protocol=2)])
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_another_file_is_rejected(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c").write_bytes(content)
     with pytest.raises(ModelError, match="delete it, or train with --no-resume"):
         Checkpoint(tmp_path / "c", RECIPE).load()
 
 
-def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+def test_code_in_a_checkpoint_is_not_executed(tmp_path: Path) -> None:
     class Touch:
         def __reduce__(self) -> tuple[object, tuple[Path]]:
             return Path.touch, (tmp_path / "run",)
 
     torch.save({"format": "qdsizer_stream checkpoint 1", "state": Touch()}, tmp_path / "c")
-    with pytest.raises(ModelError, match="is damaged or no checkpoint"):
+    with pytest.raises(ModelError, match="is damaged or not a checkpoint"):
         Checkpoint(tmp_path / "c", RECIPE).load()
     assert not (tmp_path / "run").exists()
 
 
-def test_a_checkpoint_cut_short_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_checkpoint_is_rejected(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "c", RECIPE)
     checkpoint.save({"network": torch.nn.Linear(300, 20).state_dict()})
     content = checkpoint.path.read_bytes()
     for keep in (len(content) // 3, len(content) - 10):
         checkpoint.path.write_bytes(content[:keep])
-        with pytest.raises(ModelError, match="is damaged or no checkpoint"):
+        with pytest.raises(ModelError, match="is damaged or not a checkpoint"):
             checkpoint.load()
 
 
-def test_a_save_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
+def test_a_failed_save_keeps_the_previous_state(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "c", RECIPE)
     checkpoint.save({"epoch": 1})
     with pytest.raises(AttributeError, match="pickle"):
@@ -92,7 +92,7 @@ def test_a_save_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["c"]
 
 
-def test_a_checkpoint_can_be_thrown_away(tmp_path: Path) -> None:
+def test_a_checkpoint_can_be_discarded(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "c", RECIPE)
     checkpoint.save({"epoch": 1})
     checkpoint.discard()

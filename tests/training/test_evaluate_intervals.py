@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from pathlib import Path
 
@@ -10,20 +11,26 @@ pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsize
 from qdsizer_stream.errors import ConfigurationError, ModelError
 from qdsizer_stream.models import PhysicsFit, Templates, load_model
 from qdsizer_stream.patterns import Pattern
-from qdsizer_stream.training import SizeRecipe, load_training_recipe
-from qdsizer_stream.training._recard import recard
-from qdsizer_stream.training.evaluation import EvaluationSettings, Report, evaluate
-from qdsizer_stream.training.evaluation import _families_suite as families_suite
-from qdsizer_stream.training.evaluation._families import Family, frames_of, load_families, recipe_without
-from qdsizer_stream.training.evaluation._families_suite import needed_widening
-from qdsizer_stream.training.evaluation._intervals_suite import AXES, _coverage
-from qdsizer_stream.training.evaluation._photon_limit import least_half_width_nm
-from qdsizer_stream.training.evaluation._sized_frames import SizedFrames
+from qdsizer_stream.training import SizeRecipe, load_training_recipe, recard
+from qdsizer_stream.training.evaluation import (
+    STRATUM_AXES,
+    EvaluationSettings,
+    Family,
+    Report,
+    SizedFrames,
+    coverage_by_stratum,
+    evaluate,
+    frames_of,
+    least_half_width_nm,
+    load_families,
+    needed_widening,
+    recipe_without,
+)
 
 
 @pytest.fixture(scope="module")
 def recipe() -> SizeRecipe:
-    """The default model's recipe, cut to seconds: small dots averaged over their centre, one structure."""
+    """Recipe of the default model, shortened to seconds: small centre-averaged dots, one structure."""
     plain = load_training_recipe("pbs").model_dump()
     for part in ("generator", "held_out"):
         small = {"max_cluster_nm": 6.0, "textured": 0.0, "centre_averaged": 1.0}
@@ -36,7 +43,7 @@ def recipe() -> SizeRecipe:
 
 @pytest.fixture(scope="module")
 def model_path(recipe: SizeRecipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped network with the short recipe on its card."""
+    """The shipped network with the shortened recipe on its card."""
     path = tmp_path_factory.mktemp("model") / "tiny.onnx"
     path.write_bytes(load_model("pbs").path.read_bytes())
     recard(path, name="tiny", recipe=recipe.model_dump(mode="json"), recipe_sha256=recipe.sha256)
@@ -59,31 +66,31 @@ def frames(n: int, **columns: object) -> SizedFrames:
     return SizedFrames(**{**plain, **columns})
 
 
-def test_coverage_counts_what_lies_inside() -> None:
+def test_coverage_is_the_fraction_of_true_sizes_inside() -> None:
     low = np.where(np.arange(200) < 20, 4.1, 3.8)
-    share, error = frames(200, low_nm=low).coverage
-    assert share == 0.9
+    coverage, error = frames(200, low_nm=low).coverage
+    assert coverage == 0.9
     assert error == pytest.approx(math.sqrt(0.9 * 0.1 / 200))
 
 
-def test_frames_that_err_together_know_coverage_worse() -> None:
-    """Ten groups of which one misses whole: as good as ten frames."""
+def test_correlated_frames_increase_the_error_of_the_coverage() -> None:
+    """Ten groups, all frames of one group missed: the error is that of ten frames."""
     low = np.where(np.arange(200) < 20, 4.1, 3.8)
     _, error = frames(200, low_nm=low, group=np.arange(200) // 20).coverage
     assert error == pytest.approx(math.sqrt(0.9 * 0.1 / 10))
 
 
-def test_coverage_without_a_miss_is_not_known_exactly() -> None:
+def test_full_coverage_has_an_error() -> None:
     assert frames(100).coverage == (1.0, pytest.approx(math.sqrt(0.95 * 0.05 / 100)))
     assert all(math.isnan(value) for value in frames(0).coverage)
 
 
-def test_an_answer_that_could_not_be_had_covers_nothing() -> None:
+def test_a_missing_prediction_covers_nothing() -> None:
     nothing = np.full(3, np.nan)
     assert not frames(3, size_nm=nothing, low_nm=nothing, high_nm=nothing).covered.any()
 
 
-def test_widening_makes_intervals_cover_nine_in_ten() -> None:
+def test_widened_intervals_cover_90_percent() -> None:
     rng = np.random.default_rng(0)
     size_nm = 4.0 * np.exp(rng.normal(0, 0.1, 4000))
     some = frames(4000, size_nm=size_nm, low_nm=size_nm * np.exp(-0.05), high_nm=size_nm * np.exp(0.05))
@@ -111,17 +118,19 @@ def test_every_frame_is_in_one_stratum() -> None:
         low_nm=np.zeros(500),
         high_nm=np.full(500, 20.0),
     )
-    coverage = _coverage(some)
+    coverage = coverage_by_stratum(some)
     assert coverage.shape == (4, 3, 3, 2)
     assert set(coverage[np.isfinite(coverage)]) == {1.0}
-    for axis in AXES:
+    for axis in STRATUM_AXES:
         assert len(axis.labels) == len(axis.edges) + 1
-        assert set(axis.part(some)) == set(range(len(axis.labels)))
-    assert {axis.labels[n] for axis in AXES[2:3] for n in axis.part(frames(3))} == {"1"}  # no solvent
+        assert set(axis.index(some)) == set(range(len(axis.labels)))
+    assert {axis.labels[n] for axis in STRATUM_AXES[2:3] for n in axis.index(frames(3))} == {
+        "1"
+    }  # no solvent
 
 
-def test_the_photons_limit_is_that_of_repeated_fits() -> None:
-    """Fits of a frame counted again and again scatter as the bound says."""
+def test_the_photons_limit_is_the_scatter_of_repeated_fits() -> None:
+    """Fits of repeated counts of a frame scatter by the bound."""
     q = np.arange(1.0, 12.0, 0.01)
     means, dispersions = np.array([3.0, 3.05, 3.1]), np.array([0.06, 0.14])
 
@@ -144,7 +153,8 @@ def test_the_photons_limit_is_that_of_repeated_fits() -> None:
     nothing = np.zeros(q.size)
     fit = PhysicsFit(0, 1, 1e6, 1, 0, 3.05, 0, 0, 0, truth, nothing, nothing)
     limit = least_half_width_nm(templates, Pattern.from_arrays(q, truth, sigma), fit, 3.05, 0.06)
-    # The same model, fitted by hand: size, amount, dispersion, strain, B, the last three as well known.
+    # The same model by explicit least squares: size, amount, dispersion, strain, B; the last three have
+    # priors.
     slopes = [
         1e3 * (dots(3.1, 0.06) - dots(3.0, 0.06)) / 0.1,
         truth,
@@ -179,7 +189,7 @@ def test_the_photons_limit_falls_with_the_square_root_of_the_photons() -> None:
     assert limit(1e6) < 0.05
 
 
-def test_families_are_left_out_of_training_and_calibration() -> None:
+def test_families_are_held_out_of_training_and_calibration() -> None:
     recipe = load_training_recipe("pbs")
     assert isinstance(recipe, SizeRecipe)
     families = {family.name: family for family in load_families()}
@@ -199,27 +209,30 @@ def test_families_are_left_out_of_training_and_calibration() -> None:
     assert len(hashes) == len(families)
 
 
-def test_a_family_that_a_recipe_never_had_teaches_nothing(recipe: SizeRecipe) -> None:
+def test_a_family_that_is_not_in_the_recipe(recipe: SizeRecipe) -> None:
     family = Family(name="texture", without={"structures": {"textured": 0.0}}, tested_on={})
     assert recipe_without(recipe, family, 10) is None
 
 
-def test_a_family_that_is_everything_cannot_be_left_out(recipe: SizeRecipe) -> None:
+def test_a_family_with_all_entries_cannot_be_held_out(recipe: SizeRecipe) -> None:
     family = Family(name="spheres", drop={"sources": {}}, tested_on={})
-    with pytest.raises(ConfigurationError, match="'spheres' is all there is in sources: a model cannot be"):
+    with pytest.raises(
+        ConfigurationError,
+        match="'spheres' contains all entries of sources: a model cannot be trained without it",
+    ):
         recipe_without(recipe, family, 10)
 
 
-def test_the_suites_of_a_models_own_frames(model_path: Path, tmp_path: Path) -> None:
+def test_the_intervals_suite(model_path: Path, tmp_path: Path) -> None:
     report = evaluate(str(model_path), tmp_path / "out", EvaluationSettings(suite="intervals", n_frames=4))
     assert [section.title for section in report.sections] == [
-        "Intervals, training physics",
-        "Intervals, held-out physics",
+        "Intervals, training simulations",
+        "Intervals, held-out simulations",
         "Intervals by stratum",
     ]
     every = report.sections[0].rows[0]
     assert every[0] == "all"
-    assert 200 <= every[1] <= 256  # dots past the ends of the range are no part of it
+    assert 200 <= every[1] <= 256  # dots outside the size range are excluded
     assert every[3] > 0.8
     strata = report.sections[2].rows
     assert len(strata) == 72
@@ -232,41 +245,38 @@ def column(report: Report, name: str) -> list[object]:
     return [row[section.columns.index(name)] for row in section.rows]
 
 
-def test_families_are_trained_once(
-    recipe: SizeRecipe, model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_families_are_trained_once(recipe: SizeRecipe, model_path: Path, tmp_path: Path) -> None:
     upper = Family(
         name="B above 1.8 Å²", without={"b_angstrom2": (0.7, 1.8)}, tested_on={"b_angstrom2": (1.8, 3.2)}
     )
     absent = Family(name="texture", without={"structures": {"textured": 0.0}}, tested_on={})
-    monkeypatch.setattr(families_suite, "load_families", lambda: (upper, absent))
-    settings = EvaluationSettings(suite="families", n_frames=32, n_steps=4)
+    settings = EvaluationSettings(suite="families", n_frames=32, n_steps=4, families=(upper, absent))
     out = tmp_path / "out"
     empty = evaluate(str(model_path), out, settings)
-    assert column(empty, "left out") == ["B above 1.8 Å²"]
+    assert column(empty, "held-out family") == ["B above 1.8 Å²"]
     assert column(empty, "mean error (nm)") == [None]
     assert not (out / "trainings").exists()
-    # The model with nothing left out is there already.
-    whole = recipe_without(recipe, None, 4)
+    # The model with all families is already in the folder.
+    complete = recipe_without(recipe, None, 4)
     (out / "trainings").mkdir()
-    seeing = out / "trainings" / f"tiny-{whole.sha256[:12]}.onnx"
-    seeing.write_bytes(model_path.read_bytes())
-    training = EvaluationSettings(suite="families", n_frames=32, n_steps=4, may_train=True)
+    reference = out / "trainings" / f"tiny-{complete.sha256[:12]}.onnx"
+    reference.write_bytes(model_path.read_bytes())
+    training = dataclasses.replace(settings, may_train=True)
     report = evaluate(str(model_path), out, training)
-    assert seeing.read_bytes() == model_path.read_bytes()
+    assert reference.read_bytes() == model_path.read_bytes()
     assert column(report, "trained with it (nm)")[0] < 0.5  # it is the shipped network
     kept = {file.name: file.stat().st_mtime_ns for file in (out / "trainings").iterdir()}
     assert [name.rsplit("-", 1)[0] for name in sorted(kept)] == ["tiny", "tiny-without-B-above-1-8---"]
     assert column(report, "frames")[0] <= 32
-    assert column(report, "widen by, refused ones too")[0] >= 1
+    assert column(report, "widen by, including rejected")[0] >= 1
     again = evaluate(str(model_path), out, settings)
     assert again.sections == report.sections
     assert kept == {file.name: file.stat().st_mtime_ns for file in (out / "trainings").iterdir()}
 
 
-def test_a_model_of_the_paper_has_no_frames_of_its_own(tmp_path: Path) -> None:
+def test_a_paper_model_has_no_frame_streams(tmp_path: Path) -> None:
     for suite in ("intervals", "families"):
         with pytest.raises(
-            ModelError, match="pbs-paper has one of kind 'paper': give a model of kind 'size'"
+            ModelError, match="recipe of pbs-paper is of kind 'paper': give a model of kind 'size'"
         ):
             evaluate("pbs-paper", tmp_path, EvaluationSettings(suite=suite))

@@ -25,18 +25,26 @@ from qdsizer_stream.simulation import (
     simulate,
 )
 from qdsizer_stream.sizing import SizeEstimate, Sizer, SizingConfig, Status
-from qdsizer_stream.training import PaperRecipe, load_training_recipe
-from qdsizer_stream.training._export import export_model
-from qdsizer_stream.training._paper_fit import fit_paper
-from qdsizer_stream.training._progress import silent
-from qdsizer_stream.training._recard import recard
-from qdsizer_stream.training.evaluation import EvaluationSettings, Report, Section, evaluate
-from qdsizer_stream.training.evaluation._benchmark import Benchmark, Condition, patterns_of, within_class
-from qdsizer_stream.training.evaluation._hostile_suite import confidently_wrong
-from qdsizer_stream.training.evaluation._limit import best_class_nm
-from qdsizer_stream.training.evaluation._paper_suite import PAPER_AREA_RATIO, PAPER_PERCENT
-from qdsizer_stream.training.evaluation._robustness_suite import _Row, _stream, _summary, load_rows
-from qdsizer_stream.training.evaluation._sized_frames import SizedFrames
+from qdsizer_stream.training import PaperRecipe, export_model, fit_paper, load_training_recipe, recard, silent
+from qdsizer_stream.training.evaluation import (
+    PAPER_AREA_RATIO,
+    PAPER_PERCENT,
+    Benchmark,
+    Condition,
+    EvaluationSettings,
+    Report,
+    RobustnessRow,
+    Section,
+    SizedFrames,
+    confidently_wrong,
+    evaluate,
+    load_robustness_rows,
+    most_probable_class_nm,
+    patterns_of,
+    robustness_cells,
+    robustness_stream,
+    within_class,
+)
 
 TINY_LIBRARY = {
     "n_strains": 2,
@@ -56,25 +64,23 @@ def library(library_recipe: LibraryRecipe) -> Library:
     return simulate(library_recipe)
 
 
-@pytest.fixture(scope="module")
-def benchmark(library: Library) -> Benchmark:
+def benchmark_of(library: Library, counts_per_point: float | None = None) -> Benchmark:
     recipe = load_training_recipe("pbs-paper")
     assert isinstance(recipe, PaperRecipe)
-    return Benchmark(library, recipe.augmentation)
+    changes = {} if counts_per_point is None else {"counts_per_point": (counts_per_point,)}
+    return Benchmark(library, recipe.augmentation.model_copy(update=changes))
+
+
+@pytest.fixture(scope="module")
+def benchmark(library: Library) -> Benchmark:
+    return benchmark_of(library)
 
 
 ALL = np.arange(40)
 """Parents of the tiny library."""
 
 
-def dim(benchmark: Benchmark, counts_per_point: float) -> Benchmark:
-    made = Benchmark.__new__(Benchmark)
-    vars(made).update(vars(benchmark))
-    made.augmentation = benchmark.augmentation.model_copy(update={"counts_per_point": (counts_per_point,)})
-    return made
-
-
-def test_a_sample_holds_every_version_equally_often(benchmark: Benchmark) -> None:
+def test_a_sample_has_the_same_number_of_every_version(benchmark: Benchmark) -> None:
     sample = benchmark.sample(Condition(), ALL[:7], 64, seed=0)
     assert sample.counts.shape == (64, 500)  # 2 solvents, 4 dilutions, 4 count rates
     assert dict(zip(*np.unique(sample.area_fraction, return_counts=True), strict=True)) == {
@@ -88,11 +94,11 @@ def test_a_sample_holds_every_version_equally_often(benchmark: Benchmark) -> Non
     np.testing.assert_allclose(means, [214, 571, 2140, 14300], rtol=0.01)
 
 
-def test_the_limit_is_the_posterior_of_the_multinomial(benchmark: Benchmark) -> None:
+def test_the_limit_is_the_posterior_of_the_multinomial(library: Library) -> None:
     condition = Condition(q_high_inv_angstrom=4.4, every=3)
-    faint = dim(benchmark, 0.5)
+    faint = benchmark_of(library, 0.5)
     sample = faint.sample(condition, ALL, 40, seed=1)
-    found = best_class_nm(faint, condition, sample)
+    found = most_probable_class_nm(faint, condition, sample)
     classes = faint.classes_nm
     for row in range(0, 40, 5):
         n = sample.counts[row, sample.kept].astype(int)
@@ -109,19 +115,21 @@ def test_the_limit_is_the_posterior_of_the_multinomial(benchmark: Benchmark) -> 
         assert found[row] == classes[int(np.argmax(by_class))]
 
 
-def test_the_limit_falls_with_the_photons(benchmark: Benchmark) -> None:
-    def share(counts: float) -> float:
-        faint = dim(benchmark, counts)
+def test_the_limit_falls_with_the_photons(library: Library) -> None:
+    def accuracy(counts: float) -> float:
+        faint = benchmark_of(library, counts)
         sample = faint.sample(Condition(), ALL, 200, seed=2)
-        return float(np.mean(best_class_nm(faint, Condition(), sample) == sample.class_nm))
+        return float(np.mean(most_probable_class_nm(faint, Condition(), sample) == sample.class_nm))
 
-    assert share(1e4) == 1.0
-    assert 0.2 < share(0.2) < 0.95
-    assert share(1e-3) < 0.6
+    assert accuracy(1e4) == 1.0
+    assert 0.2 < accuracy(0.2) < 0.95
+    assert accuracy(1e-3) < 0.6
 
 
 @pytest.mark.parametrize("padding", ["mean", "zero"])
-def test_patterns_are_those_left(benchmark: Benchmark, library: Library, padding: str) -> None:
+def test_patterns_keep_the_points_of_the_condition(
+    benchmark: Benchmark, library: Library, padding: str
+) -> None:
     condition = Condition(q_low_inv_angstrom=1.7, q_high_inv_angstrom=4.4, every=2, padding=padding)
     sample = benchmark.sample(condition, ALL, 32, seed=0)
     pattern = patterns_of(sample)[3]
@@ -177,7 +185,7 @@ def tiny_model(library_recipe: LibraryRecipe, tmp_path_factory: pytest.TempPathF
     }
     recipe = PaperRecipe.model_validate({**plain, **short})
     fit = fit_paper(recipe, silent)
-    # Card and templates of the shipped model, which take long to make; the network is the tiny one.
+    # Card and templates of the shipped model, which take long to compute, with the tiny network.
     shipped = load_model("pbs-paper")
     own = {
         "name": recipe.name,
@@ -197,7 +205,7 @@ def rows_of(report: Report, title: str) -> dict[str, tuple[object, ...]]:
     return {str(row[0]): row for row in section.rows}
 
 
-def test_the_papers_suite_and_its_trainings_are_kept(tiny_model: Path, tmp_path: Path) -> None:
+def test_the_paper_suite_keeps_its_trainings(tiny_model: Path, tmp_path: Path) -> None:
     settings = EvaluationSettings(suite="paper", n_folds=2, n_patterns=32, may_train=True)
     report = evaluate(str(tiny_model), tmp_path / "out", settings)
     kept = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out" / "trainings").iterdir()}
@@ -209,9 +217,9 @@ def test_the_papers_suite_and_its_trainings_are_kept(tiny_model: Path, tmp_path:
     ]
     full = rows_of(report, "Full range")
     assert full["mean of 2 of 5 folds"][2] == pytest.approx(
-        (full["17 classes, parents never seen"][2] + full["fold 2"][2]) / 2
+        (full["17 classes, held-out parents"][2] + full["fold 2"][2]) / 2
     )
-    assert {"dry (area fraction 1)", "regression (published: within 0.25 nm)"} < set(full)
+    assert {"solvent-free (area fraction 1)", "regression (published: within 0.25 nm)"} < set(full)
     assert full["trained in toluene, tested in hexane"][1] == "~ 60"
     q_range = rows_of(report, "Q range")
     assert q_range["Qmax 2.5 Å⁻¹"][1] == "48"
@@ -221,28 +229,28 @@ def test_the_papers_suite_and_its_trainings_are_kept(tiny_model: Path, tmp_path:
     for section in report.sections[:4]:
         for row in section.rows:
             if row[0] != "mean of 2 of 5 folds":
-                assert 0 <= row[2] <= row[3] <= 1  # nobody beats the limit
+                assert 0 <= row[2] <= row[3] <= 1  # no classifier exceeds the limit
     confusion = np.array([row[1:] for row in rows_of(report, "Confusion matrix").values()])
     assert confusion.sum() == 64  # two folds
     assert [len(c["validation_loss"]) for c in report.curves.values()] == [4, 4, 4, 4]
     plain = json.loads((tmp_path / "out" / "report.json").read_text())
     assert plain["facts"]["model"] == "tiny"
-    assert plain["sections"][0]["rows"][0]["limit %"] == full["17 classes, parents never seen"][3]
+    assert plain["sections"][0]["rows"][0]["limit %"] == full["17 classes, held-out parents"][3]
     text = (tmp_path / "out" / "report.md").read_text()
     assert "| Qmax 4.4 Å⁻¹ | > 97 |" in text
     trainings = rows_of(report, "Trainings")
     assert {name: row[1] for name, row in trainings.items()} == dict.fromkeys(report.curves, 4)
     for name in ("paper.png", "trainings.png"):
         assert (tmp_path / "out" / name).read_bytes().startswith(b"\x89PNG")
-    # A second run trains nothing and finds the same.
+    # A second evaluation trains nothing and gives the same results.
     again = evaluate(str(tiny_model), tmp_path / "out", settings)
     assert again.sections == report.sections
     assert kept == {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out" / "trainings").iterdir()}
 
 
-def test_the_command_leaves_rows_without_their_training_empty(tiny_model: Path, tmp_path: Path) -> None:
+def test_the_command_leaves_rows_of_missing_trainings_empty(tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "report"
-    # One variant was trained elsewhere, under another name.
+    # One variant was trained separately, under another name.
     (out / "trainings").mkdir(parents=True)
     mine = out / "trainings" / "mine.onnx"
     mine.write_bytes(tiny_model.read_bytes())
@@ -250,14 +258,14 @@ def test_the_command_leaves_rows_without_their_training_empty(tiny_model: Path, 
     augmentation = {**recipe["augmentation"], "solvents": ["toluene"]}
     recard(mine, name="mine", recipe={**recipe, "name": "mine", "augmentation": augmentation})
     command = ["evaluate", "--model", str(tiny_model), "--suite", "paper", "--patterns", "32"]
-    told = CliRunner().invoke(app, [*command, "--json", "--out", str(out)])
-    assert told.exit_code == 0, told.output
-    plain = json.loads(told.stdout)
+    result = CliRunner().invoke(app, [*command, "--json", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    plain = json.loads(result.stdout)
     full = {row["test"]: row["this model %"] for row in plain["sections"][0]["rows"]}
     assert full["fold 3"] is None
     assert full["trained in toluene, tested in hexane"] is not None
     assert full["trained in hexane, tested in toluene"] is None
-    assert full["mean of 1 of 5 folds"] == full["17 classes, parents never seen"]
+    assert full["mean of 1 of 5 folds"] == full["17 classes, held-out parents"]
     assert sorted(file.name for file in out.iterdir()) == [
         "paper.png",
         "report.json",
@@ -268,18 +276,18 @@ def test_the_command_leaves_rows_without_their_training_empty(tiny_model: Path, 
     assert "| fold 3 | > 97 | – |" in (out / "report.md").read_text()
 
 
-def test_more_folds_than_there_are(tiny_model: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="6 folds asked for: the recipe has 5, give 1 to that"):
+def test_more_folds_than_the_recipe_has(tiny_model: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="n_folds = 6, but the recipe has 5 folds: give 1 to 5"):
         evaluate(str(tiny_model), tmp_path, EvaluationSettings(suite="paper", n_folds=6))
 
 
-def test_a_report_nobody_can_write(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_report_that_cannot_be_written(tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ModelError, match="cannot make the folder"):
+    with pytest.raises(ModelError, match=r"cannot create the folder .*file: .*; choose a writable folder"):
         evaluate(str(tiny_model), tmp_path / "file", EvaluationSettings(suite="robustness"))
 
 
-def test_what_was_not_measured_is_null_and_a_dash() -> None:
+def test_missing_values_are_null_and_a_dash() -> None:
     section = Section("Rows", "Note.", ("what", "share %", "error (nm)"), (("a|b", 0.12345, math.nan),))
     report = Report("Title", {"model": "m"}, (section,))
     assert json.loads(report.to_json())["sections"][0]["rows"] == [
@@ -288,42 +296,42 @@ def test_what_was_not_measured_is_null_and_a_dash() -> None:
     assert "| a\\|b | 12.3 | – |" in report.to_markdown()
 
 
-def test_every_robustness_row_makes_frames_of_the_models_material() -> None:
+def test_every_robustness_row_has_the_material_of_the_model() -> None:
     model = load_model("pbs")
-    base, rows = load_rows()
+    base, rows = load_robustness_rows()
     assert len({row.name for row in rows}) == len(rows)
     for row in rows:
-        recipe = _stream(base, row, model)
+        recipe = robustness_stream(base, row, model)
         assert recipe.structures.material == "PbS"
         assert recipe.mean_diameter_nm == (2.0, 10.0)
 
 
-def test_a_robustness_row_is_summed_up_by_hand() -> None:
+def test_the_cells_of_a_robustness_row() -> None:
     truth = np.linspace(2.0, 2.5, 32)
-    number = np.arange(32)
+    index = np.arange(32)
     frames = SizedFrames(
-        group=number // 32,
+        group=index // 32,
         truth_nm=truth,
         area_fraction=np.ones(32),
         counts_per_bin=np.ones(32),
         q_high_inv_angstrom=np.ones(32),
-        status=np.where(number < 8, "no_crystal", "sized"),
-        size_nm=np.where(number < 8, 9.0, truth + 0.1),
-        low_nm=truth - 0.2 + 0.3 * (number < 12),
+        status=np.where(index < 8, "no_crystal", "sized"),
+        size_nm=np.where(index < 8, 9.0, truth + 0.1),
+        low_nm=truth - 0.2 + 0.3 * (index < 12),
         high_nm=truth + 0.4,
         limit_nm=np.full(32, 0.05),
     )
-    row = _summary(_Row(name="small"), frames)
-    name, published, sized, mean, largest, inside, half_width, limit, told = row
-    assert (name, published, sized, told) == ("small", None, 0.75, "no_crystal 25.0%")
+    row = robustness_cells(RobustnessRow(name="small"), frames)
+    name, published, sized, mean, largest, covered, half_width, limit, statuses = row
+    assert (name, published, sized, statuses) == ("small", None, 0.75, "no_crystal 25.0%")
     assert mean == pytest.approx(0.1)
     assert largest == pytest.approx(0.1)
-    assert inside == pytest.approx(20 / 24)
+    assert covered == pytest.approx(20 / 24)
     assert half_width == pytest.approx(0.3)
     assert limit == 0.05
 
 
-def test_a_measured_solvent_is_hostile_where_it_was_measured(tmp_path: Path) -> None:
+def test_a_measured_solvent_is_a_negative_control_where_it_was_measured(tmp_path: Path) -> None:
     hexane = load_solvent("hexane")
     q = np.arange(1.2, 9.0, 0.01)
     np.savetxt(tmp_path / "mine.dat", np.column_stack([q, hexane.intensity(q, 0.56)]))
@@ -337,12 +345,12 @@ def test_a_measured_solvent_is_hostile_where_it_was_measured(tmp_path: Path) -> 
     assert Sizer(SizingConfig()).size(frame.pattern).status is not Status.SIZED
 
 
-def test_a_row_of_which_nothing_was_sized() -> None:
+def test_a_row_without_sized_frames() -> None:
     nothing = np.full(4, math.nan)
     frames = SizedFrames(
         np.arange(4), np.ones(4), *[np.ones(4)] * 3, np.full(4, "low_counts"), *[nothing] * 4
     )
-    assert _summary(_Row(name="dark"), frames)[2:] == (0.0, *[None] * 5, "low_counts 100.0%")
+    assert robustness_cells(RobustnessRow(name="dark"), frames)[2:] == (0.0, *[None] * 5, "low_counts 100.0%")
 
 
 @pytest.mark.parametrize(
@@ -359,3 +367,20 @@ def test_what_is_confidently_wrong(truth_nm: float, status: Status, wrong: bool)
     frame = NegativeControl("kind", Pattern.from_arrays([1.0, 2.0], [1.0, 2.0]), truth_nm)
     estimate = SizeEstimate(status=status, size_nm=4.0, size_low_nm=3.9, size_high_nm=4.2)
     assert confidently_wrong(frame, estimate) is wrong
+
+
+def test_the_former_name_of_the_negative_controls_suite(tmp_path: Path) -> None:
+    runner = CliRunner()
+    command = ["evaluate", "--json", "--out", str(tmp_path)]
+    current = runner.invoke(app, [*command, "--suite", "negative-controls", "--negative-controls", "1"])
+    former = runner.invoke(app, [*command, "--suite", "hostile", "--hostile", "1"])
+    assert current.exit_code == former.exit_code == 0, current.output + former.output
+    sections = json.loads(current.stdout)["sections"]
+    assert [section["title"] for section in sections] == ["Negative controls"]
+    assert sections[0]["rows"][-1]["kind"] == "all"
+    assert sections[0]["rows"][-1]["confidently wrong"] == 0
+    assert json.loads(former.stdout)["sections"] == sections
+    assert "hostile" not in runner.invoke(app, ["evaluate", "--help"]).output
+    unknown = runner.invoke(app, [*command, "--suite", "unknown"])
+    assert unknown.exit_code == 2
+    assert "'unknown' is not one of paper, robustness," in unknown.output

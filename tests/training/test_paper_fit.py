@@ -18,17 +18,25 @@ from qdsizer_stream.errors import ModelError
 from qdsizer_stream.models import load_model
 from qdsizer_stream.patterns import PAPER_GRID, PaperGrid, Pattern, paper_vector
 from qdsizer_stream.simulation import LibraryRecipe, load_recipe
-from qdsizer_stream.training import Degradation, PaperRecipe, load_training_recipe, train
-from qdsizer_stream.training._checkpoint import Checkpoint
-from qdsizer_stream.training._degrade import degrade, degrade_some
-from qdsizer_stream.training._networks import PaperNetwork
-from qdsizer_stream.training._paper_fit import PaperFit, fit_paper
+from qdsizer_stream.training import (
+    Checkpoint,
+    Degradation,
+    PaperFit,
+    PaperNetwork,
+    PaperRecipe,
+    degrade,
+    degrade_randomly,
+    fit_paper,
+    load_training_recipe,
+    silent,
+    train,
+)
 
 RECIPES = Path(qdsizer_stream.training.__file__).parent / "recipes"
 
 
 def as_toml(config: Config, *above: str) -> str:
-    """A configuration as the text of its file."""
+    """Text of the TOML file of a configuration."""
     plain = json.loads(config.model_dump_json(exclude_none=True))
     tables = {name: plain.pop(name) for name in [n for n, value in plain.items() if isinstance(value, dict)]}
     lines = [f"[{'.'.join(above)}]"] if above else []
@@ -40,7 +48,7 @@ def as_toml(config: Config, *above: str) -> str:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> PaperRecipe:
-    """The paper's recipe on a library of five sizes and 500 points, for three epochs a stage."""
+    """Recipe of the paper on a library of five sizes and 500 points, for three epochs per stage."""
     library = {
         "n_strains": 2,
         "n_clusters": 17,
@@ -66,7 +74,7 @@ def degrading(recipe: PaperRecipe) -> PaperRecipe:
     return recipe.model_copy(update={"augmentation": augmentation})
 
 
-def by_places(recipe: PaperRecipe) -> PaperRecipe:
+def positional(recipe: PaperRecipe) -> PaperRecipe:
     augmentation = degrading(recipe).augmentation.model_copy(update={"fresh_area_fraction": (0.1, 1.0)})
     return recipe.model_copy(update={"augmentation": augmentation, "n_hidden": 24})
 
@@ -76,31 +84,27 @@ class StoppedError(Exception):
 
 
 def interrupted_after(epochs: int) -> "object":
-    def tell(what: str, done: int, total: int) -> None:
+    def report(step: str, done: int, total: int) -> None:
         nonlocal epochs
-        if what.startswith("step"):
+        if step.startswith("step"):
             epochs -= 1
             if epochs == 0:
                 raise StoppedError
 
-    return tell
-
-
-def silent(what: str, done: int, total: int) -> None:
-    pass
+    return report
 
 
 def weights(fit: PaperFit) -> dict[str, torch.Tensor]:
     return fit.network.state_dict()
 
 
-@pytest.mark.parametrize("kind", ["classifier", "regression", "degraded", "places"])
+@pytest.mark.parametrize("kind", ["classifier", "regression", "degraded", "positional"])
 def test_a_resumed_training_equals_an_uninterrupted_one(tiny: PaperRecipe, tmp_path: Path, kind: str) -> None:
     recipe = {
         "classifier": tiny,
         "regression": tiny.model_copy(update={"target": "size"}),
         "degraded": degrading(tiny),
-        "places": by_places(tiny),
+        "positional": positional(tiny),
     }[kind]
     whole = fit_paper(recipe, silent)
     assert len(whole.history) == 6
@@ -117,18 +121,18 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tiny: PaperRecipe, tmp_p
     assert again.history == whole.history
 
 
-def test_the_networks_product_is_a_convolution() -> None:
+def test_the_matrix_product_is_a_convolution() -> None:
     torch.manual_seed(0)
     network = PaperNetwork(17)
     vectors = torch.rand(5, 5004)
     x = vectors.unsqueeze(1)
     for layer, stride in zip(network.convolutions, network.STRIDES, strict=True):
-        lacking = -x.shape[-1] % stride
-        x = torch.relu(layer(nn.functional.pad(x, (lacking // 2, lacking - lacking // 2))))
+        n_padding = -x.shape[-1] % stride
+        x = torch.relu(layer(nn.functional.pad(x, (n_padding // 2, n_padding - n_padding // 2))))
     torch.testing.assert_close(network(vectors), network.head(x.mean(dim=-1)))
 
 
-@pytest.mark.parametrize("n_hidden", [None, 64], ids=["papers-network", "places"])
+@pytest.mark.parametrize("n_hidden", [None, 64], ids=["papers-network", "positional"])
 def test_sizes_are_learned(tiny: PaperRecipe, n_hidden: int | None) -> None:
     quick = {"max_epochs": 25, "batch_size": 32, "learning_rates": (3e-3,), "n_hidden": n_hidden}
     fit = fit_paper(tiny.model_copy(update=quick), silent)
@@ -136,54 +140,56 @@ def test_sizes_are_learned(tiny: PaperRecipe, n_hidden: int | None) -> None:
     assert fit.accuracy > 0.4  # chance is 0.2
 
 
-def test_a_network_of_places_becomes_a_model(tiny: PaperRecipe, tmp_path: Path) -> None:
-    # Its file answers for one pattern as training did for many: no pattern is scaled by its batch.
-    fit = fit_paper(by_places(tiny), silent, Checkpoint(tmp_path / "c", "0" * 64))
+def test_a_positional_network_becomes_a_model(tiny: PaperRecipe, tmp_path: Path) -> None:
+    # The model file predicts one pattern as in a batch: no pattern is scaled by its batch.
+    fit = fit_paper(positional(tiny), silent, Checkpoint(tmp_path / "c", "0" * 64))
     vectors = np.random.default_rng(0).gamma(9, 1 / 9, (3, 500)).astype(np.float32)
     together = fit.sizes_nm(vectors)
     np.testing.assert_array_equal(together, [fit.sizes_nm(vector[None])[0] for vector in vectors])
-    model = train(by_places(tiny), tmp_path / "tiny.onnx")
+    model = train(positional(tiny), tmp_path / "tiny.onnx")
     assert model.card.output.kind == "classes"
     assert model.reference_error < 1e-3
 
 
 def test_a_regression_becomes_a_model_with_one_width(tiny: PaperRecipe, tmp_path: Path) -> None:
-    model = train(tiny.model_copy(update={"target": "size", "name": "twin"}), tmp_path / "twin.onnx")
-    assert [file.name for file in tmp_path.iterdir()] == ["twin.onnx"]
+    model = train(
+        tiny.model_copy(update={"target": "size", "name": "regression"}), tmp_path / "regression.onnx"
+    )
+    assert [file.name for file in tmp_path.iterdir()] == ["regression.onnx"]
     assert model.card.output.kind == "size"
     q = np.linspace(0.95, 15.1, 4000)
     answer = model.answer(Pattern.from_arrays(q, 100 + 50 * np.sin(q)))
     width = answer.size_high_nm - answer.size_low_nm
     assert width == pytest.approx(2 * model.card.output.half_width_nm)
     assert np.isnan(answer.class_nm)
-    assert load_model(str(tmp_path / "twin.onnx")).sha256 == model.sha256
+    assert load_model(str(tmp_path / "regression.onnx")).sha256 == model.sha256
 
 
-def test_a_checkpoint_of_another_recipe_beside_the_model_is_refused(
+def test_a_checkpoint_of_another_recipe_beside_the_model_is_rejected(
     tiny: PaperRecipe, tmp_path: Path
 ) -> None:
     Checkpoint.beside(tmp_path / "a.onnx", "0" * 64).save({})
-    with pytest.raises(ModelError, match="is of recipe 000000000000…"):
+    with pytest.raises(ModelError, match="belongs to recipe 000000000000…"):
         train(tiny, tmp_path / "a.onnx")
 
 
-def test_an_interrupted_command_goes_on(tiny: PaperRecipe, tmp_path: Path) -> None:
+def test_an_interrupted_command_keeps_its_checkpoint(tiny: PaperRecipe, tmp_path: Path) -> None:
     recipe = tiny.model_copy(update={"max_epochs": 400, "patience": 400, "learning_rates": (1e-3,)})
     (tmp_path / "tiny.toml").write_text(as_toml(recipe, "model"))
     command = [sys.executable, "-c", "from qdsizer_stream.cli import main; main()"]
     command += ["train", "--recipe", str(tmp_path / "tiny.toml"), "--out", str(tmp_path / "tiny.onnx")]
     checkpoint = tmp_path / "tiny.onnx.checkpoint"
-    # A shell's background jobs ignore the interrupt, and so would the command.
-    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeding) as process:
+    # Background jobs of a shell ignore the interrupt, and the command would inherit that.
+    interruptible = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible) as process:
         for _ in range(1200):
             if checkpoint.exists() or process.poll() is not None:
                 break
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        told = process.communicate(timeout=60)[1]
+        output = process.communicate(timeout=60)[1]
     assert process.returncode != 0
-    assert "tiny.onnx.checkpoint holds what is done: the same command goes on from there" in told
+    assert "tiny.onnx.checkpoint holds what is done: the same command goes on from there" in output
     done = len(Checkpoint(checkpoint, recipe.sha256).load()["history"])
     assert 1 <= done < 400
     assert not (tmp_path / "tiny.onnx").exists()
@@ -196,7 +202,7 @@ def test_an_interrupted_command_goes_on(tiny: PaperRecipe, tmp_path: Path) -> No
 def test_degraded_patterns_are_those_of_the_paper(first: int, last: int, every: int, padding: str) -> None:
     q = PAPER_GRID.q_inv_angstrom
     counts = np.random.default_rng(0).poisson(200 + 100 * np.sin(3 * q), (3, q.size)).astype(np.float32)
-    made = degrade(counts, first, last, every, padding)
+    degraded = degrade(counts, first, last, every, padding)
     kept = slice(first, last + 1, every)
     for row in range(3):
         pattern = Pattern.from_arrays(q[kept], counts[row, kept])
@@ -204,24 +210,24 @@ def test_degraded_patterns_are_those_of_the_paper(first: int, last: int, every: 
         if padding == "zero":
             expected[(q < q[kept][0]) | (q > q[kept][-1])] = 0
             expected /= expected.mean()
-        np.testing.assert_allclose(made[row], expected, rtol=2e-4, atol=2e-4)
+        np.testing.assert_allclose(degraded[row], expected, rtol=2e-4, atol=2e-4)
 
 
-def test_some_patterns_are_degraded_and_the_others_left() -> None:
+def test_a_fraction_of_the_patterns_is_degraded() -> None:
     grid = PaperGrid(q_first_inv_angstrom=1.0, q_step_inv_angstrom=0.028, n_points=500)
     vectors = np.random.default_rng(0).gamma(9, 1 / 9, (640, 500)).astype(np.float32)
     degradation = Degradation(
         share=0.5, q_low_inv_angstrom=(1.2, 1.7), q_high_inv_angstrom=(2.5, 9.0), coarsest=5, padding="mean"
     )
-    made = degrade_some(vectors, grid.q_inv_angstrom, degradation, np.random.default_rng(1))
-    same = np.all(made == vectors, axis=1)
-    # half are not touched, and an eighth of the others draws no loss
+    degraded = degrade_randomly(vectors, grid.q_inv_angstrom, degradation, np.random.default_rng(1))
+    same = np.all(degraded == vectors, axis=1)
+    # Half are not degraded, and one eighth of the others draws no loss.
     assert 0.4 < same.mean() < 0.75
-    cut = np.all(made[:, -200:] == made[:, -1:], axis=1)
+    cut = np.all(degraded[:, -200:] == degraded[:, -1:], axis=1)
     assert 0.1 < cut.mean() < 0.4
-    np.testing.assert_allclose(made[~same].mean(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(degraded[~same].mean(axis=1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
-def test_every_recipe_of_the_package_loads_and_bears_its_name(path: Path) -> None:
+def test_every_recipe_of_the_package_has_the_name_of_its_file(path: Path) -> None:
     assert load_training_recipe(path.stem).name == path.stem

@@ -5,8 +5,13 @@ from pydantic import ValidationError
 pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
 
 from qdsizer_stream.simulation import Library, LibraryRecipe, load_recipe, load_solvent, simulate
-from qdsizer_stream.training import PaperAugmentation, augment, load_training_recipe, split_by_parent
-from qdsizer_stream.training._networks import PaperNetwork
+from qdsizer_stream.training import (
+    PaperAugmentation,
+    PaperNetwork,
+    augment,
+    load_training_recipe,
+    split_by_parent,
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,7 @@ def test_every_parent_is_seen_in_every_version(library: Library) -> None:
     np.testing.assert_allclose(patterns.vectors.mean(axis=1), 1, rtol=1e-5)
 
 
-def test_versions_are_mixed_and_counted_as_asked(library: Library) -> None:
+def test_versions_have_their_area_fractions_and_counts(library: Library) -> None:
     vectors = augment(library, AUGMENTATION, seed=0).vectors.reshape(2, 2, 2, 16, 280)
     dots = library.intensity / library.intensity.mean(axis=1, keepdims=True)
     hexane = load_solvent("hexane").intensity(library.q_inv_angstrom, 0.56)
@@ -45,76 +50,81 @@ def test_versions_are_mixed_and_counted_as_asked(library: Library) -> None:
         assert chi2 == pytest.approx(1, abs=0.1)
 
 
-def test_patterns_drawn_anew_are_of_the_same_dots_and_solvents(library: Library) -> None:
+def test_redrawn_patterns_have_the_same_dots_and_solvents(library: Library) -> None:
     patterns = augment(library, AUGMENTATION, seed=0)
     rng = np.random.default_rng(1)
     rows = rng.permutation(len(patterns.vectors))
-    again = patterns.drawn_anew(rows, (0.15, 0.15), rng)
-    kept = rows // (16 * 2) % 2 == 1  # those whose area fraction was 0.15 before
+    redrawn = patterns.redraw(rows, (0.15, 0.15), rng)
+    kept = rows // (16 * 2) % 2 == 1  # rows whose area fraction was already 0.15
     first = patterns.vectors[rows]
-    assert not np.any(np.all(again == first, axis=1))
+    assert not np.any(np.all(redrawn == first, axis=1))
     counts = np.array(AUGMENTATION.counts_per_point)[rows // 16 % 2][:, None]
     # Two draws differ by twice the variance of one.
-    chi2 = np.mean((again - first) ** 2 / (again + first) * counts, axis=1)
+    chi2 = np.mean((redrawn - first) ** 2 / (redrawn + first) * counts, axis=1)
     np.testing.assert_allclose(chi2[kept], 1, atol=0.4)
     assert np.mean(chi2[kept]) == pytest.approx(1, abs=0.05)
     assert np.all(chi2[~kept & (counts[:, 0] > 1e5)] > 10)
 
 
-def test_shares_are_drawn_within_their_range(library: Library) -> None:
+def test_area_fractions_are_drawn_within_their_range(library: Library) -> None:
     patterns = augment(library, AUGMENTATION, seed=0)
     rows = np.repeat(np.flatnonzero(np.arange(len(patterns.vectors)) // 16 % 2 == 0), 8)  # many photons
-    again = patterns.drawn_anew(rows, (0.04, 0.4), np.random.default_rng(2))
+    redrawn = patterns.redraw(rows, (0.04, 0.4), np.random.default_rng(2))
     solvent, _, _, parent = np.unravel_index(rows, patterns.shape)
-    liquids = patterns.solvents / patterns.solvents.mean(axis=1, keepdims=True)
-    beyond = patterns.dots / patterns.dots.mean(axis=1, keepdims=True)
-    along = beyond[parent] - liquids[solvent]
-    shares = np.sum((again - liquids[solvent]) * along, axis=1) / np.sum(along**2, axis=1)
-    assert np.all((shares > 0.039) & (shares < 0.41))
-    assert np.mean(np.log(shares)) == pytest.approx(np.log(np.sqrt(0.04 * 0.4)), abs=0.15)
+    solvents = patterns.solvents / patterns.solvents.mean(axis=1, keepdims=True)
+    dots = patterns.dots / patterns.dots.mean(axis=1, keepdims=True)
+    along = dots[parent] - solvents[solvent]
+    fractions = np.sum((redrawn - solvents[solvent]) * along, axis=1) / np.sum(along**2, axis=1)
+    assert np.all((fractions > 0.039) & (fractions < 0.41))
+    assert np.mean(np.log(fractions)) == pytest.approx(np.log(np.sqrt(0.04 * 0.4)), abs=0.15)
 
 
-def test_some_are_drawn_in_liquids_that_nobody_measured(library: Library) -> None:
-    asked = {"fresh_area_fraction": (0.15, 0.15), "random_liquid_share": 0.25}
-    patterns = augment(library, AUGMENTATION.model_copy(update=asked), seed=0)
+def test_a_fraction_is_redrawn_in_random_solvents(library: Library) -> None:
+    changes = {"fresh_area_fraction": (0.15, 0.15), "random_liquid_share": 0.25}
+    patterns = augment(library, AUGMENTATION.model_copy(update=changes), seed=0)
     rows = np.repeat(np.flatnonzero(np.arange(len(patterns.vectors)) // 16 % 2 == 0), 8)  # many photons
-    again = patterns.drawn_anew(rows, (0.15, 0.15), np.random.default_rng(3), 0.25)
+    redrawn = patterns.redraw(rows, (0.15, 0.15), np.random.default_rng(3), 0.25)
     solvent, _, _, parent = np.unravel_index(rows, patterns.shape)
     dots = patterns.dots[parent] / patterns.dots[parent].mean(axis=1, keepdims=True)
-    poured = (again - 0.15 * dots) / 0.85
-    known = patterns.solvents / patterns.solvents.mean(axis=1, keepdims=True)
-    # 0.1 % of noise against liquids that differ by a tenth and more.
-    off = np.sqrt(np.mean((poured - known[solvent]) ** 2, axis=1))
-    other = off > 0.02
-    assert np.mean(other) == pytest.approx(0.25, abs=0.06)
-    liquids = patterns.liquids / patterns.liquids.mean(axis=1, keepdims=True)
-    nearest = [np.sqrt(np.mean((one - liquids) ** 2, axis=1)).min() for one in poured[other]]
+    solvent_parts = (redrawn - 0.15 * dots) / 0.85
+    package = patterns.solvents / patterns.solvents.mean(axis=1, keepdims=True)
+    # 0.1 % of noise compared with solvents that differ by a tenth or more.
+    deviation = np.sqrt(np.mean((solvent_parts - package[solvent]) ** 2, axis=1))
+    is_random = deviation > 0.02
+    assert np.mean(is_random) == pytest.approx(0.25, abs=0.06)
+    solvents = patterns.random_solvents / patterns.random_solvents.mean(axis=1, keepdims=True)
+    nearest = [np.sqrt(np.mean((one - solvents) ** 2, axis=1)).min() for one in solvent_parts[is_random]]
     assert max(nearest) < 0.02
-    assert len({liquid.tobytes() for liquid in liquids}) == len(liquids)
+    assert len({curve.tobytes() for curve in solvents}) == len(solvents)
 
 
-def test_liquids_without_patterns_drawn_anew_are_refused() -> None:
-    with pytest.raises(ValidationError, match=r"random_liquid_share = 0\.25 is of patterns drawn anew: give"):
+def test_random_solvents_without_redrawn_patterns_are_rejected() -> None:
+    with pytest.raises(
+        ValidationError, match=r"random_liquid_share = 0\.25 applies to redrawn patterns: also give"
+    ):
         PaperAugmentation(**AUGMENTATION.model_dump(exclude_none=True), random_liquid_share=0.25)
 
 
 def test_the_papers_augmentation_makes_32_of_each() -> None:
     recipe = load_training_recipe("pbs-paper")
     assert recipe.kind == "paper"
-    made = recipe.augmentation
-    assert len(made.solvents) * len(made.area_fractions) * len(made.counts_per_point) == 32
+    augmentation = recipe.augmentation
+    assert (
+        len(augmentation.solvents) * len(augmentation.area_fractions) * len(augmentation.counts_per_point)
+        == 32
+    )
     assert 1292 * 32 == 41_344
 
 
-def test_no_parent_stands_on_two_sides() -> None:
+def test_every_parent_is_in_one_part() -> None:
     parent = np.tile(np.arange(50), 32)
     tested = []
     for fold in range(5):
         split = split_by_parent(parent, fold, 5, seed=3)
-        sides = [set(parent[rows]) for rows in (split.train, split.validation, split.test)]
-        assert sum(len(side) for side in sides) == len(set.union(*sides)) == 50
-        assert [len(side) for side in sides] == [36, 4, 10]
-        tested += sides[2]
+        parts = [set(parent[rows]) for rows in (split.train, split.validation, split.test)]
+        assert sum(len(part) for part in parts) == len(set.union(*parts)) == 50
+        assert [len(part) for part in parts] == [36, 4, 10]
+        tested += parts[2]
     assert sorted(tested) == list(range(50))
 
 

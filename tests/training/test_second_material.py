@@ -17,7 +17,7 @@ PACKAGE = Path(qdsizer_stream.training.__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def short() -> SizeRecipe:
-    """The recipe of the package, cut to seconds: its errors are no claim."""
+    """Recipe of the package, shortened to seconds; its accuracy is not representative."""
     recipe = load_training_recipe("cdse")
     assert isinstance(recipe, SizeRecipe)
     plain = recipe.model_dump()
@@ -55,7 +55,8 @@ def test_cdse_is_trained_from_its_recipe_and_sizes_cdse(short: SizeRecipe, tmp_p
         for frame in zip(batch.intensity, batch.sigma, batch.mask, strict=True)
     ]
     assert all(e.estimate.model == "cdse-short" for e in examined)
-    # The physics check stands on templates of CdSe: it finds the dots, whatever a network of 40 steps says.
+    # The physics check uses templates of CdSe and finds the dots, even though 40 steps do not train a
+    # network.
     assert all(e.fit is not None and e.fit.explained > 0.8 for e in examined)
     assert not any(e.estimate.status is Status.BAD_FRAME for e in examined)
     answers = np.array([model.answer(e.binned).size_nm for e in examined if e.binned is not None])
@@ -63,7 +64,7 @@ def test_cdse_is_trained_from_its_recipe_and_sizes_cdse(short: SizeRecipe, tmp_p
     assert np.all((answers > 1.0) & (answers < 9.0))
 
 
-def test_no_code_knows_the_materials() -> None:
+def test_no_material_is_named_in_the_code() -> None:
     names = {
         tomllib.loads(path.read_text())["name"]
         for path in (PACKAGE / "simulation/crystal/materials").glob("*.toml")

@@ -9,16 +9,18 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 
 from qdsizer_stream.errors import ModelError
 from qdsizer_stream.patterns import BinGrid
-from qdsizer_stream.training import SizeRecipe, load_training_recipe
-from qdsizer_stream.training._checkpoint import Checkpoint
-from qdsizer_stream.training._networks import SizeNetwork, _Sums
-from qdsizer_stream.training._size_fit import _ShuffledFrames, fit_size
+from qdsizer_stream.training import (
+    Checkpoint,
+    MovingSums,
+    ShuffledFrames,
+    SizeNetwork,
+    SizeRecipe,
+    fit_size,
+    load_training_recipe,
+    silent,
+)
 
 GRID = BinGrid(q_first_inv_angstrom=0.96, q_step_inv_angstrom=0.01, n_bins=1408)
-
-
-def silent(_what: str, _done: int, _total: int) -> None:
-    pass
 
 
 def vectors_of(
@@ -38,48 +40,48 @@ def network() -> SizeNetwork:
 
 @pytest.mark.parametrize("covered", [slice(None), slice(80, 700)], ids=["whole", "short"])
 @pytest.mark.parametrize("distance_angstrom", [20.0, 61.0, 140.0])
-def test_power_stands_at_the_distance_of_a_pair(
+def test_power_peaks_at_the_distance_of_a_pair(
     network: SizeNetwork, distance_angstrom: float, covered: slice
 ) -> None:
     """One pair of atoms at distance r scatters 1 + sin(Qr)/(Qr)."""
     logarithm = np.log1p(0.2 * np.sin(GRID.centres * distance_angstrom))
-    powers = network._powers(vectors_of(logarithm, covered=covered))[0].numpy()
+    powers = network.log_powers(vectors_of(logarithm, covered=covered))[0].numpy()
     distances = 2 * math.pi / (0.01 * network.n_transform) * np.arange(network.n_distances)
     for power in powers:
         assert distances[np.argmax(power)] == pytest.approx(distance_angstrom, abs=0.4)
 
 
-def test_what_is_smooth_has_no_power(network: SizeNetwork) -> None:
-    """A falling curve that ends at a sharp edge, against peaks of a tenth of its height."""
+def test_smooth_curves_have_no_power(network: SizeNetwork) -> None:
+    """A falling curve with sharp ends, compared with peaks of a tenth of its height."""
     q = GRID.centres
     falling = -q / 3
     peaks = falling + np.log1p(0.1 * np.sin(60 * q))
     covered = slice(30, 900)
     far = slice(80, None)  # beyond 25 Å
     smooth, peaked = (
-        network._powers(vectors_of(curve, -6.0, covered))[0, 0, far] for curve in (falling, peaks)
+        network.log_powers(vectors_of(curve, -6.0, covered))[0, 0, far] for curve in (falling, peaks)
     )
-    # In natural logarithms of the power, 1/POWER_SCALE of the input.
+    # Difference of natural logarithms of the power; the network input is scaled by POWER_SCALE.
     assert float(peaked.max() - smooth.max()) / network.POWER_SCALE > 8
 
 
 def test_noise_hides_power(network: SizeNetwork) -> None:
     logarithm = np.log1p(0.05 * np.sin(60 * GRID.centres))
-    quiet, loud = (network._powers(vectors_of(logarithm, noise))[0, 0] for noise in (-3.0, 0.0))
+    quiet, loud = (network.log_powers(vectors_of(logarithm, noise))[0, 0] for noise in (-3.0, 0.0))
     assert float(quiet.max() - quiet.median()) > 5 * float(loud.max() - loud.median())
 
 
 @pytest.mark.parametrize("width", [1, 5, 11])
-def test_sums_are_those_of_a_window(width: int) -> None:
+def test_moving_sums(width: int) -> None:
     curves = torch.from_numpy(np.random.default_rng(1).random((3, 200)).astype(np.float32))
     padded = torch.nn.functional.pad(curves, (width // 2, width // 2))
     expected = padded.unfold(1, width, 1).sum(dim=-1)
-    torch.testing.assert_close(_Sums(curves, 11).around(width), expected, atol=3e-5, rtol=0)
+    torch.testing.assert_close(MovingSums(curves, 11).over(width), expected, atol=3e-5, rtol=0)
 
 
 @pytest.fixture(scope="module")
 def recipe() -> SizeRecipe:
-    """The default model's recipe, cut to seconds."""
+    """Recipe of the default model, shortened to seconds."""
     plain = load_training_recipe("pbs").model_dump()
     small = {"n_structures": 1, "mean_diameter_nm": (2.0, 4.0), "dispersion": (0.05, 0.1)}
     for part in ("generator", "held_out"):
@@ -88,17 +90,16 @@ def recipe() -> SizeRecipe:
     return SizeRecipe.model_validate({**plain, "steps": 6, "batch_size": 64, "calibration_frames": 64})
 
 
-def test_batches_do_not_depend_on_where_a_training_went_on(recipe: SizeRecipe) -> None:
-    whole = _ShuffledFrames(recipe, 1)
+def test_batches_do_not_depend_on_where_training_resumed(recipe: SizeRecipe) -> None:
+    whole = ShuffledFrames(recipe, 1)
     third = [whole.draw() for _ in range(3)][2]
-    for one, other in zip(third, _ShuffledFrames(recipe, 3).draw(), strict=True):
+    for one, other in zip(third, ShuffledFrames(recipe, 3).draw(), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
 def test_a_resumed_training_is_the_uninterrupted_one(
     recipe: SizeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qdsizer_stream.training._size_fit.CHECKPOINT_STEPS", 2)
     whole = fit_size(recipe, silent)
     saves = 0
     checkpoint = Checkpoint(tmp_path / "c", recipe.sha256)
@@ -113,10 +114,10 @@ def test_a_resumed_training_is_the_uninterrupted_one(
 
     monkeypatch.setattr(checkpoint, "save", save_once)
     with pytest.raises(KeyboardInterrupt):
-        fit_size(recipe, silent, checkpoint)
+        fit_size(recipe, silent, checkpoint, checkpoint_steps=2)
     resumed = fit_size(recipe, silent, Checkpoint(tmp_path / "c", recipe.sha256))
     for name, value in whole.network.state_dict().items():
         torch.testing.assert_close(value, resumed.network.state_dict()[name], rtol=0, atol=0)
     assert resumed.evaluation == whole.evaluation
-    with pytest.raises(ModelError, match="is of recipe"):
+    with pytest.raises(ModelError, match="belongs to recipe"):
         fit_size(recipe, silent, Checkpoint(tmp_path / "c", "f" * 64))

@@ -13,7 +13,7 @@ from qdsizer_stream.training import PaperRecipe, SizeRecipe, load_training_recip
 
 @pytest.fixture(scope="module")
 def short_recipe() -> SizeRecipe:
-    """The default model's recipe, cut to seconds: fewer sizes, structures and steps."""
+    """Recipe of the default model, shortened to seconds: fewer sizes, structures and steps."""
     recipe = load_training_recipe("pbs")
     assert isinstance(recipe, SizeRecipe)
     plain = recipe.model_dump()

@@ -1,6 +1,45 @@
-"""Evaluation: a model against the paper's table, against what a beamline does, against what is no dot."""
+"""Evaluation of models: the paper's table, robustness, negative controls, intervals and held-out families."""
 
+from ._benchmark import Benchmark, Condition, Sample, patterns_of, within_class
 from ._evaluate import EvaluationSettings, Suite, evaluate
+from ._families import Family, frames_of, load_families, recipe_without
+from ._families_suite import needed_widening
+from ._information_limit import most_probable_class_nm
+from ._intervals_suite import STRATUM_AXES, StratumAxis, coverage_by_stratum
+from ._negative_controls_suite import confidently_wrong
+from ._paper_suite import PAPER_AREA_RATIO, PAPER_PERCENT
+from ._photon_limit import least_half_width_nm
 from ._report import Report, Section
+from ._robustness_suite import RobustnessRow, load_robustness_rows, robustness_cells, robustness_stream
+from ._sized_frames import SizedFrames
 
-__all__ = ["EvaluationSettings", "Report", "Section", "Suite", "evaluate"]
+__all__ = [
+    "PAPER_AREA_RATIO",
+    "PAPER_PERCENT",
+    "STRATUM_AXES",
+    "Benchmark",
+    "Condition",
+    "EvaluationSettings",
+    "Family",
+    "Report",
+    "RobustnessRow",
+    "Sample",
+    "Section",
+    "SizedFrames",
+    "StratumAxis",
+    "Suite",
+    "confidently_wrong",
+    "coverage_by_stratum",
+    "evaluate",
+    "frames_of",
+    "least_half_width_nm",
+    "load_families",
+    "load_robustness_rows",
+    "most_probable_class_nm",
+    "needed_widening",
+    "patterns_of",
+    "recipe_without",
+    "robustness_cells",
+    "robustness_stream",
+    "within_class",
+]

@@ -1,4 +1,4 @@
-"""The paper's benchmark: fresh photon counts of library patterns that a network has not seen."""
+"""The benchmark of the paper: new photon counts of library patterns held out from training."""
 
 from dataclasses import dataclass
 
@@ -15,25 +15,25 @@ __all__ = ["Benchmark", "Condition", "Sample", "patterns_of", "within_class"]
 
 @dataclass(frozen=True)
 class Condition:
-    """What is done to the benchmark in one row of a table."""
+    """Modification of the benchmark patterns in one row of a table."""
 
     q_low_inv_angstrom: float = 0.0
-    """First Q left, Å⁻¹."""
+    """Minimum Q kept, Å⁻¹."""
     q_high_inv_angstrom: float = np.inf
-    """Last Q left, Å⁻¹."""
+    """Maximum Q kept, Å⁻¹."""
     every: int = 1
-    """Every n-th point is left."""
+    """Every n-th point is kept."""
     padding: Padding = "mean"
-    """What stands beyond the ends."""
+    """Values beyond the ends of the kept range."""
     area_fractions: tuple[float, ...] | None = None
-    """Dilutions; those of the training where left out."""
+    """Area fractions of the dots; None for those of the training."""
     solvents: tuple[str, ...] | None = None
-    """Solvents; those of the training where left out."""
+    """Names of the solvents; None for those of the training."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Counted patterns with their truth."""
+    """Counted patterns with their true sizes."""
 
     q_inv_angstrom: NDArray[np.float64]
     """Grid, Å⁻¹, shape (n_points,)."""
@@ -44,22 +44,22 @@ class Sample:
     number_mean_nm: NDArray[np.float64]
     """Realised number-weighted mean diameter, nm, shape (n,): up to 7 % from the class at 2 nm."""
     area_fraction: NDArray[np.float64]
-    """Share of the dots in the area, shape (n,)."""
+    """Fraction of the pattern's area due to dots, shape (n,)."""
     kept: NDArray[np.int64]
-    """Points that are left, shape (n_kept,)."""
+    """Indices of the kept points, shape (n_kept,)."""
     padding: Padding
-    """What stands beyond the ends."""
+    """Values beyond the ends of the kept range."""
 
 
 class Benchmark:
-    """Draws samples of the benchmark.
+    """Draws samples of benchmark patterns.
 
     Parameters
     ----------
     library
         Noise-free patterns.
     augmentation
-        Solvents, dilutions and count rates.
+        Solvents, area fractions and counts of the training.
     """
 
     def __init__(self, library: Library, augmentation: PaperAugmentation) -> None:
@@ -84,32 +84,32 @@ class Benchmark:
         solvent
             Solvent of the package.
         area_fraction
-            Share of the dots.
+            Fraction of the pattern's area due to dots.
 
         Returns
         -------
         Patterns with mean 1, shape (n, n_points).
         """
-        liquid = load_solvent(solvent).intensity(self.q_inv_angstrom, self._wavelength_angstrom)
-        return mix_by_area(self._dots[parents].astype(np.float64), liquid, area_fraction)
+        intensity = load_solvent(solvent).intensity(self.q_inv_angstrom, self._wavelength_angstrom)
+        return mix_by_area(self._dots[parents].astype(np.float64), intensity, area_fraction)
 
     def kept(self, condition: Condition) -> NDArray[np.int64]:
-        """Points of the grid that a condition leaves, shape (n_kept,)."""
+        """Indices of the grid points that a condition keeps, shape (n_kept,)."""
         q = self.q_inv_angstrom
         inside = np.flatnonzero((q >= condition.q_low_inv_angstrom) & (q <= condition.q_high_inv_angstrom))
         return inside[:: condition.every]
 
     def sample(self, condition: Condition, parents: NDArray[np.int64], n: int, seed: int) -> Sample:
-        """Draw patterns, equally many of every solvent, dilution and count rate.
+        """Draw patterns, the same number for every solvent, area fraction and number of counts.
 
         Parameters
         ----------
         condition
-            What is done to them.
+            Modification of the patterns.
         parents
             Rows of the library to draw from, shape (n_parents,).
         n
-            Patterns, at least; rounded up to equal shares.
+            Minimum number of patterns, rounded up to the same number for every combination.
         seed
             Seed of the draw.
 
@@ -121,31 +121,31 @@ class Benchmark:
         solvents = condition.solvents or self.augmentation.solvents
         fractions = condition.area_fractions or self.augmentation.area_fractions
         rates = self.augmentation.counts_per_point
-        share = -(-n // (len(solvents) * len(fractions) * len(rates)))
-        counts, drawn, shares = [], [], []
+        n_each = -(-n // (len(solvents) * len(fractions) * len(rates)))
+        counts, parent_rows, fraction_of_rows = [], [], []
         for solvent in solvents:
             for fraction in fractions:
                 for rate in rates:
-                    # Every parent once before any comes twice.
-                    rounds = -(-share // parents.size)
-                    rows = np.concatenate([rng.permutation(parents) for _ in range(rounds)])[:share]
+                    # Use every parent once before using any of them again.
+                    n_rounds = -(-n_each // parents.size)
+                    rows = np.concatenate([rng.permutation(parents) for _ in range(n_rounds)])[:n_each]
                     counts.append(rng.poisson(self.expected(rows, solvent, fraction) * rate))
-                    drawn.append(rows)
-                    shares.append(np.full(share, fraction))
-        rows = np.concatenate(drawn)
+                    parent_rows.append(rows)
+                    fraction_of_rows.append(np.full(n_each, fraction))
+        rows = np.concatenate(parent_rows)
         return Sample(
             self.q_inv_angstrom,
             np.concatenate(counts).astype(np.float32),
             self.parent_class_nm[rows],
             self._number_mean_nm[rows],
-            np.concatenate(shares),
+            np.concatenate(fraction_of_rows),
             self.kept(condition),
             condition.padding,
         )
 
 
 def patterns_of(sample: Sample) -> list[Pattern]:
-    """Patterns as a program that reads files would see them.
+    """Patterns of a sample as if they had been read from files.
 
     Parameters
     ----------
@@ -154,27 +154,28 @@ def patterns_of(sample: Sample) -> list[Pattern]:
 
     Returns
     -------
-    The points that are left; under zero padding all points, with zero intensity where none were left.
+    One pattern per row with the kept points; with zero padding, all points beyond the kept range with zero
+    intensity.
     """
     kept, q = sample.kept, sample.q_inv_angstrom
     if sample.padding == "mean":
         return [Pattern.from_arrays(q[kept], row[kept]) for row in sample.counts]
-    outside = (np.arange(q.size) < kept[0]) | (np.arange(q.size) > kept[-1])
-    outside[kept] = True
+    included = (np.arange(q.size) < kept[0]) | (np.arange(q.size) > kept[-1])
+    included[kept] = True
     padded = np.zeros_like(sample.counts)
     padded[:, kept] = sample.counts[:, kept]
-    return [Pattern.from_arrays(q[outside], row[outside]) for row in padded]
+    return [Pattern.from_arrays(q[included], row[included]) for row in padded]
 
 
 def within_class(
     sizes_nm: NDArray[np.float64], truth_nm: NDArray[np.float64], classes_nm: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Whether the class nearest to a size is the true one.
+    """Whether the class nearest to a size is the true class.
 
     Parameters
     ----------
     sizes_nm
-        Sizes, nm, shape (n,); NaN is never right.
+        Sizes, nm, shape (n,); NaN is never correct.
     truth_nm
         True classes, nm, shape (n,).
     classes_nm
@@ -182,7 +183,7 @@ def within_class(
 
     Returns
     -------
-    Right or wrong, shape (n,).
+    True where the class is correct, shape (n,).
     """
     nearest = classes_nm[np.argmin(np.abs(sizes_nm[:, None] - classes_nm), axis=1)]
     return np.asarray((nearest == truth_nm) & np.isfinite(sizes_nm))

@@ -1,5 +1,6 @@
-"""A model through the suites, and the report of it."""
+"""Evaluation of a model by suites, and its report."""
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from ...errors import ModelError
 from ...models import SizingModel, load_model
 from ...simulation import SolventFile
 from .._progress import Progress, silent
+from ._families import Family
 from ._families_suite import evaluate_families
-from ._hostile_suite import evaluate_hostile
 from ._intervals_suite import evaluate_intervals
+from ._negative_controls_suite import evaluate_negative_controls
 from ._paper_suite import evaluate_paper
 from ._pictures import check_drawing, draw_intervals, draw_paper, draw_trainings
 from ._report import Report, Section, write_report
@@ -22,56 +24,59 @@ from ._robustness_suite import evaluate_robustness
 __all__ = ["EvaluationSettings", "Suite", "evaluate"]
 
 
-Suite = Literal["paper", "robustness", "hostile", "intervals", "families", "all"]
-"""What a model is put through: the paper's table with the information limit; frames as a beamline changes
-them, through the guards; frames that must not be sized; coverage of the intervals, stratum by stratum;
-families of physics left out of training; or all that fits it, families only where models may be trained."""
+Suite = Literal["paper", "robustness", "negative-controls", "intervals", "families", "all"]
+"""Suites: the paper's table with the information limit; frames that deviate from ideal conditions;
+out-of-distribution frames that must be rejected; coverage of the intervals by stratum; families of
+simulations held out from training; or all that are possible for a model (families only with training)."""
 
-FRAMES_A_ROW = 64
-"""Rows' worth of frames for each physics of the intervals' suite, as it has 72 strata."""
+INTERVALS_FRAMES_FACTOR = 64
+"""Factor on the number of frames for each stream of the intervals suite, which divides them into 72
+strata."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-    """How much is done."""
+    """Settings of an evaluation."""
 
     suite: Suite = "all"
-    """What the model is put through."""
+    """Suite to run."""
     n_folds: int = 5
-    """Folds of the paper's suite; the model itself is the first."""
+    """Number of folds of the paper suite; the model itself is the first."""
     n_patterns: int = 2048
-    """Patterns of each row of the paper's suite, at least."""
+    """Minimum number of patterns in each row of the paper suite."""
     n_frames: int = 256
-    """Frames of each row of the suites robustness and families, at least; that of intervals draws 64 times as
-    many of each physics."""
-    n_hostile: int = 20
-    """Frames of each hostile kind."""
+    """Minimum number of frames in each row of the suites robustness and families; the intervals suite draws
+    64 times as many from each stream."""
+    n_negative_controls: int = 20
+    """Number of frames of each kind of negative control."""
     may_train: bool = False
-    """Whether rows that need a training get it; without, they take what a former run has left."""
+    """Whether to train variants that rows need; otherwise only variants of earlier runs are used."""
     n_steps: int = 1500
-    """Training steps of each model of the suite families."""
+    """Number of training steps of each model of the families suite."""
     solvents: tuple[SolventFile, ...] = ()
-    """Measured solvents for the suites robustness and hostile."""
+    """Measured solvents for the suites robustness and negative-controls."""
+    families: tuple[Family, ...] | None = None
+    """Families to hold out in the families suite; None for those of the package."""
 
 
 def evaluate(
-    model_name: str, folder: Path, settings: EvaluationSettings, progress: Progress = silent
+    model_name: str, folder: str | os.PathLike[str], settings: EvaluationSettings, progress: Progress = silent
 ) -> Report:
-    """Put a model through suites, and write ``report.md``, ``report.json`` and figures.
+    """Evaluate a model by suites, and write ``report.md``, ``report.json`` and figures.
 
-    Trainings of variants are kept in the folder: a run that was interrupted goes on where it was, and a
-    second run does not train again.
+    Trained variants are stored in the folder: an interrupted evaluation is resumed, and another evaluation
+    does not train them again.
 
     Parameters
     ----------
     model_name
-        Model by name or path.
+        Name or path of the model.
     folder
-        Folder of the report; made if it is not there.
+        Folder of the report; created if it does not exist.
     settings
-        How much is done.
+        Settings of the evaluation.
     progress
-        Told of each row.
+        Called for each row.
 
     Returns
     -------
@@ -80,20 +85,23 @@ def evaluate(
     Raises
     ------
     ModelError
-        The model is unknown, the suite does not fit it, the folder cannot be written, or Matplotlib is
-        not installed.
+        The model is unknown, the suite is not possible for it, the folder cannot be written, or Matplotlib
+        is not installed.
     """
+    folder = Path(folder)
     model = load_model(model_name)
     try:
-        folder.mkdir(parents=True, exist_ok=True)  # known now, not after an hour
+        folder.mkdir(parents=True, exist_ok=True)  # fails now rather than after an hour
     except OSError as error:
-        raise ModelError(f"cannot make the folder {folder}: {error.strerror}") from error
-    wanted = _fitting(model, settings) if settings.suite == "all" else (settings.suite,)
+        raise ModelError(
+            f"cannot create the folder {folder}: {error.strerror}; choose a writable folder"
+        ) from error
+    suites = _possible_suites(model, settings) if settings.suite == "all" else (settings.suite,)
     check_drawing()
-    began = time.perf_counter()
+    start = time.perf_counter()
     sections: list[Section] = []
     curves: Mapping[str, Mapping[str, list[float]]] = {}
-    if "paper" in wanted:
+    if "paper" in suites:
         results = evaluate_paper(
             model,
             folder / "trainings",
@@ -107,15 +115,17 @@ def evaluate(
             draw_trainings(results.curves, folder / "trainings.png")
         sections += results.sections
         curves = results.curves
-    if "robustness" in wanted:
+    if "robustness" in suites:
         sections.append(evaluate_robustness(model, settings.n_frames, settings.solvents, progress))
-    if "hostile" in wanted:
-        sections.append(evaluate_hostile(model, settings.n_hostile, settings.solvents, progress))
-    if "intervals" in wanted:
-        intervals = evaluate_intervals(model, FRAMES_A_ROW * settings.n_frames, progress)
+    if "negative-controls" in suites:
+        sections.append(
+            evaluate_negative_controls(model, settings.n_negative_controls, settings.solvents, progress)
+        )
+    if "intervals" in suites:
+        intervals = evaluate_intervals(model, INTERVALS_FRAMES_FACTOR * settings.n_frames, progress)
         draw_intervals(intervals, model.name, folder / "intervals.png")
         sections += intervals.sections
-    if "families" in wanted:
+    if "families" in suites:
         sections.append(
             evaluate_families(
                 model,
@@ -124,6 +134,7 @@ def evaluate(
                 settings.n_frames,
                 settings.may_train,
                 progress,
+                settings.families,
             )
         )
     facts: dict[str, str | float | int] = {
@@ -132,16 +143,16 @@ def evaluate(
         "recipe hash": model.card.recipe_sha256,
         "suite": settings.suite,
         "package": __version__,
-        "minutes": round((time.perf_counter() - began) / 60, 1),
+        "minutes": round((time.perf_counter() - start) / 60, 1),
     }
     report = Report(f"Evaluation of {model.name}", facts, tuple(sections), curves)
     write_report(report, folder)
     return report
 
 
-def _fitting(model: SizingModel, settings: EvaluationSettings) -> tuple[str, ...]:
-    """Suites that a model can be put through."""
-    wanted = ["paper", "robustness", "hostile"]
+def _possible_suites(model: SizingModel, settings: EvaluationSettings) -> tuple[str, ...]:
+    """Suites that are possible for a model."""
+    suites = ["paper", "robustness", "negative-controls"]
     if model.card.recipe.get("kind") == "size":
-        wanted += ["intervals", "families"] if settings.may_train else ["intervals"]
-    return tuple(wanted)
+        suites += ["intervals", "families"] if settings.may_train else ["intervals"]
+    return tuple(suites)

@@ -1,4 +1,4 @@
-"""Recipes without a family of physics, and the frames of that family."""
+"""Held-out families: recipes without a family of simulations, and the frames of that family."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -14,32 +14,32 @@ from .._recipe import SizeRecipe
 __all__ = ["Family", "frames_of", "load_families", "recipe_without"]
 
 
-MOST_STRUCTURES = 32
-"""Structures that a short training draws from: more take minutes to tabulate and are hardly seen."""
+MAX_STRUCTURES = 32
+"""Maximum number of structures of a short training: more take minutes to tabulate and are rarely drawn."""
 
 
 class Family(Config):
-    """Physics that a model can be trained without."""
+    """Family of simulated samples that can be held out from training."""
 
     name: str
-    """What it is."""
+    """Name of the family."""
     drop: dict[str, Any] = Field(default={})
-    """Entries taken from lists of the streams that are trained and calibrated on: the list's place, and the
-    entry, or some keys of it."""
+    """Entries to remove from lists of the training and calibration streams: the dotted key of the list, and
+    the entry or some of its keys."""
     without: dict[str, Any] = Field(default={})
-    """Settings of these streams; tables are merged into theirs."""
+    """Settings to change in these streams; tables are merged."""
     tested_on: dict[str, Any]
-    """Settings of the frames of the family, merged into the recipe's generator."""
+    """Settings of the frames of the family, merged into the generator of the recipe."""
 
     @property
     def slug(self) -> str:
-        """Name of its files."""
+        """Name in file names: ASCII letters, digits and hyphens."""
         return "".join(c if c.isascii() and c.isalnum() else "-" for c in self.name)
 
 
-class _File(Config):
+class _FamiliesFile(Config):
     families: tuple[Family, ...]
-    """All of them."""
+    """The families."""
 
 
 def load_families() -> tuple[Family, ...]:
@@ -49,24 +49,24 @@ def load_families() -> tuple[Family, ...]:
     -------
     The families.
     """
-    return load_toml(_File, Path(str(files(__package__) / "families.toml"))).families
+    return load_toml(_FamiliesFile, Path(str(files(__package__) / "families.toml"))).families
 
 
 def recipe_without(recipe: SizeRecipe, family: Family | None, steps: int) -> SizeRecipe | None:
-    """Derive the recipe of a model that never sees a family.
+    """Derive the recipe of a model that is trained without a family.
 
     Parameters
     ----------
     recipe
-        Recipe of a model that does.
+        Recipe of a model that includes the family.
     family
-        What is left out; None for nothing.
+        Family to hold out; None for none.
     steps
-        Training steps.
+        Number of training steps.
 
     Returns
     -------
-    The recipe; None where its frames never were of that family, so that nothing can be learned.
+    The recipe; None if the recipe contains no frames of that family, so that the test is meaningless.
 
     Raises
     ------
@@ -76,32 +76,32 @@ def recipe_without(recipe: SizeRecipe, family: Family | None, steps: int) -> Siz
     plain = recipe.model_dump()
     if family is not None:
         for part in ("generator", "held_out"):
-            for place, entry in family.drop.items():
-                _drop(plain[part], place.split("."), entry, family.name)
+            for key, entry in family.drop.items():
+                _drop(plain[part], key.split("."), entry, family.name)
             plain[part] = _merged(plain[part], family.without)
         plain["name"] = f"{recipe.name}-without-{family.slug}"
     plain["steps"] = steps
-    few = min(recipe.generator.n_structures, MOST_STRUCTURES)
-    plain["generator"]["n_structures"] = few
-    plain["held_out"]["n_structures"] = min(recipe.held_out.n_structures, (few + 1) // 2)
-    made = validated(SizeRecipe, plain, f"the recipe of {recipe.name} without {_name(family)}")
-    unchanged = made.generator == recipe.generator.model_copy(update={"n_structures": few})
-    return None if family is not None and unchanged else made
+    n_structures = min(recipe.generator.n_structures, MAX_STRUCTURES)
+    plain["generator"]["n_structures"] = n_structures
+    plain["held_out"]["n_structures"] = min(recipe.held_out.n_structures, (n_structures + 1) // 2)
+    derived = validated(SizeRecipe, plain, f"the recipe of {recipe.name} without {_name(family)}")
+    unchanged = derived.generator == recipe.generator.model_copy(update={"n_structures": n_structures})
+    return None if family is not None and unchanged else derived
 
 
 def frames_of(recipe: SizeRecipe, family: Family) -> StreamRecipe:
-    """Frames that all belong to a family, everything else as in training.
+    """Recipe of frames that all belong to a family, with all other settings as in training.
 
     Parameters
     ----------
     recipe
-        Recipe that has the family.
+        Recipe of a model that includes the family.
     family
-        What all frames shall have.
+        Family of the frames.
 
     Returns
     -------
-    What to draw them from.
+    Recipe of the frame stream.
 
     Raises
     ------
@@ -113,28 +113,30 @@ def frames_of(recipe: SizeRecipe, family: Family) -> StreamRecipe:
 
 
 def _name(family: Family | None) -> str:
-    return "anything left out" if family is None else family.name
+    return "any family" if family is None else family.name
 
 
 def _merged(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    made = dict(settings)
+    merged = dict(settings)
     for key, value in changes.items():
-        made[key] = _merged(made[key], value) if isinstance(value, dict) else value
-    return made
+        merged[key] = _merged(merged[key], value) if isinstance(value, dict) else value
+    return merged
 
 
-def _drop(settings: dict[str, Any], place: list[str], entry: Any, name: str) -> None:
-    for key in place[:-1]:
+def _drop(settings: dict[str, Any], keys: list[str], entry: Any, name: str) -> None:
+    for key in keys[:-1]:
         settings = settings[key]
-    left = tuple(other for other in settings[place[-1]] if not _is(other, entry))
-    if not left:
+    remaining = tuple(other for other in settings[keys[-1]] if not _matches(other, entry))
+    if not remaining:
         raise ConfigurationError(
-            f"family {name!r} is all there is in {'.'.join(place)}: a model cannot be trained without it"
+            f"family {name!r} contains all entries of {'.'.join(keys)}: "
+            "a model cannot be trained without it, "
+            "hold out fewer"
         )
-    settings[place[-1]] = left
+    settings[keys[-1]] = remaining
 
 
-def _is(other: Any, entry: Any) -> bool:
+def _matches(other: Any, entry: Any) -> bool:
     if isinstance(entry, dict):
         return all(other.get(key) == value for key, value in entry.items())
     return bool(other == entry)

@@ -1,4 +1,4 @@
-"""How often the 95 % intervals hold the truth, stratum by stratum."""
+"""The intervals suite: coverage of the 95 % intervals, by stratum."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -16,13 +16,20 @@ from .._recipe import SizeRecipe
 from ._report import Cell, Section
 from ._sized_frames import SizedFrames, drawn, size_frames
 
-__all__ = ["AXES", "Axis", "IntervalResults", "evaluate_intervals", "size_recipe"]
+__all__ = [
+    "STRATUM_AXES",
+    "IntervalResults",
+    "StratumAxis",
+    "coverage_by_stratum",
+    "evaluate_intervals",
+    "size_recipe",
+]
 
 SEED = 4
-"""Of the frames: not that of any training, nor of the limits on the card."""
+"""Seed of the frames, which differs from those of all trainings and of the thresholds on the card."""
 
-HONEST = (0.93, 0.97)
-"""Coverage that an interval which is called 95 % may have."""
+CALIBRATED_COVERAGE = (0.93, 0.97)
+"""Coverage of a calibrated 95 % interval."""
 
 MARGINAL_COLUMNS = (
     "stratum",
@@ -30,7 +37,7 @@ MARGINAL_COLUMNS = (
     "sized %",
     "covered %",
     "± %",
-    "covered %, refused ones too",
+    "covered %, including rejected",
     "mean error (nm)",
     "half-width (nm)",
     "photons' limit (nm)",
@@ -38,57 +45,57 @@ MARGINAL_COLUMNS = (
 
 STRATUM_CELLS = (("frames", ""), ("covered", " %"), ("±", " %"))
 
-STRUCTURES = 16
-"""Most structures drawn for each physics: a textured one takes seconds."""
+MAX_STRUCTURES = 16
+"""Maximum number of structures of each stream: a textured one takes seconds to tabulate."""
 
 
 @dataclass(frozen=True)
-class Axis:
-    """One quantity that strata are cut by."""
+class StratumAxis:
+    """One quantity by which frames are divided into strata."""
 
     name: str
-    """What it is, with its unit."""
+    """Name of the quantity, with its unit."""
     labels: tuple[str, ...]
-    """Names of its parts."""
+    """Labels of the intervals."""
     edges: tuple[float, ...]
-    """Where one part ends and the next begins, one fewer than parts."""
+    """Boundaries between the intervals, one fewer than intervals."""
     values: Callable[[SizedFrames], NDArray[np.float64]]
-    """The quantity of each frame."""
+    """Function that gives the quantity of each frame."""
 
-    def part(self, frames: SizedFrames) -> NDArray[np.intp]:
-        """Number of the part that each frame is in, shape (n,)."""
+    def index(self, frames: SizedFrames) -> NDArray[np.intp]:
+        """Index of the interval of each frame, shape (n,)."""
         return np.searchsorted(self.edges, self.values(frames), side="right")
 
 
-AXES = (
-    Axis("size (nm)", ("< 3.5", "3.5–5.5", "5.5–8", "≥ 8"), (3.5, 5.5, 8.0), lambda f: f.truth_nm),
-    Axis("photons a bin", ("< 10³", "10³–10⁵", "≥ 10⁵"), (1e3, 1e5), lambda f: f.counts_per_bin),
-    # Frames without solvent have exactly 1.
-    Axis("area fraction", ("< 0.3", "0.3–1", "1"), (0.3, 1.0), lambda f: f.area_fraction),
-    Axis("Qmax (Å⁻¹)", ("< 7", "≥ 7"), (7.0,), lambda f: f.q_high_inv_angstrom),
+STRATUM_AXES = (
+    StratumAxis("size (nm)", ("< 3.5", "3.5–5.5", "5.5–8", "≥ 8"), (3.5, 5.5, 8.0), lambda f: f.truth_nm),
+    StratumAxis("photons per bin", ("< 10³", "10³–10⁵", "≥ 10⁵"), (1e3, 1e5), lambda f: f.counts_per_bin),
+    # Solvent-free frames have an area fraction of exactly 1.
+    StratumAxis("area fraction", ("< 0.3", "0.3–1", "1"), (0.3, 1.0), lambda f: f.area_fraction),
+    StratumAxis("Qmax (Å⁻¹)", ("< 7", "≥ 7"), (7.0,), lambda f: f.q_high_inv_angstrom),
 )
-"""Quantities that strata are cut by: 72 strata, which thousands of frames fill."""
+"""Quantities by which frames are divided: 72 strata, which thousands of frames fill."""
 
 
 @dataclass(frozen=True, eq=False)
 class IntervalResults:
-    """What the suite has found."""
+    """Results of the intervals suite."""
 
     sections: tuple[Section, ...]
-    """Tables."""
+    """Tables of the report."""
     coverage: dict[str, NDArray[np.float64]]
-    """Coverage of the sized frames by physics, one dimension an axis; NaN where there were none."""
+    """Coverage of the sized frames for each stream, one dimension per axis; NaN for empty strata."""
 
 
 def size_recipe(model: SizingModel, suite: str) -> SizeRecipe:
-    """Recipe of a model that was trained on a stream of frames.
+    """Recipe of a model that was trained on a frame stream.
 
     Parameters
     ----------
     model
         Model.
     suite
-        Who asks.
+        Name of the suite, for the error message.
 
     Returns
     -------
@@ -97,63 +104,64 @@ def size_recipe(model: SizingModel, suite: str) -> SizeRecipe:
     Raises
     ------
     ModelError
-        The model was trained on something else.
+        The model was not trained on a frame stream.
     ConfigurationError
-        This version cannot read its recipe.
+        The recipe on the card is not valid in this version.
     """
     if model.card.recipe.get("kind") != "size":
         raise ModelError(
-            f"the suite {suite} draws frames from a model's own recipe, {model.name} has one of kind "
-            f"{model.card.recipe.get('kind')!r}: give a model of kind 'size', such as pbs"
+            f"the suite {suite} draws frames from the recipe of the "
+            f"model, and the recipe of {model.name} is of "
+            f"kind {model.card.recipe.get('kind')!r}: give a model of kind 'size', such as pbs"
         )
     return validated(SizeRecipe, model.card.recipe, f"the recipe on the card of {model.name}")
 
 
 def evaluate_intervals(model: SizingModel, n_frames: int, progress: Progress) -> IntervalResults:
-    """Run the suite.
+    """Run the intervals suite.
 
     Parameters
     ----------
     model
         Model of kind ``size``.
     n_frames
-        Frames of each physics, rounded up to a multiple of 32.
+        Number of frames of each stream, rounded up to a multiple of 32.
     progress
-        Told of the frames.
+        Called as frames are sized.
 
     Returns
     -------
-    The tables.
+    The results.
 
     Raises
     ------
     ModelError
-        The model has no recipe of streams.
+        The recipe of the model has no frame streams.
     """
     recipe = size_recipe(model, "intervals")
-    streams = {"training physics": recipe.generator, "held-out physics": recipe.held_out}
+    streams = {"training simulations": recipe.generator, "held-out simulations": recipe.held_out}
     found = {
-        name: _sized(model, stream, n_frames, SEED + number, name, progress)
-        for number, (name, stream) in enumerate(streams.items())
+        name: _sized(model, stream, n_frames, SEED + i, name, progress)
+        for i, (name, stream) in enumerate(streams.items())
     }
     sections = [_marginals(name, frames) for name, frames in found.items()]
     sections.append(_strata(found))
-    coverage = {name: _coverage(frames.take(frames.sized)) for name, frames in found.items()}
+    coverage = {name: coverage_by_stratum(frames.take(frames.sized)) for name, frames in found.items()}
     return IntervalResults(tuple(sections), coverage)
 
 
 def _sized(
     model: SizingModel, stream: StreamRecipe, n_frames: int, seed: int, name: str, progress: Progress
 ) -> SizedFrames:
-    """Frames with dots of sizes that the model answers for."""
-    few = {"n_structures": min(STRUCTURES, stream.n_structures), "no_dots": 0.0}
+    """Sized frames with dots, restricted to the size range of the model."""
+    changes = {"n_structures": min(MAX_STRUCTURES, stream.n_structures), "no_dots": 0.0}
     low, high = model.card.size_range_nm
     progress(f"structures of {name}", 0, n_frames)
     frames = size_frames(
         model,
         stream.grid.centres,
         drawn(
-            FrameStream(stream.model_copy(update=few), seed),
+            FrameStream(stream.model_copy(update=changes), seed),
             n_frames,
             lambda done: progress(name, done, n_frames),
         ),
@@ -163,36 +171,35 @@ def _sized(
 
 def _marginals(name: str, frames: SizedFrames) -> Section:
     rows = [_summary("all", frames)]
-    for axis in AXES:
-        part = axis.part(frames)
+    for axis in STRATUM_AXES:
+        index = axis.index(frames)
         rows += [
-            _summary(f"{axis.name} {label}", frames.take(part == number))
-            for number, label in enumerate(axis.labels)
+            _summary(f"{axis.name} {label}", frames.take(index == i)) for i, label in enumerate(axis.labels)
         ]
     return Section(
         f"Intervals, {name}",
-        "Fresh frames with dots of the sizes that the model answers for, through the whole path. An honest "
-        "95 % interval covers 93 to 97 % of the frames that are sized; ± is one standard error, which grows "
-        "as frames of one structure err together. The photons' limit is the half-width that counting noise "
-        "alone would leave.",
+        "New frames with dots within the size range of the model, sized with all acceptance checks. A "
+        "calibrated 95 % interval covers 93 to 97 % of the frames that are sized; ± is one standard error, "
+        "which allows for the correlated errors of frames of one structure. The photons' limit is the "
+        "half-width due to counting noise alone.",
         MARGINAL_COLUMNS,
         tuple(rows),
     )
 
 
 def _summary(name: str, frames: SizedFrames) -> tuple[Cell, ...]:
-    shown = frames.take(frames.sized)
-    share, error = shown.coverage
+    accepted = frames.take(frames.sized)
+    coverage, standard_error = accepted.coverage
     return (
         name,
         frames.truth_nm.size,
         float(frames.sized.mean()) if frames.sized.size else None,
-        share,
-        error,
+        coverage,
+        standard_error,
         frames.coverage[0],
-        float(shown.error_nm.mean()) if shown.error_nm.size else None,
-        _median(shown.half_width_nm),
-        _median(shown.limit_nm),
+        float(accepted.error_nm.mean()) if accepted.error_nm.size else None,
+        _median(accepted.half_width_nm),
+        _median(accepted.limit_nm),
     )
 
 
@@ -201,49 +208,56 @@ def _median(values: NDArray[np.float64]) -> float | None:
     return float(np.median(known)) if known.size else None
 
 
-def _each(frames: SizedFrames) -> Iterator[tuple[tuple[int, ...], SizedFrames]]:
-    parts = [axis.part(frames) for axis in AXES]
-    for numbers in itertools.product(*(range(len(axis.labels)) for axis in AXES)):
-        yield (
-            numbers,
-            frames.take(np.all([p == n for p, n in zip(parts, numbers, strict=True)], axis=0)),
-        )
+def _strata_of(frames: SizedFrames) -> Iterator[tuple[tuple[int, ...], SizedFrames]]:
+    """Index of each stratum, one number per axis, with its frames."""
+    indices = [axis.index(frames) for axis in STRATUM_AXES]
+    for stratum in itertools.product(*(range(len(axis.labels)) for axis in STRATUM_AXES)):
+        inside = np.all([index == i for index, i in zip(indices, stratum, strict=True)], axis=0)
+        yield stratum, frames.take(inside)
 
 
-def _coverage(frames: SizedFrames) -> NDArray[np.float64]:
-    table = np.full([len(axis.labels) for axis in AXES], np.nan)
-    for numbers, some in _each(frames):
-        table[numbers] = some.coverage[0]
+def coverage_by_stratum(frames: SizedFrames) -> NDArray[np.float64]:
+    """Fraction of the frames of each stratum whose interval contains the true size.
+
+    Parameters
+    ----------
+    frames
+        Sized frames.
+
+    Returns
+    -------
+    Coverage, one dimension per axis of `STRATUM_AXES`; NaN for empty strata.
+    """
+    table = np.full([len(axis.labels) for axis in STRATUM_AXES], np.nan)
+    for stratum, members in _strata_of(frames):
+        table[stratum] = members.coverage[0]
     return table
 
 
 def _strata(found: dict[str, SizedFrames]) -> Section:
     cells: dict[tuple[int, ...], list[Cell]] = {}
-    told = []
+    summaries = []
+    low, high = CALIBRATED_COVERAGE
     for name, frames in found.items():
-        dishonest = known = 0
-        for numbers, some in _each(frames.take(frames.sized)):
-            share, error = some.coverage
-            cells.setdefault(numbers, []).extend((some.truth_nm.size, share, error))
-            # Two standard errors past either end: not by chance.
-            dishonest += share + 2 * error < HONEST[0] or share - 2 * error > HONEST[1]
-            known += some.truth_nm.size > 0
-        told.append(f"{name}: {dishonest} of {known}")
+        n_miscalibrated = n_filled = 0
+        for stratum, members in _strata_of(frames.take(frames.sized)):
+            coverage, standard_error = members.coverage
+            cells.setdefault(stratum, []).extend((members.truth_nm.size, coverage, standard_error))
+            # Two standard errors beyond either end are significant.
+            n_miscalibrated += coverage + 2 * standard_error < low or coverage - 2 * standard_error > high
+            n_filled += members.truth_nm.size > 0
+        summaries.append(f"{name}: {n_miscalibrated} of {n_filled}")
     return Section(
         "Intervals by stratum",
-        "Frames that were sized, and the share whose interval holds the truth. Strata surely outside "
-        f"93 to 97 % (by two standard errors): {'; '.join(told)}.",
+        "Number of sized frames, and fraction whose interval contains the true size. Strata significantly "
+        f"outside 93 to 97 % (by two standard errors): {'; '.join(summaries)}.",
         (
-            *(axis.name for axis in AXES),
-            *(
-                f"{what}, {name}{unit}"
-                for name in found
-                for what, unit in (("frames", ""), ("covered", " %"), ("±", " %"))
-            ),
+            *(axis.name for axis in STRATUM_AXES),
+            *(f"{quantity}, {name}{unit}" for name in found for quantity, unit in STRATUM_CELLS),
         ),
         tuple(
-            (*(axis.labels[n] for axis, n in zip(AXES, numbers, strict=True)), *row)
-            for numbers, row in cells.items()
+            (*(axis.labels[i] for axis, i in zip(STRATUM_AXES, stratum, strict=True)), *row)
+            for stratum, row in cells.items()
         ),
         "intervals.png",
         detail=True,

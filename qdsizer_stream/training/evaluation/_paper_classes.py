@@ -1,4 +1,4 @@
-"""Tables over size classes: what is taken for what, and how wrong it is."""
+"""Tables by size class: confusion matrix, accuracy and error."""
 
 from collections.abc import Sequence
 
@@ -6,40 +6,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._benchmark import within_class
-from ._paper_rows import Seen
+from ._paper_rows import SizedPatterns
 from ._report import Section
 
 __all__ = ["by_size", "confusion_matrix", "confusion_table"]
 
 
-def confusion_matrix(seen: Sequence[Seen], classes_nm: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Count what is taken for what.
+def confusion_matrix(sized: Sequence[SizedPatterns], classes_nm: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Count how often each true class is assigned to each class.
 
     Parameters
     ----------
-    seen
-        Patterns with their sizes.
+    sized
+        Patterns with their predicted sizes.
     classes_nm
         Classes, nm, shape (n_classes,).
 
     Returns
     -------
-    Patterns of each class (rows) put into each class (columns), shape (n_classes, n_classes).
+    Number of patterns of each true class (rows) assigned to each class (columns), shape (n_classes,
+    n_classes).
     """
     counts = np.zeros((classes_nm.size, classes_nm.size), np.int64)
-    for some in seen:
+    for some in sized:
         columns = np.argmin(np.abs(some.size_nm[:, None] - classes_nm), axis=1)
         np.add.at(counts, (np.searchsorted(classes_nm, some.class_nm), columns), 1)
     return counts
 
 
 def confusion_table(counts: NDArray[np.int64], classes_nm: NDArray[np.float64]) -> Section:
-    """Show a confusion matrix.
+    """Format a confusion matrix as a table.
 
     Parameters
     ----------
     counts
-        The matrix.
+        Confusion matrix, shape (n_classes, n_classes).
     classes_nm
         Classes, nm, shape (n_classes,).
 
@@ -49,20 +50,21 @@ def confusion_table(counts: NDArray[np.int64], classes_nm: NDArray[np.float64]) 
     """
     return Section(
         "Confusion matrix",
-        "Patterns of each true class (rows) put into each class (columns), nm; full range, all folds run.",
+        "Number of patterns of each true class (rows) assigned to each class (columns), nm; full Q range, "
+        "all folds that were run.",
         ("true class (nm)", *(f"{nm:g}" for nm in classes_nm)),
         tuple((f"{nm:g}", *map(int, row)) for nm, row in zip(classes_nm, counts, strict=True)),
         detail=True,
     )
 
 
-def by_size(seen: Sequence[Seen], classes_nm: NDArray[np.float64]) -> Section:
-    """Tell accuracy and error for each class and dilution.
+def by_size(sized: Sequence[SizedPatterns], classes_nm: NDArray[np.float64]) -> Section:
+    """Tabulate accuracy and error for each class and area fraction.
 
     Parameters
     ----------
-    seen
-        Patterns with their sizes.
+    sized
+        Patterns with their predicted sizes.
     classes_nm
         Classes, nm, shape (n_classes,).
 
@@ -71,30 +73,31 @@ def by_size(seen: Sequence[Seen], classes_nm: NDArray[np.float64]) -> Section:
     The table.
     """
     truth, size, error, fraction = (
-        np.concatenate([getattr(some, name) for some in seen])
+        np.concatenate([getattr(some, name) for some in sized])
         for name in ("class_nm", "size_nm", "error_nm", "area_fraction")
     )
     fractions = sorted(set(fraction.tolist()), reverse=True)
-    right = within_class(size, truth, classes_nm)
-    rows = []
+    correct = within_class(size, truth, classes_nm)
+    table = []
     for nm in classes_nm:
-        of_class = [(truth == nm) & (fraction == x) for x in fractions]
-        rows.append(
+        rows_by_fraction = [(truth == nm) & (fraction == x) for x in fractions]
+        table.append(
             (
                 f"{nm:g}",
-                *(_mean(right[rows_of]) for rows_of in of_class),
-                *(_mean(error[rows_of]) for rows_of in of_class),
+                *(_mean(correct[rows]) for rows in rows_by_fraction),
+                *(_mean(error[rows]) for rows in rows_by_fraction),
             )
         )
     return Section(
         "By size and concentration",
-        "Full range, all folds that ran: share in the right class, and mean error, for each area fraction x.",
+        "Full Q range, all folds that were run: fraction in the correct class, and mean error, for each area "
+        "fraction x.",
         (
             "true class (nm)",
             *(f"x {x:g}, %" for x in fractions),
             *(f"x {x:g}, error (nm)" for x in fractions),
         ),
-        tuple(rows),
+        tuple(table),
         detail=True,
     )
 

@@ -1,20 +1,20 @@
-"""Rows of the paper's table: one condition of the benchmark, a predictor and the information limit."""
+"""Rows of the paper's table: a condition of the benchmark with a predictor and the information limit."""
 
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._paper_fit import WITHIN_NM
+from .._paper_fit import TOLERANCE_NM
 from .._paper_set import split_by_parent
 from .._progress import Progress
 from .._recipe import PaperRecipe
 from ._benchmark import Benchmark, Condition, patterns_of, within_class
-from ._limit import best_class_nm
+from ._information_limit import most_probable_class_nm
 from ._report import Cell
 from ._variants import Predictor
 
-__all__ = ["COLUMNS", "PaperRows", "Seen"]
+__all__ = ["COLUMNS", "PaperRows", "SizedPatterns"]
 
 COLUMNS = (
     "test",
@@ -29,41 +29,41 @@ COLUMNS = (
 )
 
 SEED = 1
-"""Of the samples: not that of any training."""
+"""Seed of the samples, which differs from those of all trainings."""
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """Patterns and what a model made of them."""
+class SizedPatterns:
+    """Patterns and their predicted sizes."""
 
     class_nm: NDArray[np.float64]
     """True class, nm, shape (n,)."""
     size_nm: NDArray[np.float64]
-    """Size given, nm, shape (n,)."""
+    """Predicted size, nm, shape (n,)."""
     error_nm: NDArray[np.float64]
-    """Size less truth, without sign, nm, shape (n,)."""
+    """Absolute error of the size, nm, shape (n,)."""
     area_fraction: NDArray[np.float64]
-    """Share of the dots in the area, shape (n,)."""
+    """Fraction of the pattern's area due to dots, shape (n,)."""
 
 
 @dataclass(eq=False)
 class PaperRows:
-    """Makes rows.
+    """Computes rows of the paper's table.
 
     Parameters
     ----------
     benchmark
-        Where patterns come from.
+        Benchmark from which patterns are drawn.
     recipe
-        Recipe of the model, for its folds; None where the model has seen none of the parents.
+        Recipe of the model, for its folds; None if the model was not trained on the library.
     realised
-        Whether the truth is the realised number mean of a pattern instead of its class.
+        Whether the true size is the realised number mean of a pattern instead of its nominal class.
     n_patterns
-        Patterns a row, at least.
+        Minimum number of patterns per row.
     n_rows
-        Rows that there will be, about.
+        Approximate number of rows, for the progress.
     progress
-        Told of each.
+        Called for each row.
     """
 
     benchmark: Benchmark
@@ -73,8 +73,8 @@ class PaperRows:
     n_rows: int
     progress: Progress
     done: int = field(default=0, init=False)
-    seen: list[Seen] = field(default_factory=list, init=False)
-    """What was kept."""
+    sized: list[SizedPatterns] = field(default_factory=list, init=False)
+    """Patterns of the rows that were computed with `keep`."""
 
     def row(
         self,
@@ -85,46 +85,46 @@ class PaperRows:
         fold: int = 0,
         keep: bool = False,
     ) -> tuple[Cell, ...]:
-        """Make one row.
+        """Compute one row.
 
         Parameters
         ----------
         name
-            What is tested.
+            Name of the test.
         published
-            The paper's figure, %.
+            Published value, %.
         condition
-            What is done to the patterns.
+            Modification of the patterns.
         predictor
-            Who sizes them; None leaves the row without figures but the limit.
+            Predictor of the sizes; None leaves all values of the row empty except the limit.
         fold
-            Fold whose parents the predictor has not seen.
+            Index of the fold whose parents the predictor was not trained on.
         keep
-            Whether what is found goes into `seen`.
+            Whether to append the patterns to `sized`.
 
         Returns
         -------
-        The row, as `COLUMNS` say.
+        The row, in the order of `COLUMNS`.
         """
         self.done += 1
         self.progress(name, self.done, self.n_rows)
         sample = self.benchmark.sample(condition, self._parents(fold), self.n_patterns, SEED)
-        limit = float(np.mean(best_class_nm(self.benchmark, condition, sample) == sample.class_nm))
+        limit = float(np.mean(most_probable_class_nm(self.benchmark, condition, sample) == sample.class_nm))
         if predictor is None:
             return name, published, None, limit, None, None, None, None, None
         size, low, high = predictor(patterns_of(sample)).T
         truth = sample.number_mean_nm if self.realised else sample.class_nm
         error = np.abs(size - truth)
         if keep:
-            self.seen.append(Seen(sample.class_nm, size, error, sample.area_fraction))
-        right = within_class(size, sample.class_nm, self.benchmark.classes_nm)
+            self.sized.append(SizedPatterns(sample.class_nm, size, error, sample.area_fraction))
+        correct = within_class(size, sample.class_nm, self.benchmark.classes_nm)
         has_interval = bool(np.isfinite(low).any())
         return (
             name,
             published,
-            float(right.mean()),
+            float(correct.mean()),
             limit,
-            float(np.mean(error <= WITHIN_NM)),
+            float(np.mean(error <= TOLERANCE_NM)),
             float(error.mean()),
             float(np.mean((low <= truth) & (truth <= high))) if has_interval else None,
             float(np.median((high - low) / 2)) if has_interval else None,
@@ -132,8 +132,8 @@ class PaperRows:
         )
 
     def _parents(self, fold: int) -> NDArray[np.int64]:
-        """Parents that a fold has not seen; all of them where the model has seen none."""
-        every = np.arange(self.benchmark.parent_class_nm.size)
+        """Held-out parents of a fold; all parents if the model was not trained on the library."""
+        parents = np.arange(self.benchmark.parent_class_nm.size)
         if self.recipe is None:
-            return every
-        return every[split_by_parent(every, fold, self.recipe.n_folds, self.recipe.seed).test]
+            return parents
+        return parents[split_by_parent(parents, fold, self.recipe.n_folds, self.recipe.seed).test]

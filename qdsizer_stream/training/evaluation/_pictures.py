@@ -1,4 +1,4 @@
-"""Figures of a report."""
+"""Figures of an evaluation report."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import ModelError
-from ._intervals_suite import AXES, HONEST, IntervalResults
+from ._intervals_suite import CALIBRATED_COVERAGE, STRATUM_AXES, IntervalResults
 from ._paper_suite import PaperResults
 from ._report import Cell, Section
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SERIES = ("Q range", "Coarser steps", "Concentration")
-"""Sections that are drawn as curves."""
+"""Titles of the sections that are drawn as curves."""
 
 DARK_BELOW = 84
-"""Coverage, %, whose red is too dark for black figures."""
+"""Coverage, %, below which the red of a cell is too dark for black digits."""
 
-LONG_WINDED = re.compile(r" \(.*|, area fraction.*")
-"""What the name of a row says twice."""
+REDUNDANT = re.compile(r" \(.*|, area fraction.*")
+"""Part of a row name that is not needed as the label of a tick."""
 
 
 def check_drawing() -> None:
-    """Find out that nothing can be drawn before hours of work.
+    """Check that figures can be drawn, before hours of computation.
 
     Raises
     ------
@@ -38,16 +38,16 @@ def check_drawing() -> None:
         Matplotlib is not installed.
     """
     if find_spec("matplotlib") is None:
-        raise ModelError("a report has figures: install qdsizer-stream[plot]")
+        raise ModelError("a report contains figures, which need Matplotlib: install qdsizer-stream[plot]")
 
 
 def draw_paper(results: PaperResults, name: str, path: Path) -> None:
-    """Draw the paper's suite: accuracy against Q range, step and concentration; confusion; errors by size.
+    """Draw the paper suite: accuracy by Q range, step and concentration; confusion matrix; error by size.
 
     Parameters
     ----------
     results
-        What the suite has found.
+        Results of the suite.
     name
         Name of the model.
     path
@@ -58,15 +58,15 @@ def draw_paper(results: PaperResults, name: str, path: Path) -> None:
     sections = {section.title: section for section in results.sections}
     for ax, title in zip(axes, SERIES, strict=False):
         _series(ax, sections[title], name)
-    shares = results.confusion / np.maximum(results.confusion.sum(axis=1, keepdims=True), 1)
-    image = axes[3].imshow(shares, cmap="viridis", vmin=0, vmax=1, origin="lower")
+    fractions = results.confusion / np.maximum(results.confusion.sum(axis=1, keepdims=True), 1)
+    image = axes[3].imshow(fractions, cmap="viridis", vmin=0, vmax=1, origin="lower")
     ticks = range(0, results.classes_nm.size, 4)
     for which in ("x", "y"):
         axes[3].set(
             **{f"{which}ticks": ticks, f"{which}ticklabels": [f"{results.classes_nm[t]:g}" for t in ticks]}
         )
-    axes[3].set(title="Confusion", xlabel="class given (nm)", ylabel="true class (nm)")
-    figure.colorbar(image, ax=axes[3], label="share of the true class")
+    axes[3].set(title="Confusion", xlabel="assigned class (nm)", ylabel="true class (nm)")
+    figure.colorbar(image, ax=axes[3], label="fraction of the true class")
     by_size = sections["By size and concentration"]
     for column, heading in enumerate(by_size.columns[1:], start=1):
         is_error = heading.endswith("(nm)")
@@ -78,7 +78,7 @@ def draw_paper(results: PaperResults, name: str, path: Path) -> None:
             label=heading.split(",")[0].replace("x", "area fraction"),
         )
     axes[4].set(
-        title="Right class, by size", xlabel="true class (nm)", ylabel="right class (%)", ylim=(0, 102)
+        title="Accuracy, by size", xlabel="true class (nm)", ylabel="correct class (%)", ylim=(0, 102)
     )
     axes[5].set(title="Error, by size", xlabel="true class (nm)", ylabel="mean error (nm)")
     axes[5].set_ylim(bottom=0)
@@ -87,7 +87,7 @@ def draw_paper(results: PaperResults, name: str, path: Path) -> None:
 
 
 def draw_trainings(curves: Mapping[str, Mapping[str, list[float]]], path: Path) -> None:
-    """Draw loss and accuracy of every epoch.
+    """Draw loss and accuracy after every epoch.
 
     Parameters
     ----------
@@ -107,12 +107,12 @@ def draw_trainings(curves: Mapping[str, Mapping[str, list[float]]], path: Path) 
 
 
 def draw_intervals(results: IntervalResults, name: str, path: Path) -> None:
-    """Draw the coverage of every stratum as a heat map, one panel for each physics.
+    """Draw the coverage of every stratum as a heat map, one panel per kind of simulation.
 
     Parameters
     ----------
     results
-        What the suite has found.
+        Results of the suite.
     name
         Name of the model.
     path
@@ -120,39 +120,40 @@ def draw_intervals(results: IntervalResults, name: str, path: Path) -> None:
     """
     from matplotlib.colors import TwoSlopeNorm
 
-    size, counts, area, reach = AXES
+    size, counts, area, q_max = STRATUM_AXES
     figure = _figure(7.5 * len(results.coverage), 8)
     axes = np.atleast_1d(figure.subplots(1, len(results.coverage), sharey=True))
     across = [(n, m) for n in range(len(counts.labels)) for m in range(len(size.labels))]
-    down = [(n, m) for n in range(len(reach.labels)) for m in range(len(area.labels))]
-    for ax, (physics, coverage) in zip(axes, results.coverage.items(), strict=True):
-        shares = np.array([[100 * coverage[m, n, a, r] for n, m in across] for r, a in down])
-        # Red covers too little, blue too much, which is the lesser evil: it never gets as dark.
-        image = ax.imshow(shares, cmap="RdBu", norm=TwoSlopeNorm(95, 80, 110), aspect="auto")
-        for (row, column), share in np.ndenumerate(shares):
-            honest = 100 * HONEST[0] <= share <= 100 * HONEST[1]
+    down = [(n, m) for n in range(len(q_max.labels)) for m in range(len(area.labels))]
+    for ax, (simulation, coverage) in zip(axes, results.coverage.items(), strict=True):
+        percent = np.array([[100 * coverage[m, n, a, r] for n, m in across] for r, a in down])
+        # Red is too low a coverage; blue is too high, which matters less and gets less dark.
+        image = ax.imshow(percent, cmap="RdBu", norm=TwoSlopeNorm(95, 80, 110), aspect="auto")
+        for (row, column), value in np.ndenumerate(percent):
+            is_calibrated = 100 * CALIBRATED_COVERAGE[0] <= value <= 100 * CALIBRATED_COVERAGE[1]
             ax.text(
                 column,
                 row,
-                "–" if np.isnan(share) else f"{share:.0f}",
+                "–" if np.isnan(value) else f"{value:.0f}",
                 ha="center",
                 va="center",
-                fontweight="normal" if honest else "bold",
-                color="white" if share < DARK_BELOW else "black",
+                fontweight="normal" if is_calibrated else "bold",
+                color="white" if value < DARK_BELOW else "black",
             )
         for n in range(1, len(counts.labels)):
             ax.axvline(n * len(size.labels) - 0.5, color="black", linewidth=1)
         ax.set(
-            title=f"{name}, {physics} (bold: outside 93 to 97 %)", xlabel=f"{size.name} above {counts.name}"
+            title=f"{name}, {simulation} (bold: outside 93 to 97 %)",
+            xlabel=f"{size.name} above {counts.name}",
         )
         labels = [f"{size.labels[m]}\n{counts.labels[n]}" for n, m in across]
         ax.set_xticks(range(len(across)), labels, fontsize=7)
         ax.set_yticks(
             range(len(down)),
-            [f"{area.name} {area.labels[a]}\n{reach.name} {reach.labels[r]}" for r, a in down],
+            [f"{area.name} {area.labels[a]}\n{q_max.name} {q_max.labels[r]}" for r, a in down],
             fontsize=8,
         )
-    bar = figure.colorbar(image, ax=list(axes), label="truth in the 95 % interval (%)", extend="min")
+    bar = figure.colorbar(image, ax=list(axes), label="true size in the 95 % interval (%)", extend="min")
     bar.ax.set_ylim(80, 100)
     figure.savefig(path, dpi=110)
 
@@ -167,13 +168,13 @@ def _figure(width_inch: float, height_inch: float) -> "Figure":
 
 
 def _series(ax: "Axes", section: Section, name: str) -> None:
-    labels = [LONG_WINDED.sub("", str(row[0])) for row in section.rows]
+    labels = [REDUNDANT.sub("", str(row[0])) for row in section.rows]
     for column, style, label in ((3, "k--", "information limit"), (2, "o-", name)):
         ax.plot(range(len(labels)), [_percent(row[column]) for row in section.rows], style, label=label)
     published = [(i, str(row[1])) for i, row in enumerate(section.rows) if row[1] is not None]
-    numbers = [float(text.split()[-1]) for _, text in published]
-    ax.plot([i for i, _ in published], numbers, "x", color="tab:red", label="published")
-    ax.set(title=section.title, ylabel="right class (%)", ylim=(0, 102))
+    values = [float(text.split()[-1]) for _, text in published]
+    ax.plot([i for i, _ in published], values, "x", color="tab:red", label="published")
+    ax.set(title=section.title, ylabel="correct class (%)", ylim=(0, 102))
     ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7)
     ax.legend(loc="lower left")
 

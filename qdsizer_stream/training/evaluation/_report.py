@@ -1,7 +1,8 @@
-"""A report: sections of tables and figures, as Markdown and as JSON."""
+"""Reports: sections with tables and figures, as Markdown and JSON."""
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,28 +12,28 @@ from ...errors import ModelError
 __all__ = ["Cell", "Report", "Section", "write_report"]
 
 Cell = str | float | int | None
-"""One entry of a table; shares are numbers from 0 to 1, None is what was not measured."""
+"""One entry of a table; fractions are from 0 to 1, None means not measured."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """One table with what it means."""
+    """One table with its explanation."""
 
     title: str
     """Heading."""
     note: str
-    """What was done, one paragraph."""
+    """Explanation, one paragraph."""
     columns: tuple[str, ...]
-    """Headings of the columns; one that ends in ``%`` holds shares."""
+    """Headings of the columns; those ending in ``%`` contain fractions, shown in per cent."""
     rows: tuple[tuple[Cell, ...], ...]
-    """Rows."""
+    """Rows, each with one cell per column."""
     figure: str | None = None
-    """File name of the figure that shows it."""
+    """File name of the figure of this section."""
     detail: bool = False
-    """Whether it is for the report alone, too large for a screen."""
+    """Whether the table is too large for a terminal and only written to the report."""
 
     def texts(self) -> list[list[str]]:
-        """Rows as people read them: shares in per cent, lengths with three decimals, – for nothing."""
+        """Rows as text: fractions in per cent, other numbers with three decimals, – for missing values."""
         return [
             [_text(name, cell) for name, cell in zip(self.columns, row, strict=True)] for row in self.rows
         ]
@@ -40,19 +41,19 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """What an evaluation has found."""
+    """Results of an evaluation."""
 
     title: str
     """Heading."""
     facts: Mapping[str, str | float | int]
-    """Model, hashes, versions, sizes of samples."""
+    """Model, hashes, versions and settings."""
     sections: tuple[Section, ...]
-    """Tables."""
+    """Sections of the report."""
     curves: Mapping[str, Mapping[str, list[float]]] = field(default_factory=dict)
-    """Loss and accuracy of every epoch of the trained variants, by name."""
+    """Loss and accuracy after every epoch of the trained variants, by name."""
 
     def to_json(self) -> str:
-        """The report for machines; what was not measured is null."""
+        """Report as JSON; values that were not measured are null."""
         plain = {
             "title": self.title,
             "facts": dict(self.facts),
@@ -61,7 +62,7 @@ class Report:
                     "title": section.title,
                     "note": section.note,
                     "rows": [
-                        {name: _number(cell) for name, cell in zip(section.columns, row, strict=True)}
+                        {name: _json_value(cell) for name, cell in zip(section.columns, row, strict=True)}
                         for row in section.rows
                     ],
                 }
@@ -72,7 +73,7 @@ class Report:
         return json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False)
 
     def to_markdown(self) -> str:
-        """The report for people."""
+        """Report as Markdown."""
         lines = [f"# {self.title}", ""]
         lines += [f"* {name}: {value}" for name, value in self.facts.items()]
         for section in self.sections:
@@ -88,30 +89,33 @@ class Report:
         return "\n".join(lines) + "\n"
 
 
-def write_report(report: Report, folder: Path) -> None:
-    """Write a report into a folder, as ``report.md`` and ``report.json``.
+def write_report(report: Report, folder: str | os.PathLike[str]) -> None:
+    """Write ``report.md`` and ``report.json``.
 
     Parameters
     ----------
     report
-        What was found.
+        The report.
     folder
-        Folder; made if it is not there.
+        Folder of the files; created if it does not exist.
 
     Raises
     ------
     ModelError
-        The folder cannot be written.
+        The files cannot be written.
     """
+    folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.md").write_text(report.to_markdown(), encoding="utf-8")
         (folder / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
     except OSError as error:
-        raise ModelError(f"cannot write the report into {folder}: {error.strerror}") from error
+        raise ModelError(
+            f"cannot write the report into {folder}: {error.strerror}; choose a writable folder"
+        ) from error
 
 
-def _number(cell: Cell) -> Cell:
+def _json_value(cell: Cell) -> Cell:
     return None if isinstance(cell, float) and not math.isfinite(cell) else cell
 
 

@@ -12,7 +12,7 @@ from ...models import SizingModel, load_model
 from ...patterns import Pattern, paper_vector
 from ...simulation import Library
 from .._checkpoint import Checkpoint
-from .._paper_fit import PaperFit, fit_paper_set, kept_fit
+from .._paper_fit import PaperFit, finished_fit, fit_paper_set
 from .._paper_set import PaperSet, augment
 from .._progress import Progress
 from .._recipe import PaperRecipe
@@ -20,38 +20,39 @@ from .._recipe import PaperRecipe
 __all__ = ["Predictor", "Variant", "Variants", "by_model"]
 
 Predictor = Callable[[list[Pattern]], NDArray[np.float64]]
-"""Size of each pattern and the ends of its 95 % interval, nm, shape (n, 3); NaN where there is none."""
+"""Function that predicts the size of each pattern and its 95 % interval, nm, shape (n, 3); NaN for no
+interval."""
 
-UNTRAINED = {"name", "description", "guard"}
-"""Settings of a recipe that its network does not depend on."""
+IRRELEVANT_KEYS = {"name", "description", "guard"}
+"""Keys of a recipe on which the trained network does not depend."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One training."""
+    """One variant of a training."""
 
     name: str
-    """Name of its files."""
+    """Name of its files, without hash and suffix."""
     recipe: PaperRecipe
-    """What is trained."""
+    """Recipe of the training."""
     fold: int = 0
-    """Fold of the parents that it does not see."""
+    """Index of the held-out fold of parents."""
 
 
 class Variants:
-    """Trains variants, or takes them from a folder where they were trained before.
+    """Trains variants, or loads them from a folder of earlier trainings.
 
     Parameters
     ----------
     folder
-        Where trainings are kept; one that was interrupted goes on. Model files that ``qdsizer-stream train``
-        made of a variant's recipe serve as well.
+        Folder of the trainings; an interrupted training is resumed. Model files that ``qdsizer-stream train``
+        created from the recipe of a variant are also used.
     library
-        Patterns of the recipes.
+        Library of the recipes.
     may_train
-        Whether what is not in the folder may be trained.
+        Whether to train variants that are not in the folder.
     progress
-        Told of each epoch.
+        Called after each epoch.
     """
 
     def __init__(self, folder: Path, library: Library, may_train: bool, progress: Progress) -> None:
@@ -62,19 +63,19 @@ class Variants:
         self._set: tuple[str, PaperSet] | None = None
         self._models = [load_model(str(path)) for path in sorted(folder.glob("*.onnx"))]
         self.curves: dict[str, dict[str, list[float]]] = {}
-        """Loss and accuracy of every epoch of the variants that were asked for, by name."""
+        """Loss and accuracy after every epoch of the variants used, by name."""
 
     def predictor(self, variant: Variant) -> Predictor | None:
-        """Predict with a variant.
+        """Predictor of a variant.
 
         Parameters
         ----------
         variant
-            What is asked for.
+            The variant.
 
         Returns
         -------
-        The predictor; None where nobody has trained it, and it may not be trained.
+        The predictor; None if the variant has not been trained and may not be trained.
         """
         model = self._model(variant)
         if model is not None:
@@ -89,42 +90,42 @@ class Variants:
         return by_fit(fit, self._library)
 
     def _model(self, variant: Variant) -> SizingModel | None:
-        """A model file of the variant, which `train` makes of the first fold."""
-        wanted = variant.recipe.model_dump(mode="json", exclude=UNTRAINED)
+        """Model file of the variant; `train` holds out the first fold."""
+        wanted = variant.recipe.model_dump(mode="json", exclude=IRRELEVANT_KEYS)
         for model in self._models if variant.fold == 0 else ():
-            if {k: v for k, v in model.card.recipe.items() if k not in UNTRAINED} == wanted:
+            if {k: v for k, v in model.card.recipe.items() if k not in IRRELEVANT_KEYS} == wanted:
                 return model
         return None
 
     def _fit(self, variant: Variant) -> PaperFit | None:
-        """The network from the folder, or trained now; None where it is not there and may not be trained."""
+        """Network from the folder, or trained now; None if it is missing and may not be trained."""
         recipe = variant.recipe
-        # The recipe's hash alone does not tell the fold.
+        # The hash of the recipe does not include the fold.
         digest = hashlib.sha256(f"{recipe.sha256} {variant.fold}".encode()).hexdigest()
         checkpoint = Checkpoint(self._folder / f"{variant.name}-{digest[:12]}.checkpoint", digest)
-        kept = kept_fit(recipe, checkpoint)
-        if kept is not None or not self._may_train:
-            return kept
+        finished = finished_fit(recipe, checkpoint)
+        if finished is not None or not self._may_train:
+            return finished
         self._folder.mkdir(exist_ok=True)
 
-        def tell(what: str, done: int, total: int) -> None:
-            self._progress(f"{variant.name}: {what}", done, total)
+        def report(step: str, done: int, total: int) -> None:
+            self._progress(f"{variant.name}: {step}", done, total)
 
-        fit_paper_set(recipe, self._patterns(recipe), variant.fold, tell, checkpoint)
-        return kept_fit(recipe, checkpoint)
+        fit_paper_set(recipe, self._patterns(recipe), variant.fold, report, checkpoint)
+        return finished_fit(recipe, checkpoint)
 
     def _patterns(self, recipe: PaperRecipe) -> PaperSet:
-        """The training patterns, kept for the next variant: they are most of the memory."""
+        """Training patterns, cached for the next variant because they use most of the memory."""
         key = recipe.augmentation.model_copy(update={"degradation": None}).model_dump_json()
         if self._set is None or self._set[0] != key:
-            self._set = None  # two sets at a time are 1.7 GB
+            self._set = None  # frees the memory first: two sets would use 1.7 GB
             self._progress("augmenting", 0, 1)
             self._set = key, augment(self._library, recipe.augmentation, recipe.seed)
         return self._set[1]
 
 
 def by_model(model: SizingModel) -> Predictor:
-    """Predict with a model file, one pattern at a time as in a run.
+    """Predictor of a model file, which sizes one pattern at a time as in a run.
 
     Parameters
     ----------
@@ -144,18 +145,18 @@ def by_model(model: SizingModel) -> Predictor:
 
 
 def by_fit(fit: PaperFit, library: Library) -> Predictor:
-    """Predict with a trained variant.
+    """Predictor of a trained variant.
 
     Parameters
     ----------
     fit
         Trained network.
     library
-        Patterns it was trained on, for their grid.
+        Library of the training, for its grid.
 
     Returns
     -------
-    The predictor; a classifier's interval is that of its file alone.
+    The predictor; a classifier has no interval (NaN).
     """
     grid = library.recipe.grid
 

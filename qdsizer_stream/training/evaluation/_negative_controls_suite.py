@@ -1,4 +1,4 @@
-"""Frames that must not be sized, or not wrongly: how often a model is fooled."""
+"""The negative-controls suite: out-of-distribution frames, and how often a model sizes them wrongly."""
 
 import math
 from collections import Counter, defaultdict
@@ -15,34 +15,34 @@ from ...sizing import SizeEstimate, Sizer, SizingConfig, Status
 from .._progress import Progress
 from ._report import Cell, Section
 
-__all__ = ["confidently_wrong", "evaluate_hostile"]
+__all__ = ["confidently_wrong", "evaluate_negative_controls"]
 
-COLUMNS = ("frames", "number", "sized", "confidently wrong", "refused as")
+COLUMNS = ("kind", "frames", "sized", "confidently wrong", "rejected as")
 
 SEED = 3
-"""Of the frames: not that of any training."""
+"""Seed of the frames, which differs from those of all trainings."""
 
 
-def evaluate_hostile(
+def evaluate_negative_controls(
     model: SizingModel, n_frames: int, solvents: tuple[SolventFile, ...], progress: Progress
 ) -> Section:
-    """Offer a model frames of every hostile kind.
+    """Size negative controls of every kind.
 
     Parameters
     ----------
     model
         Model.
     n_frames
-        Frames of each kind.
+        Number of frames of each kind.
     solvents
-        Measured solvents, which are kinds of their own.
+        Measured solvents; each is an additional kind.
     progress
-        Told of each frame.
+        Called for each frame.
 
     Returns
     -------
-    The table; a frame is confidently wrong where it was sized and has no dots of the material to find, or
-    its truth lies outside the 95 % interval.
+    The table. A frame is confidently wrong if it was sized although it contains no dots of the material, or
+    with a 95 % interval that does not contain the true size.
     """
     sizer = Sizer(SizingConfig(model=str(model.path)))
     measured = [read_solvent(file.path, file.wavelength_angstrom, file.axis) for file in solvents]
@@ -55,34 +55,35 @@ def evaluate_hostile(
     rows = [_row(kind, pairs) for kind, pairs in found.items()]
     sums = [sum(int(row[column] or 0) for row in rows) for column in (1, 2, 3)]
     return Section(
-        "Hostile frames",
-        "Frames without dots of the material, outside the range, or spoilt, through the whole path with its "
-        "refusals. The published network sizes every frame, a flat line with a softmax of 0.9999994.",
+        "Negative controls",
+        "Frames without dots of the material, outside the size range, or corrupted, sized with all "
+        "acceptance checks. The published network sizes every frame, a flat line with a probability of "
+        "0.9999994.",
         COLUMNS,
         (*rows, ("all", *sums, "")),
     )
 
 
 def _row(kind: str, pairs: list[tuple[NegativeControl, SizeEstimate]]) -> tuple[Cell, ...]:
-    refused = Counter(e.status.value for _, e in pairs if e.status is not Status.SIZED)
-    told = ", ".join(f"{status} {n}" for status, n in refused.most_common())
+    rejected = Counter(e.status.value for _, e in pairs if e.status is not Status.SIZED)
+    statuses = ", ".join(f"{status} {n}" for status, n in rejected.most_common())
     wrong = sum(confidently_wrong(frame, estimate) for frame, estimate in pairs)
-    return kind, len(pairs), len(pairs) - refused.total(), wrong, told
+    return kind, len(pairs), len(pairs) - rejected.total(), wrong, statuses
 
 
 def confidently_wrong(frame: NegativeControl, estimate: SizeEstimate) -> bool:
-    """Whether an estimate is one that must not be.
+    """Whether a negative control was sized although it should have been rejected.
 
     Parameters
     ----------
     frame
-        Frame with its truth.
+        Frame with its true size.
     estimate
-        What was made of it.
+        Estimate of the frame.
 
     Returns
     -------
-    True where the frame was sized, and there is nothing to size or the interval misses the truth.
+    True if the frame was sized and contains no dots or its interval does not contain the true size.
     """
     if estimate.status is not Status.SIZED:
         return False
