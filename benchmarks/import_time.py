@@ -1,12 +1,12 @@
-"""What the live half adds to the start of a session that has Bluesky already: median of fresh processes.
+"""Start-up time that live sizing adds to a Bluesky session: medians of new processes.
 
-``python benchmarks/import_time.py [--runs N]``; then a whole start-up file: import and ``install(RE,
-settings)`` with the default model, until a plan could begin, and until the sizing process, which loads
-meanwhile, has sized a frame. Last ``qdsizer-stream profile check``, from the start of its process to its end.
+    python -m benchmarks.import_time [--runs N] [--json FILE]
+
+Measures the import on top of Bluesky and ophyd; then a complete start-up file, import and ``install(RE,
+settings)`` with the default model, until a plan can start, and until the sizing process, which loads in
+parallel, has sized a frame; and ``qdsizer-stream profile check`` from the start to the end of its process.
 """
 
-import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -14,16 +14,18 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks._report import BenchmarkReport, argument_parser
+
 BEFORE = """
 import time
 import bluesky, bluesky.run_engine, event_model, ophyd
 engine = bluesky.RunEngine({})
-began = time.perf_counter()
+start = time.perf_counter()
 """
 
 IMPORT = """
 import {module}
-print(time.perf_counter() - began)
+print(time.perf_counter() - start)
 import sys
 assert "torch" not in sys.modules and "matplotlib" not in sys.modules
 """
@@ -31,7 +33,7 @@ assert "torch" not in sys.modules and "matplotlib" not in sys.modules
 INSTALL = """
 from qdsizer_stream.profiles import install, uninstall
 live = install(engine, {settings!r})
-print(time.perf_counter() - began)
+print(time.perf_counter() - start)
 import numpy as np
 frame = np.ones(30720)
 live("start", {{"uid": "s", "time": 0.0}})
@@ -39,7 +41,7 @@ keys = {{"image": {{"dtype": "array", "shape": [30720], "source": "benchmark"}}}
 live("descriptor", {{"uid": "d", "run_start": "s", "name": "primary", "data_keys": keys, "time": 0.0}})
 live("event", {{"uid": "e", "descriptor": "d", "seq_num": 1, "time": 0.0, "data": {{"image": frame}}}})
 live.wait()
-print(time.perf_counter() - began)
+print(time.perf_counter() - start)
 assert live.newest is not None
 uninstall(engine)
 """
@@ -61,58 +63,56 @@ MODULES = ", ".join(
 )
 
 
-def timed(code: str, runs: int) -> list[list[float]]:
-    """Run code in fresh processes; give what each printed, seconds."""
-    said = [
+def printed_times(code: str, runs: int) -> list[list[float]]:
+    """Times that code prints, s: one list per printed line, with one value per new process."""
+    outputs = [
         subprocess.run(
             [sys.executable, "-c", BEFORE + code], check=True, capture_output=True, text=True
         ).stdout
         for _ in range(runs)
     ]
-    return [[float(line) for line in lines] for lines in zip(*(one.split() for one in said), strict=True)]
+    return [
+        [float(line) for line in lines] for lines in zip(*(output.split() for output in outputs), strict=True)
+    ]
 
 
 CHECK = "from qdsizer_stream.cli import main; main()"
 
 
-def checked(settings: Path, runs: int) -> list[float]:
-    """Check a profile in fresh processes; give how long each took, seconds."""
-    spent = []
+def profile_check_times(settings: Path, runs: int) -> list[float]:
+    """Times of ``profile check`` in new processes, s."""
+    seconds = []
     for _ in range(runs):
-        begin = time.perf_counter()
+        start = time.perf_counter()
         subprocess.run(
             [sys.executable, "-c", CHECK, "profile", "check", settings], check=True, capture_output=True
         )
-        spent.append(time.perf_counter() - begin)
-    return spent
-
-
-def report(what: str, seconds: list[float]) -> None:
-    print(
-        f"{what}: {statistics.median(seconds):.2f} s "
-        f"(median of {len(seconds)}, {min(seconds):.2f} to {max(seconds):.2f})"
-    )
+        seconds.append(time.perf_counter() - start)
+    return seconds
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser(__doc__)
     parser.add_argument("--runs", type=int, default=5)
-    runs = parser.parse_args().runs
-    print("on top of bluesky and ophyd:")
+    arguments = parser.parse_args()
+    runs = arguments.runs
+    report = BenchmarkReport("import_time", arguments.json)
+    seconds: dict[str, list[float]] = {}
     for module in ("qdsizer_stream.callbacks", "qdsizer_stream.profiles"):
-        report(f"import {module}", timed(IMPORT.format(module=module), runs)[0])
+        seconds[f"import {module}, after bluesky and ophyd"] = printed_times(
+            IMPORT.format(module=module), runs
+        )[0]
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "qdsizer.toml"
         settings.write_text(SETTINGS.format(modules=MODULES))
-        installed, sized = timed(INSTALL.format(settings=str(settings)), runs)
-        whole = checked(settings, runs)
-    report("import and install(RE, …)", installed)
-    report("the same until the first frame is sized", sized)
-    print("by itself:")
-    report("profile check", whole)
-    print(f"load {os.getloadavg()[0]:.1f}")
+        installed, sized = printed_times(INSTALL.format(settings=str(settings)), runs)
+        seconds["import and install(RE, …)"] = installed
+        seconds["import and install(RE, …), until the first frame is sized"] = sized
+        seconds["profile check"] = profile_check_times(settings, runs)
+    for name, values in seconds.items():
+        report.add(f"{name}, median", statistics.median(values), "s")
+        report.add(f"{name}, maximum", max(values), "s")
+    report.write()
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""Cost of live sizing: time added to the RunEngine, latency, rate and burst, each beside its target.
+"""Cost of live sizing: time added to the RunEngine, latency, sustained rate and bursts, with targets.
 
-Run it on an idle machine: ``python -m benchmarks.live_path [--frames N] [--turns N]``; two to three minutes.
-What is added to an event is a ratio taken turn by turn within one run, so that a busy machine falls on all
-alike. Three sizers show where it goes: one that passes documents on, one whose frames are handed over,
-reduced and added up but not sized, and one that does all; and the last with a thread instead of a process.
-What a machine loses as soon as another of its cores is at work, with no callback at all, stands above them.
+    python -m benchmarks.live_path [--frames N] [--turns N] [--json FILE]
+
+Run it on an idle machine; it takes two to three minutes. The time added to an event is a ratio measured in
+alternating turns of one run, so that the load of the machine affects all variants equally. Four variants
+show where the time goes: a sizer that only forwards documents; one whose frames are transferred, reduced and
+added up but not sized; one that sizes in a process; and one that sizes in a thread. For comparison, the
+ratio is also measured without a callback while another core is busy.
 """
 
-import argparse
 import logging
-import os
 import statistics
 import subprocess
 import sys
@@ -26,6 +26,7 @@ from bluesky import RunEngine
 from bluesky.plans import count
 from ophyd import Component, Device, DeviceStatus, Kind
 
+from benchmarks._report import BenchmarkReport, argument_parser
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer, WavelengthSource
 from qdsizer_stream.devices import SimMythenHdf5, UnitSignal
 from qdsizer_stream.patterns import q_from_two_theta
@@ -36,18 +37,18 @@ from qdsizer_stream.sizing import Sizer, SizingConfig
 WAVELENGTH_ANGSTROM = 0.5637
 DETECTOR = nominal_detector(24, 0.0)
 
-MOST_ADDED = 0.10
-MOST_P50_MS, MOST_P99_MS = 3.0, 10.0
-LEAST_FRAMES_PER_S = 200.0
+MAX_ADDED_PERCENT = 10.0
+MAX_P50_MS, MAX_P99_MS = 3.0, 10.0
+MIN_FRAMES_PER_S = 200.0
 
 NEVER = AccumulationConfig(mode="reset", min_counts=1e300, max_seconds=1e9)
-"""Adds frames up to the end of the run: they are handed over and reduced, but not sized."""
+"""Adds frames until the end of the run: they are transferred and reduced, but not sized."""
 
 Documents = list[tuple[str, Any]]
 
 
 class StoredMythen(Device):
-    """A detector that hands out a frame made beforehand: what is timed is not the simulation."""
+    """A detector that returns a stored frame, so that the simulation is not timed."""
 
     image = Component(UnitSignal, value=np.zeros(DETECTOR.n_strips, np.uint32), unit="counts")
     wavelength = Component(UnitSignal, value=WAVELENGTH_ANGSTROM, unit="angstrom", kind=Kind.config)
@@ -64,60 +65,54 @@ class StoredMythen(Device):
 
 
 def scene() -> GrowingDots:
-    """A synthesis, as far as the detector sees."""
+    """Patterns of a synthesis within the range of the detector."""
     q_max = float(q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH_ANGSTROM).max())
     return GrowingDots(SynthesisRecipe(wavelength_angstrom=WAVELENGTH_ANGSTROM), q_max)
 
 
 def frame(dots: GrowingDots, seed: int) -> np.ndarray:
-    """Photons after five minutes of it."""
+    """Photon counts of the strips after five minutes of synthesis."""
     q = q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH_ANGSTROM)
     expected = np.zeros(q.size)
     expected[q > 0] = 30 * dots(q[q > 0], 300.0)
     return np.random.default_rng(seed).poisson(expected).astype(np.uint32)
 
 
-def told(what: str, measured: str, target: str = "", met: bool | None = None) -> None:
-    """Print a line of the table."""
-    verdict = "" if met is None else "PASS" if met else "short"
-    print(f"{what:<42}{measured:>16}  {target:<12}{verdict}", flush=True)
-
-
-def run_engine_cost(config: LiveConfig, sizer: Sizer, detector: Device, frames: int, turns: int) -> None:
-    """Time per event with no callback and with each kind of sizer, in turns."""
+def measure_added_time(
+    report: BenchmarkReport, config: LiveConfig, sizer: Sizer, detector: Device, frames: int, turns: int
+) -> None:
+    """Time per event without a callback and with each variant, in alternating turns."""
     lives = {
-        "documents passed on": LiveSizer(config.model_copy(update={"data_key": "none", "workers": 0}), sizer),
-        "frames handed over, not sized": LiveSizer(config.model_copy(update={"accumulation": NEVER}), sizer),
+        "documents forwarded": LiveSizer(config.model_copy(update={"data_key": "none", "workers": 0}), sizer),
+        "frames transferred, not sized": LiveSizer(config.model_copy(update={"accumulation": NEVER}), sizer),
         "frames sized in a process": LiveSizer(config, sizer),
         "frames sized in a thread": LiveSizer(config.model_copy(update={"workers": 0}), sizer),
     }
-    alone = RunEngine({})
+    without_callback = RunEngine({})
     engines = {name: RunEngine({}) for name in lives}
     for name, live in lives.items():
         engines[name].subscribe(live)
-    for what, exposure_s, n in (("at 20 ms exposures", 0.02, frames // 4), ("at full speed", 0.0, frames)):
+    for speed, exposure_s, n in (("at 20 ms exposures", 0.02, frames // 4), ("at full speed", 0.0, frames)):
         detector.exposure_s = exposure_s
         without: list[float] = []
-        added: dict[str, list[float]] = {name: [] for name in ("no callback, another core at work", *lives)}
+        added: dict[str, list[float]] = {name: [] for name in ("no callback, another core busy", *lives)}
         for turn in range(turns + 1):
-            base = per_event_ms(alone, detector, n)
+            base = per_event_ms(without_callback, detector, n)
             with busy_core():
-                each = per_event_ms(alone, detector, n)
+                each = per_event_ms(without_callback, detector, n)
             if turn:
-                added["no callback, another core at work"].append(each / base - 1)
+                added["no callback, another core busy"].append(each / base - 1)
             for name, live in lives.items():
                 each = per_event_ms(engines[name], detector, n)
-                live.wait()  # the next turn starts clean
-                if turn:  # the first one loads and warms up
+                live.wait()  # finishes all frames before the next turn
+                if turn:  # the first turn is the warm-up
                     added[name].append(each / base - 1)
             without.append(base)
-        told(f"added to an event {what}", f"of {statistics.median(without[1:]):.2f} ms")
+        report.add(f"event {speed} without callback", statistics.median(without[1:]), "ms")
         for name, ratios in added.items():
-            ratio = statistics.median(ratios)
-            if name == "frames sized in a process":
-                told(f"  {name}", f"{ratio:+.1%}", f"<= {MOST_ADDED:.0%}", ratio <= MOST_ADDED)
-            else:
-                told(f"  {name}", f"{ratio:+.1%}")
+            target = MAX_ADDED_PERCENT if name == "frames sized in a process" else None
+            percent = 100 * statistics.median(ratios)
+            report.add(f"added to an event {speed}: {name}", percent, "%", at_most=target)
     detector.exposure_s = 0.0
     for live in lives.values():
         live.close()
@@ -125,7 +120,7 @@ def run_engine_cost(config: LiveConfig, sizer: Sizer, detector: Device, frames: 
 
 @contextmanager
 def busy_core() -> Iterator[None]:
-    """A program that has nothing to do with the plan, of the priority of the sizing process."""
+    """Keep another core busy with a process of the same priority as the sizing process."""
     spin = "import os; os.nice(10); print(flush=True)\nwhile True: pass"
     with subprocess.Popen([sys.executable, "-c", spin], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -137,20 +132,20 @@ def busy_core() -> Iterator[None]:
 
 
 def per_event_ms(engine: Any, detector: Device, frames: int) -> float:
-    begin = time.perf_counter()
+    start = time.perf_counter()
     engine(count([detector], frames))
-    return 1000 * (time.perf_counter() - begin) / frames
+    return 1000 * (time.perf_counter() - start) / frames
 
 
 def run_of(detector: Device, frames: int) -> Documents:
-    """A run as a RunEngine tells it."""
+    """Documents of a run of a RunEngine."""
     documents: Documents = []
     RunEngine({})(count([detector], frames), lambda name, doc: documents.append((name, doc)))
     return documents
 
 
 def warmed_up(config: LiveConfig, sizer: Sizer, documents: Documents) -> LiveSizer:
-    """A live sizer that has had a run of its own: the process has loaded its model then."""
+    """A live sizer that has processed one short run, so that its process has loaded the model."""
     live = LiveSizer(config, sizer)
     named = ("uid", "run_start", "descriptor", "stream_resource")
     for name, doc in documents[:5] + documents[-1:]:
@@ -159,8 +154,15 @@ def warmed_up(config: LiveConfig, sizer: Sizer, documents: Documents) -> LiveSiz
     return live
 
 
-def latency(what: str, config: LiveConfig, sizer: Sizer, documents: Documents, rate_hz: float) -> None:
-    """Raw event in, derived event out, at a pace."""
+def measure_latency(
+    report: BenchmarkReport,
+    name: str,
+    config: LiveConfig,
+    sizer: Sizer,
+    documents: Documents,
+    rate_hz: float,
+) -> None:
+    """Time from a raw event to its derived event, at a constant rate."""
     live = warmed_up(config, sizer, documents)
     arrived: list[float] = []
     live.subscribe(
@@ -168,53 +170,53 @@ def latency(what: str, config: LiveConfig, sizer: Sizer, documents: Documents, r
     )
     sent: list[float] = []
     in_callback: list[float] = []
-    for name, doc in documents:
-        if name == "event":
+    for kind, doc in documents:
+        if kind == "event":
             time.sleep(1 / rate_hz)
             sent.append(time.perf_counter())
-        live(name, doc)
-        if name == "event":
+        live(kind, doc)
+        if kind == "event":
             in_callback.append(time.perf_counter() - sent[-1])
     live.close()
     p50, p99 = np.percentile(1000 * (np.array(arrived) - np.array(sent)), [50, 99])
-    told(f"event to estimate, {what}, median", f"{p50:.2f} ms", f"<= {MOST_P50_MS:g} ms", p50 <= MOST_P50_MS)
-    told("  99 % within", f"{p99:.2f} ms", f"<= {MOST_P99_MS:g} ms", p99 <= MOST_P99_MS)
-    told("  of which the callback holds the plan", f"{1000 * statistics.median(in_callback):.3f} ms")
+    report.add(f"event to estimate, {name}, median", p50, "ms", at_most=MAX_P50_MS)
+    report.add(f"event to estimate, {name}, 99 % quantile", p99, "ms", at_most=MAX_P99_MS)
+    report.add(f"callback blocks the plan, {name}, median", 1000 * statistics.median(in_callback), "ms")
 
 
-def sustained(what: str, config: LiveConfig, sizer: Sizer, documents: Documents) -> None:
-    """All documents at once: nothing may be lost, and the rate is the sustained one."""
+def measure_sustained_rate(
+    report: BenchmarkReport, name: str, config: LiveConfig, sizer: Sizer, documents: Documents
+) -> None:
+    """Rate when all documents arrive at once; no frame may be lost."""
     live = warmed_up(config, sizer, documents)
     before = live.counters.frames
     events: list[int] = []
     live.subscribe(lambda n, d: events.append(d["data"].get("qdsizer_frame_seq_num", 0)), "event")
-    begin = time.perf_counter()
-    for name, doc in documents:
-        live(name, doc)
+    start = time.perf_counter()
+    for kind, doc in documents:
+        live(kind, doc)
     live.wait()
-    spent = time.perf_counter() - begin
+    seconds = time.perf_counter() - start
     live.close()
     n = live.counters.frames - before
-    rate = n / spent
-    told(
-        f"sustained, {what}", f"{rate:.0f} frames/s", f">= {LEAST_FRAMES_PER_S:g}", rate >= LEAST_FRAMES_PER_S
-    )
-    in_order = [number for number in events if number] == list(range(1, n + 1))
-    lost = live.counters.marked + live.counters.contained
-    told(f"  of a burst of {n}, not sized in their order", f"{lost}", "0", lost == 0 and in_order)
+    report.add(f"sustained rate, {name}", n / seconds, "frames/s", at_least=MIN_FRAMES_PER_S)
+    misplaced = sum(found != expected for expected, found in enumerate(filter(None, events), start=1))
+    lost = live.counters.marked + live.counters.contained + abs(n - sum(map(bool, events)))
+    report.add(f"frames of a burst of {n} lost, {name}", lost, "1", at_most=0)
+    report.add(f"frames of a burst of {n} out of order, {name}", misplaced, "1", at_most=0)
 
 
-def stages(config: LiveConfig, sizer: Sizer, documents: Documents) -> None:
-    """What sizing alone takes here, one frame after another."""
+def measure_sizing(report: BenchmarkReport, sizer: Sizer, documents: Documents) -> None:
+    """Time of sizing alone, one frame after another."""
     counts = next(doc["data"]["mythen_image"] for name, doc in documents if name == "event")
-    begin = time.perf_counter()
+    start = time.perf_counter()
     for _ in range(100):
         sizer.size_frame(counts, WAVELENGTH_ANGSTROM)
-    told("a frame through the sizer alone", f"{10 * (time.perf_counter() - begin):.2f} ms")
+    report.add("sizing of one frame, without documents", 10 * (time.perf_counter() - start), "ms")
 
 
 def in_files(folder: Path, frames: int) -> Documents:
-    """A run whose frames lie in a file."""
+    """Documents of a run whose frames are in an HDF5 file."""
     device = SimMythenHdf5(
         directory=folder, name="mythen", scene=scene(), detector=DETECTOR, counts_per_second=1.0,
         wavelength_angstrom=WAVELENGTH_ANGSTROM, exposure_s=30.0, speed=np.inf,
@@ -223,13 +225,13 @@ def in_files(folder: Path, frames: int) -> Documents:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--frames", type=int, default=200, help="frames of a turn, and of each pace")
+    parser = argument_parser(__doc__)
+    parser.add_argument("--frames", type=int, default=200, help="frames of each turn and of the latency test")
     parser.add_argument("--turns", type=int, default=7)
     arguments = parser.parse_args()
-    logging.getLogger("qdsizer_stream").setLevel(logging.ERROR)  # runs without frames are meant to be here
+    logging.getLogger("qdsizer_stream").setLevel(
+        logging.ERROR
+    )  # one variant warns that its runs contain no frames
     config = LiveConfig(
         sizing=SizingConfig(reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)),
         wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
@@ -239,19 +241,19 @@ def main() -> None:
     detector = StoredMythen(name="mythen")
     detector.image.put(frame(scene(), 0))
     sizer.size_frame(detector.image.get(), WAVELENGTH_ANGSTROM)
-    print(
-        f"{DETECTOR.n_strips} strips, {arguments.frames} frames, load {os.getloadavg()[0]:.1f} at the start"
-    )
-    run_engine_cost(config, sizer, detector, arguments.frames, arguments.turns)
+    report = BenchmarkReport("live_path", arguments.json)
+    print(f"{DETECTOR.n_strips} strips, {arguments.frames} frames")
+    measure_added_time(report, config, sizer, detector, arguments.frames, arguments.turns)
     documents, many = run_of(detector, arguments.frames), run_of(detector, 1000)
-    stages(config, sizer, documents)
-    latency("process", config, sizer, documents, 20.0)
-    latency("thread", thread, sizer, documents, 20.0)
-    sustained("inline, process", config, sizer, many)
-    sustained("inline, thread", thread, sizer, many)
+    measure_sizing(report, sizer, documents)
+    measure_latency(report, "process", config, sizer, documents, 20.0)
+    measure_latency(report, "thread", thread, sizer, documents, 20.0)
+    measure_sustained_rate(report, "inline, process", config, sizer, many)
+    measure_sustained_rate(report, "inline, thread", thread, sizer, many)
     with tempfile.TemporaryDirectory() as folder:
-        sustained("stream_datum into HDF5", config, sizer, in_files(Path(folder), arguments.frames))
-    print(f"load {os.getloadavg()[0]:.1f} at the end")
+        in_hdf5 = in_files(Path(folder), arguments.frames)
+        measure_sustained_rate(report, "stream_datum into HDF5", config, sizer, in_hdf5)
+    report.write()
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""Many runs through one live sizer: nothing lost, nothing out of order, memory flat.
+"""Soak test: many runs through one live sizer, with no frame lost or out of order and constant memory.
 
-``python -m benchmarks.live_soak [--frames 100000] [--runs 200] [--minutes 60] [--spool FOLDER]``; exit
-code 1 where one of these fails. A run at a time is measured by a RunEngine, sized and counted; a line is
-printed every tenth of the way, with the memory of this process and of the one that sizes.
+    python -m benchmarks.live_soak [--frames 100000] [--runs 200] [--minutes 60] [--spool FOLDER] [--json
+    FILE]
 
-The frames are whole ones, of 30 720 strips. Smaller ones would hardly come faster, since a RunEngine takes
-1.4 ms for an event and a sizing a millisecond or two, of either size, and would hide what grows with the
-frames. At 500 frames a second 100 000 take a little over three minutes; at 300, five and a half.
+The exit code is 1 if any of these conditions fails. A RunEngine measures one run after another; all frames
+are sized and counted. Ten progress lines show the memory of this process and of the sizing process.
+
+The frames have 30 720 strips. Smaller frames would hardly be faster, since a RunEngine takes 1.4 ms per
+event and sizing one or two milliseconds at any size, and they would hide memory that grows with the frames.
+At 500 frames per second, 100 000 frames take a little over three minutes; at 300, five and a half.
 """
 
-import argparse
 import os
 import sys
 import time
@@ -19,16 +20,17 @@ from typing import Any
 from bluesky import RunEngine
 from bluesky.plans import count
 
-from benchmarks.live_path import DETECTOR, StoredMythen, frame, scene, told
+from benchmarks._report import BenchmarkReport, argument_parser
+from benchmarks.live_path import DETECTOR, StoredMythen, frame, scene
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer, QueuePolicy, WavelengthSource
 from qdsizer_stream.reduction import ReductionConfig
 from qdsizer_stream.sizing import SizingConfig
 
 WARM_UP = 0.1
-"""Share of the runs until every buffer and cache has its size."""
+"""Fraction of the runs after which all buffers and caches have their final size."""
 
-GROWTH_ALLOWED = 0.05
-"""Memory after warm-up may grow by a twentieth: what an allocator keeps in hand."""
+MAX_GROWTH_PERCENT = 5.0
+"""Maximum growth of the memory after the warm-up, for memory that the allocator retains."""
 
 PAGE_MB = 4096 / 1e6
 
@@ -42,31 +44,31 @@ class Ledger:
 
     def __init__(self) -> None:
         self.expected = 1
-        self.wrong = 0
+        self.n_misplaced = 0
         self.frames = 0
-        self.short_stops = 0
+        self.n_wrong_stops = 0
 
     def __call__(self, name: str, doc: Any) -> None:
-        """Take a document."""
+        """Check one document."""
         if name == "start":
             self.expected = 1
         elif name == "event" and "qdsizer_size" in doc["data"]:
-            self.wrong += not doc["seq_num"] == doc["data"]["qdsizer_frame_seq_num"] == self.expected
+            self.n_misplaced += not doc["seq_num"] == doc["data"]["qdsizer_frame_seq_num"] == self.expected
             self.expected += 1
             self.frames += 1
         elif name == "stop":
             events = doc["num_events"]
-            self.short_stops += not events["qd_size"] == events["primary"] == self.expected - 1
+            self.n_wrong_stops += not events["qd_size"] == events["primary"] == self.expected - 1
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser(__doc__)
     parser.add_argument("--frames", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--spool", type=Path, help="folder for a spooled writer behind the sizer")
+    parser.add_argument(
+        "--spool", type=Path, help="folder of a spooled writer that receives the documents of the sizer"
+    )
     arguments = parser.parse_args()
     config = LiveConfig(
         sizing=SizingConfig(reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)),
@@ -87,11 +89,12 @@ def main() -> None:
     engine.subscribe(live)
     each = arguments.frames // arguments.runs
     processes = (os.getpid(), live.worker_pid)
-    warm_up, report = max(1, int(WARM_UP * arguments.runs)), max(1, arguments.runs // 10)
-    warm, most = [0.0, 0.0], [0.0, 0.0]
+    warm_up, interval = max(1, int(WARM_UP * arguments.runs)), max(1, arguments.runs // 10)
+    warm, peak = [0.0, 0.0], [0.0, 0.0]
+    report = BenchmarkReport("live_soak", arguments.json)
     print(f"{arguments.frames} frames of {DETECTOR.n_strips} strips in {arguments.runs} runs")
     print(f"{'run':>6}{'frames':>9}{'frames/s':>10}{'session MB':>12}{'sizing MB':>11}{'load':>7}")
-    begin = time.perf_counter()
+    start = time.perf_counter()
     done = 0
     for run in range(1, arguments.runs + 1):
         detector.image.put(frame(dots, run))
@@ -103,9 +106,9 @@ def main() -> None:
         memory = [resident_mb(pid) for pid in processes]
         if run <= warm_up:
             warm = memory
-        most = [max(pair) for pair in zip(most, memory, strict=True)]
-        elapsed = time.perf_counter() - begin
-        if run % report == 0:
+        peak = [max(pair) for pair in zip(peak, memory, strict=True)]
+        elapsed = time.perf_counter() - start
+        if run % interval == 0:
             rate, load = done / elapsed, os.getloadavg()[0]
             print(
                 f"{run:>6}{done:>9}{rate:>10.0f}{memory[0]:>12.1f}{memory[1]:>11.1f}{load:>7.1f}", flush=True
@@ -117,23 +120,24 @@ def main() -> None:
     if spooled is not None:
         spooled.close()
     counters = live.counters
-    growth = max(top / base - 1 for top, base in zip(most, warm, strict=True))
+    growth_percent = 100 * max(top / base - 1 for top, base in zip(peak, warm, strict=True))
     failures = {
         "frames lost": done - ledger.frames,
-        "out of order": ledger.wrong,
-        "stops that count wrongly": ledger.short_stops,
+        "frames out of order": ledger.n_misplaced,
+        "stop documents with a wrong count": ledger.n_wrong_stops,
         "errors": counters.contained,
-        "marked": counters.marked,
-        "restarts": counters.restarts,
-        "not sized": done - counters.sized,
+        "frames marked as not sized": counters.marked,
+        "restarts of the sizing process": counters.restarts,
+        "frames not sized": done - counters.sized,
         "runs not measured": arguments.runs - run,
-        "journals left": len(list(arguments.spool.iterdir())) if arguments.spool is not None else 0,
+        "remaining journals": len(list(arguments.spool.iterdir())) if arguments.spool is not None else 0,
     }
-    for what, n in failures.items():
-        told(what, str(n), "0", n == 0)
-    flat = growth <= GROWTH_ALLOWED
-    told("memory after warm-up, most", f"{growth:+.1%}", f"<= {GROWTH_ALLOWED:.0%}", flat)
-    sys.exit(any(failures.values()) or not flat)
+    for name, n in failures.items():
+        report.add(name, n, "1", at_least=0, at_most=0)
+    report.add("maximum growth of memory after warm-up", growth_percent, "%", at_most=MAX_GROWTH_PERCENT)
+    report.add("rate", done / elapsed, "frames/s")
+    report.write()
+    sys.exit(not all(measurement.met is not False for measurement in report.measurements))
 
 
 if __name__ == "__main__":

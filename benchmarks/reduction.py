@@ -1,15 +1,13 @@
-"""Speed of the reduction: milliseconds a frame, and ratios within this one run.
+"""Speed of the reduction: time per frame, and ratios to `numpy.histogram` in the same run.
 
-    OMP_NUM_THREADS=1 python benchmarks/reduction.py [--json FILE]
+    OMP_NUM_THREADS=1 python -m benchmarks.reduction [--json FILE]
 
-Every line reduces whole frames, from the detector's integers to a pattern, with all counting corrections
-(saturation, bad strips, dead time, flat field, monitor, exposure) and Q bins. The ratio is to one
-`numpy.histogram` of the same strips with precomputed Q, which does no correction at all. Milliseconds
+Every measurement reduces whole frames, from the integers of the detector to a pattern, with all counting
+corrections (saturation, bad strips, dead time, flat field, monitor, exposure) and Q bins. The ratio is
+relative to one `numpy.histogram` of the same strips with precomputed Q and without corrections. Times
 depend on the machine and its load, ratios less so.
 """
 
-import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks._report import BenchmarkReport, argument_parser
 from qdsizer_stream.patterns import BinGrid, q_from_two_theta
 from qdsizer_stream.reduction import (
     AccumulationConfig,
@@ -41,7 +38,7 @@ REPEATS = 200
 
 
 def median_ms(work: Callable[[], Any]) -> float:
-    """Median of many runs, ms."""
+    """Median of many runs, ms, after a warm-up."""
     work()
     times = []
     for _ in range(REPEATS):
@@ -71,17 +68,17 @@ def reducer(detector: StripDetector, folder: Path, **settings: Any) -> Reducer:
     )
 
 
-def measure(folder: Path) -> list[dict[str, Any]]:
+def measure(folder: Path, report: BenchmarkReport) -> None:
     rng = np.random.default_rng(1)
     ring = nominal_detector(24, 2.0)
     frame = rng.poisson(200, ring.n_strips).astype(np.uint32)
     q = q_from_two_theta(ring.two_theta(0.0), WAVELENGTH_ANGSTROM)
     histogram = median_ms(lambda: np.histogram(q, GRID.edges, weights=frame))
-    rows: list[dict[str, Any]] = []
 
-    def row(what: str, target_ms: float | None, work: Callable[[], Any]) -> None:
+    def row(name: str, max_ms: float | None, work: Callable[[], Any]) -> None:
         ms = median_ms(work)
-        rows.append({"what": what, "ms": ms, "target_ms": target_ms, "histograms": ms / histogram})
+        report.add(name, ms, "ms", at_most=max_ms)
+        report.add(f"{name} / histogram", ms / histogram, "1")
 
     full = reducer(ring, folder)
     metadata = {"exposure_s": 1.0, "monitor": 1e5}
@@ -93,24 +90,24 @@ def measure(folder: Path) -> list[dict[str, Any]]:
     saturated = frame.copy()
     saturated[::1000] = 2**24 - 1
     row(
-        "the same, some strips saturated",
+        "with saturated strips",
         1.0,
         lambda: full.reduce(saturated, WAVELENGTH_ANGSTROM, **metadata),
     )
     fast = rng.poisson(20_000, ring.n_strips).astype(np.uint32)
     row(
-        "the same, every strip at 200 kcps (Lambert W throughout)",
+        "with every strip at 200 kcps (Lambert W throughout)",
         None,
         lambda: full.reduce(fast, WAVELENGTH_ANGSTROM, exposure_s=0.1, monitor=1e5),
     )
     arms = iter(np.linspace(0, 1, 10_000))
     row(
-        "the same, the arm elsewhere in every frame",
+        "with another arm angle for every frame",
         None,
         lambda: full.reduce(frame, WAVELENGTH_ANGSTROM, float(next(arms)), **metadata),
     )
     bare = Reducer(ring)
-    row("30 720 strips, no correction, no bins", None, lambda: bare.reduce(frame, WAVELENGTH_ANGSTROM))
+    row("30 720 strips, no corrections, no bins", None, lambda: bare.reduce(frame, WAVELENGTH_ANGSTROM))
 
     double = StripDetector(modules=ring.modules * 2, global_offset_deg=2.0)
     three = [reducer(double, folder, n_counters=3, counter=counter) for counter in range(3)]
@@ -127,25 +124,14 @@ def measure(folder: Path) -> list[dict[str, Any]]:
     )
     for _ in range(1200):
         rolling.add(pooled, next(clock))
-    row("rolling sum of 1000 frames, one frame more", None, lambda: rolling.add(pooled, next(clock)))
-    return rows
+    row("rolling sum of 1000 frames, one more frame", None, lambda: rolling.add(pooled, next(clock)))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--json", type=Path, help="write the numbers to this file")
-    arguments = parser.parse_args()
+    report = BenchmarkReport("reduction", argument_parser(__doc__).parse_args().json)
     with tempfile.TemporaryDirectory() as folder:
-        rows = measure(Path(folder))
-    table = Table(title="Reduction, median of one core")
-    for heading in ("", "ms", "target (ms)", "histograms"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for row in rows:
-        target = "" if row["target_ms"] is None else f"{row['target_ms']:g}"
-        table.add_row(row["what"], f"{row['ms']:.3f}", target, f"{row['histograms']:.2f}")
-    Console().print(table)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(rows, indent=1))
+        measure(Path(folder), report)
+    report.write()
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""How often the default model errs: on good frames of physics it never saw, and on hostile ones.
+"""Error rates of a model: on good frames of the held-out simulations, and on negative controls.
 
-    python benchmarks/refusals.py [--model NAME] [--frames N] [--structures N] [--hostile N] [--seed SEED]
+    python -m benchmarks.rejection_rates [--model NAME] [--frames N] [--structures N] [--controls N]
+                                         [--seed SEED] [--json FILE]
 
-Good frames come from the `held_out` part of the recipe of `pbs`: shapes, textures, liquids and distortions
-kept out of training, an eighth or so without dots. Hostile frames are those of the corpus. Seeds differ from
-those that set the limits. Structures of dots are tabulated first, which takes most of the three minutes.
+Good frames come from the `held_out` part of the recipe of `pbs`: shapes, textures, solvents and distortions
+held out from training; about one eighth contain no dots. Seeds differ from those that set the thresholds.
+Structures of dots are tabulated first, which takes most of the three minutes.
 """
 
-import argparse
 from collections import Counter
 
 import numpy as np
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks._report import BenchmarkReport, argument_parser
 from qdsizer_stream.models import BinnedInput
 from qdsizer_stream.patterns import Pattern
 from qdsizer_stream.simulation import FrameBatch, FrameStream, negative_controls
@@ -28,7 +29,9 @@ GROUPS = {
 }
 
 
-def good(sizer: Sizer, n_frames: int, n_structures: int, seed: int) -> None:
+def measure_good_frames(
+    report: BenchmarkReport, sizer: Sizer, n_frames: int, n_structures: int, seed: int
+) -> None:
     recipe = load_training_recipe("pbs").held_out.model_copy(update={"n_structures": n_structures})
     if isinstance(sizer.model.card.input, BinnedInput):
         recipe = recipe.model_copy(update={"grid": sizer.model.card.input.grid})
@@ -41,12 +44,12 @@ def good(sizer: Sizer, n_frames: int, n_structures: int, seed: int) -> None:
             zip(batch.intensity, batch.sigma, batch.mask, strict=True), "good frames", total=n_frames
         )
     ]
-    table = Table(title=f"{n_frames} frames of held-out physics, model {sizer.model.name}")
-    for heading in ("frames", "sized", "refused as", "mean error (nm)", "in 95 % interval"):
-        table.add_column(heading, justify="left" if heading in ("frames", "refused as") else "right")
+    table = Table(title=f"{n_frames} frames of held-out simulations, model {sizer.model.name}")
+    for heading in ("frames", "sized", "rejected as", "mean error (nm)", "in 95 % interval"):
+        table.add_column(heading, justify="left" if heading in ("frames", "rejected as") else "right")
     for name, (low, high) in GROUPS.items():
         rows = np.flatnonzero((batch.area_fraction >= low) & (batch.area_fraction < high))
-        table.add_row(f"{name} ({rows.size})", *_row(batch, estimates, rows, dots=low > 0))
+        table.add_row(f"{name} ({rows.size})", *_row(report, name, batch, estimates, rows, low > 0))
     Console().print(table)
     reasons = Counter(
         estimate.reason
@@ -54,10 +57,17 @@ def good(sizer: Sizer, n_frames: int, n_structures: int, seed: int) -> None:
         if present and estimate.status is Status.OUT_OF_DOMAIN
     )
     for reason, _ in reasons.most_common(10):
-        print("  good, but:", reason)
+        print("  rejected although good:", reason)
 
 
-def _row(batch: FrameBatch, estimates: list[SizeEstimate], rows: np.ndarray, dots: bool) -> list[str]:
+def _row(
+    report: BenchmarkReport,
+    name: str,
+    batch: FrameBatch,
+    estimates: list[SizeEstimate],
+    rows: np.ndarray,
+    dots: bool,
+) -> list[str]:
     statuses = Counter(estimates[row].status for row in rows)
     sized = [row for row in rows if estimates[row].status is Status.SIZED]
     errors = [abs(estimates[row].size_nm - batch.number_mean_nm[row]) for row in sized]
@@ -65,6 +75,11 @@ def _row(batch: FrameBatch, estimates: list[SizeEstimate], rows: np.ndarray, dot
         estimates[row].size_low_nm <= batch.number_mean_nm[row] <= estimates[row].size_high_nm
         for row in sized
     ]
+    report.add(f"{name}: frames", rows.size, "1", show=False)
+    report.add(f"{name}: sized", 100 * len(sized) / max(rows.size, 1), "%", show=False)
+    if dots and sized:
+        report.add(f"{name}: mean error", np.mean(errors), "nm", show=False)
+        report.add(f"{name}: true size in 95 % interval", 100 * np.mean(inside), "%", show=False)
     return [
         f"{len(sized) / max(rows.size, 1):.1%}",
         ", ".join(f"{status} {n / rows.size:.1%}" for status, n in statuses.items() if status != "sized"),
@@ -73,36 +88,37 @@ def _row(batch: FrameBatch, estimates: list[SizeEstimate], rows: np.ndarray, dot
     ]
 
 
-def hostile(sizer: Sizer, per_kind: int, seed: int) -> None:
-    table = Table("kind", "frames", "sized rightly", "sized wrongly", "refused as", title="hostile frames")
+def measure_negative_controls(report: BenchmarkReport, sizer: Sizer, per_kind: int, seed: int) -> None:
+    columns = ("kind", "frames", "sized correctly", "sized wrongly", "rejected as")
+    table = Table(*columns, title="negative controls")
     found: dict[str, list[tuple[float, SizeEstimate]]] = {}
     for frame in negative_controls(sizer.model.card.material, seed, per_kind):
         found.setdefault(frame.kind, []).append((frame.size_nm, sizer.size(frame.pattern)))
-    total = 0
+    n_wrong = 0
     for kind, pairs in found.items():
         sized = [(size, e) for size, e in pairs if e.status is Status.SIZED]
-        right = sum(e.size_low_nm <= size <= e.size_high_nm for size, e in sized)
-        total += len(sized) - right
-        refused = Counter(e.status.value for _, e in pairs if e.status is not Status.SIZED)
-        told = ", ".join(f"{status} {n}" for status, n in refused.items())
-        table.add_row(kind, str(len(pairs)), str(right), str(len(sized) - right), told)
+        n_correct = sum(e.size_low_nm <= size <= e.size_high_nm for size, e in sized)
+        n_wrong += len(sized) - n_correct
+        rejected = Counter(e.status.value for _, e in pairs if e.status is not Status.SIZED)
+        statuses = ", ".join(f"{status} {n}" for status, n in rejected.items())
+        table.add_row(kind, str(len(pairs)), str(n_correct), str(len(sized) - n_correct), statuses)
     Console().print(table)
-    print(f"{total} hostile frames sized with an interval that misses the truth")
+    report.add("negative controls sized with an interval that misses the true size", n_wrong, "1", at_most=0)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser(__doc__)
     parser.add_argument("--model", default="pbs")
     parser.add_argument("--frames", type=int, default=4096)
     parser.add_argument("--structures", type=int, default=6)
-    parser.add_argument("--hostile", type=int, default=20)
+    parser.add_argument("--controls", type=int, default=20, help="frames of each kind of negative control")
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
     sizer = Sizer(SizingConfig(model=arguments.model))
-    good(sizer, arguments.frames, arguments.structures, arguments.seed)
-    hostile(sizer, arguments.hostile, arguments.seed)
+    report = BenchmarkReport("rejection_rates", arguments.json)
+    measure_good_frames(report, sizer, arguments.frames, arguments.structures, arguments.seed)
+    measure_negative_controls(report, sizer, arguments.controls, arguments.seed)
+    report.write()
 
 
 if __name__ == "__main__":

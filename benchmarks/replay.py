@@ -1,12 +1,12 @@
-"""Replay of an archived run from a Tiled server in a process of its own, and write-back of its sizes.
+"""Replay of an archived run from a Tiled server in a separate process, and write-back of its sizes.
 
-Run it on an idle machine: ``python -m benchmarks.replay [--frames N] [--workers N] [--profile]``. The frames
-are made and stored beforehand by the server's process, which is not timed. Memory is the most that the
-replaying process ever held. Frames are read ahead while others are sized, and sized ahead by workers: the
-table says how long the replaying thread waited for either.
+    python -m benchmarks.replay [--frames N] [--workers N] [--profile] [--json FILE]
+
+Run it on an idle machine. The process of the server simulates and stores the frames first, which is not
+timed. Memory is the peak of the replaying process. Frames are prefetched while others are sized, and workers
+size frames in advance; the stages include how long the replaying thread waited for them.
 """
 
-import argparse
 import cProfile
 import multiprocessing
 import pstats
@@ -25,6 +25,7 @@ import psutil
 from bluesky_tiled_plugins import TiledWriter
 from event_model import compose_run
 
+from benchmarks._report import BenchmarkReport, argument_parser
 from qdsizer_stream.archive import SizingWorkers, WriteBack, embedded_tiled, open_archive, replay_into
 from qdsizer_stream.archive import _documents as reading
 from qdsizer_stream.archive import _workers as working
@@ -40,21 +41,21 @@ WAVELENGTH_ANGSTROM = 0.5637
 DETECTOR = nominal_detector(24, 0.0)
 
 PATTERNS = 100
-"""Frames that differ in their dots; the others are these with the strips' photons moved on, which costs the
-archive as much and the making of them nothing."""
+"""Number of different simulated frames; the others are modified copies, which are as large in the archive and
+take no time to simulate."""
 
 
 def serve(folder: Path, frames: int, uid: Any, done: Any) -> None:
-    """Store a run and serve its archive until told to end."""
+    """Store a run and serve its archive until the event is set."""
     with embedded_tiled(folder) as client:
-        (folder / "url").write_text(str(client.context.api_uri))  # as `open_archive` leaves it
+        (folder / "url").write_text(str(client.context.api_uri))  # where `open_archive` looks for it
         uid.send(store(client, frames))
         done.wait()
 
 
 @contextmanager
 def server(folder: Path, frames: int) -> Iterator[tuple[str, psutil.Process]]:
-    """A server in a process of its own, that `open_archive(folder)` finds; gives the run and the process."""
+    """Run a server in a separate process that `open_archive(folder)` finds; yields run and process."""
     spawn = multiprocessing.get_context("spawn")
     uid, answer = spawn.Pipe(duplex=False)
     done = spawn.Event()
@@ -68,7 +69,7 @@ def server(folder: Path, frames: int) -> Iterator[tuple[str, psutil.Process]]:
 
 
 def store(catalog: Any, frames: int) -> str:
-    """Write a run of frames as a detector would."""
+    """Write a run of frames, as from a detector."""
     q = q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH_ANGSTROM)
     dots = GrowingDots(SynthesisRecipe(wavelength_angstrom=WAVELENGTH_ANGSTROM), float(q.max()))
     random = np.random.default_rng(7)
@@ -82,7 +83,7 @@ def store(catalog: Any, frames: int) -> str:
     write("start", bundle.start_doc)
     wavelength = {"dtype": "number", "shape": [], "source": "x", "units": "angstrom"}
     image = {"dtype": "array", "dtype_numpy": "<u4", "shape": [q.size], "source": "x"}
-    described = bundle.compose_descriptor(
+    descriptor = bundle.compose_descriptor(
         name="primary",
         data_keys={"mythen_image": {**image, "object_name": "mythen"}},
         object_keys={"mythen": ["mythen_image"]},
@@ -94,50 +95,50 @@ def store(catalog: Any, frames: int) -> str:
             }
         },
     )
-    write("descriptor", described.descriptor_doc)
-    for number in range(frames):
-        frame = patterns[number % len(patterns)].copy()
-        frame[number % 7 :: 7] += 1
-        event = described.compose_event(data={"mythen_image": frame}, timestamps={"mythen_image": 0.0})
+    write("descriptor", descriptor.descriptor_doc)
+    for i in range(frames):
+        frame = patterns[i % len(patterns)].copy()
+        frame[i % 7 :: 7] += 1
+        event = descriptor.compose_event(data={"mythen_image": frame}, timestamps={"mythen_image": 0.0})
         write("event", event)
     write("stop", bundle.compose_stop())
     return str(bundle.start_doc["uid"])
 
 
 def peak_gb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # the kernel counts in kB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # the kernel reports kB
 
 
 T = TypeVar("T")
 
 
 class Stages:
-    """Time that the replaying thread spends in each of its stages, s."""
+    """Time that the replaying thread spends in each stage, s."""
 
     def __init__(self) -> None:
-        self.spent: Counter[str] = Counter()
+        self.seconds: Counter[str] = Counter()
 
     def timed(self, stage: str, call: Callable[..., T]) -> Callable[..., T]:
-        """Let the time that a call takes count for a stage."""
+        """Wrap a function so that its time counts for a stage."""
 
         def timed(*arguments: Any, **named: Any) -> T:
-            begin = time.perf_counter()
+            start = time.perf_counter()
             try:
                 return call(*arguments, **named)
             finally:
-                self.spent[stage] += time.perf_counter() - begin
+                self.seconds[stage] += time.perf_counter() - start
 
         return timed
 
     @contextmanager
     def of(self, sizer: Sizer) -> Iterator[None]:
-        """Watch the replays of a sizer."""
+        """Time the stages of the replays of a sizer."""
         ahead = reading.ahead
 
         def timed_ahead(chunks: Iterator[T]) -> Iterator[T]:
             read = ahead(chunks)
-            following = self.timed("waiting for frames", lambda: next(read, None))
-            while (chunk := following()) is not None:
+            next_chunk = self.timed("waiting for frames", lambda: next(read, None))
+            while (chunk := next_chunk()) is not None:
                 yield chunk
 
         with (
@@ -149,37 +150,36 @@ class Stages:
         ):
             yield
 
-    def table(self, whole_s: float, frames: int) -> str:
-        """Milliseconds a frame of each stage, and of what lies between them."""
-        rest = {"documents, and all else": whole_s - self.spent.total(), "together": whole_s}
-        return "\n".join(
-            f"  {stage:<24} {1000 * spent / frames:6.3f} ms a frame"
-            for stage, spent in {**self.spent, **rest}.items()
-        )
+    def add_to(self, report: BenchmarkReport, total_s: float, frames: int) -> None:
+        """Record the time per frame of each stage, of the remainder, and in total."""
+        rest = {"documents and remainder": total_s - self.seconds.total(), "total": total_s}
+        for stage, seconds in {**self.seconds, **rest}.items():
+            report.add(f"replay, time per frame: {stage}", 1000 * seconds / frames, "ms")
 
 
-def processor_s(process: psutil.Process) -> float:
+def cpu_s(process: psutil.Process) -> float:
     used = process.cpu_times()
     return float(used.user + used.system)
 
 
-class Refusing:
-    """A destination that refuses: reading and sizing alone are timed, and the journal stays."""
+class RejectingDestination:
+    """A destination that rejects all documents, to time reading and sizing alone and keep the journal."""
 
     def find(self, *_: Any) -> None:
         """Find nothing."""
 
     def write(self, run: Any, documents: Any) -> str:
-        """Refuse."""
-        raise ArchiveError("as agreed")
+        """Reject the documents."""
+        raise ArchiveError("this destination rejects all documents")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--frames", type=int, default=10_000)
-    parser.add_argument("--workers", type=int, default=0, help="processes that size")
-    parser.add_argument("--profile", action="store_true", help="show where the time goes")
+    parser.add_argument("--workers", type=int, default=0, help="number of sizing processes")
+    parser.add_argument("--profile", action="store_true", help="print a profile of the replaying process")
     options = parser.parse_args()
+    report = BenchmarkReport("replay", options.json)
     config = LiveConfig(
         sizing=SizingConfig(reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)),
         wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
@@ -196,26 +196,27 @@ def main() -> None:
             run = catalog[uid]
             stages = Stages()
             with stages.of(sizer), cProfile.Profile() if options.profile else nullcontext() as profile:
-                begin, used, served = time.perf_counter(), time.process_time(), processor_s(serving)
+                start, cpu_start, server_start = time.perf_counter(), time.process_time(), cpu_s(serving)
                 with suppress(ArchiveError):
-                    replay_into(run, config, Refusing(), journals, sizer, workers=workers)
-                spent, used = time.perf_counter() - begin, time.process_time() - used
-                served = processor_s(serving) - served
-            print(
-                f"replay: {options.frames} frames, {options.frames / spent:.0f} a second; processor a frame: "
-                f"{1000 * used / options.frames:.2f} ms here, {1000 * served / options.frames:.2f} ms in the "
-                f"server; peak memory {peak_gb():.2f} GB"
-            )
-            print(stages.table(spent, options.frames))
+                    replay_into(run, config, RejectingDestination(), journals, sizer, workers=workers)
+                seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
+                server_cpu = cpu_s(serving) - server_start
+            report.add("replay, frames", options.frames, "1")
+            report.add("replay, rate", options.frames / seconds, "frames/s")
+            report.add("replay, CPU time per frame", 1000 * cpu / options.frames, "ms")
+            report.add("replay, CPU time per frame of the server", 1000 * server_cpu / options.frames, "ms")
+            report.add("replay, peak memory", peak_gb(), "GB")
+            stages.add_to(report, seconds, options.frames)
             if profile is not None:
                 pstats.Stats(profile).sort_stats("tottime").print_stats(25)
-            begin = time.perf_counter()
+            start = time.perf_counter()
             outcome = replay_into(run, config, WriteBack(), journals, sizer)
-            print(f"write-back: {outcome.frames} sizes in {time.perf_counter() - begin:.2f} s")
+            report.add("write-back, time", time.perf_counter() - start, "s")
             assert outcome.resumed == outcome.frames == options.frames
             assert run.refresh().metadata["stop"]["num_events"]["qd_size"] == options.frames
-            print(f"statuses: {outcome.statuses}; peak memory {peak_gb():.2f} GB")
-    print(f"load: {' '.join(Path('/proc/loadavg').read_text().split()[:3])}")
+            report.add("write-back, peak memory", peak_gb(), "GB")
+            print(f"statuses: {outcome.statuses}")
+    report.write()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command ``qdsizer-stream serve`` as a process of its own, for benchmarks that time it from outside."""
+"""The command ``qdsizer-stream serve`` in a separate process, for benchmarks that time it from outside."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ START_TIMEOUT_S = 300.0
 
 
 class ServiceProcess:
-    """A service that runs, and its counters."""
+    """A running service and its counters."""
 
     def __init__(self, folder: Path, tables: str, port: int) -> None:
         modules = ", ".join(
@@ -47,7 +47,7 @@ class ServiceProcess:
         end = time.monotonic() + START_TIMEOUT_S
         while text not in self.log.read_text():
             if self._process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"the service did not say {text!r}:\n{self.log.read_text()}")
+                raise RuntimeError(f"the service has not logged {text!r}:\n{self.log.read_text()}")
             time.sleep(0.1)
 
     def metric(self, name: str) -> float:
@@ -60,14 +60,14 @@ class ServiceProcess:
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
     def stop(self) -> None:
-        """Let it finish and end."""
+        """Ask the service to finish, and wait for its end."""
         self._process.terminate()
         self._process.wait(60)
 
 
 @contextmanager
 def services(folder: Path, tables: str, ports: list[int]) -> Iterator[list[ServiceProcess]]:
-    """Run as many services as there are ports."""
+    """Run one service per port."""
     running = [ServiceProcess(folder, tables, port) for port in ports]
     try:
         yield running

@@ -1,19 +1,15 @@
-"""Speed of the frame stream on the paper's 5004 points, everything randomized, and where the time goes.
+"""Speed of the frame stream on the paper's 5004 points with everything randomized, and cost of its parts.
 
-    python benchmarks/simulation_stream.py [--json FILE]
+    OMP_NUM_THREADS=1 python -m benchmarks.simulation_stream [--json FILE]
 
-Frames a second of processor time hardly depend on what else the machine does; frames by the clock do.
+Frames per second of CPU time hardly depend on the load of the machine; frames per second of wall time do.
 """
 
-import argparse
-import json
 import time
-from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
+from benchmarks._report import BenchmarkReport, argument_parser
 from qdsizer_stream.patterns import BinGrid
 from qdsizer_stream.simulation import (
     COPPER_K_ALPHA,
@@ -25,8 +21,8 @@ from qdsizer_stream.simulation import (
     SphereCut,
     StreamRecipe,
     StructureRanges,
+    fast_poisson,
 )
-from qdsizer_stream.simulation.frames._photons import fast_poisson
 
 N_FRAMES = 256
 REPEATS = 3
@@ -42,7 +38,7 @@ EVERYTHING = StreamRecipe(
         strain_along=(0.0, 0.007),
         max_cluster_nm=21.0,
     ),
-    n_structures=1,  # more take longer to begin with, not longer a frame
+    n_structures=1,  # more structures take longer to tabulate, not longer per frame
     grid=BinGrid(q_first_inv_angstrom=0.99, q_step_inv_angstrom=0.0028, n_bins=5004),
     sources=(
         Source(lines=(SpectralLine(wavelength_angstrom=0.56),)),
@@ -78,57 +74,50 @@ FEW_PHOTONS = {"counts_per_bin": (30.0, 60.0)}
 
 
 def rates(stream: FrameStream) -> tuple[float, float]:
-    """Frames a second, by the clock and of processor time: the best of a few runs."""
+    """Frames per second of wall time and of CPU time, the best of a few runs."""
     stream.batch(64)
-    by_clock, by_processor = [], []
+    wall, cpu = [], []
     for _ in range(REPEATS):
-        clock, processor = time.perf_counter(), time.process_time()
+        wall_start, cpu_start = time.perf_counter(), time.process_time()
         stream.batch(N_FRAMES)
-        by_clock.append(N_FRAMES / (time.perf_counter() - clock))
-        by_processor.append(N_FRAMES / (time.process_time() - processor))
-    return max(by_clock), max(by_processor)
+        wall.append(N_FRAMES / (time.perf_counter() - wall_start))
+        cpu.append(N_FRAMES / (time.process_time() - cpu_start))
+    return max(wall), max(cpu)
 
 
-def streams() -> dict[str, float]:
+def measure_streams(report: BenchmarkReport) -> None:
     start = time.perf_counter()
-    whole = FrameStream(EVERYTHING, seed=0)
-    numbers = {"one structure up to 21 nm, s": time.perf_counter() - start}
-    clock, processor = rates(whole)
-    numbers["frames of 5004 points a second, one thread"] = clock
-    numbers["frames a second of processor time, one thread"] = processor
-    clock, two = rates(FrameStream(EVERYTHING, seed=0, n_threads=2))
-    numbers["frames of 5004 points a second, two threads"] = clock
-    numbers["frames a second of processor time, two threads"] = two
-    for what, change in (("without resolution", SHARP), ("with 30 to 60 photons a bin", FEW_PHOTONS)):
+    complete = FrameStream(EVERYTHING, seed=0)
+    report.add("one structure up to 21 nm", time.perf_counter() - start, "s")
+    wall, cpu = rates(complete)
+    report.add("frames of 5004 points, one thread", wall, "frames/s")
+    report.add("frames of 5004 points, one thread, CPU time", cpu, "frames/s")
+    wall_two, cpu_two = rates(FrameStream(EVERYTHING, seed=0, n_threads=2))
+    report.add("frames of 5004 points, two threads", wall_two, "frames/s")
+    report.add("frames of 5004 points, two threads, CPU time", cpu_two, "frames/s")
+    for name, change in (("without resolution", SHARP), ("with 30 to 60 photons per bin", FEW_PHOTONS)):
         _, changed = rates(FrameStream(EVERYTHING.model_copy(update=change), seed=0))
-        numbers[f"processor time {what} over that of everything"] = processor / changed
-    return numbers
+        report.add(f"CPU time {name} / with everything", cpu / changed, "1")
 
 
-def photons() -> dict[str, float]:
-    """What the normal numbers save."""
+def measure_photons(report: BenchmarkReport) -> None:
+    """Time that the normal approximation of large Poisson means saves."""
     rng = np.random.default_rng(0)
     expected = rng.uniform(100, 1e5, (32, 5004)).astype(np.float32)
     seconds = {}
-    for name, draw in (("NumPy", rng.poisson), ("ours", lambda mean: fast_poisson(rng, mean))):
+    for name, draw in (("NumPy", rng.poisson), ("package", lambda mean: fast_poisson(rng, mean))):
         start = time.process_time()
         for _ in range(5):
             draw(expected)
         seconds[name] = time.process_time() - start
-    return {"NumPy's Poisson numbers over ours, processor time": seconds["NumPy"] / seconds["ours"]}
+    report.add("CPU time of NumPy's Poisson / fast_poisson", seconds["NumPy"] / seconds["package"], "1")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the numbers to this file")
-    arguments = parser.parse_args()
-    numbers = {**streams(), **photons()}
-    table = Table("what", "number", title="Frame stream")
-    for what, number in numbers.items():
-        table.add_row(what, f"{number:,.3g}" if number < 1000 else f"{number:,.0f}")
-    Console().print(table)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+    report = BenchmarkReport("simulation_stream", argument_parser(__doc__).parse_args().json)
+    measure_streams(report)
+    measure_photons(report)
+    report.write()
 
 
 if __name__ == "__main__":

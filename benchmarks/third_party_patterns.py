@@ -1,13 +1,12 @@
-"""Sizes of patterns that another program simulated, against the truth in their file names.
+"""Accuracy on patterns that were simulated by another program, whose file names contain the true sizes.
 
-    python benchmarks/foreign_patterns.py FOLDER
+    python -m benchmarks.third_party_patterns FOLDER [--json FILE]
 
-FOLDER holds files like PbS_Str0.9975_SD15_Avg4.50_SolvTOL_Conc65_noisy30.00.csv (Q, intensity): strain,
+FOLDER contains files like PbS_Str0.9975_SD15_Avg4.50_SolvTOL_Conc65_noisy30.00.csv (Q, intensity): strain,
 dispersion in per cent, number-weighted mean diameter in nm, solvent, area fraction in per cent, counting
-scale. They are part of the paper's published data and cannot be part of this repository.
+scale. They are part of the published data of the paper and cannot be included in this repository.
 """
 
-import argparse
 import math
 import re
 from pathlib import Path
@@ -17,28 +16,29 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks._report import BenchmarkReport, argument_parser
 from qdsizer_stream.patterns import Axis, read_pattern
 from qdsizer_stream.sizing import Sizer, SizingConfig
 
 NAME = re.compile(
-    r"SD(?P<sd>\d+)_Avg(?P<mean>[\d.]+)_Solv(?P<solvent>\w+?)_Conc(?P<share>\d+)_noisy(?P<scale>[\d.]+)\.csv"
+    r"SD(?P<sd>\d+)_Avg(?P<mean>[\d.]+)_Solv(?P<solvent>\w+?)_Conc(?P<area>\d+)_noisy(?P<scale>[\d.]+)\.csv"
 )
 
 CLASSIFIERS = ("pbs-paper", "pbs-paper-cut")
 
 WAVELENGTH_ANGSTROM = 0.56
-"""Of the simulations; files on a Q axis need it for the reach in Q alone."""
+"""Wavelength of the simulations; for files with a Q axis it only limits the range of Q."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argument_parser(__doc__)
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+    arguments = parser.parse_args()
+    folder = arguments.folder
+    report = BenchmarkReport("third_party_patterns", arguments.json)
     paths = sorted(folder.glob("*.csv"), key=lambda p: float(NAME.search(p.name)["mean"]))
     if not paths:
-        parser.error(f"{folder} holds no .csv file: give the folder of the patterns themselves")
+        parser.error(f"{folder} contains no .csv file: give the folder of the patterns")
     default, *classifiers = (Sizer(SizingConfig(model=model)) for model in ("pbs", *CLASSIFIERS))
     table = Table(title="number-weighted mean diameter, nm", box=box.SIMPLE, padding=0, collapse_padding=True)
     for heading in ("truth", "sd %", "in", "area %", "scale", "pbs", "95 %", "error", *CLASSIFIERS):
@@ -49,36 +49,36 @@ def main() -> None:
         truth = float(name["mean"])
         pattern = read_pattern(path, WAVELENGTH_ANGSTROM, Axis.Q)
         estimate = default.size(pattern)
-        read = [sizer.size(pattern) for sizer in classifiers]
+        classified = [sizer.size(pattern) for sizer in classifiers]
         error = estimate.size_nm - truth
         truths.append(truth)
         errors.append(error)
         covered.append(estimate.size_low_nm <= truth <= estimate.size_high_nm)
-        classes.append([one.class_nm for one in read])
+        classes.append([one.class_nm for one in classified])
         table.add_row(
             f"{truth:.1f}",
             name["sd"],
             name["solvent"].lower(),
-            name["share"],
+            name["area"],
             f"{float(name['scale']):g}",
             f"{estimate.size_nm:.2f}" if not math.isnan(error) else f"{estimate.status}: {estimate.reason}",
             f"{estimate.size_low_nm:.2f}–{estimate.size_high_nm:.2f}",
             f"{error:+.2f}",
-            *(str(one.status) if math.isnan(one.class_nm) else f"{one.class_nm:.1f}" for one in read),
+            *(str(one.status) if math.isnan(one.class_nm) else f"{one.class_nm:.1f}" for one in classified),
         )
     Console().print(table)
     absolute = np.abs(errors)
-    print(
-        f"pbs: {np.sum(absolute <= 0.25)} of {len(errors)} within 0.25 nm, "
-        f"mean error {np.nanmean(absolute):.3f} nm, largest {np.nanmax(absolute):.3f} nm, "
-        f"{np.sum(covered)} within the 95 % interval"
-    )
+    report.add("patterns", len(errors), "1")
+    report.add("pbs: within 0.25 nm", np.sum(absolute <= 0.25), "1")
+    report.add("pbs: mean error", np.nanmean(absolute), "nm", at_most=0.05)
+    report.add("pbs: maximum error", np.nanmax(absolute), "nm", at_most=0.20)
+    report.add("pbs: true size within the 95 % interval", np.sum(covered), "1")
     for name, column in zip(CLASSIFIERS, np.array(classes).T, strict=True):
-        off = np.abs(column - truths)
-        print(
-            f"{name}: {np.sum(off == 0)} of {len(errors)} in their class, "
-            f"{np.sum(off <= 0.5)} within one class, {np.sum(np.isnan(off))} refused"
-        )
+        deviation = np.abs(column - truths)
+        report.add(f"{name}: correct class", np.sum(deviation == 0), "1")
+        report.add(f"{name}: within one class", np.sum(deviation <= 0.5), "1")
+        report.add(f"{name}: rejected", np.sum(np.isnan(deviation)), "1")
+    report.write()
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """0MQ end to end: from a published event of 30 720 strips to its estimate, through a proxy and the service.
 
-Run it on an idle machine: ``python -m benchmarks.zmq_path [--frames N] [--rate HZ]``. Publisher and
-listener are this process, the proxy is a thread of it, the service is a process of its own.
+    python -m benchmarks.zmq_path [--frames N] [--rate HZ] [--json FILE]
+
+Run it on an idle machine. Publisher, listener and proxy run in this process, the service in a separate one.
 """
 
-import argparse
-import os
 import tempfile
 import threading
 import time
@@ -16,31 +15,31 @@ import numpy as np
 import zmq
 from bluesky.callbacks.zmq import Proxy, Publisher
 
-from benchmarks.live_path import StoredMythen, frame, run_of, scene, told
+from benchmarks._report import BenchmarkReport, argument_parser
+from benchmarks.live_path import StoredMythen, frame, run_of, scene
 from benchmarks.service_process import DETECTOR, services
 from qdsizer_stream.services import pack, unpack
 
 PORT = 9465
 
 QUIET_S = 30.0
-"""A listener that hears nothing for so long has heard all there will be."""
+"""Time without a message after which no more messages are expected, s."""
 
-SKIPPED = 10
-"""Estimates at the begin of a run that are not timed: the run is set up meanwhile."""
+SKIPPED_ESTIMATES = 10
+"""Estimates at the beginning of a run that are not timed because the run is being set up."""
 
-
-LEAST_FRAMES_PER_S, MOST_P99_MS = 200.0, 20.0
+MIN_FRAMES_PER_S, MAX_P99_MS = 200.0, 20.0
 
 
 def documents(frames: int) -> list[tuple[str, Any]]:
-    """A run as a RunEngine tells it."""
+    """Documents of a run of a RunEngine."""
     detector = StoredMythen(name="mythen")
     detector.image.put(frame(scene(), 0))
     return run_of(detector, frames)
 
 
 class Listener:
-    """Notes when each estimate arrives."""
+    """Records when each estimate arrives."""
 
     def __init__(self, address: str) -> None:
         self.arrived: dict[int, float] = {}
@@ -65,36 +64,44 @@ class Listener:
 def run(
     publisher: Publisher, listener: Listener, documents: list[tuple[str, Any]], rate_hz: float = 0.0
 ) -> tuple[float, float, float, int]:
-    """Publish a run at a pace, or as fast as it goes.
+    """Publish a run at a constant rate, or as fast as possible.
 
-    Gives the estimates a second, median and 99th percentile of the wait for one, ms, and how many never came.
+    Returns
+    -------
+    Estimates per second, median and 99 % quantile of the latency in ms, and number of missing estimates.
     """
     listener.arrived.clear()
     listener.stopped.clear()
     sent: dict[int, float] = {}
-    begin = due = time.perf_counter()
+    start = due = time.perf_counter()
     for name, doc in documents:
         if name == "event":
             due += 1 / rate_hz if rate_hz else 0.0
             time.sleep(max(due - time.perf_counter(), 0.0))
             sent[doc["seq_num"]] = time.perf_counter()
         publisher(name, doc)
-    heard = -1
-    while not listener.stopped.wait(QUIET_S) and len(listener.arrived) > heard:
-        heard = len(listener.arrived)
-    if len(listener.arrived) <= SKIPPED:
-        raise RuntimeError(f"{len(listener.arrived)} estimates within {QUIET_S:g} s: is the machine busy?")
-    spent = max(listener.arrived.values()) - begin
-    waits = [1000 * (listener.arrived[number] - sent[number]) for number in listener.arrived][SKIPPED:]
-    p50, p99 = np.percentile(waits, [50, 99])
-    return len(listener.arrived) / spent, float(p50), float(p99), len(sent) - len(listener.arrived)
+    n_arrived = -1
+    while not listener.stopped.wait(QUIET_S) and len(listener.arrived) > n_arrived:
+        n_arrived = len(listener.arrived)
+    if len(listener.arrived) <= SKIPPED_ESTIMATES:
+        raise RuntimeError(
+            f"only {len(listener.arrived)} estimates arrived, none within the last {QUIET_S:g} s: "
+            "run the benchmark on an idle machine"
+        )
+    seconds = max(listener.arrived.values()) - start
+    latencies = [1000 * (listener.arrived[seq_num] - sent[seq_num]) for seq_num in listener.arrived][
+        SKIPPED_ESTIMATES:
+    ]
+    p50, p99 = np.percentile(latencies, [50, 99])
+    return len(listener.arrived) / seconds, float(p50), float(p99), len(sent) - len(listener.arrived)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argument_parser(__doc__)
     parser.add_argument("--frames", type=int, default=1000)
     parser.add_argument("--rate", type=float, default=200.0)
     arguments = parser.parse_args()
+    report = BenchmarkReport("zmq_path", arguments.json)
     measured = documents(arguments.frames)
     proxy = Proxy("127.0.0.1", "127.0.0.1")
     threading.Thread(target=proxy.start, daemon=True).start()
@@ -107,23 +114,22 @@ def main() -> None:
         listener = Listener(proxy.out_port)
         publisher = Publisher(proxy.in_port, serializer=pack)
         while not service.metric("qdsizer_malformed_total"):
-            publisher("probe", {})  # a new connection loses what is sent before it stands
+            publisher("probe", {})  # messages sent before the connection is established are lost
             time.sleep(0.1)
-        print(f"{DETECTOR.n_strips} strips, {arguments.frames} frames, load {os.getloadavg()[0]:.1f}")
+        print(f"{DETECTOR.n_strips} strips, {arguments.frames} frames")
         run(publisher, listener, measured[:52], 20.0)  # warm-up: model, caches and connections
         _, p50, p99, missing = run(publisher, listener, measured, arguments.rate)
-        told(f"published at {arguments.rate:g} frames/s, median", f"{p50:.2f} ms")
-        told("  99 % within", f"{p99:.2f} ms", f"<= {MOST_P99_MS:g} ms", p99 <= MOST_P99_MS)
-        told("  estimates that never came", f"{missing}", "0", missing == 0)
+        paced = f"published at {arguments.rate:g} frames/s"
+        report.add(f"{paced}: latency, median", p50, "ms")
+        report.add(f"{paced}: latency, 99 % quantile", p99, "ms", at_most=MAX_P99_MS)
+        report.add(f"{paced}: missing estimates", missing, "1", at_most=0)
         rate, _, _, missing = run(publisher, listener, measured)
-        told(
-            "published at once, estimates", f"{rate:.0f} frames/s", f">= {LEAST_FRAMES_PER_S:g}",
-            rate >= LEAST_FRAMES_PER_S,
-        )  # fmt: skip
-        told("  estimates that never came", f"{missing}", "0", missing == 0)
-        for what in ("marked", "contained"):
-            n = int(service.metric(f"qdsizer_{what}_total"))
-            told(f"  {what} by the service", f"{n}", "0", n == 0)
+        report.add("published at once: rate of estimates", rate, "frames/s", at_least=MIN_FRAMES_PER_S)
+        report.add("published at once: missing estimates", missing, "1", at_most=0)
+        for metric, name in (("marked", "frames marked as not sized"), ("contained", "errors")):
+            n = service.metric(f"qdsizer_{metric}_total")
+            report.add(f"{name} in the service", n, "1", at_most=0)
+    report.write()
 
 
 if __name__ == "__main__":
