@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from qdsizer_stream.callbacks import LiveSizer, SynthesisRecord
-from qdsizer_stream.callbacks.display import LiveFigure, draw_synthesis
+from qdsizer_stream.callbacks.display import SIMULATION_KEY, LiveFigure, draw_synthesis
 from qdsizer_stream.callbacks.display import _figure as figure_module
 from qdsizer_stream.callbacks.display import _record as record_module
 
@@ -33,11 +33,18 @@ def texts(figure: Figure) -> str:
     return " | ".join(found)
 
 
+@pytest.fixture(scope="module")
+def raw(raw: Documents) -> Documents:
+    """The shared run, its start naming the clock of the simulated synthesis."""
+    (name, start), *others = raw
+    return [(name, {**start, SIMULATION_KEY: {"elapsed_key": "mythen_elapsed"}}), *others]
+
+
 @pytest.fixture
 def followed(live: Callable[..., LiveSizer]) -> Callable[..., SynthesisRecord]:
     def follow(documents: Documents, **settings: Any) -> SynthesisRecord:
         sizer = live(**settings)
-        record = SynthesisRecord(sizer, "mythen_elapsed")
+        record = SynthesisRecord(sizer)
         sizer.subscribe(record)
         for name, doc in documents:
             sizer(name, doc)
@@ -58,7 +65,7 @@ def test_the_picture_says_what_the_newest_event_says(
     figure.savefig(tmp_path / "picture.png")
     shown = texts(figure)
     assert f"{last.size_nm:.2f} nm  [{last.low_nm:.2f}, {last.high_nm:.2f}]" in shown
-    assert "6 frames: 6 sized, 0 refused" in shown
+    assert "6 frames: 6 sized, 0 rejected" in shown
     assert "wavelength 0.5637 Å from configuration key mythen_wavelength" in shown
     # x is the time of the synthesis: six frames of 30 s, at their middles.
     np.testing.assert_allclose(
@@ -67,11 +74,11 @@ def test_the_picture_says_what_the_newest_event_says(
     assert {frame.pattern.shape for frame in record.frames} == {record.q_inv_angstrom.shape}
 
 
-def test_refused_frames_are_shown_in_words(raw: Documents, followed: Callable[..., SynthesisRecord]) -> None:
+def test_rejected_frames_are_shown_in_words(raw: Documents, followed: Callable[..., SynthesisRecord]) -> None:
     figure = Figure(figsize=(16, 9))
     draw_synthesis(followed(raw, wavelength=None), figure)
     assert "bad frame" in texts(figure)
-    assert "6 frames: 0 sized, 6 refused (6 bad frame)" in texts(figure)
+    assert "6 frames: 0 sized, 6 rejected (6 bad frame)" in texts(figure)
 
 
 def test_nothing_measured_yet(live: Callable[..., LiveSizer]) -> None:
@@ -82,7 +89,7 @@ def test_nothing_measured_yet(live: Callable[..., LiveSizer]) -> None:
 
 @pytest.fixture
 def tireless(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figure_module, "IDLE_SHARE", 0.0)
+    monkeypatch.setattr(figure_module, "REST_FACTOR", 0.0)
 
 
 @pytest.mark.usefixtures("tireless")
@@ -90,7 +97,7 @@ def test_the_window_shows_the_newest_and_skips_the_rest(
     raw: Documents, live: Callable[..., LiveSizer]
 ) -> None:
     sizer = live()
-    record = SynthesisRecord(sizer, "mythen_elapsed")
+    record = SynthesisRecord(sizer)
     sizer.subscribe(record)
     window = LiveFigure(record)
     assert window.refresh()
@@ -100,10 +107,11 @@ def test_the_window_shows_the_newest_and_skips_the_rest(
     assert sizer.wait(60)
     assert window.refresh()  # six frames, one drawing
     assert "6 frames: 6 sized" in texts(window.figure)
-    assert not window.refresh()  # it outlives its run
+    assert "ended" in texts(window.figure)
+    assert not window.refresh()  # it is shown until the next run
     again = LiveFigure(record)
     assert again.figure is window.figure
-    # The next run begins: the picture is emptied, then filled anew.
+    # The next run begins: the picture is emptied, then filled again.
     sizer("start", {**raw[0][1], "uid": "next"})
     assert sizer.wait(60)
     assert window.refresh()
@@ -115,7 +123,7 @@ def test_the_window_shows_the_newest_and_skips_the_rest(
 def test_the_window_rests_after_drawing(
     raw: Documents, followed: Callable[..., SynthesisRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figure_module, "IDLE_SHARE", 1e6)
+    monkeypatch.setattr(figure_module, "REST_FACTOR", 1e6)
     record = followed(raw)
     window = LiveFigure(record)
     assert window.refresh()

@@ -1,6 +1,7 @@
 """The table of a synthesis in the terminal."""
 
 import io
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -35,29 +36,55 @@ def test_each_frame_has_a_line(
     through: Callable[..., Documents],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(table_module, "SHORTEST_PAUSE_S", 0.0)
+    monkeypatch.setattr(table_module, "MIN_PAUSE_S", 0.0)
     lines = printed(raw)
     sizes = [
         doc["data"]["qdsizer_size"]
         for name, doc in through(raw)
         if name == "event" and "qdsizer_size" in doc["data"]
     ]
-    assert lines[0].split() == ["frame", "time", "size", "(nm)", "95", "%", "interval", "spread", "status"]
+    assert lines[0].split() == [
+        "frame",
+        "time",
+        "size",
+        "(nm)",
+        "95",
+        "%",
+        "interval",
+        "dispersion",
+        "status",
+    ]
     assert [line.split()[0] for line in lines[1:-1]] == ["1", "2", "3", "4", "5", "6"]
     assert [line.split()[2] for line in lines[1:-1]] == [f"{size:.2f}" for size in sizes]
     assert all(line.endswith("● sized") for line in lines[1:-1])
     assert lines[-1] == "6 frames, 6 sized"
 
 
-def test_sized_frames_may_be_skipped_and_refused_ones_never(
+def test_sized_frames_may_be_skipped_and_rejected_ones_never(
     raw: Documents, printed: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(table_module, "SHORTEST_PAUSE_S", 1e6)
-    assert len(printed(raw)) == 1 + 1 + 1  # heading, the first, the count
-    refused = printed(raw, wavelength=None)
-    assert len(refused) == 1 + 6 + 1
-    assert all("— " in line and "✕ bad frame: no wavelength" in line for line in refused[1:-1])
-    assert refused[-1] == "6 frames, 0 sized"
+    monkeypatch.setattr(table_module, "MIN_PAUSE_S", 1e6)
+    lines = printed(raw)
+    assert [line.split()[0] for line in lines[1:-1]] == ["1", "6"]  # the first and the newest
+    rejected = printed(raw, wavelength=None)
+    assert len(rejected) == 1 + 6 + 1
+    assert all("— " in line and "✕ bad frame: no wavelength" in line for line in rejected[1:-1])
+    assert rejected[-1] == "6 frames, 0 sized"
+
+
+def test_the_newest_of_a_burst_is_printed_without_waiting_for_the_end_of_the_run(
+    raw: Documents, through: Callable[..., Documents]
+) -> None:
+    paper = io.StringIO()
+    table = LiveSizeTable(Console(file=paper, width=60))
+    for name, doc in through(raw):
+        if name != "stop":
+            table(name, doc)
+    deadline = time.monotonic() + 30
+    while "\n     6" not in paper.getvalue():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert [line.split()[0] for line in paper.getvalue().splitlines()[1:]] == ["1", "6"]
 
 
 def test_a_run_without_frames_prints_nothing(raw: Documents, printed: Callable[..., list[str]]) -> None:

@@ -10,7 +10,7 @@ from bluesky_tiled_plugins import TiledWriter
 
 from qdsizer_stream.archive import archived_config, embedded_tiled, replay
 from qdsizer_stream.callbacks import LiveSizer, SynthesisRecord
-from qdsizer_stream.callbacks.display import headline
+from qdsizer_stream.callbacks.display import SIMULATION_KEY, headline
 from qdsizer_stream.errors import ArchiveError
 from qdsizer_stream.services.watch import WatchedRun, _archived
 
@@ -29,7 +29,7 @@ def named(documents: Documents, run: str) -> Documents:
     for name, doc in documents:
         new = {key: f"{run}-{value}" if key in ("descriptor",) else value for key, value in doc.items()}
         if name == "start":
-            new["uid"] = run
+            new |= {"uid": run, SIMULATION_KEY: {"elapsed_key": "mythen_elapsed"}}
         elif name in ("descriptor", "stop"):
             new |= {"run_start": run, "uid": f"{run}-{doc['uid']}"}
         elif doc["seq_num"] == 3:
@@ -60,7 +60,7 @@ def written(archive: Any, live: Callable[..., LiveSizer]) -> Callable[..., Itera
 def assert_same(watched: SynthesisRecord, live: SynthesisRecord) -> None:
     """The picture from the archive is the live one, to the last bit."""
     assert (watched.run, watched.n_frames, watched.n_sized) == (live.run, live.n_frames, live.n_sized)
-    assert watched.n_refused == live.n_refused
+    assert watched.n_rejected == live.n_rejected
     assert headline(watched) == headline(live)
     for mine, theirs in zip(watched.frames, live.frames, strict=True):
         np.testing.assert_equal(vars(mine), vars(theirs))
@@ -77,10 +77,12 @@ def test_a_run_is_followed_while_it_is_written(
     watched = WatchedRun(archive)
     assert not watched.update()  # an empty archive
     for (name, _), live in zip(named(raw, "followed"), written(named(raw, "followed")), strict=True):
-        assert watched.update() == (name == "event")
+        assert watched.update() == (name in ("event", "stop"))
         assert watched.record.n_frames == live.n_frames
     assert_same(watched.record, live)
-    assert watched.record.n_refused.total() == 1
+    assert watched.record.n_rejected.total() == 1
+    # The clock of the synthesis, 30 s a frame, not that of the wall: growth is that of the live picture.
+    np.testing.assert_allclose([one.minutes for one in live.frames], [0.25, 0.75, 1.25, 1.75, 2.25, 2.75])
     assert not watched.update()
     # The same run, once it has ended, by its name.
     again = WatchedRun(archive, "followed")
@@ -115,7 +117,7 @@ def test_of_a_long_run_only_some_frames_are_looked_at(
     written: Callable[..., Iterator[SynthesisRecord]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_archived, "PATTERNS_AT_ONCE", 3)
+    monkeypatch.setattr(_archived, "MAX_PATTERNS", 3)
     *_, live = written(named(raw, "long"))
     watched = WatchedRun(archive, "long")
     watched.update()
@@ -129,6 +131,81 @@ def test_of_a_long_run_only_some_frames_are_looked_at(
         True,
     ]
     np.testing.assert_equal(watched.record.frames[-1].pattern, live.frames[-1].pattern)
+
+
+def test_of_an_ended_run_sizes_come_first_then_the_newest_fit_then_the_waterfall(
+    archive: Any,
+    raw: Documents,
+    written: Callable[..., Iterator[SynthesisRecord]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_archived, "PATTERNS_PER_UPDATE", 1)
+    *_, live = written(named(raw, "opened"))
+    watched = WatchedRun(archive, "opened")
+    seen = []
+    while watched.update():
+        state = watched.record.snapshot()
+        assert state.n_frames == 6  # never a frame of the middle as the newest
+        assert headline(state) == headline(live)
+        assert state.newest is not None
+        assert live.newest is not None
+        np.testing.assert_equal(vars(state.newest.binned), vars(live.newest.binned))
+        seen.append((state.loading, [frame.pattern.size > 0 for frame in state.frames].index(True)))
+    assert seen == [((1, 6), 5), ((2, 6), 0), ((3, 6), 0), ((4, 6), 0), ((5, 6), 0), (None, 0)]
+    assert_same(watched.record, live)
+
+
+def test_a_sized_run_is_found_behind_many_without_sizes(
+    archive: Any, raw: Documents, written: Callable[..., Iterator[SynthesisRecord]]
+) -> None:
+    assert list(written(named(raw, "before")))
+    writer = TiledWriter(archive)
+    for index in range(25):
+        for name, doc in named([raw[0], raw[-1]], f"alignment-{index}"):
+            writer(name, doc)
+    watched = WatchedRun(archive)
+    assert watched.update()
+    assert watched.record.run == "before"
+
+
+def test_an_old_run_that_is_sized_again_does_not_hide_the_one_being_measured(
+    archive: Any, raw: Documents, written: Callable[..., Iterator[SynthesisRecord]]
+) -> None:
+    assert list(written(named(raw, "old")))
+    documents = written(named(raw, "measured"))
+    for _ in named(raw, "measured")[:-1]:
+        next(documents)
+    watched = WatchedRun(archive)
+    watched.update()
+    assert watched.record.run == "measured"
+    assert watched.record.exit_status == ""
+    writer = TiledWriter(archive)
+    for name, doc in replay(archive["old"], archived_config(archive["old"])):
+        writer(name, doc)
+    while watched.update():
+        pass
+    assert watched.record.run == "measured"
+    assert list(documents)  # its stop
+    while watched.update():
+        pass
+    assert watched.record.exit_status == "success"
+
+
+def test_a_repeated_step_shows_its_own_frame(
+    archive: Any, raw: Documents, written: Callable[..., Iterator[SynthesisRecord]]
+) -> None:
+    """After a pause Bluesky repeats a step: two events have one sequence number."""
+    documents = named(raw, "paused")
+    events = [index for index, (name, _) in enumerate(documents) if name == "event"]
+    fourth = documents[events[3]][1]
+    documents[events[3]] = ("event", {**fourth, "seq_num": 3})  # what was the fourth frame is the third again
+    *_, live = written(documents)
+    assert [frame.seq_num for frame in live.frames] == [1, 2, 3, 3, 5, 6]
+    watched = WatchedRun(archive, "paused")
+    while watched.update():
+        pass
+    for mine, theirs in zip(watched.record.frames, live.frames, strict=True):
+        np.testing.assert_equal(mine.pattern, theirs.pattern)
 
 
 def test_runs_that_cannot_be_watched_say_why(archive: Any, raw: Documents) -> None:

@@ -25,7 +25,7 @@ class Watched:
 
     def __init__(self, sizer: LiveSizer) -> None:
         self.sizer = sizer
-        self.record = SynthesisRecord(sizer, "mythen_elapsed")
+        self.record = SynthesisRecord(sizer)
         sizer.subscribe(self.record)
 
     def feed(self, documents: Documents) -> None:
@@ -51,7 +51,7 @@ def test_the_page_says_what_the_top_line_says(raw: Documents, watched: Watched) 
     page = page_models(watched.record)
     said = headline(watched.record)
     text = page.get_model_by_name("headline").text
-    for words in (said.size, said.growth, said.status, said.counts):
+    for words in (said.size, said.mean, said.growth, said.status, said.counts, said.freshness):
         assert words in text
     assert "wavelength 0.5637 Å from configuration key" in page.get_model_by_name("footer").text
     page.validate()
@@ -96,7 +96,7 @@ def test_a_browser_shows_a_synthesis_as_it_goes_on(
     watched.feed(spoiled[4:])
     said = headline(watched.record)
     wait_for(lambda: said.size in headline_shown(driver))
-    assert said.counts == "6 frames: 5 sized, 1 refused (1 bad frame)"
+    assert said.counts == "6 frames: 5 sized, 1 rejected (1 bad frame)"
     assert said.counts in headline_shown(driver)
 
     wait_for(lambda: painted(driver))

@@ -71,7 +71,7 @@ def test_the_page_shows_the_sizes_of_a_run_while_it_is_measured(
     assert sizer.wait(60)
     told = headline(record)
     wait_for(lambda: told.counts in headline_shown(driver))
-    assert told.counts == "6 frames: 6 sized, 0 refused"
+    assert told.counts == "6 frames: 6 sized, 0 rejected"
     assert told.size in headline_shown(driver)
     wait_for(lambda: painted(driver))
     driver.save_screenshot(str(tmp_path / "page.png"))  # for whoever looks

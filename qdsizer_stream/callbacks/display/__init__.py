@@ -2,18 +2,22 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ._record import SizedFrame, SynthesisRecord
+from ._record import SIMULATION_KEY, SizedFrame, SynthesisRecord
 from ._table import LiveSizeTable
 from ._view import (
     LOOKS,
+    STALE_COLOUR,
+    Freshness,
+    Growth,
     Headline,
     Look,
     Waterfall,
+    describe_frame,
     footer,
-    growth_nm_per_minute,
+    freshness,
+    growth,
     headline,
     size_limits_nm,
-    tell_frame,
     waterfall,
 )
 
@@ -22,6 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOOKS",
+    "SIMULATION_KEY",
+    "STALE_COLOUR",
+    "Freshness",
+    "Growth",
     "Headline",
     "LiveFigure",
     "LiveSizeTable",
@@ -29,12 +37,13 @@ __all__ = [
     "SizedFrame",
     "SynthesisRecord",
     "Waterfall",
+    "describe_frame",
     "draw_synthesis",
     "footer",
-    "growth_nm_per_minute",
+    "freshness",
+    "growth",
     "headline",
     "size_limits_nm",
-    "tell_frame",
     "waterfall",
 ]
 

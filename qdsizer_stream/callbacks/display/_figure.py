@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 
 from ...sizing import Status
 from ._record import SizedFrame, SynthesisRecord
-from ._view import LOOKS, footer, headline, size_limits_nm, tell_frame, waterfall
+from ._view import LOOKS, STALE_COLOUR, describe_frame, footer, headline, size_limits_nm, waterfall
 
 __all__ = ["LiveFigure", "draw_synthesis"]
 
-SIZE, MEASURED, FIT, LIQUID, BACKGROUND = "#0072B2", "#000000", "#D55E00", "#56B4E9", "#999999"
+SIZE, MEASURED, FIT, SOLVENT, BACKGROUND = "#0072B2", "#000000", "#D55E00", "#56B4E9", "#999999"
 """Okabe and Ito's palette, as for the statuses."""
 
 FONT_POINTS = 12
@@ -24,9 +24,9 @@ FONT_POINTS = 12
 REDRAW_MS = 100
 """Nothing is drawn more often than ten times a second."""
 
-IDLE_SHARE = 4.0
+REST_FACTOR = 4.0
 """After each drawing the window rests this many times as long: drawing shares the interpreter with the plan
-and the sizing, and gets a fifth of it at most."""
+and the sizing, and takes at most a fifth of it."""
 
 
 class Spool(Protocol):
@@ -41,7 +41,7 @@ class LiveFigure:
     """A window that shows the newest state of a synthesis; older states are skipped, never queued.
 
     The window is drawn by its own timer, in the thread of the user interface: neither the plan nor the
-    sizing waits for it. It outlives its run until the next one begins, and is reused.
+    sizing waits for it. It shows its run until the next one begins, and is then reused.
 
     Parameters
     ----------
@@ -63,14 +63,14 @@ class LiveFigure:
         self.figure = figure
         self._record = record
         self._spool = spool
-        self._drawn: tuple[str, int] = ("", -1)
+        self._drawn: tuple[str, int, str] = ("", -1, "")
         self._rests_until = 0.0
         self._timer: Any = figure.canvas.new_timer(interval=REDRAW_MS)
         self._timer.add_callback(self.refresh)
         self._timer.start()
 
     def refresh(self) -> bool:
-        """Draw the newest state where it is new and the last drawing is long enough ago.
+        """Draw the newest state where it, or the words on its age, are new and the window has rested.
 
         Returns
         -------
@@ -78,14 +78,14 @@ class LiveFigure:
         """
         begin = time.monotonic()
         state = self._record.snapshot()
-        now = (state.run, state.n_frames)
+        now = (state.run, state.n_frames, headline(state).freshness)
         if now == self._drawn or begin < self._rests_until:
             return False
         draw_synthesis(state, self.figure, None if self._spool is None else self._spool.spooled)
         self.figure.canvas.draw()
         self._drawn = now
         end = time.monotonic()
-        self._rests_until = end + IDLE_SHARE * (end - begin)
+        self._rests_until = end + REST_FACTOR * (end - begin)
         return True
 
     def close(self) -> None:
@@ -132,10 +132,13 @@ def _top_line(axes: Axes, record: SynthesisRecord) -> None:
     axes.set_axis_off()
     line = headline(record)
     where: dict[str, Any] = {"va": "center", "transform": axes.transAxes}
-    axes.text(0, 0.35, line.size, fontsize=44, fontweight="bold", **where)
-    axes.text(0.56, 0.6, line.growth, fontsize=28, **where)
+    size_colour = STALE_COLOUR if line.stale else "#000000"
+    axes.text(0, 0.6, line.size, fontsize=44, fontweight="bold", color=size_colour, **where)
+    axes.text(0, -0.15, line.reason or line.mean, fontsize=18 if line.reason else 14, **where)
+    axes.text(0.5, 0.6, line.growth, fontsize=24, color=size_colour, **where)
     axes.text(1, 0.6, line.status, fontsize=28, fontweight="bold", color=line.colour, ha="right", **where)
-    axes.text(1, -0.15, line.counts, fontsize=14, ha="right", **where)
+    axes.text(1, -0.15, f"{line.freshness}   ·   {line.counts}" if line.freshness else line.counts,
+              fontsize=14, ha="right", **where)  # fmt: skip
 
 
 def _size_against_time(axes: Axes, record: SynthesisRecord) -> None:
@@ -151,7 +154,7 @@ def _size_against_time(axes: Axes, record: SynthesisRecord) -> None:
         axes.plot(minutes, truth, color="#000000", lw=1.5, ls="--", label="truth", zorder=3)
     axes.fill_between(minutes, low, high, color=SIZE, alpha=0.25, lw=0, label="95 % interval")
     axes.plot(minutes, size, LOOKS[Status.SIZED].marker, color=SIZE, ms=6, label="number mean", zorder=4)
-    # Frames without a size stand on the axis, as ticks of their status.
+    # Frames without a size are marked on the axis, by their status.
     for status, look in LOOKS.items():
         at = [frame.minutes for frame in frames if frame.status is status]
         if at and status is not Status.SIZED:
@@ -165,8 +168,8 @@ def _size_against_time(axes: Axes, record: SynthesisRecord) -> None:
 
 
 def _pointed_at(frames: list[SizedFrame], minutes: Any, x: float) -> str:
-    """What the window says of the frame under the mouse."""
-    return tell_frame(frames[int(np.abs(minutes - x).argmin())]) if frames else ""
+    """Description of the frame under the mouse."""
+    return describe_frame(frames[int(np.abs(minutes - x).argmin())]) if frames else ""
 
 
 def _dispersion(axes: Axes, frames: list[SizedFrame]) -> None:
@@ -174,14 +177,14 @@ def _dispersion(axes: Axes, frames: list[SizedFrame]) -> None:
         [frame.minutes for frame in frames], [100 * frame.dispersion for frame in frames],
         ".", color=SIZE, ms=5,
     )  # fmt: skip
-    axes.set(xlabel="time since start (min)", ylabel="spread (%)")
+    axes.set(xlabel="time since start (min)", ylabel="dispersion (%)")
     axes.margins(y=0.3)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.25)
 
 
 def _newest(axes: Axes, below: Axes, record: SynthesisRecord) -> None:
-    """Measured pattern, what the physics check says it is made of, and what that leaves."""
+    """Measured pattern, its parts as the physics check fits them, and the residual."""
     below.set(xlabel="Q (Å⁻¹)", ylabel="residual (σ)")
     axes.set_ylabel("counts per strip")
     axes.tick_params(labelbottom=False)
@@ -196,7 +199,7 @@ def _newest(axes: Axes, below: Axes, record: SynthesisRecord) -> None:
     if fit is not None:
         axes.plot(q, fit.total, color=FIT, lw=1.5, label="fit")
         axes.fill_between(q, fit.background, color=BACKGROUND, alpha=0.45, lw=0, label="background")
-        axes.fill_between(q, fit.background, fit.background + fit.liquid, color=LIQUID, alpha=0.45, lw=0,
+        axes.fill_between(q, fit.background, fit.background + fit.liquid, color=SOLVENT, alpha=0.45, lw=0,
                           label="solvent")  # fmt: skip
         axes.fill_between(q, fit.background + fit.liquid, fit.total, color=FIT, alpha=0.25, lw=0,
                           label="dots")  # fmt: skip
@@ -221,7 +224,7 @@ def _waterfall(figure: Figure, axes: Axes, record: SynthesisRecord) -> None:
         aspect="auto",
         interpolation="nearest",
         cmap="cividis",
-        # Its root shows the weak peaks at high Q beside the solvent's halo.
+        # The square root shows the weak peaks at high Q beside the solvent's halo.
         norm=PowerNorm(0.5, 0.0, shown.highest),
     )
     figure.colorbar(image, ax=axes, label="counts per strip", pad=0.02)

@@ -1,8 +1,11 @@
-"""What a picture of a synthesis is drawn from."""
+"""The state of a synthesis that a picture of it is drawn from."""
 
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,19 +14,23 @@ from numpy.typing import NDArray
 from ...sizing import Examination, Status
 from ..documents import OBJECT_NAME, STREAM_NAME
 
-__all__ = ["Examined", "SizedFrame", "SynthesisRecord"]
+__all__ = ["SIMULATION_KEY", "Examined", "SizedFrame", "SynthesisRecord"]
+
+SIMULATION_KEY = "qdsizer_simulation"
+"""Key of the start document of a simulated synthesis: which data keys of its events hold the time of the
+synthesis, s (`elapsed_key`), and its true number-weighted mean diameter, nm (`number_mean_key`)."""
 
 KEPT_FRAMES = 4000
 """Frames kept for the picture, 23 MB of patterns: four times the pixels it has for them. When there are
-more, every second one goes."""
+more, every second one is dropped."""
 
 
 class Examined(Protocol):
-    """Whoever has examined the frame whose estimate is in hand, such as a live sizer."""
+    """The source of the examination behind the current estimate, such as a live sizer."""
 
     @property
     def examination(self) -> Examination | None:
-        """What the estimate in hand rests on; None where nobody has looked at its frame."""
+        """Pattern and fit behind the current estimate; None where its frame was not examined again."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -31,7 +38,9 @@ class SizedFrame:
     """One frame as the picture shows it."""
 
     number: int
-    """Which frame of the run."""
+    """Index of the frame in the run, from 1."""
+    seq_num: int
+    """Sequence number of its raw event."""
     minutes: float
     """Time since the start, min."""
     time: float
@@ -45,9 +54,9 @@ class SizedFrame:
     dispersion: float
     """Relative standard deviation of the number distribution; NaN where the frame was not sized."""
     status: Status
-    """What became of the frame."""
+    """Whether the frame was sized, and if not, the kind of reason."""
     reason: str
-    """Why it was not sized."""
+    """Why it was not sized, with a remedy; empty where it was."""
     truth_nm: float
     """True size of a simulated synthesis, nm; NaN where there is none."""
     pattern: NDArray[np.float64]
@@ -57,30 +66,29 @@ class SizedFrame:
 class SynthesisRecord:
     """Gathers the newest run from raw and derived documents; subscribe it to its live sizer.
 
+    Times count from the start of the run on the wall clock, except in a simulated synthesis, whose start
+    document names the data keys of its own clock and of the true size (`SIMULATION_KEY`).
+
     Parameters
     ----------
     live
-        The live sizer, which has examined the frames, or who examines those of an archived run.
-    time_key
-        Data key of the time of a synthesis, s; None for the clock on the wall.
-    truth_key
-        Data key of the true size of a simulated synthesis, nm.
+        The live sizer, which has examined the frames, or whatever examines those of an archived run.
     """
 
-    def __init__(self, live: Examined, time_key: str | None = None, truth_key: str | None = None) -> None:
+    def __init__(self, live: Examined) -> None:
         self._live = live
-        self._time_key = time_key
-        self._truth_key = truth_key
+        self._lock = threading.RLock()
         self._start: Any = {}
+        self._stop: Any = {}
         self._raw: Any = {}
         self._size_descriptor: Any = None
         self.frames: list[SizedFrame] = []
-        """Frames so far, of a long run evenly thinned out."""
+        """Frames so far; of a long run an evenly spaced selection."""
         self.n_frames = 0
         """Frames seen."""
         self.n_sized = 0
         """Frames sized."""
-        self.n_refused: Counter[Status] = Counter()
+        self.n_rejected: Counter[Status] = Counter()
         """Frames without a size, by status."""
         self.newest: Examination | None = None
         """Newest frame that could be binned, with its fit."""
@@ -88,11 +96,31 @@ class SynthesisRecord:
         """Momentum transfers of the patterns, Å⁻¹, shape (n_bins,)."""
         self.latency_s: float = float("nan")
         """From the newest raw event to its estimate, s."""
+        self.archive_read_time: float = float("nan")
+        """When the archive last answered, s since the epoch; NaN for a live run, which needs no archive."""
+        self.loading: tuple[int, int] | None = None
+        """Patterns of an archived run that have been read, and that are wanted; None once all are there."""
 
     @property
     def run(self) -> str:
         """Identifier of the run; empty before the first."""
         return str(self._start.get("uid", ""))
+
+    @property
+    def sample(self) -> str:
+        """Sample, as the start document names it; empty where it does not."""
+        sample = self._start.get("sample", "")
+        return sample if isinstance(sample, str) else str(sample.get("name", ""))
+
+    @property
+    def exit_status(self) -> str:
+        """How the run ended, by its stop document: "success", "abort" or "fail"; empty while it runs."""
+        return str(self._stop.get("exit_status", "")) if self._stop else ""
+
+    @property
+    def end_time(self) -> float:
+        """When the run ended, s since the epoch; NaN while it runs."""
+        return float(self._stop.get("time", "nan")) if self._stop else float("nan")
 
     @property
     def target_nm(self) -> float:
@@ -102,7 +130,7 @@ class SynthesisRecord:
 
     @property
     def queued(self) -> int | None:
-        """Documents that wait to be sized; None where nobody sizes now."""
+        """Documents that wait to be sized; None where the run is not sized now."""
         counters = getattr(self._live, "counters", None)
         return None if counters is None else int(counters.queued)
 
@@ -123,12 +151,24 @@ class SynthesisRecord:
         doc
             The document.
         """
+        with self._lock:
+            self._take(name, doc)
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Take many documents at once: a copy taken meanwhile waits, and shows none of them or all."""
+        with self._lock:
+            yield
+
+    def _take(self, name: str, doc: Any) -> None:
         if name == "start":
-            self._start, self._size_descriptor = doc, None
+            self._start, self._stop, self._raw, self._size_descriptor = doc, {}, {}, None
             self.frames = []
             self.n_frames = self.n_sized = 0
-            self.n_refused = Counter()
-            self.newest = None
+            self.n_rejected = Counter()
+            self.newest = self.loading = None
+        elif name == "stop" and doc["run_start"] == self.run:
+            self._stop = doc
         elif name == "descriptor" and doc["name"] == STREAM_NAME:
             self._size_descriptor = doc
         elif name == "event":
@@ -138,32 +178,55 @@ class SynthesisRecord:
                 self._raw = doc
 
     def snapshot(self) -> "SynthesisRecord":
-        """Take a copy that stays as it is while documents go on coming.
+        """Take a copy that does not change when further documents arrive.
 
         Returns
         -------
         The copy.
         """
-        taken = copy(self)
-        taken.frames = list(self.frames)
-        taken.n_refused = self.n_refused.copy()
+        with self._lock:
+            taken = copy(self)
+            taken.frames = list(self.frames)
+            taken.n_rejected = self.n_rejected.copy()
         return taken
+
+    def add_pattern(self, number: int, examination: Examination) -> None:
+        """Add the pattern of a frame whose size is here already, as it is read from an archive.
+
+        Parameters
+        ----------
+        number
+            Index of the frame in the run, from 1; nothing happens where it is no longer kept.
+        examination
+            The frame, examined again; it becomes the newest where no later frame has a pattern.
+        """
+        with self._lock:
+            index = next((i for i, frame in enumerate(self.frames) if frame.number == number), None)
+            if index is None or examination.binned is None:
+                return
+            if not any(frame.pattern.size for frame in self.frames[index + 1 :]):
+                self.newest = examination
+            self.frames[index] = replace(self.frames[index], pattern=self._pattern_of(examination))
 
     def _add(self, event: Any) -> None:
         data, raw = event["data"], self._raw.get("data", {})
-        seconds = raw.get(self._time_key, event["time"] - self._start.get("time", event["time"]))
+        simulation = self._start.get(SIMULATION_KEY, {})
+        seconds = raw.get(
+            simulation.get("elapsed_key"), event["time"] - self._start.get("time", event["time"])
+        )
         self.latency_s = data["qdsizer_latency"]
         self.n_frames += 1
         status = Status(data["qdsizer_status"])
         if status is Status.SIZED:
             self.n_sized += 1
         else:
-            self.n_refused[status] += 1
+            self.n_rejected[status] += 1
         if len(self.frames) >= KEPT_FRAMES:
             self.frames = self.frames[::2]
         self.frames.append(
             SizedFrame(
                 number=self.n_frames,
+                seq_num=int(data["qdsizer_frame_seq_num"]),
                 minutes=seconds / 60,
                 time=event["time"],
                 size_nm=data["qdsizer_size"],
@@ -172,7 +235,7 @@ class SynthesisRecord:
                 dispersion=data["qdsizer_dispersion"],
                 status=status,
                 reason=data["qdsizer_reason"],
-                truth_nm=raw.get(self._truth_key, float("nan")),
+                truth_nm=raw.get(simulation.get("number_mean_key"), float("nan")),
                 pattern=self._pattern(),
             )
         )
@@ -182,5 +245,9 @@ class SynthesisRecord:
         if examination is None or examination.binned is None:
             return np.empty(0)
         self.newest = examination
+        return self._pattern_of(examination)
+
+    def _pattern_of(self, examination: Examination) -> NDArray[np.float64]:
+        assert examination.binned is not None  # both callers have looked
         self.q_inv_angstrom = examination.binned.q_inv_angstrom
         return np.where(examination.binned.mask, np.nan, examination.binned.intensity)

@@ -1,6 +1,7 @@
-"""A synthesis as a table in the terminal, one line a frame."""
+"""A synthesis as a table in the terminal, one line per frame."""
 
 import math
+import threading
 import time
 from typing import Any
 
@@ -13,18 +14,18 @@ from ._view import LOOKS
 
 __all__ = ["LiveSizeTable"]
 
-COLUMNS = (("frame", 7), ("time", 10), ("size (nm)", 11), ("95 % interval", 15), ("spread", 8))
-"""Headings and widths; the status follows, as long as it is."""
+COLUMNS = (("frame", 6), ("time", 10), ("size (nm)", 10), ("95 % interval", 14), ("dispersion", 11))
+"""Headings and widths; the status follows, at its full length."""
 
-SHORTEST_PAUSE_S = 0.1
-"""No more than ten sized frames a second get a line: nobody reads faster."""
+MIN_PAUSE_S = 0.1
+"""At most ten sized frames per second get a line: nobody can read faster."""
 
 
 class LiveSizeTable:
     """Prints a line for each estimate; subscribe it to a live sizer.
 
-    Of frames that come faster than ten a second some get no line, but those that are not sized always
-    do, and a line at the end says how many frames there were.
+    Of sized frames that come faster than ten per second some get no line, but the newest of a burst always
+    does, and so does every frame that is not sized. A line at the end gives the number of frames.
 
     Parameters
     ----------
@@ -36,6 +37,9 @@ class LiveSizeTable:
         self._console = console if console is not None else Console()
         self._descriptors: set[str] = set()
         self._printed = -math.inf
+        self._lock = threading.Lock()  # a timer prints the newest of a burst
+        self._waiting: Any = None
+        self._timer: threading.Timer | None = None
         self._n_frames = self._n_sized = 0
 
     def __call__(self, name: str, doc: Any) -> None:
@@ -48,6 +52,10 @@ class LiveSizeTable:
         doc
             The document.
         """
+        with self._lock:
+            self._take(name, doc)
+
+    def _take(self, name: str, doc: Any) -> None:
         if name == "descriptor" and doc.get("name") == STREAM_NAME:
             if not self._descriptors:
                 self._console.print(
@@ -57,20 +65,44 @@ class LiveSizeTable:
         elif name == "event" and doc["descriptor"] in self._descriptors:
             self._line(doc)
         elif name == "stop" and self._descriptors:
+            self._print_waiting()
             self._console.print(f"{self._n_frames} frames, {self._n_sized} sized", highlight=False)
             self._descriptors.clear()
             self._n_frames = self._n_sized = 0
 
     def _line(self, event: Any) -> None:
+        """Print the line of an event, or keep it where the last line is too recent."""
+        sized = event["data"]["qdsizer_status"] == Status.SIZED
+        self._n_frames += 1
+        self._n_sized += sized
+        pause_s = self._printed + MIN_PAUSE_S - time.monotonic()
+        if sized and pause_s > 0:
+            self._waiting = event
+            if self._timer is None:
+                self._timer = threading.Timer(pause_s, self._burst_over)
+                self._timer.daemon = True  # the end of a session does not wait for it
+                self._timer.start()
+            return
+        self._waiting = None  # an older frame is of no interest after a newer one
+        self._print(event)
+
+    def _burst_over(self) -> None:
+        with self._lock:
+            self._print_waiting()
+
+    def _print_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiting is not None:
+            self._print(self._waiting)
+            self._waiting = None
+
+    def _print(self, event: Any) -> None:
+        self._printed = time.monotonic()
         data = event["data"]
         status = Status(data["qdsizer_status"])
         sized = status is Status.SIZED
-        self._n_frames += 1
-        self._n_sized += sized
-        now = time.monotonic()
-        if sized and now - self._printed < SHORTEST_PAUSE_S:
-            return
-        self._printed = now
         interval = f"{data['qdsizer_size_low']:.2f} – {data['qdsizer_size_high']:.2f}"
         cells = (
             str(data["qdsizer_frame_seq_num"]),
@@ -81,7 +113,7 @@ class LiveSizeTable:
         )
         look = LOOKS[status]
         line = Text("".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, COLUMNS, strict=True)))
-        # The bright and dark of a terminal are not known: black would vanish on one of them.
+        # Whether a terminal is dark or bright is unknown: black would vanish on one of them.
         line.append(f"  {look.sign} {look.words}", "" if status is Status.BAD_FRAME else look.colour)
         if not sized:
             line.append(f": {data['qdsizer_reason']}")

@@ -1,6 +1,7 @@
-"""What a picture of a synthesis says, in words, numbers and colours, whoever draws it."""
+"""Words, numbers and colours of the picture of a synthesis, for every program that draws it."""
 
 import math
+import time
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,25 +13,41 @@ from ._record import SizedFrame, SynthesisRecord
 
 __all__ = [
     "LOOKS",
+    "STALE_COLOUR",
+    "Freshness",
+    "Growth",
     "Headline",
     "Look",
     "Waterfall",
+    "describe_frame",
     "footer",
-    "growth_nm_per_minute",
+    "freshness",
+    "growth",
     "headline",
     "size_limits_nm",
-    "tell_frame",
     "waterfall",
 ]
 
 GROWTH_FRAMES = 10
-"""Growth is the slope over the last so many sized frames: fewer are noise, more are history."""
+"""Sized frames that the growth rate is taken from: fewer are dominated by noise, more by the past."""
+
+MIN_GROWTH_FRAMES = 4
+"""Fewer sizes have no 95 % interval of their slope: three ascend by chance in one of six cases."""
+
+STALE_PERIODS = 3.0
+"""Frame periods without a new frame after which the newest size is shown as stale."""
+
+MIN_STALE_S = 10.0
+"""No size is stale before this age, s, however short the exposures: files and archives take seconds."""
+
+MAX_ARCHIVE_SILENCE_S = 5.0
+"""Time without an answer after which the archive counts as lost, s: five of the reader's periods."""
 
 WATERFALL_ROWS = 400
 """Rows of a waterfall: a panel of a screen has about as many."""
 
 BRIGHT_PERCENT = 99.5
-"""The colour scale covers so much of what is seen, %: a hot strip must not darken all else."""
+"""Percentile of the intensities at the end of the colour scale, %: one hot strip must not darken the rest."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +57,9 @@ class Look:
     words: str
     """The status in words."""
     colour: str
-    """Of Okabe and Ito's palette, told apart by every kind of colour vision."""
+    """Colour of symbols, of Okabe and Ito's palette, which people with any colour vision can tell apart."""
+    text_colour: str
+    """The same hue, dark enough to be read on white (contrast 4.5 or more, as WCAG 2 asks of text)."""
     sign: str
     """Shape as text."""
     marker: str
@@ -50,14 +69,18 @@ class Look:
 
 
 LOOKS = {
-    Status.SIZED: Look("sized", "#0072B2", "●", "o", "circle"),
-    Status.LOW_COUNTS: Look("low counts", "#E69F00", "▼", "v", "inverted_triangle"),
-    Status.NO_CRYSTAL: Look("no crystal", "#009E73", "◆", "D", "diamond"),
-    Status.OUT_OF_RANGE: Look("out of range", "#CC79A7", "▲", "^", "triangle"),
-    Status.OUT_OF_DOMAIN: Look("out of domain", "#D55E00", "■", "s", "square"),
-    Status.BAD_FRAME: Look("bad frame", "#000000", "✕", "x", "x"),
+    Status.SIZED: Look("sized", "#0072B2", "#0072B2", "●", "o", "circle"),
+    Status.LOW_COUNTS: Look("low counts", "#E69F00", "#8A5F00", "▼", "v", "inverted_triangle"),
+    Status.NO_CRYSTAL: Look("no crystal", "#009E73", "#00704F", "◆", "D", "diamond"),
+    Status.OUT_OF_RANGE: Look("out of range", "#CC79A7", "#A3437A", "▲", "^", "triangle"),
+    Status.OUT_OF_DOMAIN: Look("out of domain", "#D55E00", "#AD4C00", "■", "s", "square"),
+    Status.BAD_FRAME: Look("bad frame", "#000000", "#000000", "✕", "x", "x"),
 }
 """How each status is shown."""
+
+
+STALE_COLOUR = "#6B6B6B"
+"""Grey of a size that may no longer hold; contrast 5.3 on white."""
 
 
 @dataclass(frozen=True)
@@ -65,51 +88,141 @@ class Headline:
     """The top line, readable from two metres."""
 
     size: str
-    """Size with its interval; a dash where the newest frame has none."""
+    """Size with its 95 % interval; a dash where the newest frame has none."""
+    mean: str
+    """Which mean the size is."""
     growth: str
-    """Growth a minute; empty before there is any."""
+    """Growth rate with its 95 % interval, "no growth seen", or empty where there are too few sizes."""
     status: str
     """Status of the newest frame, sign and words."""
     colour: str
-    """Colour of the status."""
+    """Colour of the status as text."""
+    reason: str
+    """Why the newest frame has no size, with a remedy; empty where it has one."""
     counts: str
-    """Frames seen, sized and refused."""
+    """Frames seen, sized and rejected."""
+    freshness: str
+    """Age of the newest frame, how the run ended, or since when the archive has not answered."""
+    stale: bool
+    """Whether the size may no longer hold: it is then shown in grey."""
+    title: str
+    """Size and state in a few characters, for the tab of a browser."""
 
 
-def headline(record: SynthesisRecord) -> Headline:
-    """Say in one line where a synthesis stands.
+def headline(record: SynthesisRecord, now: float | None = None) -> Headline:
+    """Summarise a synthesis in one line.
 
     Parameters
     ----------
     record
         The synthesis.
+    now
+        The time, s since the epoch; None for the clock of this machine.
 
     Returns
     -------
     Its top line.
     """
+    age = freshness(record, time.time() if now is None else now)
     if not record.frames:
-        return Headline("no frame yet", "", "", "#000000", "0 frames")
+        return Headline(
+            "no frame yet", "", "", "", "#000000", "", "0 frames", age.words, age.stale, "no frame yet"
+        )
     last = record.frames[-1]
     look = LOOKS[last.status]
-    growth = growth_nm_per_minute(record.frames)
-    refused = ", ".join(
-        f"{number} {LOOKS[status].words}" for status, number in record.n_refused.most_common()
+    sized = last.status is Status.SIZED
+    rejected = ", ".join(
+        f"{count} {LOOKS[status].words}" for status, count in record.n_rejected.most_common()
     )
-    counts = f"{record.n_frames} frames: {record.n_sized} sized, {record.n_refused.total()} refused"
+    counts = f"{record.n_frames} frames: {record.n_sized} sized, {record.n_rejected.total()} rejected"
+    size = f"{last.size_nm:.2f} nm" if sized else "— nm"
+    state = age.state or look.words
     return Headline(
-        size=f"{last.size_nm:.2f} nm  [{last.low_nm:.2f}, {last.high_nm:.2f}]"
-        if last.status is Status.SIZED
-        else "— nm",
-        growth="" if math.isnan(growth) else f"{growth:+.2f} nm/min",
+        size=f"{size}  [{last.low_nm:.2f}, {last.high_nm:.2f}]" if sized else size,
+        mean="number-weighted mean diameter" if sized else "",
+        growth=_growth_words(growth(record.frames)),
         status=f"{look.sign} {look.words}",
-        colour=look.colour,
-        counts=f"{counts} ({refused})" if refused else counts,
+        colour=STALE_COLOUR if age.stale else look.text_colour,
+        reason=last.reason,
+        counts=f"{counts} ({rejected})" if rejected else counts,
+        freshness=age.words,
+        stale=age.stale,
+        title=f"{size} · {state}",
     )
 
 
-def growth_nm_per_minute(frames: list[SizedFrame]) -> float:
-    """Estimate how fast the dots grow now.
+@dataclass(frozen=True)
+class Freshness:
+    """How far the newest size can be taken as the size now."""
+
+    words: str
+    """The same in words; empty before the first run."""
+    stale: bool
+    """Whether the size may no longer hold although the run has not ended."""
+    state: str = ""
+    """One word where the run is not simply being measured: "ended", "no news" or "waiting"."""
+
+
+def freshness(record: SynthesisRecord, now: float) -> Freshness:
+    """Say how old the newest frame is, and whether another can be expected.
+
+    Parameters
+    ----------
+    record
+        The synthesis.
+    now
+        The time, s since the epoch.
+
+    Returns
+    -------
+    The end of the run where it has ended; else since when the archive has not answered, where it does not;
+    else the age of the newest frame, stale after three of the usual periods.
+    """
+    if record.exit_status:
+        return Freshness(f"ended {_clock(record.end_time)}, {record.exit_status}", stale=False, state="ended")
+    if now - record.archive_read_time > MAX_ARCHIVE_SILENCE_S:
+        since = _clock(record.archive_read_time)
+        return Freshness(f"no news from the archive since {since}", stale=True, state="no news")
+    if not record.frames:
+        return Freshness("waiting for the first frame" if record.run else "", stale=False, state="waiting")
+    age_s = max(now - record.frames[-1].time, 0.0)
+    times = np.array([frame.time for frame in record.frames[-GROWTH_FRAMES:]])
+    period_s = float(np.median(np.diff(times))) if times.size > 1 else math.inf
+    stale = age_s > max(STALE_PERIODS * period_s, MIN_STALE_S)
+    return Freshness(f"newest frame {_duration(age_s)} ago", stale, "waiting" if stale else "")
+
+
+def _clock(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s).strftime("%H:%M:%S")
+
+
+def _duration(seconds: float) -> str:
+    """A duration to the precision at which it matters: 7 s, 40 s, 12 min, 3 h 05 min."""
+    if seconds < 10:
+        return f"{seconds:.0f} s"
+    if seconds < 60:
+        return f"{10 * int(seconds / 10)} s"
+    minutes = int(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Growth rate over the newest sized frames."""
+
+    nm_per_minute: float
+    """Rate, nm/min; NaN where there are too few sizes, or all of one time."""
+    low_nm_per_minute: float = math.nan
+    """Lower end of its 95 % interval, nm/min."""
+    high_nm_per_minute: float = math.nan
+    """Upper end of its 95 % interval, nm/min."""
+
+
+def growth(frames: list[SizedFrame]) -> Growth:
+    """Estimate how fast the dots grow now, by a Theil-Sen line as the plans do.
+
+    The interval is that of the scatter of the sizes (Sen, J. Am. Stat. Assoc. 63, 1379, 1968): errors that
+    all frames of a run share cancel in a slope.
 
     Parameters
     ----------
@@ -118,21 +231,30 @@ def growth_nm_per_minute(frames: list[SizedFrame]) -> float:
 
     Returns
     -------
-    Slope of a line through the newest sized frames, nm/min; NaN for fewer than three, or for no time
-    between them.
+    Median of the slopes between all pairs of the newest ten sized frames, with its interval.
     """
     recent = [frame for frame in frames if frame.status is Status.SIZED][-GROWTH_FRAMES:]
     minutes = np.array([frame.minutes for frame in recent])
-    if len(recent) < 3 or np.ptp(minutes) == 0:
-        return math.nan
-    size = np.array([frame.size_nm for frame in recent])
-    # A line by its sums: a polynomial fit warns where the times hardly differ.
-    minutes -= minutes.mean()
-    return float(minutes @ size / (minutes @ minutes))
+    if len(recent) < MIN_GROWTH_FRAMES or np.ptp(minutes) == 0:
+        return Growth(math.nan)
+    # Imported here because it takes half a second, which a session would pay at its start.
+    from scipy.stats import theilslopes
+
+    line = theilslopes([frame.size_nm for frame in recent], minutes, 0.95)
+    return Growth(float(line.slope), float(line.low_slope), float(line.high_slope))
+
+
+def _growth_words(rate: Growth) -> str:
+    if math.isnan(rate.nm_per_minute):
+        return ""
+    if rate.low_nm_per_minute <= 0 <= rate.high_nm_per_minute:
+        return "no growth seen"
+    half_width = (rate.high_nm_per_minute - rate.low_nm_per_minute) / 2
+    return f"{rate.nm_per_minute:+.2f} ± {half_width:.2f} nm/min"
 
 
 def footer(record: SynthesisRecord, spooled: int | None = None) -> str:
-    """Say what the sizes rest on and how far behind they are.
+    """State the model and wavelength behind the sizes, and how far they lag.
 
     Parameters
     ----------
@@ -145,12 +267,13 @@ def footer(record: SynthesisRecord, spooled: int | None = None) -> str:
     -------
     One line; empty before the first estimate.
     """
-    said = record.configuration
-    if not said:
+    settings = record.configuration
+    if not settings:
         return ""
-    parts = [
-        f"model {said['qdsizer_model']} {said['qdsizer_model_sha256'][:8]}",
-        f"wavelength {said['qdsizer_wavelength']:.5g} Å from {said['qdsizer_wavelength_source']}",
+    parts = [f"sample {record.sample}"] if record.sample else []
+    parts += [
+        f"model {settings['qdsizer_model']} {settings['qdsizer_model_sha256'][:8]}",
+        f"wavelength {settings['qdsizer_wavelength']:.5g} Å from {settings['qdsizer_wavelength_source']}",
     ]
     if not math.isnan(record.latency_s):
         parts.append(f"latency {1000 * record.latency_s:.0f} ms")
@@ -158,11 +281,13 @@ def footer(record: SynthesisRecord, spooled: int | None = None) -> str:
         parts.append(f"queue {record.queued}")
     if spooled is not None:
         parts.append(f"spool {spooled} runs")
+    if record.loading is not None:
+        parts.append("loading patterns: {} of {}".format(*record.loading))
     return "   ·   ".join(parts)
 
 
-def tell_frame(frame: SizedFrame) -> str:
-    """Say what became of one frame, for whoever points at it.
+def describe_frame(frame: SizedFrame) -> str:
+    """Describe one frame, for a tool tip.
 
     Parameters
     ----------
@@ -171,15 +296,14 @@ def tell_frame(frame: SizedFrame) -> str:
 
     Returns
     -------
-    One line: number, time on the wall, size or status with its reason.
+    One line: index, time of day, size or status with its reason.
     """
-    when = datetime.fromtimestamp(frame.time).strftime("%H:%M:%S")
-    what = (
+    result = (
         f"{frame.size_nm:.2f} nm [{frame.low_nm:.2f}, {frame.high_nm:.2f}]"
         if frame.status is Status.SIZED
         else f"{LOOKS[frame.status].words}: {frame.reason}"
     )
-    return f"frame {frame.number}, {when}: {what}"
+    return f"frame {frame.number}, {_clock(frame.time)}: {result}"
 
 
 def size_limits_nm(record: SynthesisRecord) -> tuple[float, float]:
@@ -192,14 +316,14 @@ def size_limits_nm(record: SynthesisRecord) -> tuple[float, float]:
 
     Returns
     -------
-    Lowest and highest, nm: of all that was sized, the truth and the target where there are any, and a margin.
+    Lowest and highest, nm: of all intervals, the truth and the target where there are any, with a margin.
     """
     shown = [record.target_nm]
     for frame in record.frames:
         shown += [frame.low_nm, frame.high_nm, frame.truth_nm]
     finite = [value for value in shown if math.isfinite(value)]
     if not finite:
-        return 0.0, 10.0  # what the models answer for, until there is something to show
+        return 0.0, 10.0  # the range of the models, until there is something to show
     margin = 0.08 * (max(finite) - min(finite)) + 0.05
     return min(finite) - margin, max(finite) + margin
 
@@ -209,7 +333,7 @@ class Waterfall:
     """Intensity over Q and time as an image."""
 
     image: NDArray[np.float64]
-    """Intensities, shape (n_rows, n_bins), the newest last; NaN where there is nothing."""
+    """Intensities, shape (n_rows, n_bins), the newest last; NaN where nothing was measured."""
     minutes: tuple[float, float]
     """First and last edge of the rows, min."""
     q_inv_angstrom: tuple[float, float]
@@ -262,7 +386,7 @@ def waterfall(record: SynthesisRecord) -> Waterfall | None:
 
 
 def _round_up(value: float) -> float:
-    """Next of 1, 2 and 5 times a power of ten: a colour scale that follows every frame would mean nothing."""
+    """Next of 1, 2 and 5 times a power of ten: a scale that changes with every frame is unreadable."""
     if not value > 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))

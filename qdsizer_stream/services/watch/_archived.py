@@ -1,7 +1,9 @@
-"""A run in an archive, ended or being written, as the record that a picture is drawn from."""
+"""The record of a run in an archive, whether it has ended or is being written."""
 
 import logging
+import time
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -9,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ...archive import archived_config
-from ...callbacks import OBJECT_NAME, STREAM_NAME, Item, LiveConfig, RunSizing, SynthesisRecord
+from ...callbacks import OBJECT_NAME, STREAM_NAME, Item, LiveConfig, RunSizing, SizedFrame, SynthesisRecord
+from ...callbacks.display import SIMULATION_KEY
 from ...errors import ArchiveError, QdsizerError
 from ...sizing import Examination, Sizer
 
@@ -17,15 +20,20 @@ __all__ = ["WatchedRun"]
 
 logger = logging.getLogger(__name__)
 
-PATTERNS_AT_ONCE = 100
+MAX_PATTERNS = 100
 """Frames of an archived run that are fetched for the waterfall: 12 to 25 MB, some seconds."""
 
-NEWEST_RUNS = 20
-"""Runs looked through for the newest one with sizes."""
+PATTERNS_PER_UPDATE = 8
+"""Frames examined between two looks for new rows: half a second, so that a new size never waits longer."""
+
+RUNS_PER_REQUEST = 20
+"""Runs whose names are fetched at a time while the newest one with sizes is looked for."""
 
 
 class WatchedRun:
-    """Reads the sizes of a run from its archive, and looks again at frames whose pattern is shown.
+    """Reads the sizes of a run from its archive, and examines again the frames whose pattern is shown.
+
+    The sizes come first, then the pattern and fit of the newest frame, then the patterns of the waterfall.
 
     Parameters
     ----------
@@ -44,60 +52,119 @@ class WatchedRun:
         self._catalog = catalog
         self._newest_wanted = uid is None
         self._uid = ""
+        self._start: dict[str, Any] = {}
         self._frames: _Frames | None = None
-        self._n_events = 0
+        self._n_rows = 0
+        self._wanted: deque[SizedFrame] = deque()
+        self._n_wanted = 0
+        self._unsized: set[str] = set()  # ended runs without sizes, which need not be asked for again
         self.record = SynthesisRecord(self)
-        """What the picture is drawn from."""
+        """State that the picture is drawn from."""
         self.examination: Examination | None = None
-        """What the estimate in hand rests on; None where its frame was not looked at."""
+        """Always None: patterns are added to the record after the sizes."""
         if uid is not None:
             self._turn_to(uid)
 
     def update(self) -> bool:
-        """Read what is new; one thread may call it.
+        """Read what is new: rows first, then some of the patterns; call it from one thread only.
 
         Returns
         -------
-        Whether something was new.
+        Whether something was new, so that another call may find more.
         """
         if self._newest_wanted:
             newest = self._newest()
             if newest and newest != self._uid:
                 self._turn_to(newest)
         if not self._uid:
+            self.record.archive_read_time = time.time()
             return False
+        new = self._read_rows()
+        self.record.archive_read_time = time.time()
+        return self._read_patterns() or new
+
+    def _read_rows(self) -> bool:
+        """Read the rows and the stop that have come since; True where there were any."""
         run = self._catalog[self._uid]
+        stop = self._stop_of(run)  # before the rows: a run that has ended has all of them
+        ended = stop is not None and not self.record.exit_status
         if STREAM_NAME not in set(run):
             return False
         descriptors = run[STREAM_NAME].descriptors
-        rows = _table(run, STREAM_NAME)
-        new = rows[self._n_events :]
-        if not new:
+        rows = _table(run, STREAM_NAME)[self._n_rows :]
+        if not rows and not ended:
             return False
         if self._frames is None:
             self._frames = _Frames(self._catalog, run)
-        # Of a run that is followed every frame is looked at, of a long one as many as a screen can show.
-        looked_at = set(np.linspace(0, len(new) - 1, min(len(new), PATTERNS_AT_ONCE)).round().astype(int))
         began = [descriptor["time"] for descriptor in descriptors]
         described = ""
-        for number, row in enumerate(new):
-            descriptor = descriptors[max(bisect_right(began, float(row["time"])) - 1, 0)]
-            if descriptor["uid"] != described:
-                described = descriptor["uid"]
-                self.record("descriptor", {**descriptor, "name": STREAM_NAME})
-            self.examination = (
-                self._frames.examine(int(row["qdsizer_frame_seq_num"])) if number in looked_at else None
-            )
-            self.record("event", {"descriptor": described, "time": float(row["time"]), "data": row})
-        self._n_events += len(new)
+        simulated = SIMULATION_KEY in self._start
+        with self.record.batch():  # or each row in turn would be shown as the newest
+            for row in rows:
+                descriptor = descriptors[max(bisect_right(began, float(row["time"])) - 1, 0)]
+                if descriptor["uid"] != described:
+                    described = descriptor["uid"]
+                    self.record("descriptor", {**descriptor, "name": STREAM_NAME})
+                if simulated:
+                    _, raw = self._frames.row(int(row["qdsizer_frame_seq_num"]), float(row["time"]))
+                    self.record("event", {"descriptor": "", "data": raw})
+                self.record("event", {"descriptor": described, "time": float(row["time"]), "data": row})
+            self._n_rows += len(rows)
+            self._want(self.record.frames[-len(rows) :] if rows else [])
+            if stop is not None and ended:
+                self.record("stop", {**stop, "run_start": self.record.run})
+        return True
+
+    def _want(self, new: list[SizedFrame]) -> None:
+        """Note the frames whose patterns are to be read: the newest first, the others evenly spaced."""
+        if not new:
+            return
+        chosen = np.unique(np.linspace(0, len(new) - 1, min(len(new), MAX_PATTERNS)).round().astype(int))
+        self._wanted = deque([new[-1], *(new[index] for index in chosen[:-1]), *self._wanted])
+        self._n_wanted = len(self._wanted)
+        self.record.loading = (0, self._n_wanted)
+
+    def _read_patterns(self) -> bool:
+        """Examine some of the frames that are wanted; True where there were any."""
+        if self._frames is None or not self._wanted:
+            return False
+        for _ in range(min(PATTERNS_PER_UPDATE, len(self._wanted))):
+            frame = self._wanted.popleft()
+            examination = self._frames.examine(frame.seq_num, frame.time)
+            if examination is not None:
+                self.record.add_pattern(frame.number, examination)
+            self.record.loading = (self._n_wanted - len(self._wanted), self._n_wanted)
+        if not self._wanted:
+            self.record.loading = None
         return True
 
     def _newest(self) -> str:
         """The newest run with sizes; empty where there is none."""
-        for uid in reversed(list(self._catalog.keys().tail(NEWEST_RUNS))):
-            if uid == self._uid or STREAM_NAME in set(self._catalog[uid]):
-                return str(uid)
+        uids = self._catalog.keys()
+        for last in range(len(uids), 0, -RUNS_PER_REQUEST):
+            for uid in reversed(list(uids[max(last - RUNS_PER_REQUEST, 0) : last])):
+                if uid == self._uid:
+                    return str(uid)
+                if uid in self._unsized:
+                    continue
+                run = self._catalog[uid]
+                if STREAM_NAME in set(run):
+                    # An old run that is sized again must not hide the one that is being measured.
+                    measuring = self._uid and not self.record.exit_status
+                    if not (measuring and "original_run_uid" in run.metadata["start"]):
+                        return str(uid)
+                elif run.metadata.get("stop"):
+                    self._unsized.add(str(uid))
         return ""
+
+    def _stop_of(self, run: Any) -> Mapping[str, Any] | None:
+        """Stop of a run; of a linked run that of its original, whose frames it shows."""
+        stop: Mapping[str, Any] | None = run.metadata.get("stop")
+        if stop is not None:
+            with suppress(KeyError):
+                original = self._catalog[run.metadata["start"]["original_run_uid"]].metadata
+                stop = original.get("stop") or stop
+        return stop
 
     def _turn_to(self, uid: str) -> None:
         try:
@@ -111,11 +178,14 @@ class WatchedRun:
             raise ArchiveError(
                 f"run {uid} ended without a stream {STREAM_NAME}: it was never sized, size it with replay"
             )
-        self._uid, self._frames, self._n_events = uid, None, 0
+        self._uid, self._frames, self._n_rows = uid, None, 0
+        self._wanted.clear()
         start = dict(run.metadata["start"])
-        # A linked run begins long after its frames: their times count from the original.
+        # A linked run begins long after its frames: its times, and what they mean, are those of the original.
         with suppress(KeyError):
-            start["time"] = self._catalog[start["original_run_uid"]].metadata["start"]["time"]
+            original = self._catalog[start["original_run_uid"]].metadata["start"]
+            start |= {key: original[key] for key in ("time", "sample", SIMULATION_KEY) if key in original}
+        self._start = start
         self.record("start", start)
 
 
@@ -124,26 +194,45 @@ class _Frames:
 
     def __init__(self, catalog: Any, run: Any) -> None:
         start = run.metadata["start"]
-        said = run[STREAM_NAME].descriptors[0]["configuration"][OBJECT_NAME]["data"]
-        self._stream, self._key = said["qdsizer_frame_stream"], said["qdsizer_frame_data_key"]
+        settings = run[STREAM_NAME].descriptors[0]["configuration"][OBJECT_NAME]["data"]
+        self._stream, self._key = settings["qdsizer_frame_stream"], settings["qdsizer_frame_data_key"]
         self._sizing: RunSizing | None = None
+        self._config: LiveConfig | None = None
         self._described: set[str] = set()
-        self._rows: dict[int, Mapping[str, Any]] = {}
+        self._rows: dict[int, list[tuple[int, Mapping[str, Any]]]] = {}
         try:
             # Of a linked run the frames are in the original.
             self._run = catalog[start.get("original_run_uid", start["uid"])]
             # A sum of frames is shown by its last one.
-            config = archived_config(run).model_copy(update={"accumulation": None})
-            self._sizing = _sizing(self._run.metadata["start"], config)
+            self._config = archived_config(run).model_copy(update={"accumulation": None})
         except (QdsizerError, KeyError) as error:
             logger.warning("sizes without patterns: %s", error)
 
-    def examine(self, seq_num: int) -> Examination | None:
-        """Look at one frame again; None where that cannot be done."""
-        if self._sizing is None:
+    def row(self, seq_num: int, time_s: float) -> tuple[int, Mapping[str, Any]]:
+        """Position and scalars of a raw event; where there are none, as in a fly scan, those of its place.
+
+        After a pause that repeats a step, two events have one sequence number: the time tells them apart.
+        """
+        if self._config is None:
+            return seq_num - 1, {}
+        known = self._rows.get(seq_num, [])
+        if not any(float(row["time"]) == time_s for _, row in known):
+            self._rows = {}
+            for position, row in enumerate(_table(self._run, self._stream)):
+                self._rows.setdefault(int(row["seq_num"]), []).append((position, row))
+            known = self._rows.get(seq_num, [])
+        return min(
+            known, key=lambda candidate: abs(float(candidate[1]["time"]) - time_s), default=(seq_num - 1, {})
+        )
+
+    def examine(self, seq_num: int, time_s: float) -> Examination | None:
+        """Examine one frame again; None where that is not possible."""
+        if self._config is None:
             return None
         try:
-            descriptor, event = self._event(seq_num)
+            if self._sizing is None:  # takes a second, for which the sizes do not wait
+                self._sizing = _sizing(self._run.metadata["start"], self._config)
+            descriptor, event = self._event(seq_num, time_s)
         except Exception as error:  # a picture without one pattern is better than no picture
             logger.warning("frame %d has no pattern: %r", seq_num, error)
             return None
@@ -153,20 +242,18 @@ class _Frames:
         found = [examined for _, _, examined in self._sizing.documents(Item("event", event)) if examined]
         return found[-1] if found else None
 
-    def _event(self, seq_num: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Descriptor and event of a frame, as if it had stood in the event."""
+    def _event(self, seq_num: int, time_s: float) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Descriptor and event of a frame, as if the counts were in the event."""
         descriptors = self._run[self._stream].descriptors
         stream = self._run.base[self._stream].base
-        if seq_num not in self._rows:
-            self._rows = {int(row["seq_num"]): row for row in _table(self._run, self._stream)}
-        row = self._rows.get(seq_num, {})  # a fly scan has none
+        position, row = self.row(seq_num, time_s)
         array = stream[self._key]
         shape = descriptors[0]["data_keys"][self._key]["shape"]
         each = 1 if len(array.shape) == len(shape) + 1 else max(shape[0], 1)
-        counts = np.asarray(array[(seq_num - 1) * each : seq_num * each])
-        time = float(row.get("time", self._run.metadata["start"]["time"]))
+        counts = np.asarray(array[position * each : (position + 1) * each])
+        event_time = float(row.get("time", self._run.metadata["start"]["time"]))
         began = [descriptor["time"] for descriptor in descriptors]
-        descriptor = dict(descriptors[max(bisect_right(began, time) - 1, 0)])
+        descriptor = dict(descriptors[max(bisect_right(began, event_time) - 1, 0)])
         inline = {
             key: value for key, value in descriptor["data_keys"][self._key].items() if key != "external"
         }
@@ -174,7 +261,7 @@ class _Frames:
         event = {
             "descriptor": descriptor["uid"],
             "seq_num": seq_num,
-            "time": time,
+            "time": event_time,
             "data": {**row, self._key: counts},
         }
         return descriptor, event
@@ -186,6 +273,6 @@ def _sizing(start: Mapping[str, Any], config: LiveConfig) -> RunSizing:
 
 
 def _table(run: Any, stream: str) -> list[dict[str, Any]]:
-    """Scalars of a stream, one row an event."""
+    """Scalars of a stream, one row per event."""
     base = run.base[stream].base
     return [] if "internal" not in base else base["internal"].read().to_dict("records")

@@ -23,22 +23,37 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from ...callbacks import SizedFrame, SynthesisRecord
-from ...callbacks.display import LOOKS, footer, headline, size_limits_nm, tell_frame, waterfall
+from ...callbacks.display import (
+    LOOKS,
+    STALE_COLOUR,
+    Headline,
+    describe_frame,
+    footer,
+    headline,
+    size_limits_nm,
+    waterfall,
+)
 from ...sizing import Examination, Status
 
 __all__ = ["draw_page"]
 
 REDRAW_MS = 250
-"""How often a page looks for news; what comes in between is skipped."""
+"""How often a page is brought up to date; states in between are skipped."""
 
-SIZE, FIT, LIQUID, BACKGROUND = "#0072B2", "#D55E00", "#56B4E9", "#999999"
+SIZE, FIT, SOLVENT, BACKGROUND = "#0072B2", "#D55E00", "#56B4E9", "#999999"
 """Okabe and Ito's palette, as for the statuses."""
 
 FONT = "16px"
 """Of axes and legends."""
 
+REASON_FONT = "26px"
+"""Of the reason why the newest frame has no size: it says what to do, and is read from a distance."""
+
 WIDTH = "97vw"
-"""Of the top line, which Bokeh would else make as wide as its words."""
+"""Of the top line, which Bokeh would otherwise make as wide as its words."""
+
+PANEL_STYLES = {"flex": "1 1 600px", "min-width": "min(100%, 600px)"}
+"""Of the two halves of the page, which are placed below each other where there is no room beside."""
 
 Columns = dict[str, Any]
 
@@ -56,32 +71,38 @@ def draw_page(document: Document, snapshot: Callable[[], SynthesisRecord]) -> No
     page = _Page()
     document.title = "qdsizer"
     document.add_root(page.layout)
-    shown: tuple[str, int] | None = None
+    shown: tuple[str, int, tuple[int, int] | None] | None = None
 
     def refresh() -> None:
         nonlocal shown
         record = snapshot()
-        if (record.run, record.n_frames) != shown:
+        line = headline(record)
+        if line != page.line:  # the age of the newest frame changes without news
+            page.show_line(line)
+            document.title = f"{line.title} · qdsizer"
+        state = (record.run, record.n_frames, record.loading)
+        if state != shown:
             page.show(record)
-            shown = (record.run, record.n_frames)
+            shown = state
 
     refresh()
     document.add_periodic_callback(refresh, REDRAW_MS)
 
 
 class _Page:
-    """The parts of a page, and what they show."""
+    """The parts of a page, and their contents."""
 
     def __init__(self) -> None:
+        self.line: Headline | None = None
         self._headline = Div(name="headline", sizing_mode="stretch_width")
         self._footer = Div(name="footer", sizing_mode="stretch_width")
-        self._sized = _source("minutes", "size", "spread", "truth", "tell")
-        self._refused = _source("minutes", "at", "glyph", "colour", "words", "tell")
+        self._sized = _source("minutes", "size", "dispersion", "truth", "description")
+        self._rejected = _source("minutes", "at", "glyph", "colour", "words", "description")
         self._interval = _source("xs", "ys")
         self._limits = Range1d(0, 10)
         self._target = Span(dimension="width", line_dash="dotted", line_width=2, visible=False)
         sizes = self._sizes()
-        spread = self._spread(sizes.x_range)
+        dispersion = self._dispersion(sizes.x_range)
         self._image = _source("image", "x", "y", "dw", "dh")
         self._colours = LinearColorMapper(Cividis256, nan_color="rgba(0, 0, 0, 0)")
         fall = self._waterfall()
@@ -93,17 +114,22 @@ class _Page:
         self.layout = column(
             self._headline,
             row(
-                column(sizes, spread, fall, sizing_mode="stretch_width"),
-                column(newest, residual, sizing_mode="stretch_width"),
+                column(sizes, dispersion, fall, sizing_mode="stretch_width", styles=PANEL_STYLES),
+                column(newest, residual, sizing_mode="stretch_width", styles=PANEL_STYLES),
                 sizing_mode="stretch_width",
+                styles={"flex-wrap": "wrap"},
             ),
             self._footer,
             sizing_mode="stretch_width",
         )
 
+    def show_line(self, line: Headline) -> None:
+        """Show a top line."""
+        self._headline.text = _headline_html(line)
+        self.line = line
+
     def show(self, record: SynthesisRecord) -> None:
         """Show a state of a synthesis."""
-        self._headline.text = _headline_html(record)
         self._footer.text = f'<div style="font-size: {FONT}; color: #444">{escape(footer(record))}</div>'
         low, high = size_limits_nm(record)
         self._limits.start, self._limits.end = low, high
@@ -112,7 +138,7 @@ class _Page:
         sized = [frame for frame in record.frames if frame.status is Status.SIZED]
         self._sized.data = _sized(sized)
         self._interval.data = _segments(record.frames)
-        self._refused.data = _refused(record.frames, low + 0.03 * (high - low))
+        self._rejected.data = _rejected(record.frames, low + 0.03 * (high - low))
         self._show_waterfall(record)
         self._show_newest(record.newest)
 
@@ -122,7 +148,7 @@ class _Page:
             self._image.data = {name: [] for name in ("image", "x", "y", "dw", "dh")}
             return
         (left, right), (bottom, top) = shown.q_inv_angstrom, shown.minutes
-        # The root shows the weak peaks at high Q beside the solvent's halo; single precision is plenty.
+        # The square root shows the weak peaks at high Q beside the solvent's halo.
         self._image.data = {
             "image": [np.sqrt(np.maximum(shown.image, 0.0)).astype(np.float32)],
             "x": [left],
@@ -177,23 +203,23 @@ class _Page:
             "minutes", "size", source=self._sized, marker=LOOKS[Status.SIZED].glyph, color=SIZE, size=9,
             legend_label="number mean",
         )  # fmt: skip
-        refused = plot.scatter(
-            "minutes", "at", source=self._refused, marker="glyph", color="colour", size=13, line_width=3,
+        rejected = plot.scatter(
+            "minutes", "at", source=self._rejected, marker="glyph", color="colour", size=13, line_width=3,
             legend_field="words",
         )  # fmt: skip
         plot.add_layout(self._target)
-        plot.add_tools(HoverTool(renderers=[points, refused], tooltips=[("", "@tell")]))
+        plot.add_tools(HoverTool(renderers=[points, rejected], tooltips=[("", "@description")]))
         plot.legend.location = "bottom_right"
         plot.legend.background_fill_alpha = 0.7
         return _readable(plot)
 
-    def _spread(self, x_range: Any) -> Any:
+    def _dispersion(self, x_range: Any) -> Any:
         plot = figure(
             height=130, sizing_mode="stretch_width", x_axis_label="time since start (min)",
-            y_axis_label="spread (%)", x_range=x_range, tools="",
+            y_axis_label="dispersion (%)", x_range=x_range, tools="",
         )  # fmt: skip
         plot.y_range.start = 0
-        plot.scatter("minutes", "spread", source=self._sized, color=SIZE, size=5)
+        plot.scatter("minutes", "dispersion", source=self._sized, color=SIZE, size=5)
         plot.yaxis.ticker.desired_num_ticks = 3
         return _readable(plot)
 
@@ -220,7 +246,7 @@ class _Page:
             tools="pan,wheel_zoom,box_zoom,reset",
         )  # fmt: skip
         plot.y_range.start = 0
-        for (name, source), colour in zip(self._bands.items(), (BACKGROUND, LIQUID, FIT), strict=True):
+        for (name, source), colour in zip(self._bands.items(), (BACKGROUND, SOLVENT, FIT), strict=True):
             plot.patches("xs", "ys", source=source, color=colour, alpha=0.4, line_width=0, legend_label=name)
         plot.line("q", "total", source=self._fit, color=FIT, line_width=2, legend_label="fit")
         plot.scatter("q", "intensity", source=self._measured, color="black", size=3, legend_label="measured")
@@ -237,7 +263,7 @@ class _Page:
 
 
 def _source(*columns: str) -> ColumnDataSource:
-    """A source without rows: what draws from it asks for its columns."""
+    """A source without rows: whatever draws from it needs its columns."""
     return ColumnDataSource({column: [] for column in columns})
 
 
@@ -247,23 +273,29 @@ def _readable(plot: Any) -> Any:
     plot.axis.axis_label_text_font_size = plot.axis.major_label_text_font_size = FONT
     plot.axis.axis_label_text_font_style = "normal"
     plot.title.text_font_size = FONT
-    plot.min_border_left = 80  # panels above each other begin at one place
+    plot.min_border_left = 80  # panels above each other are aligned
     for legend in plot.legend:  # some have none, and setting one of these would warn
         legend.label_text_font_size = FONT
     return plot
 
 
-def _headline_html(record: SynthesisRecord) -> str:
-    """The top line; whatever comes from a document is escaped."""
-    line = headline(record)
+def _headline_html(line: Headline) -> str:
+    """The top line as HTML; everything that comes from a document is escaped."""
+    colour = STALE_COLOUR if line.stale else "#000000"
+    size, mean, growth, status, reason = map(
+        escape, (line.size, line.mean, line.growth, line.status, line.reason)
+    )
+    last = escape(f"{line.freshness}   ·   {line.counts}" if line.freshness else line.counts)
     return (
-        f'<div style="display: flex; align-items: baseline; gap: 3vw; width: {WIDTH}; '
-        'font-family: sans-serif">'
-        f'<span style="font-size: 60px; font-weight: bold">{escape(line.size)}</span>'
-        f'<span style="font-size: 40px">{escape(line.growth)}</span>'
-        f'<span style="font-size: 40px; font-weight: bold; margin-left: auto; color: {line.colour}">'
-        f"{escape(line.status)}</span></div>"
-        f'<div style="text-align: right; width: {WIDTH}; font: 18px sans-serif">{escape(line.counts)}</div>'
+        f'<div role="status" aria-live="polite" style="width: {WIDTH}; font-family: sans-serif">'
+        '<div style="display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 3vw">'
+        f'<h1 style="font-size: clamp(28px, 5vw, 60px); margin: 0; color: {colour}">{size}</h1>'
+        f'<span style="font-size: clamp(18px, 3vw, 40px); color: {colour}">{growth}</span>'
+        '<strong style="font-size: clamp(18px, 3vw, 40px); margin-left: auto; '
+        f'color: {line.colour}">{status}</strong></div>'
+        '<div style="display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 3vw">'
+        f'<span style="font-size: {REASON_FONT if reason else FONT}">{reason or mean}</span>'
+        f'<span style="font-size: 18px; margin-left: auto">{last}</span></div></div>'
     )
 
 
@@ -271,23 +303,23 @@ def _sized(frames: list[SizedFrame]) -> Columns:
     return {
         "minutes": np.array([frame.minutes for frame in frames]),
         "size": np.array([frame.size_nm for frame in frames]),
-        "spread": np.array([100 * frame.dispersion for frame in frames]),
+        "dispersion": np.array([100 * frame.dispersion for frame in frames]),
         "truth": np.array([frame.truth_nm for frame in frames]),
-        "tell": [tell_frame(frame) for frame in frames],
+        "description": [describe_frame(frame) for frame in frames],
     }
 
 
-def _refused(frames: list[SizedFrame], at: float) -> Columns:
-    """Frames without a size, which stand on the axis."""
-    refused = [frame for frame in frames if frame.status is not Status.SIZED]
-    looks = [LOOKS[frame.status] for frame in refused]
+def _rejected(frames: list[SizedFrame], at: float) -> Columns:
+    """Frames without a size, which are marked on the axis."""
+    rejected = [frame for frame in frames if frame.status is not Status.SIZED]
+    looks = [LOOKS[frame.status] for frame in rejected]
     return {
-        "minutes": np.array([frame.minutes for frame in refused]),
-        "at": np.full(len(refused), at),
+        "minutes": np.array([frame.minutes for frame in rejected]),
+        "at": np.full(len(rejected), at),
         "glyph": [look.glyph for look in looks],
         "colour": [look.colour for look in looks],
         "words": [look.words for look in looks],
-        "tell": [tell_frame(frame) for frame in refused],
+        "description": [describe_frame(frame) for frame in rejected],
     }
 
 
@@ -301,11 +333,11 @@ def _segments(frames: list[SizedFrame]) -> Columns:
 
 
 def _bands(x: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> Columns:
-    """Outlines of the area between two curves, one for each stretch that has both."""
+    """Outlines of the area between two curves, one for each section that has both."""
     there = np.isfinite(low) & np.isfinite(high)
-    stretches = np.split(np.arange(x.size), np.flatnonzero(np.diff(there)) + 1)
-    wanted = [stretch for stretch in stretches if stretch.size > 1 and there[stretch[0]]]
+    sections = np.split(np.arange(x.size), np.flatnonzero(np.diff(there)) + 1)
+    wanted = [section for section in sections if section.size > 1 and there[section[0]]]
     return {
-        "xs": [np.concatenate([x[stretch], x[stretch][::-1]]) for stretch in wanted],
-        "ys": [np.concatenate([low[stretch], high[stretch][::-1]]) for stretch in wanted],
+        "xs": [np.concatenate([x[section], x[section][::-1]]) for section in wanted],
+        "ys": [np.concatenate([low[section], high[section][::-1]]) for section in wanted],
     }
