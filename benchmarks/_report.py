@@ -14,6 +14,9 @@ from pathlib import Path
 PACKAGES = ("qdsizer-stream", "numpy", "scipy", "onnxruntime", "bluesky", "ophyd", "tiled", "torch")
 """Distributions whose versions influence the results."""
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Environment variables that set the number of threads of numerical libraries."""
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -43,7 +46,7 @@ class Measurement:
         elif self.at_most is not None:
             target = f"<= {self.at_most:g}"
         result = "" if self.met is None else "met" if self.met else "missed"
-        value = "–" if self.value is None else f"{self.value:,.4g} {self.unit}"
+        value = "–" if self.value is None else f"{self.value:,.4g} {self.unit if self.unit != '1' else ''}"
         return f"{self.name:<66}{value:>22}  {target:<10} {result}".rstrip()
 
 
@@ -104,6 +107,7 @@ class BenchmarkReport:
             "date": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "cpu": {"model": cpu_model(), "cores": os.cpu_count()},
             "load": {"start": list(self._load_at_start), "end": list(os.getloadavg())},
+            "threads": {name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
             "versions": versions(),
             "measurements": [
                 {

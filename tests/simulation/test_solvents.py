@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from qdsizer_stream.errors import PhysicsError
-from qdsizer_stream.patterns import Axis
 from qdsizer_stream.simulation import load_solvent, read_solvent, solvent_names
 
 Q = np.linspace(0.99, 14.9984, 5004)
@@ -64,4 +63,4 @@ def test_a_solvent_that_was_subtracted(tmp_path: Path) -> None:
         PhysicsError,
         match=r"nothing.xy has a mean intensity of -0\.3333, which must be above 0: subtract only",
     ):
-        read_solvent(tmp_path / "nothing.xy", 1.0, Axis.Q)
+        read_solvent(str(tmp_path / "nothing.xy"), 1.0, "q")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ...configuration import Config
+from ...configuration import Config, choice
 from ...errors import PhysicsError
 from ._material import Material, Vector
 from ._shapes import Shape, Sphere
@@ -82,8 +82,10 @@ def sphere(material: Material, diameter_angstrom: float, cut: SphereCut | str = 
     Raises
     ------
     PhysicsError
-        The diameter is not positive or larger than 100 nm (the lattice would not fit in memory), the
-        name of the cut is unknown, or the cut is corner-shared and the material does not allow it.
+        The diameter is not positive or larger than 100 nm (the lattice would not fit in memory), or the
+        cut is corner-shared and the material does not allow it.
+    ConfigurationError
+        The name of the cut is unknown.
     """
     return nanocrystal(material, Sphere(), diameter_angstrom, cut)
 
@@ -123,14 +125,16 @@ def nanocrystal(
     ------
     PhysicsError
         The diameter is not positive or larger than 100 nm (the lattice would not fit in memory), no
-        atom lies inside, the name of the cut is unknown, the cut is corner-shared and the material does
-        not allow it, or the surface depletes an element that the material does not contain.
+        atom lies inside, the cut is corner-shared and the material does not allow it, or the surface
+        depletes an element that the material does not contain.
+    ConfigurationError
+        The name of the cut is unknown.
     """
     if not 0 < diameter_angstrom <= 1000:
         raise PhysicsError(
             f"{shape.kind} diameter {diameter_angstrom} Å is out of range: give 0 < diameter ≤ 1000 Å"
         )
-    cut = _sphere_cut(cut)
+    cut = choice(SphereCut, cut, "cut")
     if cut is SphereCut.CORNER_SHARED:
         _check_corners(material)
     if surface is not None and (unknown := set(surface.elements) - {site.element for site in material.sites}):
@@ -179,13 +183,6 @@ def _gauges(
         shape.gauge([np.asarray(nodes[k] + shift[k]) for k in range(3)]) for shift in offsets - centre @ cell
     ]
     return gauges if cut is SphereCut.ATOM else gauges * len(material.sites)
-
-
-def _sphere_cut(cut: SphereCut | str) -> SphereCut:
-    try:
-        return SphereCut(cut)
-    except ValueError:
-        raise PhysicsError(f"cut {cut!r} is unknown: choose from {', '.join(SphereCut)}") from None
 
 
 def _check_corners(material: Material) -> None:

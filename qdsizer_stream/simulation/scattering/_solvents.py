@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...configuration import choice
 from ...errors import PhysicsError
 from ...patterns import Axis, read_pattern
 from ._scattering import recoil
@@ -118,7 +119,7 @@ def load_solvent(name: str) -> Solvent:
 def read_solvent(
     path: str | os.PathLike[str],
     wavelength_angstrom: float,
-    axis: Axis = Axis.TWO_THETA,
+    axis: Axis | str = Axis.TWO_THETA,
     molar_mass_g: float | None = None,
 ) -> Solvent:
     """Read a measured solvent pattern, corrected so that only scattering of the solvent remains.
@@ -130,7 +131,7 @@ def read_solvent(
     wavelength_angstrom
         Wavelength of the measurement, Å. The curve includes its Compton recoil, which is not changed.
     axis
-        Quantity in the first column.
+        Quantity in the first column, an `Axis` or its string such as "q".
     molar_mass_g
         Molar mass, g, if the curve is in electron units per molecule; without it, the solvent can be mixed
         by area only.
@@ -143,11 +144,13 @@ def read_solvent(
     ------
     PatternFileError
         The file cannot be read.
+    ConfigurationError
+        The axis is unknown.
     PhysicsError
         The curve is negative on average.
     """
     path = Path(path)
-    pattern = read_pattern(path, wavelength_angstrom, axis)
+    pattern = read_pattern(path, wavelength_angstrom, choice(Axis, axis, "axis"))
     usable = pattern.usable
     intensity = pattern.intensity[usable]
     if not intensity.mean() > 0:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from qdsizer_stream.errors import PhysicsError
+from qdsizer_stream.errors import ConfigurationError, PhysicsError
 from qdsizer_stream.simulation.crystal import (
     Cluster,
     Ellipsoid,
@@ -67,6 +67,8 @@ def check(material: Material, cluster: Cluster, atoms: Atoms | None = None) -> N
 def test_shapes(shape: Shape, cut: SphereCut) -> None:
     material = load_material("PbS")
     check(material, nanocrystal(material, shape, 16.0, cut))
+    by_name = nanocrystal(material, shape, 16.0, cut.value)
+    np.testing.assert_array_equal(by_name.n_atoms, nanocrystal(material, shape, 16.0, cut).n_atoms)
 
 
 @pytest.mark.parametrize("name", ["CdSe-wurtzite", "CsPbBr3-cubic", "CsPbBr3-orthorhombic", "InP"])
@@ -264,6 +266,10 @@ def test_rejected_input() -> None:
         PhysicsError, match=r"sphere diameter -1 Å is out of range: give 0 < diameter ≤ 1000 Å"
     ):
         sphere(material, -1)
+    with pytest.raises(
+        ConfigurationError, match=r"cut is 'nodes': it must be one of node, corner-shared, atom"
+    ):
+        sphere(material, 15.0, "nodes")
     with pytest.raises(PhysicsError, match=r"no atom in a cube of 1.0 Å centred at \(0.5, 0.5, 0.5\)"):
         nanocrystal(material, Polyhedron(kind="cube"), 1.0, centre=(0.5, 0.5, 0.5))
     surface = Surface(elements=("Se",), thickness_angstrom=2.0, occupancy=0.5)

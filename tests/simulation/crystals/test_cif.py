@@ -130,7 +130,7 @@ def test_several_blocks(tmp_path: Path) -> None:
     path = write(tmp_path, f"data_notes\n_journal_year 1963\ndata_a\n{rock_salt}data_b\n{rock_salt}")
     with pytest.raises(PhysicsError, match=r"CIF .* has no block None with atoms: give block as one of a, b"):
         material_from_cif(path)
-    assert material_from_cif(path, block="b").name == "b"
+    assert material_from_cif(str(path), block="b").name == "b"
 
 
 @pytest.mark.parametrize(
