@@ -5,6 +5,7 @@ from .crystal import (
     Crystal,
     CrystalSite,
     Ellipsoid,
+    FusedSpheres,
     Material,
     Platelet,
     Polyhedron,
@@ -23,6 +24,8 @@ from .crystal import (
     nanocrystal,
     read_crystal,
     sphere,
+    twin_layers,
+    twinned_sphere,
 )
 from .frames import (
     COPPER_K_ALPHA,
@@ -125,6 +128,7 @@ __all__ = [
     "FrameBatch",
     "FrameRecipe",
     "FrameStream",
+    "FusedSpheres",
     "Gaps",
     "GrowingDots",
     "HumpBackground",
@@ -208,6 +212,8 @@ __all__ = [
     "structure_sums",
     "textured_pairs",
     "textured_sums",
+    "twin_layers",
+    "twinned_sphere",
     "warn_near_edges",
     "weight_fraction_from_area_fraction",
 ]

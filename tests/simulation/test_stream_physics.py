@@ -36,6 +36,8 @@ from qdsizer_stream.simulation import (
     lognormal_weights,
     pair_table,
     sphere,
+    twin_layers,
+    twinned_sphere,
 )
 from qdsizer_stream.simulation.frames._structures import draw_structure
 
@@ -132,6 +134,7 @@ NOTHING: dict[str, dict[str, Any]] = {
     "wide channels": {"coarse_averaged": 0.0},
     "samples": {"structures": {**LIVELY["structures"], "sampled": 0.0}},
     "no neighbours wanted": {"structures": {**LIVELY["structures"], "min_coordination": (0,)}},
+    "no twins": {"structures": {**LIVELY["structures"], "twinned": 0.0}},
     "the same strain axis": {"structures": {**LIVELY["structures"], "strain_axes": ((1.0, 1.0, 1.0),)}},
     "the same shifts": {
         "sources": (SYNCHROTRON.model_copy(update={"zero_shift_deg": (0, 0), "displacement_deg": (0, 0)}),)
@@ -443,3 +446,48 @@ def test_tetragonal_beside_rhombohedral() -> None:
 def test_amounts_that_cannot_be(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         StreamRecipe.model_validate({**EXACT, **settings})
+
+
+@pytest.mark.parametrize(
+    ("material", "settings"),
+    [
+        ("PbS", {"twinned": 1.0}),
+        ("PbS", {"shapes": [{"kind": "fused-spheres", "n_spheres": 3, "overlap": 0.2}], "cuts": ["atom"]}),
+        ("CdSe-zincblende", {"faulted": 1.0}),
+        ("CdSe-wurtzite", {"faulted": 1.0}),
+    ],
+)
+def test_sizes_of_other_shapes_are_counted_too(material: str, settings: dict[str, Any]) -> None:
+    """As many metal atoms as the sphere of that size holds, layers and their alternatives included."""
+    ranges = StructureRanges.model_validate({"material": material, "max_cluster_nm": 4.0, **settings})
+    table = draw_structure(ranges, np.random.default_rng(0), (1.0, 2.0), 0.02)
+    np.testing.assert_allclose(table.sizes_nm / table.diameters_nm, 1, atol=0.12)
+    assert np.mean(table.sizes_nm / table.diameters_nm) == pytest.approx(1, abs=0.03)
+
+
+def test_twins_are_drawn() -> None:
+    """Half of the structures, their plane within the range; the truth is the whole dot, unstrained."""
+    structures = {
+        "material": "PbS",
+        "max_cluster_nm": 4.0,
+        "strain_along": (0.006, 0.006),
+        "twinned": 0.5,
+        "twin_plane": (0.3, 0.3),
+        "poor_elements": ["S"],
+        "min_coordination": (5,),
+    }
+    ranges = StructureRanges.model_validate(structures)
+    tables = [
+        draw_structure(ranges, np.random.default_rng(0), (1.0, 2.0), 0.02, more=np.random.default_rng(k))
+        for k in range(8)
+    ]
+    twins = [table for table in tables if len(table.material.sites) == 6]
+    assert 1 <= len(twins) <= 7
+    layers = twin_layers(load_material("PbS"))
+    bond = load_material("PbS").shortest_distance(0, 1)
+    for table in twins:
+        assert table.mean_strain == 0
+        expected = coordinated(
+            layers, twinned_sphere(layers, 10 * table.diameters_nm[4], 0.3), ["S"], 5, bond
+        )
+        np.testing.assert_array_equal(table.self_terms[:, 4], expected.n_atoms)

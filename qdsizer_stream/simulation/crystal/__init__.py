@@ -4,6 +4,7 @@ from ._cif import material_from_cif
 from ._cluster import Cluster, SphereCut, Surface, nanocrystal, sphere
 from ._coordination import coordinated
 from ._crystal import Crystal, CrystalSite
+from ._fused import FusedSpheres
 from ._material import (
     OVERLAP_ANGSTROM,
     Material,
@@ -17,6 +18,7 @@ from ._material import (
     unit_vector,
 )
 from ._shapes import Ellipsoid, Platelet, Polyhedron, Rod, Shape, Sphere
+from ._twins import twin_layers, twinned_sphere
 
 __all__ = [
     "OVERLAP_ANGSTROM",
@@ -24,6 +26,7 @@ __all__ = [
     "Crystal",
     "CrystalSite",
     "Ellipsoid",
+    "FusedSpheres",
     "Material",
     "Platelet",
     "Polyhedron",
@@ -43,5 +46,7 @@ __all__ = [
     "nanocrystal",
     "read_crystal",
     "sphere",
+    "twin_layers",
+    "twinned_sphere",
     "unit_vector",
 ]

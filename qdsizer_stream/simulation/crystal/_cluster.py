@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ...configuration import Config, choice
 from ...errors import PhysicsError
+from ._fused import FusedSpheres
 from ._material import Material, Vector
 from ._shapes import Shape, Sphere
 
@@ -179,8 +180,9 @@ def _gauges(
     n_half = np.ceil(radius * shape.reach / plane_spacing + off_node).astype(int) + margin
     axes = np.ix_(*[np.arange(-n, n + 1, dtype=np.float64) for n in n_half])
     nodes = [sum(axes[i] * cell[i, component] for i in range(3)) for component in range(3)]
+    body = shape.sized(radius) if isinstance(shape, FusedSpheres) else shape
     gauges = [
-        shape.gauge([np.asarray(nodes[k] + shift[k]) for k in range(3)]) for shift in offsets - centre @ cell
+        body.gauge([np.asarray(nodes[k] + shift[k]) for k in range(3)]) for shift in offsets - centre @ cell
     ]
     return gauges if cut is SphereCut.ATOM else gauges * len(material.sites)
 

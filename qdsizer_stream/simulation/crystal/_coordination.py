@@ -22,7 +22,13 @@ WHOLE = 1e-9
 """Slack of a coordination number summed from occupancies."""
 
 
-def coordinated(material: Material, cluster: Cluster, elements: Sequence[str], minimum: int) -> Cluster:
+def coordinated(
+    material: Material,
+    cluster: Cluster,
+    elements: Sequence[str],
+    minimum: int,
+    bond_angstrom: float | None = None,
+) -> Cluster:
     """Remove the atoms of some elements that have too few neighbours of the others.
 
     Metal-rich surfaces of colloidal dots: in PbS, sulphur with fewer than 5 of its 6 lead neighbours is
@@ -38,6 +44,9 @@ def coordinated(material: Material, cluster: Cluster, elements: Sequence[str], m
         Elements that may be missing.
     minimum
         Fewest neighbours of the other elements with which an atom stays; 0 for a complete surface.
+    bond_angstrom
+        Length of a bond, Å; the shortest distance of the elements in the crystal where left out. Layers of
+        which twins are stacked hold alternative positions at shorter distances, and need it.
 
     Returns
     -------
@@ -62,7 +71,7 @@ def coordinated(material: Material, cluster: Cluster, elements: Sequence[str], m
         if site.element not in elements:
             occupancies.append(occupancy)
             continue
-        neighbours = _neighbours(material, s, elements)
+        neighbours = _neighbours(material, s, elements, bond_angstrom)
         if minimum > len(neighbours):
             raise PhysicsError(
                 f"a minimum of {minimum} neighbours would remove all {site.element} of {material.name}, "
@@ -75,7 +84,9 @@ def coordinated(material: Material, cluster: Cluster, elements: Sequence[str], m
     return Cluster(tuple(occupancies), cluster.diameter_nm)
 
 
-def _neighbours(material: Material, s: int, elements: Sequence[str]) -> list[tuple[int, tuple[int, ...]]]:
+def _neighbours(
+    material: Material, s: int, elements: Sequence[str], bond_angstrom: float | None
+) -> list[tuple[int, tuple[int, ...]]]:
     """Site and lattice shift of the nearest atoms of other elements."""
     shifts = [tuple(n - REACH for n in index) for index in np.ndindex(*(2 * REACH + 1,) * 3)]
     found = [
@@ -85,8 +96,8 @@ def _neighbours(material: Material, s: int, elements: Sequence[str]) -> list[tup
         for vector in [material.positions_angstrom[t] - material.positions_angstrom[s]]
         for shift in shifts
     ]
-    nearest = min(distance for distance, _, _ in found)
-    return [(t, shift) for distance, t, shift in found if distance <= SHELL * nearest]
+    bond = min(distance for distance, _, _ in found) if bond_angstrom is None else bond_angstrom
+    return [(t, shift) for distance, t, shift in found if bond / SHELL <= distance <= SHELL * bond]
 
 
 def _shifted(occupancy: NDArray[np.float64], shift: tuple[int, ...]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ...configuration import Config
+from ._fused import FusedSpheres
 from ._material import Vector, unit_vector
 
 __all__ = ["Ellipsoid", "Platelet", "Polyhedron", "Rod", "Shape", "Sphere"]
@@ -170,5 +171,7 @@ class Platelet(_Uniaxial):
         return np.asarray(np.maximum(np.maximum(u, v), w) * _equal_volume(8 * self.aspect))
 
 
-Shape = Annotated[Sphere | Polyhedron | Ellipsoid | Rod | Platelet, Field(discriminator="kind")]
+Shape = Annotated[
+    Sphere | Polyhedron | Ellipsoid | Rod | Platelet | FusedSpheres, Field(discriminator="kind")
+]
 """Any of the shapes; recipes select one by its `kind`."""

@@ -20,6 +20,8 @@ from ..crystal import (
     coordinated,
     load_material,
     nanocrystal,
+    twin_layers,
+    twinned_sphere,
 )
 from ..scattering import (
     CorrelatedMotion,
@@ -43,6 +45,10 @@ __all__ = ["StructureRanges", "StructureTable", "draw_structure"]
 
 COHERENCE_NM = (1.2, 1.6)
 """Coherence length of the disordered part of PbS dots, from fits of measured patterns."""
+
+TWIN_PLANE = (0.0, 0.7)
+"""Distance of twin planes from the centre over the radius: farther out, the smaller part has less than a
+fifteenth of the volume."""
 
 SMALLEST_UNITS = 2.5
 """Diameter of the smallest cluster over that of the sphere of one primitive cell: 19 nodes in rock salt."""
@@ -83,6 +89,10 @@ class StructureRanges(Config):
     """Share of structures with stacking faults instead (zinc blende, wurtzite)."""
     reversal_probability: Range = (0.0, 1.0)
     """Probability that the stacking sense reverses at a layer of these, uniform."""
+    twinned: float | None = Field(default=None, ge=0, le=1)
+    """Fraction of structures that are spheres with one (111) twin plane instead (rock salt, zinc blende)."""
+    twin_plane: Range | None = None
+    """Distance of that plane from the centre over the radius, uniform; 0 to 0.7 where left out."""
     sampled: float | None = Field(default=None, ge=0, le=1)
     """Fraction of structures whose frames hold samples of the pattern; the others hold averages over their
     bins."""
@@ -232,13 +242,26 @@ def draw_structure(
             occupancy=rng.uniform(*ranges.surface_occupancy),
         )
     bin_width = 0.0 if ranges.sampled and more.random() < ranges.sampled else q_step_inv_angstrom
-    crystal, whole, textured = material.strained(strain), material, None
-    if kind < ranges.centre_averaged:
+    twinned = bool(ranges.twinned) and more.random() < (ranges.twinned or 0.0)
+    if twinned:
+        strain = np.zeros((3, 3))
+    whole, textured = material, None
+    crystal = material.strained(strain)
+    if kind < ranges.centre_averaged and not twinned:
         material = crystal
         table = averaged_sphere_pairs(material, diameters)
+    elif twinned:
+        layers = twin_layers(material)
+        plane = more.uniform(*(ranges.twin_plane or TWIN_PLANE))
+        clusters = [twinned_sphere(layers, float(d), plane) for d in diameters]
+        if minimum:
+            bond = material.shortest_distance(0, 1)
+            clusters = [coordinated(layers, c, ranges.poor_elements, minimum, bond) for c in clusters]
+        material = layers
+        table = pair_table(layers, clusters)
     elif kind < ranges.centre_averaged + ranges.faulted:
         crystal = material
-        material = whole = close_packed_layers(material)
+        material = close_packed_layers(material)
         clusters = [faulted_nanocrystal(material, shape, float(d)) for d in diameters]
         table = faulted_pair_table(material, clusters, rng.uniform(*ranges.reversal_probability))
     else:
@@ -269,7 +292,7 @@ def draw_structure(
     return StructureTable(
         material,
         diameters_nm,
-        _sizes_nm(whole, table.self_terms),
+        _sizes_nm(whole, material, table.self_terms),
         float(np.trace(strain)) / 3,
         table.group,
         table.self_terms,
@@ -282,11 +305,15 @@ def draw_structure(
     )
 
 
-def _sizes_nm(material: Material, atoms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Diameters of spheres that hold as many atoms of the first element, shape (n_clusters,)."""
-    first = [s for s, site in enumerate(material.sites) if site.element == material.sites[0].element]
-    per_cell = sum(material.sites[s].occupancy for s in first)
-    return np.asarray(material.unit_diameter_angstrom / 10 * np.cbrt(atoms[first].sum(axis=0) / per_cell))
+def _sizes_nm(whole: Material, tabulated: Material, atoms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Diameters of spheres of the whole crystal with as many atoms of its first element, shape (n_clusters,).
+
+    The atoms are those of the sites of the tabulated crystal, which may be the layers of the whole one.
+    """
+    element = whole.sites[0].element
+    per_cell = sum(site.occupancy for site in whole.sites if site.element == element)
+    found = atoms[[site.element == element for site in tabulated.sites]].sum(axis=0)
+    return np.asarray(whole.unit_diameter_angstrom / 10 * np.cbrt(found / per_cell))
 
 
 def _diameters(unit_nm: float, largest_nm: float) -> NDArray[np.float64]:
