@@ -82,7 +82,7 @@ def show_model(name: ModelArgument, as_json: JsonOption = False) -> None:
     table.add_column(overflow="fold")
     for title, facts in (
         ("", {"file": str(model.path), "file hash": model.sha256, **_facts(card)}),
-        ("thresholds", card.guard.model_dump()),
+        ("thresholds", card.thresholds.model_dump()),
         ("training", card.training),
         ("evaluation", card.evaluation),
     ):
@@ -166,11 +166,11 @@ def set_model_thresholds(
     with progress_bar() as show:
         card = set_limits(path, good, n_frames=frames, progress=show).card
     if as_json:
-        typer.echo(json.dumps({"guard": card.guard.model_dump(), "evaluation": card.evaluation}))
+        typer.echo(json.dumps({"guard": card.thresholds.model_dump(), "evaluation": card.evaluation}))
         return
     table = Table(title=escape(f"{card.name}: {path}"))
     table.add_column("threshold or rate")
     table.add_column("value", justify="right")
-    for name, value in {**card.guard.model_dump(), **card.evaluation}.items():
+    for name, value in {**card.thresholds.model_dump(), **card.evaluation}.items():
         table.add_row(name, f"{value:.4g}")
     Console().print(table)

@@ -1,7 +1,15 @@
-"""Models: the file a sizing model lives in, its inference and its guard."""
+"""Models: model files, their inference, their thresholds and the physics check."""
 
-from ._answer import Answer
-from ._card import BinnedInput, Card, ClassOutput, GaussianOutput, GuardLimits, PaperInput, SizeOutput
+from ._answer import Answer, class_answer, gaussian_answer, size_answer, upper_widening
+from ._card import (
+    AcceptanceThresholds,
+    BinnedInput,
+    Card,
+    ClassOutput,
+    GaussianOutput,
+    PaperInput,
+    SizeOutput,
+)
 from ._file import (
     CARD_KEY,
     REFERENCE_TOLERANCE,
@@ -13,6 +21,7 @@ from ._file import (
     pack_arrays,
 )
 from ._input import N_CHANNELS, binned_vector, binned_vectors
+from ._interval import TWO_SIDED_95, log_size_sd
 from ._physics import PhysicsCheck, PhysicsFit
 from ._templates import Templates, pooled_bins
 
@@ -22,12 +31,13 @@ __all__ = [
     "REFERENCES_KEY",
     "REFERENCE_TOLERANCE",
     "TEMPLATES_KEY",
+    "TWO_SIDED_95",
+    "AcceptanceThresholds",
     "Answer",
     "BinnedInput",
     "Card",
     "ClassOutput",
     "GaussianOutput",
-    "GuardLimits",
     "PaperInput",
     "PhysicsCheck",
     "PhysicsFit",
@@ -36,8 +46,13 @@ __all__ = [
     "Templates",
     "binned_vector",
     "binned_vectors",
+    "class_answer",
+    "gaussian_answer",
     "load_model",
+    "log_size_sd",
     "model_names",
     "pack_arrays",
     "pooled_bins",
+    "size_answer",
+    "upper_widening",
 ]

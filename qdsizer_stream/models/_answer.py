@@ -1,33 +1,31 @@
-"""What a network says of one frame, in physical units."""
+"""The answer of a network for one frame, in physical units."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._card import ClassOutput, GaussianOutput, SizeOutput
+from ._interval import TWO_SIDED_95, log_size_sd
 
-__all__ = ["Answer", "allowing_for_channels", "class_answer", "gaussian_answer", "size_answer"]
-
-TWO_SIDED_95 = 1.959964
-"""Standard deviations of a 95 % interval of a normal distribution."""
+__all__ = ["Answer", "class_answer", "gaussian_answer", "size_answer", "upper_widening"]
 
 CLASS_MARGIN = 1.5
-"""Classes by which a classifier's interval reaches past its quantiles: half of one is the class itself, and
-on frames unlike its training a certain softmax was found one class off."""
+"""Classes by which a classifier's interval extends beyond its quantiles: half of one is the class itself, and
+on frames unlike its training a softmax near 1 was found one class off."""
 
 CHANNEL_BROADENING_ANGSTROM_PER_NM = 1.3
-"""Channels of width h make dots of diameter D look like D/√(1 + (1.3 h D)²), for widths of peaks add in
+"""Channels of width h make dots of diameter D look like D/√(1 + (1.3 h D)²), as widths of peaks add in
 quadrature. The constant was 1.2 to 1.4 in 2048 simulated frames, h 0.028 to 0.056 Å⁻¹, D 2 to 10.5 nm."""
 
-WIDEST_SHARE = 0.95
-"""Of the apparent width of the peaks that channels may make up, in square: what is left tells no size."""
+MAX_CHANNEL_FRACTION = 0.95
+"""Largest fraction of the squared width of the peaks attributed to channels: the widening stays finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Sizes of one frame, before any guard; what the model does not tell is NaN."""
+    """Sizes of one frame, before any acceptance check; values that the model does not give are NaN."""
 
     size_nm: float
     """Number-weighted mean diameter, nm."""
@@ -35,8 +33,6 @@ class Answer:
     """Lower end of its 95 % interval, nm."""
     size_high_nm: float
     """Upper end of its 95 % interval, nm."""
-    raised: float = 1.0
-    """Factor in it that allows for wide channels."""
     mass_mean_nm: float = math.nan
     """Mass-weighted mean diameter, nm."""
     dispersion: float = math.nan
@@ -48,11 +44,11 @@ class Answer:
     class_probability: float = math.nan
     """Softmax of that class."""
     presence: float = math.nan
-    """Probability that there are dots at all."""
+    """Probability that the frame contains dots."""
 
 
 def class_answer(output: ClassOutput, logits: NDArray[np.float32]) -> Answer:
-    """Read the logits of a classifier.
+    """Turn the logits of a classifier into sizes.
 
     Parameters
     ----------
@@ -83,12 +79,12 @@ def class_answer(output: ClassOutput, logits: NDArray[np.float32]) -> Answer:
 
 
 def size_answer(output: SizeOutput, scaled: float) -> Answer:
-    """Read the one number of a regression.
+    """Turn the single output of a regression into a size.
 
     Parameters
     ----------
     output
-        Scale of the number.
+        Scale of the output.
     scaled
         The network's output.
 
@@ -105,7 +101,7 @@ def size_answer(output: SizeOutput, scaled: float) -> Answer:
 def gaussian_answer(
     output: GaussianOutput, mean: NDArray[np.float32], log_sigma: NDArray[np.float32], presence_logit: float
 ) -> Answer:
-    """Read the normal distributions of a size network.
+    """Turn the normal distributions of a size network into sizes.
 
     Parameters
     ----------
@@ -118,15 +114,17 @@ def gaussian_answer(
 
     Returns
     -------
-    Sizes, the interval that of the logarithm of the size.
+    Sizes; the interval is symmetric in the logarithm of the size.
     """
     scale = np.array(output.target_scale)
     target = np.array(output.target_offset) + scale * mean.astype(np.float64)
     size_nm = math.exp(target[0])
-    sigma = math.hypot(
-        output.interval_scale * output.target_scale[0] * math.exp(log_sigma[0]),
-        output.interval_floor,
-        output.interval_floor_nm / size_nm,
+    sigma = log_size_sd(
+        output.target_scale[0] * math.exp(log_sigma[0]),
+        size_nm,
+        scale=output.interval_scale,
+        floor=output.interval_floor,
+        floor_nm=output.interval_floor_nm,
     )
     return Answer(
         size_nm=size_nm,
@@ -139,26 +137,26 @@ def gaussian_answer(
     )
 
 
-def allowing_for_channels(answer: Answer, width_inv_angstrom: float, trained_inv_angstrom: float) -> Answer:
-    """Raise the upper end of an interval by what wide channels may hide.
+def upper_widening(size_nm: float, width_inv_angstrom: float, trained_inv_angstrom: float) -> float:
+    """Factor on the upper end of an interval that allows for wide detector channels.
 
-    Points far apart may be samples or averages over the channels of a detector, and nothing in a pattern
-    tells which. Networks are trained on samples; where the points are averages, dots look too small.
+    Points far apart may be samples, or averages over the channels of a detector; which of the two cannot be
+    determined from a pattern. Networks are trained on samples; where the points are averages, dots look too
+    small.
 
     Parameters
     ----------
-    answer
-        What the network says.
+    size_nm
+        Size that the network predicts, nm.
     width_inv_angstrom
         Distance of the points, Å⁻¹.
     trained_inv_angstrom
-        Width of the bins of the training, Å⁻¹, whose averaging the network knows.
+        Width of the bins of the training, Å⁻¹, whose averaging the network has learned.
 
     Returns
     -------
-    The answer, its interval no narrower.
+    Factor, at least 1.
     """
     beyond = max(width_inv_angstrom**2 - trained_inv_angstrom**2, 0.0)
-    share = beyond * (CHANNEL_BROADENING_ANGSTROM_PER_NM * answer.size_nm) ** 2
-    raised = 1 / math.sqrt(1 - min(share, WIDEST_SHARE))
-    return replace(answer, size_high_nm=answer.size_high_nm * raised, raised=raised)
+    fraction = beyond * (CHANNEL_BROADENING_ANGSTROM_PER_NM * size_nm) ** 2
+    return 1 / math.sqrt(1 - min(fraction, MAX_CHANNEL_FRACTION))

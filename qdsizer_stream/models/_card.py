@@ -1,13 +1,21 @@
-"""The card of a model: what its file says of itself."""
+"""The card of a model: metadata that its file holds."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ..configuration import Config
 from ..patterns import BinGrid, PaperGrid
 
-__all__ = ["BinnedInput", "Card", "ClassOutput", "GaussianOutput", "GuardLimits", "PaperInput", "SizeOutput"]
+__all__ = [
+    "AcceptanceThresholds",
+    "BinnedInput",
+    "Card",
+    "ClassOutput",
+    "GaussianOutput",
+    "PaperInput",
+    "SizeOutput",
+]
 
 
 class PaperInput(Config):
@@ -38,12 +46,12 @@ class ClassOutput(Config):
 
     @property
     def step_nm(self) -> float:
-        """From one class to the next, nm."""
+        """Distance of neighbouring classes, nm."""
         return self.classes_nm[1] - self.classes_nm[0]
 
 
 class SizeOutput(Config):
-    """The model answers with one number, the scaled size."""
+    """The model answers with a single value, the scaled size."""
 
     kind: Literal["size"] = "size"
     """Discriminator."""
@@ -52,7 +60,7 @@ class SizeOutput(Config):
     scale_nm: float = Field(gt=0)
     """Nanometres per unit of output."""
     half_width_nm: float = Field(gt=0)
-    """Error that 95 % of the frames kept out of the fit stay within, nm: the same for every frame."""
+    """Error that 95 % of the frames held out of the fit do not exceed, nm: the same for every frame."""
 
 
 class GaussianOutput(Config):
@@ -68,68 +76,76 @@ class GaussianOutput(Config):
     target_scale: tuple[float, float, float, float]
     """Multiplies the network's targets."""
     interval_scale: float = Field(ge=1)
-    """Factor on the predicted standard deviation that makes the intervals honest on held-out physics."""
+    """Factor on the predicted standard deviation with which the intervals cover 95 % of fresh frames."""
     interval_floor: float = Field(ge=0, lt=1)
-    """Relative standard deviation added in quadrature: what no simulation contains, shapes above all."""
+    """Relative standard deviation added in quadrature: for what the training does not contain, shapes above
+    all."""
     interval_floor_nm: float = Field(ge=0, lt=1)
-    """Standard deviation of the size added in quadrature, nm: surfaces, and where one lets a dot end, differ
-    by parts of a layer of atoms whatever the size."""
+    """Standard deviation of the size added in quadrature, nm: the surfaces of dots differ by fractions of a
+    layer of atoms at every size."""
 
 
-class GuardLimits(Config):
-    """Limits past which a frame is refused; the evaluation on the card tells the error rates."""
+class AcceptanceThresholds(Config):
+    """Thresholds of the acceptance checks; the evaluation on the card states their error rates.
+
+    Files keep the keys of earlier versions where a name has changed.
+    """
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     min_counts: float = Field(ge=0)
-    """Photons, Σ (I/σ)², below which no frame is sized."""
+    """Photons, Σ (I/σ)², below which a frame is rejected."""
     min_bins: int = Field(ge=1)
-    """Usable bins of the physics check below which no frame is sized."""
+    """Usable bins of the physics check below which a frame is rejected."""
     max_q_low_inv_angstrom: float = Field(default=2.0, gt=0)
-    """First usable Q past which no frame is sized: the training saw none that begin there, Å⁻¹."""
+    """First usable Q above which a frame is rejected, Å⁻¹: the training had none that begin there."""
     min_q_high_inv_angstrom: float = Field(default=2.5, gt=0)
-    """Last usable Q below which no frame is sized, for the same reason, Å⁻¹."""
+    """Last usable Q below which a frame is rejected, Å⁻¹, for the same reason."""
     min_significance: float = Field(ge=0)
-    """Fall of χ² that the dots' patterns must bring to count as seen."""
+    """Smallest fall of χ² by adding dots to solvents and background that counts as a signal."""
     min_explained: float = Field(ge=0, le=1)
-    """Share of χ² left by liquids and background that the dots' patterns must explain."""
+    """Smallest fraction of the χ² left by solvents and background that the dots must explain."""
     max_residual: float = Field(gt=0)
     """Largest relative residual of the full fit."""
     max_misfit: float = Field(default=8.0, gt=0)
-    """Largest χ² a bin of the full fit, 2 % of error granted to the templates."""
+    """Largest χ² per bin of the full fit, with an error of 2 % allowed for the templates."""
     max_shift_inv_angstrom: float = Field(default=0.006, gt=0)
-    """Largest shift of all peaks, as a wrong 2θ zero makes, Å⁻¹."""
-    max_lost: float = Field(default=10.8, ge=0)
-    """Fall of χ² that dots of another size than the answer's may bring, however few the photons."""
-    max_lost_share: float = Field(default=0.001, ge=0, le=1)
-    """The same as a share of what the dots bring: allowed on top."""
+    """Largest shift of all peaks, as a wrong 2θ zero causes, Å⁻¹."""
+    max_delta_chi2_better_size: float = Field(default=10.8, ge=0, alias="max_lost")
+    """Largest further fall of χ² by dots of another size than the predicted one, for few photons."""
+    max_delta_chi2_fraction: float = Field(default=0.001, ge=0, le=1, alias="max_lost_share")
+    """Fraction of the fall of χ² by the dots that is allowed in addition."""
     min_presence: float = Field(ge=0, le=1)
     """Smallest probability of dots, where the network gives one."""
     max_relative_interval: float = Field(gt=0)
-    """Largest width of the 95 % interval over the size: wider is no answer."""
+    """Largest width of the 95 % interval over the size."""
 
 
 class Card(Config):
-    """What a model file says of itself."""
+    """Metadata of a model file."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     format_version: Literal[1] = 1
     """Version of the file format."""
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     """Name of the model."""
     description: str
-    """What the model is for, one or two sentences."""
+    """Purpose of the model, one or two sentences."""
     material: str
     """Material of the dots."""
     lattice_parameter_angstrom: float = Field(gt=0)
     """Lattice parameter at strain zero, Å."""
     input: Annotated[PaperInput | BinnedInput, Field(discriminator="kind")]
-    """What the network takes."""
+    """Input of the network."""
     output: Annotated[ClassOutput | SizeOutput | GaussianOutput, Field(discriminator="kind")]
-    """What the network answers."""
+    """Output of the network."""
     size_range_nm: tuple[float, float]
-    """Number-weighted mean diameters that the model answers for, nm."""
+    """Range of number-weighted mean diameters of the model, nm."""
     strain_range: tuple[float, float]
-    """Strains that the model was trained on."""
-    guard: GuardLimits
-    """When to refuse."""
+    """Range of lattice strains that the model was trained on."""
+    thresholds: AcceptanceThresholds = Field(alias="guard")
+    """Thresholds of the acceptance checks; the key in files is `guard`."""
     package_version: str
     """Version of this package that made the file."""
     opset: int
@@ -139,6 +155,6 @@ class Card(Config):
     recipe_sha256: str
     """Hash of the recipe."""
     training: dict[str, float | int | str]
-    """How the training went: device, seconds, patterns seen."""
+    """Device, duration in seconds and number of patterns of the training."""
     evaluation: dict[str, float]
-    """Results on patterns that took no part in training."""
+    """Results on patterns that were not used in training."""

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import io
 import json
+import os
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from ..configuration import validated
 from ..errors import ModelError
 from ..patterns import Pattern, bin_pattern, paper_vector
-from ._answer import Answer, allowing_for_channels, class_answer, gaussian_answer, size_answer
+from ._answer import Answer, class_answer, gaussian_answer, size_answer, upper_widening
 from ._card import BinnedInput, Card, ClassOutput, GaussianOutput, PaperInput, SizeOutput
 from ._input import binned_vector
 from ._templates import Templates
@@ -43,8 +45,8 @@ ENTRY_POINT_GROUP = "qdsizer_stream.models"
 """Entry points by which other packages offer models: each gives the path of a model file."""
 
 REFERENCE_TOLERANCE = 1e-3
-"""Largest difference of a reference output, in network units, at most 0.05 % of a size: two runtimes of
-one graph with a Fourier transform in float32 were found 0.00015 apart, and CPUs differ too."""
+"""Largest difference of a reference output, in network units, at most 0.05 % of a size: two runtimes of one
+graph with a Fourier transform in float32 were found 0.00015 apart, and CPUs differ as well."""
 
 
 def pack_arrays(**arrays: NDArray[Any]) -> str:
@@ -80,17 +82,18 @@ class SizingModel:
     Raises
     ------
     ModelError
-        The file is missing, damaged, not one of ours, of another format version, or does not give
-        its own reference answers here.
+        The file is missing, damaged, not made by this package, of another format version, or does not give
+        its reference answers on this machine.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        path = Path(path)
         try:
             content = path.read_bytes()
         except OSError as error:
             raise ModelError(f"cannot read model file {path}: {error.strerror}") from error
         self.path = path
-        """File the model came from."""
+        """Model file."""
         self.sha256 = hashlib.sha256(content).hexdigest()
         """Hash of the file, hexadecimal."""
         options = onnxruntime.SessionOptions()
@@ -107,17 +110,17 @@ class SizingModel:
             raise ModelError(f"model file {path} has no card: it was not made by 'qdsizer-stream train'")
         try:
             self.card = validated(Card, json.loads(metadata[CARD_KEY]), "its card")
-            """What the file says of itself."""
-            self.templates = Templates(**_unpack_arrays(metadata[TEMPLATES_KEY]))
+            """Contents of the card."""
+            self.templates = Templates.from_arrays(_unpack_arrays(metadata[TEMPLATES_KEY]))
             """Curves of the physics check."""
             references = _unpack_arrays(metadata[REFERENCES_KEY])
         except (KeyError, TypeError, ValueError, OSError) as error:
             raise ModelError(f"model file {path} is damaged or of another version: {error}") from error
         self._input = self._session.get_inputs()[0].name
         self.n_references = len(references["inputs"])
-        """Inputs whose answers the file holds, all of them checked."""
+        """Number of inputs whose answers the file holds, all of them checked."""
         self.reference_error = self._verify(references)
-        """Largest difference of an answer from that in the file, in network units."""
+        """Largest difference between an answer and that in the file, in network units."""
 
     @property
     def name(self) -> str:
@@ -127,8 +130,8 @@ class SizingModel:
     def answer(self, pattern: Pattern) -> Answer:
         """Run the network on one pattern.
 
-        Frames are run one at a time, always: a batch could round differently, and a replay must give
-        the live numbers to the last bit.
+        Frames are always run one at a time: a batch could round differently, and a replay must reproduce
+        the live values to the last bit.
 
         Parameters
         ----------
@@ -137,7 +140,7 @@ class SizingModel:
 
         Returns
         -------
-        What the network says, trustworthy or not.
+        Answer of the network, before any acceptance check.
 
         Raises
         ------
@@ -151,7 +154,7 @@ class SizingModel:
                 return self.answer_binned(bin_pattern(pattern, grid))
 
     def answer_binned(self, binned: Pattern) -> Answer:
-        """Run the network on one pattern that lies on the bins of the model already.
+        """Run the network on one pattern that is already on the bins of the model.
 
         Parameters
         ----------
@@ -160,15 +163,33 @@ class SizingModel:
 
         Returns
         -------
-        What the network says, trustworthy or not.
+        Answer of the network, before any acceptance check.
         """
         assert isinstance(self.card.input, BinnedInput)
         grid = self.card.input.grid
-        answer = self._answer(binned_vector(binned, grid))
+        return self._answer(binned_vector(binned, grid))
+
+    def allow_for_channels(self, answer: Answer, binned: Pattern) -> Answer:
+        """Raise the upper end of the interval by what wide detector channels may hide.
+
+        Parameters
+        ----------
+        answer
+            Answer of this model for the pattern.
+        binned
+            The pattern on the bins of the physics check.
+
+        Returns
+        -------
+        The answer, its interval no narrower; unchanged where the model takes the paper's vector.
+        """
+        if not isinstance(self.card.input, BinnedInput):
+            return answer
         filled = np.flatnonzero(~binned.mask)
         apart = float(np.median(np.diff(filled))) if filled.size > 1 else 1.0
-        step = grid.q_step_inv_angstrom
-        return allowing_for_channels(answer, apart * step, step)
+        step = self.card.input.grid.q_step_inv_angstrom
+        widening = upper_widening(answer.size_nm, apart * step, step)
+        return replace(answer, size_high_nm=answer.size_high_nm * widening)
 
     def _answer(self, vector: NDArray[np.float32]) -> Answer:
         outputs = self._run(vector[None])
@@ -187,13 +208,13 @@ class SizingModel:
     def _verify(self, references: dict[str, NDArray[Any]]) -> float:
         worst = 0.0
         for row, vector in enumerate(references["inputs"]):
-            for number, found in enumerate(self._run(vector[None])):
-                expected = references[f"output_{number}"][row]
+            for index, found in enumerate(self._run(vector[None])):
+                expected = references[f"output_{index}"][row]
                 error = float(np.max(np.abs(found[0] - expected)))
                 if not error <= REFERENCE_TOLERANCE:
                     raise ModelError(
-                        f"model file {self.path} answers {error:.3g} off its own reference (allowed "
-                        f"{REFERENCE_TOLERANCE:g}): it is damaged or this machine's ONNX Runtime is"
+                        f"model file {self.path} differs from its reference answers by {error:.3g} "
+                        f"(threshold {REFERENCE_TOLERANCE:g}): the file or the ONNX Runtime here is damaged"
                     )
                 worst = max(worst, error)
         return worst
@@ -219,17 +240,17 @@ def _shipped() -> dict[str, Path]:
 
 
 def _offered() -> dict[str, EntryPoint]:
-    """Models of other packages, which are not imported before their model is asked for."""
+    """Models of other packages, which are not imported until their model is loaded."""
     return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
 
 
 def _offered_path(point: EntryPoint) -> Path:
     try:
         return Path(point.load())
-    except Exception as error:  # whatever another package does when it is imported
+    except Exception as error:  # the import of another package may raise anything
         owner = "its package" if point.dist is None else point.dist.name
         raise ModelError(
-            f"model {point.name!r} is offered by {owner} as {point.value!r}, which gives no path: {error}"
+            f"model {point.name!r} is offered by {owner} as {point.value!r}, which is not a path: {error}"
         ) from error
 
 
@@ -238,12 +259,12 @@ def model_names() -> list[str]:
 
     Returns
     -------
-    Names, those of this package first; these cannot be taken by another package.
+    Names, those of this package first; another package cannot replace them.
     """
     return list(dict.fromkeys([*_shipped(), *_offered()]))
 
 
-def load_model(name_or_path: str) -> SizingModel:
+def load_model(name_or_path: str | os.PathLike[str]) -> SizingModel:
     """Load a model.
 
     Parameters
@@ -258,17 +279,18 @@ def load_model(name_or_path: str) -> SizingModel:
     Raises
     ------
     ModelError
-        There is no such model, or its file cannot be trusted.
+        There is no such model, or its file fails a check.
     """
     shipped, offered = _shipped(), _offered()
-    if name_or_path in shipped:
-        return SizingModel(shipped[name_or_path])
-    if name_or_path in offered:
-        return SizingModel(_offered_path(offered[name_or_path]))
+    name = name_or_path if isinstance(name_or_path, str) else None
+    if name in shipped:
+        return SizingModel(shipped[name])
+    if name in offered:
+        return SizingModel(_offered_path(offered[name]))
     path = Path(name_or_path)
     if path.suffix != ".onnx" and not path.exists():
         raise ModelError(
-            f"model {name_or_path!r} is unknown: choose {', '.join(model_names()) or '(none is installed)'} "
-            "or give the path of a model file (.onnx)"
+            f"model {str(name_or_path)!r} is unknown: choose "
+            f"{', '.join(model_names()) or '(none is installed)'} or give the path of a model file (.onnx)"
         )
     return SizingModel(path)

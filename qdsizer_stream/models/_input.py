@@ -11,11 +11,11 @@ N_CHANNELS = 3
 """Log intensity, log relative noise, coverage."""
 
 INTENSITY_FLOOR = 0.02
-"""Smallest intensity over the mean that the logarithm tells apart: no pattern of a dot falls so low,
-and noise around zero must not become large."""
+"""Smallest intensity over the mean that the logarithm resolves: no pattern of a dot falls so low, and noise
+around zero must not become large."""
 
 NOISE_FLOOR = 1e-4
-"""Smallest relative noise that the network is shown."""
+"""Smallest relative noise that the network receives."""
 
 BRIDGED = 0.5
 """Coverage of a bin without data between bins with data."""
@@ -31,7 +31,7 @@ def binned_vectors(
 
     The logarithm of the intensity is read off, at the centre of each bin, from straight lines between the
     points that the bins hold: a scan in coarse steps then looks like the pattern it samples, a gap has no
-    edges, and it does not matter where in its bin a point fell.
+    edges, and the position of a point within its bin does not matter.
 
     Parameters
     ----------
@@ -41,13 +41,13 @@ def binned_vectors(
     mask
         True for bins without a usable point, shape (n, n_bins).
     offset
-        Mean momentum transfer of what fell into each bin less its centre, in bins, shape (n, n_bins); None
-        for none.
+        Mean momentum transfer of the points in each bin less its centre, in bins, shape (n, n_bins); None
+        where they are at the centres.
 
     Returns
     -------
     Network inputs, shape (n, 3, n_bins): log of intensity over its mean; log10 of sigma over the mean
-    intensity; 1 where there is data, ½ between data, 0 outside. What a channel cannot say is zero.
+    intensity; 1 where there is data, ½ between data, 0 outside. Undefined values are zero.
     """
     vectors = np.zeros((mask.shape[0], N_CHANNELS, mask.shape[1]), np.float32)
     centre = np.arange(mask.shape[1], dtype=np.float64)
@@ -76,7 +76,7 @@ def binned_vector(binned: Pattern, grid: BinGrid) -> NDArray[np.float32]:
     binned
         Pattern on the bins of the model.
     grid
-        These bins.
+        Those bins.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The physics check: a frame must be made of dots, liquids and a smooth background, and of no other dots."""
+"""The physics check: a frame is fitted by dots near the answer's size, solvents and a smooth background."""
 
 import math
 from dataclasses import dataclass
@@ -17,51 +17,53 @@ __all__ = ["PhysicsCheck", "PhysicsFit"]
 
 MODEL_ERROR = 0.02
 """Relative error granted to the templates, in quadrature with the noise: no template is a real cluster, and
-a frame of 10⁷ photons must not be refused for that."""
+a frame of 10⁷ photons must not be rejected for that."""
 
 KNOT_STEPS_INV_ANGSTROM = (0.8, 1.6)
 """Knots of the smooth background below and above `CROWDED`: its bumps are wider than any peak of a dot above
 1.5 nm."""
 
 CROWDED_INV_ANGSTROM = 6.5
-"""Beyond, neighbouring peaks of a dot overlap too much to have heights of their own, and bins of twice the
-width lose nothing that tells sizes apart."""
+"""Beyond this Q, neighbouring peaks of a dot overlap too much to be scaled separately, and bins of twice the
+width lose no information on the size."""
 
 FACTOR_STEP_INV_ANGSTROM = 1.5
-"""Nodes of the factor on the dots beyond that: displacement, absorption and flat fields are no wigglier."""
+"""Distance of the nodes of the factor on the dots beyond `CROWDED_INV_ANGSTROM`: thermal displacement,
+absorption and flat fields vary no faster with Q."""
 
 PEAK_GAP_INV_ANGSTROM = 0.25
-"""Peaks closer than this share a factor: no texture tells their crystal directions apart by more."""
+"""Peaks closer than this have a common factor: a texture scales them by nearly the same amount."""
 
 HALOS_INV_ANGSTROM = (
     *((centre, 0.18) for centre in np.arange(0.9, 2.6, 0.15)),
     *((centre, 0.35) for centre in (2.7, 3.0, 3.3)),
 )
-"""Centres and standard deviations of halos of liquids that nobody computed. The nearest neighbours of organic
-molecules are 2.5 to 7 Å apart, and hexane's halo, one of the narrowest, is as narrow; water and glass have
-a second, wider one."""
+"""Centres and standard deviations of the halos of solvents that the templates do not contain. The nearest
+neighbours of organic molecules are 2.5 to 7 Å apart, and hexane's halo, one of the narrowest, is as narrow;
+water and glass have a second, wider one."""
 
 STRAINS = np.linspace(-0.026, 0.026, 27)
-"""Strains that are tried: far past those of any dot, to tell a wrong wavelength, in steps that move a peak by
-no more than its width, so that a parabola finds the best between them."""
+"""Strains that are tried: far beyond those of any dot, to recognise a wrong wavelength, in steps that move a
+peak by no more than its width, so that a parabola finds the best strain between them."""
 
 NEGLIGIBLE = 4.0
-"""Fall of χ² that no other size need be asked about: two standard deviations."""
+"""Fall of χ² below which another size is not fitted: two standard deviations."""
 
 CLEAR = (0.98, 1000.0)
-"""Share and fall of χ² beyond which what dots bring is beyond doubt, and not worth a fit of its own."""
+"""Fraction and fall of χ² beyond which the dots are seen beyond doubt, so that the exact χ² without dots is
+not computed."""
 
 WORTHWHILE = 0.1
-"""Relative fall of χ² for which another size inside the interval is worth a fit of its own."""
+"""Relative fall of χ² for which another size inside the interval is fitted as well."""
 
 RIDGE = 1e-9
 """Added to the normalised normal matrices, whose columns resemble each other."""
 
 SAME_SLOPE = 1e-3
-"""Frames so short that a shift and a strain are one: neither can be told."""
+"""Relative determinant below which a range of Q is too short to separate shift and strain: the shift is 0."""
 
 LOOSE_RIDGE = 1e-6
-"""The same where amounts may be negative and large ones cancel."""
+"""The same ridge where amounts may be negative and large ones cancel."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +73,13 @@ class PhysicsFit:
     residual: float
     """Root mean square misfit beyond counting noise, over the mean intensity."""
     misfit: float
-    """χ² a bin, with the templates' own error granted: about 1 or less for what the fit can be made of."""
+    """χ² per bin, allowing for the templates' own error: about 1 or less for a frame of dots and solvent."""
     significance: float
-    """Fall of χ² that the dots bring."""
+    """Fall of χ² when dots are added to solvents and background."""
     explained: float
-    """That fall over what liquids and background alone leave beyond noise; 0 to 1."""
-    lost: float
-    """Further fall of χ² with dots of any other size, over `misfit` where that is above 1."""
+    """That fall over the χ² beyond noise that solvents and background alone leave; 0 to 1."""
+    delta_chi2_better_size: float
+    """Further fall of χ² with dots of another size, divided by the best χ² per bin where that is above 1."""
     best_nm: float
     """Number-weighted mean diameter that fits best, among all that were tried, nm."""
     strain: float
@@ -85,30 +87,31 @@ class PhysicsFit:
     strain_sd: float
     """Its standard deviation."""
     shift_inv_angstrom: float
-    """Shift of all peaks on top of it, as a wrong 2θ zero makes, less two standard deviations, Å⁻¹."""
+    """Shift of all peaks beside the strain, as a wrong 2θ zero causes, less two standard deviations, Å⁻¹."""
     dots: NDArray[np.float64]
     """Fitted dots, shape (n_bins,)."""
-    liquid: NDArray[np.float64]
-    """Fitted liquids, shape (n_bins,)."""
+    solvent: NDArray[np.float64]
+    """Fitted solvents, shape (n_bins,)."""
     background: NDArray[np.float64]
     """Fitted smooth background, shape (n_bins,)."""
 
     @property
     def total(self) -> NDArray[np.float64]:
         """Fitted intensity, shape (n_bins,)."""
-        return self.dots + self.liquid + self.background
+        return self.dots + self.solvent + self.background
 
 
 class _Frame(NamedTuple):
-    """Pooled bins with data, and what is common to all fits of them."""
+    """Pooled bins with data, and the products that all fits of them use."""
 
     rows: NDArray[np.intp]
-    """Numbers of the bins."""
+    """Indices of the bins, shape (n,)."""
     q: NDArray[np.float64]
-    """Mean Q of what fell into each."""
+    """Mean Q of the points in each, Å⁻¹."""
     intensity: NDArray[np.float64]
+    """Mean intensity of each."""
     weight: NDArray[np.float64]
-    """1/σ, with the templates' error in it."""
+    """1/σ, including the templates' error."""
     smooth: NDArray[np.float64]
     """Liquids and background, normalised and weighted, shape (n_smooth, n)."""
     norm: NDArray[np.float64]
@@ -116,15 +119,15 @@ class _Frame(NamedTuple):
     gram: NDArray[np.float64]
     """Products of these, shape (n_smooth, n_smooth)."""
     target: NDArray[np.float64]
-    """The intensity, weighted."""
-    onto: NDArray[np.float64]
-    """Products of `smooth` with it, shape (n_smooth,)."""
-    loose: NDArray[np.float64]
-    """Cholesky factor of `gram` with the loose ridge, upper, shape (n_smooth, n_smooth)."""
-    rotated: NDArray[np.float64]
-    """`onto` in its coordinates, shape (n_smooth,)."""
-    alone: float
-    """Lower bound of the χ² of liquids and background without dots: their amounts may be negative."""
+    """Weighted intensity."""
+    rhs: NDArray[np.float64]
+    """Right-hand side of the normal equations: `smooth` times `target`, shape (n_smooth,)."""
+    ridge_cholesky: NDArray[np.float64]
+    """Cholesky factor of `gram` with `LOOSE_RIDGE` added, upper, shape (n_smooth, n_smooth)."""
+    rhs_whitened: NDArray[np.float64]
+    """`rhs` divided by that factor, shape (n_smooth,)."""
+    chi2_background_only: float
+    """Lower bound of χ² without dots: the amounts of solvents and background may be negative."""
 
 
 class _Mixture(NamedTuple):
@@ -132,62 +135,62 @@ class _Mixture(NamedTuple):
 
     chi2: float
     smooth: NDArray[np.float64]
-    """Amounts of liquids and background."""
+    """Amounts of solvents and background."""
     factor: NDArray[np.float64]
     """Factor on the dots at each bin."""
     residual: float
     """Root mean square misfit beyond counting noise, over the mean intensity."""
-    missed: NDArray[np.float64]
-    """What is left, weighted."""
+    residuals: NDArray[np.float64]
+    """Weighted intensity less the fit, shape (n,)."""
 
 
 class PhysicsCheck:
-    """Fits binned frames with what a colloid or a film can be made of.
+    """Fits binned frames with the parts that a colloid or a film can have.
 
-    The dots have a factor that is free at each of their peaks and smooth between: it stands for
-    displacement parameters, absorption, flat fields and preferred orientation, none of which says
-    anything about sizes. What is left to the sizes are the widths and shapes of the peaks.
+    The dots have a factor that is free at each of their peaks and smooth between: it accounts for
+    displacement parameters, absorption, flat fields and preferred orientation, none of which depends on
+    the size. Sizes are therefore determined by the widths and shapes of the peaks.
 
     Parameters
     ----------
     templates
-        Curves of dots and liquids.
+        Curves of dots and solvents.
     grid
         Bins of the frames.
-    liquid
-        Measured curve of this experiment's solvent on the bins, shape (n_bins,), or None; where it is
-        NaN frames are not looked at.
+    solvent
+        Measured curve of this experiment's solvent on the bins, shape (n_bins,), or None; bins
+        where it is NaN are left out.
     """
 
     def __init__(
-        self, templates: Templates, grid: BinGrid, liquid: NDArray[np.float64] | None = None
+        self, templates: Templates, grid: BinGrid, solvent: NDArray[np.float64] | None = None
     ) -> None:
         self._templates = templates
         self._pool = pooled_bins(grid)
         width = self._pool * grid.q_step_inv_angstrom
-        # Files hold single precision, in which sums of squares would lose what sizes differ by.
+        # Files hold single precision, in which sums of squares would lose the differences between sizes.
         self._dots = _wider_beyond(templates.q_inv_angstrom, templates.dots.astype(np.float64), width)
         self._columns = np.ascontiguousarray(self._dots.T)
         self._log_mean = np.log(templates.mean_nm)
         self._half_step = 0.5 * float(np.max(np.diff(np.unique(self._log_mean))))
         self._grid_q = grid.centres
-        self.covered = np.ones(grid.n_bins, bool) if liquid is None else np.isfinite(liquid)
-        """Bins that are looked at, shape (n_bins,)."""
-        # The last bins of either part may be too few to be taken together.
+        self.covered = np.ones(grid.n_bins, bool) if solvent is None else np.isfinite(solvent)
+        """Bins that are fitted, shape (n_bins,)."""
+        # The last pooled bin of either part may hold fewer bins than the others.
         crowded = int(np.searchsorted(self._grid_q, CROWDED_INV_ANGSTROM))
         self._starts = np.concatenate(
             [np.arange(0, crowded, self._pool), np.arange(crowded, grid.n_bins, 2 * self._pool)]
         )
         self._q = np.add.reduceat(self._grid_q, self._starts) / np.diff(np.append(self._starts, grid.n_bins))
-        liquids = [np.interp(self._q, templates.q_inv_angstrom, curve) for curve in templates.liquids]
-        if liquid is not None:
-            measured = np.where(self.covered, liquid, 0.0) / np.nanmean(liquid)
-            liquids.append(np.interp(self._q, self._grid_q, measured))
-        liquids.extend(
+        solvents = [np.interp(self._q, templates.q_inv_angstrom, curve) for curve in templates.solvents]
+        if solvent is not None:
+            measured = np.where(self.covered, solvent, 0.0) / np.nanmean(solvent)
+            solvents.append(np.interp(self._q, self._grid_q, measured))
+        solvents.extend(
             np.exp(-0.5 * ((self._q - centre) / width) ** 2) for centre, width in HALOS_INV_ANGSTROM
         )
-        self._n_liquids = len(liquids)
-        self._smooth = np.vstack([*liquids, _splines(self._q)])
+        self._n_solvents = len(solvents)
+        self._smooth = np.vstack([*solvents, _splines(self._q)])
         self._hats = _hats(self._q, templates.peaks_inv_angstrom)
         self._first = float(templates.q_inv_angstrom[0])
         self._step = float(templates.q_inv_angstrom[1]) - self._first
@@ -196,16 +199,16 @@ class PhysicsCheck:
     def fit(
         self, binned: Pattern, size_low_nm: float, size_high_nm: float, dispersion: float = np.nan
     ) -> PhysicsFit:
-        """Fit a frame with dots of the sizes between two, then ask whether any others fit better.
+        """Fit a frame with dots of the sizes in an interval, then test whether any other size fits better.
 
         Parameters
         ----------
         binned
-            Frame on the bins; it has data in at least one bin that the liquid covers.
+            Frame on the bins; it has data in at least one bin that the solvent covers.
         size_low_nm, size_high_nm
-            Number-weighted mean diameters of the answer's interval, nm.
+            Ends of the interval of number-weighted mean diameters, nm.
         dispersion
-            Dispersion to begin with; all are tried.
+            Dispersion to start from, NaN where unknown; all are tried.
 
         Returns
         -------
@@ -227,18 +230,18 @@ class PhysicsCheck:
         if not near[rival] or profile[start] - profile[rival] > WORTHWHILE * profile[rival]:
             template = int(np.flatnonzero(near)[np.argmin(profile[near])])
             mixture = first if template == start else self._mixture(frame, template, strain)
-        least, best = mixture.chi2, template
+        chi2_best_size, best = mixture.chi2, template
         if not near[rival] and profile[template] - profile[rival] > NEGLIGIBLE:
             other = self._mixture(frame, rival, strain)
-            if other.chi2 < least:
-                # The factor was that of dots which fit worse: with this one the best size may move.
+            if other.chi2 < chi2_best_size:
+                # That factor belonged to dots which fit worse: with the new one the best size may change.
                 best = int(np.argmin(self._profile(frame, strain, other.factor)))
-                least = min(other.chi2, self._mixture(frame, best, strain).chi2)
-        alone = frame.alone
-        if alone - mixture.chi2 < CLEAR[0] * max(alone - n, CLEAR[1]):
-            alone = self._alone(frame)
-        significance = alone - mixture.chi2
-        n_liquids = self._n_liquids
+                chi2_best_size = min(other.chi2, self._mixture(frame, best, strain).chi2)
+        chi2_background_only = frame.chi2_background_only
+        if chi2_background_only - mixture.chi2 < CLEAR[0] * max(chi2_background_only - n, CLEAR[1]):
+            chi2_background_only = self._chi2_background_only(frame)
+        significance = chi2_background_only - mixture.chi2
+        n_solvents = self._n_solvents
         template_q = self._templates.q_inv_angstrom
         q = binned.q_inv_angstrom
         peaks = np.interp(q * (1 + strain), template_q, self._dots[template])
@@ -250,15 +253,15 @@ class PhysicsCheck:
             residual=mixture.residual,
             misfit=mixture.chi2 / n,
             significance=significance,
-            explained=significance / max(alone - n, significance, 1.0),
-            lost=(mixture.chi2 - least) / max(least / n, 1.0),
+            explained=significance / max(chi2_background_only - n, significance, 1.0),
+            delta_chi2_better_size=(mixture.chi2 - chi2_best_size) / max(chi2_best_size / n, 1.0),
             best_nm=float(self._templates.mean_nm[best]),
             strain=strain,
             strain_sd=strain_sd,
             shift_inv_angstrom=self._shift(frame, mixture, template, strain),
             dots=curve(mixture.factor) * peaks,
-            liquid=curve(mixture.smooth[:n_liquids] @ self._smooth[:n_liquids, frame.rows]),
-            background=curve(mixture.smooth[n_liquids:] @ self._smooth[n_liquids:, frame.rows]),
+            solvent=curve(mixture.smooth[:n_solvents] @ self._smooth[:n_solvents, frame.rows]),
+            background=curve(mixture.smooth[n_solvents:] @ self._smooth[n_solvents:, frame.rows]),
         )
 
     def _pooled(self, binned: Pattern, usable: NDArray[np.bool_]) -> _Frame:
@@ -278,25 +281,38 @@ class PhysicsCheck:
         smooth /= norm[:, None]
         gram = smooth @ smooth.T
         target = intensity * weight
-        loose, _ = dpotrf(gram + LOOSE_RIDGE * np.eye(norm.size))
-        onto = smooth @ target
-        rotated, _ = dtrtrs(loose, onto, trans=1)
-        alone = float(target @ target - rotated @ rotated)
-        return _Frame(rows, q, intensity, weight, smooth, norm, gram, target, onto, loose, rotated, alone)
+        ridge_cholesky, _ = dpotrf(gram + LOOSE_RIDGE * np.eye(norm.size))
+        rhs = smooth @ target
+        rhs_whitened, _ = dtrtrs(ridge_cholesky, rhs, trans=1)
+        chi2_background_only = float(target @ target - rhs_whitened @ rhs_whitened)
+        return _Frame(
+            rows,
+            q,
+            intensity,
+            weight,
+            smooth,
+            norm,
+            gram,
+            target,
+            rhs,
+            ridge_cholesky,
+            rhs_whitened,
+            chi2_background_only,
+        )
 
     def _template(self, log_mean: float, dispersion: float) -> int:
-        """The template nearest to a mean size and a dispersion; the middle one where that is unknown."""
+        """Index of the template nearest to a mean size and a dispersion; the median one where that is NaN."""
         known = self._templates.dispersion
         wanted = np.median(known) if np.isnan(dispersion) else dispersion
         return int(np.argmin(np.abs(self._log_mean - log_mean) + np.abs(known - wanted)))
 
-    def _alone(self, frame: _Frame) -> float:
-        """χ² of liquids and background without dots."""
-        missed = frame.target - _nonnegative(frame.gram, frame.onto) @ frame.smooth
-        return float(missed @ missed)
+    def _chi2_background_only(self, frame: _Frame) -> float:
+        """χ² of solvents and background without dots."""
+        residuals = frame.target - _nonnegative(frame.gram, frame.rhs) @ frame.smooth
+        return float(residuals @ residuals)
 
     def _mixture(self, frame: _Frame, template: int, strain: float) -> _Mixture:
-        """Non-negative fit by one template, its factor, liquids and background."""
+        """Non-negative fit by one template, its factor, solvents and background."""
         stretched = frame.q * (1 + strain)
         dots = np.interp(stretched, self._templates.q_inv_angstrom, self._dots[template])
         hats = self._hats[:, frame.rows]
@@ -310,23 +326,23 @@ class PhysicsCheck:
         gram[n_smooth:, :n_smooth] = columns @ frame.smooth.T
         gram[:n_smooth, n_smooth:] = gram[n_smooth:, :n_smooth].T
         gram[n_smooth:, n_smooth:] = columns @ columns.T
-        amounts = _nonnegative(gram, np.concatenate([frame.onto, columns @ frame.target]))
+        amounts = _nonnegative(gram, np.concatenate([frame.rhs, columns @ frame.target]))
         factor = (amounts[n_smooth:] / norm) @ hats
-        missed = frame.target - amounts[:n_smooth] @ frame.smooth - amounts[n_smooth:] @ columns
-        # Of the weights, the templates' own share is no noise.
-        excess = np.mean((missed**2 - 1) / frame.weight**2 + (MODEL_ERROR * frame.intensity) ** 2)
+        residuals = frame.target - amounts[:n_smooth] @ frame.smooth - amounts[n_smooth:] @ columns
+        # The templates' own error, which the weights include, is not noise.
+        excess = np.mean((residuals**2 - 1) / frame.weight**2 + (MODEL_ERROR * frame.intensity) ** 2)
         mean = float(np.mean(frame.intensity))
         return _Mixture(
-            float(missed @ missed),
+            float(residuals @ residuals),
             amounts[:n_smooth] / frame.norm,
             factor,
             math.sqrt(max(float(excess), 0.0)) / mean if mean > 0 else math.inf,
-            missed,
+            residuals,
         )
 
     def _best_strain(self, frame: _Frame, template: int) -> tuple[float, float]:
-        """Vertex of the parabola through the best of the strains and its neighbours, and its width."""
-        columns = self._dots[template].take(self._places(np.outer(frame.q, 1 + STRAINS)))
+        """Vertex of the parabola through the best strain and its neighbours, and its standard deviation."""
+        columns = self._dots[template].take(self._nearest_index(np.outer(frame.q, 1 + STRAINS)))
         chi2 = _chi2_with_each(frame, columns, frame.weight)
         best = int(np.clip(np.argmin(chi2), 1, STRAINS.size - 2))
         left, middle, right = chi2[best - 1 : best + 2]
@@ -338,7 +354,7 @@ class PhysicsCheck:
         return float(STRAINS[best]) + offset * step, step * math.sqrt(2 / curvature)
 
     def _shift(self, frame: _Frame, mixture: _Mixture, template: int, strain: float) -> float:
-        """Shift of the dots that mends the fit, strain mended along with it, less two standard deviations."""
+        """Shift of the dots that improves the fit, together with a strain, less two standard deviations."""
         stretched = frame.q * (1 + strain)
         slope = np.interp(stretched, self._templates.q_inv_angstrom, self._slopes[template])
         shifted = slope * mixture.factor * frame.weight
@@ -347,24 +363,24 @@ class PhysicsCheck:
         determinant = a * c - b * b
         if determinant <= SAME_SLOPE * a * c:
             return 0.0
-        shift = (c * (shifted @ mixture.missed) - b * (strained @ mixture.missed)) / determinant
+        shift = (c * (shifted @ mixture.residuals) - b * (strained @ mixture.residuals)) / determinant
         sure = max(float(abs(shift)) - 2 * math.sqrt(c / determinant), 0.0)
         return math.copysign(sure, float(shift))
 
     def _profile(self, frame: _Frame, strain: float, factor: NDArray[np.float64]) -> NDArray[np.float64]:
         """χ² with each template in turn, the factor on the dots given; shape (n_dots,)."""
-        columns = self._columns[self._places(frame.q * (1 + strain))]
+        columns = self._columns[self._nearest_index(frame.q * (1 + strain))]
         return _chi2_with_each(frame, columns, frame.weight * factor)
 
-    def _places(self, q: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Nearest points of the templates."""
+    def _nearest_index(self, q: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Index of the nearest point of the templates."""
         return np.asarray((q - self._first) / self._step + 0.5, np.intp)
 
 
 def _wider_beyond(
     q: NDArray[np.float64], curves: NDArray[np.float64], width_inv_angstrom: float
 ) -> NDArray[np.float64]:
-    """Average over bins of twice the width where peaks are crowded, curves that are averaged over one."""
+    """Average over bins of twice the width, where peaks are crowded, curves averaged over single bins."""
     half = round(width_inv_angstrom / 2 / (q[1] - q[0]))
     wider = curves.copy()
     wider[:, half:-half] = (curves[:, : -2 * half] + curves[:, 2 * half :]) / 2
@@ -383,7 +399,7 @@ def _splines(q: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _hats(q: NDArray[np.float64], peaks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Triangles that add up to 1, with their tops at the peaks, shape (n_nodes, n_q)."""
+    """Triangles that add up to 1, each with its top at a peak, shape (n_nodes, n_q)."""
     nodes = [float(peaks[0])]
     for peak in peaks[peaks < CROWDED_INV_ANGSTROM]:
         if peak - nodes[-1] >= PEAK_GAP_INV_ANGSTROM:
@@ -396,21 +412,22 @@ def _hats(q: NDArray[np.float64], peaks: NDArray[np.float64]) -> NDArray[np.floa
 def _chi2_with_each(
     frame: _Frame, columns: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """χ² of liquids and background with one column more, for each of many, by linear least squares.
+    """χ² of solvents and background with one more column, for each of many, by linear least squares.
 
-    Amounts of liquids and background may be negative here, which costs nothing to tell sizes apart; that
-    of the column may not.
+    Amounts of solvents and background may be negative here, which does not matter for comparing sizes; the
+    amount of the column may not.
     """
-    parts, _ = dtrtrs(frame.loose, (frame.smooth * scale) @ columns, trans=1)
-    gain = (frame.target * scale) @ columns - frame.rotated @ parts
+    parts, _ = dtrtrs(frame.ridge_cholesky, (frame.smooth * scale) @ columns, trans=1)
+    gain = (frame.target * scale) @ columns - frame.rhs_whitened @ parts
     length = (scale**2) @ columns**2 - np.einsum("ij,ij->j", parts, parts)
-    return np.asarray(frame.alone - np.maximum(gain, 0.0) ** 2 / np.maximum(length, np.finfo(float).tiny))
+    fall = np.maximum(gain, 0.0) ** 2 / np.maximum(length, np.finfo(float).tiny)
+    return np.asarray(frame.chi2_background_only - fall)
 
 
 def _nonnegative(gram: NDArray[np.float64], products: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Non-negative least squares from the normal equations: hundreds of rows become one a column."""
-    # LAPACK itself: a frame has no time for the checks around it.
+    """Non-negative least squares from the normal equations: one row per column in place of hundreds."""
+    # LAPACK directly: the checks of SciPy's wrappers cost too much per frame.
     upper, _ = dpotrf(gram + RIDGE * np.eye(gram.shape[0]))
-    rotated, _ = dtrtrs(upper, products, trans=1)
-    solution, _ = nnls(upper, rotated)
+    rhs_whitened, _ = dtrtrs(upper, products, trans=1)
+    solution, _ = nnls(upper, rhs_whitened)
     return np.asarray(solution)

@@ -1,6 +1,8 @@
-"""Curves that the physics check is made of."""
+"""Curves that the physics check fits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +13,16 @@ __all__ = ["Templates", "pooled_bins"]
 
 CHECK_STEP_INV_ANGSTROM = 0.04
 """Bins of the physics check: two thirds of the width of a peak of a 10 nm dot, half as many as the finest
-frames need, so that a check takes half the time."""
+frames have, so that a check takes half the time."""
+
+
+SOLVENTS_KEY = "liquids"
+"""Name of the solvents' curves in a model file, from its first version."""
 
 
 @dataclass(frozen=True, eq=False)
 class Templates:
-    """Curves that the physics check is made of."""
+    """Curves that the physics check fits to a frame."""
 
     q_inv_angstrom: NDArray[np.float64]
     """Momentum transfers, equispaced, finer than the bins and past them on both sides, Å⁻¹, shape (n_q,)."""
@@ -25,15 +31,52 @@ class Templates:
     dispersion: NDArray[np.float64]
     """Relative standard deviation of each population, shape (n_dots,)."""
     dots: NDArray[np.float64]
-    """Patterns of cold, unstrained dots with mean 1, averaged over a check's bins, shape (n_dots, n_q)."""
-    liquids: NDArray[np.float64]
-    """Curves of liquids with mean 1, shape (n_liquids, n_q)."""
+    """Patterns of cold, unstrained dots with mean 1, averaged over the check's bins, shape (n_dots, n_q)."""
+    solvents: NDArray[np.float64]
+    """Curves of solvents with mean 1, shape (n_solvents, n_q)."""
     peaks_inv_angstrom: NDArray[np.float64]
-    """Where the peaks of the dots stand, ascending, Å⁻¹, shape (n_peaks,)."""
+    """Positions of the peaks of the dots, ascending, Å⁻¹, shape (n_peaks,)."""
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Take templates from the arrays of a model file.
+
+        Parameters
+        ----------
+        arrays
+            Arrays by name, as `to_arrays` gives them.
+
+        Returns
+        -------
+        The templates.
+
+        Raises
+        ------
+        KeyError, TypeError
+            An array is missing, or there is one too many.
+        """
+        named = dict(arrays)
+        return cls(solvents=named.pop(SOLVENTS_KEY), **named)
+
+    def to_arrays(self) -> dict[str, NDArray[np.floating]]:
+        """Give the templates as the arrays of a model file.
+
+        Returns
+        -------
+        Arrays by name, the curves in single precision: their own errors are of the order of per cents.
+        """
+        return {
+            "q_inv_angstrom": self.q_inv_angstrom,
+            "mean_nm": self.mean_nm,
+            "dispersion": self.dispersion,
+            "dots": self.dots.astype(np.float32),
+            SOLVENTS_KEY: self.solvents.astype(np.float32),
+            "peaks_inv_angstrom": self.peaks_inv_angstrom,
+        }
 
 
 def pooled_bins(grid: BinGrid) -> int:
-    """Count the bins of a frame that the physics check takes together.
+    """Count the bins of a frame that the physics check pools.
 
     Parameters
     ----------
@@ -42,6 +85,6 @@ def pooled_bins(grid: BinGrid) -> int:
 
     Returns
     -------
-    As many bins as make 0.04 Å⁻¹, at least 1.
+    Number of bins that span 0.04 Å⁻¹, at least 1.
     """
     return max(1, round(CHECK_STEP_INV_ANGSTROM / grid.q_step_inv_angstrom))

@@ -1,14 +1,22 @@
 """Sizing: from a pattern or a frame to an estimate."""
 
+from ._acceptance import CHECKS, run_checks
+from ._check import Check, CheckResult
 from ._config import SizingConfig
 from ._estimate import SizeEstimate, Status
+from ._evidence import FitEvidence, FrameEvidence
 from ._optics import MOREELS_2009, OpticsCheck, OpticsVerdict, SizingCurve, compare_with_peak
 from ._raw_frame import RawFrame
 from ._sizer import Examination, Sizer
 
 __all__ = [
+    "CHECKS",
     "MOREELS_2009",
+    "Check",
+    "CheckResult",
     "Examination",
+    "FitEvidence",
+    "FrameEvidence",
     "OpticsCheck",
     "OpticsVerdict",
     "RawFrame",
@@ -18,4 +26,5 @@ __all__ = [
     "SizingCurve",
     "Status",
     "compare_with_peak",
+    "run_checks",
 ]

@@ -12,19 +12,17 @@ from ..errors import CalibrationError, ConfigurationError, PatternError
 from ..models import Answer, BinnedInput, Card, PhysicsCheck, PhysicsFit, SizingModel, load_model
 from ..patterns import Axis, BinGrid, Pattern, bin_pattern, read_curve
 from ..reduction import NOTHING_APPLIED, AppliedCorrections, PooledCounts, Reducer, ReductionConfig
+from ._acceptance import run_checks
+from ._check import CheckResult, first_failed
 from ._config import SizingConfig
 from ._estimate import SizeEstimate, Status
-from ._judgement import refusal
+from ._evidence import FitEvidence, frame_evidence
 from ._raw_frame import RawFrame
 
 __all__ = ["Examination", "Sizer"]
 
 CHECK_STEP_INV_ANGSTROM = 0.02
 """Bins of the physics check: a third of the width of a peak of a 10 nm dot."""
-
-MAX_NEGATIVE = {2.0: 0.05, 5.0: 0.005}
-"""Share of the bins that may lie so many standard deviations below zero. Of intensities of zero 2.3 % lie
-below -2 σ and none below -5: more is no noise, and the logarithm that networks take cannot see how deep."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +34,10 @@ class Examination:
     binned: Pattern | None = None
     """The frame on the bins of the physics check; None where there was nothing to bin."""
     fit: PhysicsFit | None = None
-    """What the frame is made of; None where it never came to the check."""
+    """Fit of the physics check; None where the frame was rejected before it."""
+    checks: tuple[CheckResult, ...] = ()
+    """Every acceptance check that was made, in order; those after the network are made only where all before
+    it have passed."""
     n_frames: int = 1
     """Frames that were added up."""
     warnings: tuple[str, ...] = ()
@@ -162,7 +163,7 @@ class Sizer:
         try:
             pooled = self.pool(frame)
         except (CalibrationError, PatternError) as error:
-            return self._refused(Status.BAD_FRAME, str(error))
+            return self._bad_frame(str(error))
         return self.examine_pooled(pooled)
 
     def pool(self, frame: RawFrame) -> PooledCounts:
@@ -210,7 +211,7 @@ class Sizer:
         try:
             examination = self.examine(pooled.pattern(), self._photons(pooled))
         except (CalibrationError, PatternError) as error:
-            examination = self._refused(Status.BAD_FRAME, str(error))
+            examination = self._bad_frame(str(error))
         return replace(examination, n_frames=pooled.n_frames, warnings=pooled.warnings)
 
     def _photons(self, pooled: PooledCounts) -> float:
@@ -238,91 +239,74 @@ class Sizer:
         -------
         The estimate with the binned pattern and its fit.
         """
-        guard = self.model.card.guard
         binned = bin_pattern(pattern, self._grid)
-        usable = binned.usable
-        if not np.any(usable):
-            low, high = self._grid.edges[0], self._grid.edges[-1]
-            return self._refused(
-                Status.BAD_FRAME, f"no usable point between {low:.3g} and {high:.3g} Å⁻¹", binned
-            )
-        q_used = binned.q_inv_angstrom[usable]
-        if photons is None:
-            positive = np.maximum(binned.intensity[usable], 0.0)
-            photons = float(np.sum((positive / binned.sigma[usable]) ** 2))
+        frame = frame_evidence(
+            binned,
+            self._check.covered,
+            photons,
+            thresholds=self.model.card.thresholds,
+            grid=self._grid,
+            solvent=self.config.solvent,
+        )
+        checks = run_checks(frame)
         seen: dict[str, Any] = {
-            "counts": photons,
-            "q_min": float(q_used[0]),
-            "q_max": float(q_used[-1]),
+            "counts": frame.counts,
+            "q_min": frame.q_min_inv_angstrom,
+            "q_max": frame.q_max_inv_angstrom,
+            "model": self.model.name,
         }
-        n_bins = int(np.count_nonzero(usable & self._check.covered))
-        if n_bins < guard.min_bins:
-            reason = f"{n_bins} bins of {self._grid.n_bins} hold data, {guard.min_bins} are needed"
-            if n_bins < np.count_nonzero(usable):
-                reason += f" where the solvent's curve is known ({self.config.solvent})"
-            return self._refused(Status.BAD_FRAME, reason, binned, **seen)
-        if seen["q_min"] > guard.max_q_low_inv_angstrom or seen["q_max"] < guard.min_q_high_inv_angstrom:
-            reason = (
-                f"the frame spans {seen['q_min']:.2f} … {seen['q_max']:.2f} Å⁻¹, at least "
-                f"{guard.max_q_low_inv_angstrom:g} … {guard.min_q_high_inv_angstrom:g} Å⁻¹ is needed"
-            )
-            return self._refused(Status.BAD_FRAME, reason, binned, **seen)
-        if not binned.intensity[usable].mean() > 0:
-            return self._refused(Status.BAD_FRAME, "the intensities sum to zero or less", binned, **seen)
-        depth = binned.intensity[usable] / binned.sigma[usable]
-        below = [float(np.mean(depth < -sigma)) for sigma in MAX_NEGATIVE]
-        if any(share > most for share, most in zip(below, MAX_NEGATIVE.values(), strict=True)):
-            reason = f"{max(below):.1%} of the bins are negative beyond their noise: too much was subtracted"
-            return self._refused(Status.BAD_FRAME, reason, binned, **seen)
-        if seen["counts"] < guard.min_counts:
-            reason = f"{seen['counts']:.0f} counts, at least {guard.min_counts:.0f} are needed"
-            return self._refused(Status.LOW_COUNTS, reason, binned, **seen)
+        failed = first_failed(checks)
+        if failed is not None:
+            return Examination(_rejected(failed, seen), binned, checks=checks)
         try:
             if isinstance(self.model.card.input, BinnedInput):
                 answer = self.model.answer_binned(binned)
             else:
                 answer = self.model.answer(pattern)
         except PatternError as error:
-            return self._refused(Status.BAD_FRAME, str(error), binned, **seen)
-        fit = self._check.fit(binned, *_vouched(self.model.card, answer), answer.dispersion)
+            estimate = SizeEstimate(status=Status.BAD_FRAME, reason=str(error), **seen)
+            return Examination(estimate, binned, checks=checks)
+        shown = self.model.allow_for_channels(answer, binned)
+        interval_nm = clip_to_model_range(self.model.card, shown)
+        fit = self._check.fit(binned, *interval_nm, answer.dispersion)
+        checks += run_checks(
+            FitEvidence(
+                card=self.model.card, answer=answer, interval_nm=interval_nm, fit=fit, counts=frame.counts
+            )
+        )
         seen["residual"] = fit.residual
-        verdict = refusal(self.model.card, answer, fit, photons)
-        if verdict is not None:
-            return self._refused(*verdict, binned, fit, **seen)
-        lattice = self.model.card.lattice_parameter_angstrom * (1 + answer.strain)
+        failed = first_failed(checks)
+        if failed is not None:
+            return Examination(_rejected(failed, seen), binned, fit, checks)
         estimate = SizeEstimate(
             status=Status.SIZED,
             size_nm=answer.size_nm,
             size_low_nm=answer.size_low_nm,
-            size_high_nm=answer.size_high_nm,
+            # Only now: a width that channels may hide is not a fault of the frame.
+            size_high_nm=shown.size_high_nm,
             mass_mean_nm=answer.mass_mean_nm,
             dispersion=answer.dispersion,
-            lattice_parameter_angstrom=lattice,
+            lattice_parameter_angstrom=self.model.card.lattice_parameter_angstrom * (1 + answer.strain),
             class_nm=answer.class_nm,
             class_probability=answer.class_probability,
-            model=self.model.name,
             **seen,
         )
-        return Examination(estimate, binned, fit)
+        return Examination(estimate, binned, fit, checks)
 
-    def _refused(
-        self,
-        status: Status,
-        reason: str,
-        binned: Pattern | None = None,
-        fit: PhysicsFit | None = None,
-        **seen: float,
-    ) -> Examination:
-        return Examination(
-            SizeEstimate(status=status, reason=reason, model=self.model.name, **seen), binned, fit
-        )
+    def _bad_frame(self, reason: str) -> Examination:
+        """Reject a frame that could not be reduced."""
+        return Examination(SizeEstimate(status=Status.BAD_FRAME, reason=reason, model=self.model.name))
 
 
-def _vouched(card: Card, answer: Answer) -> tuple[float, float]:
-    """Ends of the interval, nm, within the sizes that the model knows: it cannot vouch for others."""
+def _rejected(failed: CheckResult, seen: dict[str, Any]) -> SizeEstimate:
+    return SizeEstimate(status=failed.status, reason=failed.message, **seen)
+
+
+def clip_to_model_range(card: Card, answer: Answer) -> tuple[float, float]:
+    """Ends of the interval, nm, clipped to the model's range; unclipped where the size is outside it."""
     low, high = card.size_range_nm
     if not low <= answer.size_nm <= high:
-        return answer.size_low_nm, answer.size_high_nm  # will be refused, with the fit to show for it
+        return answer.size_low_nm, answer.size_high_nm  # will be rejected, with the fit of that size to show
     return max(answer.size_low_nm, low), min(answer.size_high_nm, high)
 
 

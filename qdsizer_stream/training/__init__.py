@@ -3,6 +3,7 @@
 from ._checkpoint import Checkpoint
 from ._degrade import Degradation, degrade, degrade_randomly
 from ._export import export_model
+from ._interval_calibration import interval_floors, interval_scale
 from ._limits import held_out_physics, set_limits
 from ._networks import MovingSums, PaperNetwork, PositionalNetwork, SizeNetwork
 from ._paper_fit import PaperFit, fit_paper
@@ -36,6 +37,8 @@ __all__ = [
     "fit_paper",
     "fit_size",
     "held_out_physics",
+    "interval_floors",
+    "interval_scale",
     "load_training_recipe",
     "recard",
     "set_limits",

@@ -128,8 +128,8 @@ def set_limits(
     for frame in negative_controls(model.card.material, seed + 2, n_hostile):
         if frame.kind in EMPTY_KINDS and (fit := sizer.examine(frame.pattern).fit) is not None:
             empty.append(_seen(model, frame.pattern, fit))
-    lost = [max(fit.lost - MAX_LOST, 0.0) / fit.significance for fit in fits]
-    guard = model.card.guard.model_copy(
+    lost = [max(fit.delta_chi2_better_size - MAX_LOST, 0.0) / fit.significance for fit in fits]
+    thresholds = model.card.thresholds.model_copy(
         update={
             "min_significance": max(
                 LEAST_SIGNIFICANCE, _rounded(SLACK * np.quantile(empty, 1 - FALSE_SIGHT))
@@ -140,11 +140,11 @@ def set_limits(
             "max_shift_inv_angstrom": max(
                 LEAST_SHIFT, _rounded(SLACK * _quantile([abs(fit.shift_inv_angstrom) for fit in fits]))
             ),
-            "max_lost": MAX_LOST,
-            "max_lost_share": max(LEAST_SHARE, _rounded(SLACK * _quantile(lost))),
+            "max_delta_chi2_better_size": MAX_LOST,
+            "max_delta_chi2_fraction": max(LEAST_SHARE, _rounded(SLACK * _quantile(lost))),
         }
     )
-    model = recard(path, guard=guard)
+    model = recard(path, thresholds=thresholds)
     hostile = list(negative_controls(model.card.material, seed + 1, n_hostile))
     progress("rates", 2, 3)
     rates = refusal_rates(model, stream.batch(n_frames), good, hostile)
@@ -223,8 +223,9 @@ def _fits(model: SizingModel, batch: FrameBatch, good: StreamRecipe) -> tuple[li
         if not present:
             empty.append(_seen(model, pattern, examination.fit))
             continue
-        answer = model.answer(pattern)
-        seen = examination.fit.significance >= model.card.guard.min_significance
+        assert examination.binned is not None  # there is a fit of it
+        answer = model.allow_for_channels(model.answer(pattern), examination.binned)
+        seen = examination.fit.significance >= model.card.thresholds.min_significance
         if seen and low <= size_nm <= high and answer.size_low_nm <= size_nm <= answer.size_high_nm:
             right.append(examination.fit)
     return right, empty
@@ -232,7 +233,7 @@ def _fits(model: SizingModel, batch: FrameBatch, good: StreamRecipe) -> tuple[li
 
 def _seen(model: SizingModel, pattern: Pattern, fit: PhysicsFit) -> float:
     """Fall of χ² that dots bring, none where the network sees no dots."""
-    return fit.significance if model.answer(pattern).presence >= model.card.guard.min_presence else 0.0
+    return fit.significance if model.answer(pattern).presence >= model.card.thresholds.min_presence else 0.0
 
 
 def _quantile(values: Sequence[float]) -> NDArray[np.float64]:

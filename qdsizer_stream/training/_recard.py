@@ -5,11 +5,18 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 
 from ..errors import ModelError
-from ..models import CARD_KEY, TEMPLATES_KEY, GuardLimits, SizingModel, Templates, load_model, pack_arrays
+from ..models import (
+    CARD_KEY,
+    TEMPLATES_KEY,
+    AcceptanceThresholds,
+    SizingModel,
+    Templates,
+    load_model,
+    pack_arrays,
+)
 
 __all__ = ["packed_templates", "recard"]
 
@@ -26,21 +33,14 @@ def packed_templates(templates: Templates) -> str:
     -------
     Text, the curves in single precision: they are granted errors of per cents.
     """
-    return pack_arrays(
-        q_inv_angstrom=templates.q_inv_angstrom,
-        mean_nm=templates.mean_nm,
-        dispersion=templates.dispersion,
-        dots=templates.dots.astype(np.float32),
-        liquids=templates.liquids.astype(np.float32),
-        peaks_inv_angstrom=templates.peaks_inv_angstrom,
-    )
+    return pack_arrays(**templates.to_arrays())
 
 
 def recard(
     path: Path,
     *,
     templates: Templates | None = None,
-    guard: GuardLimits | None = None,
+    thresholds: AcceptanceThresholds | None = None,
     evaluation: dict[str, float] | None = None,
     **fields: Any,
 ) -> SizingModel:
@@ -54,8 +54,8 @@ def recard(
         Model file, replaced.
     templates
         Curves of the physics check; None keeps those of the file.
-    guard
-        Limits of the refusals; None keeps those of the file.
+    thresholds
+        Thresholds of the acceptance checks; None keeps those of the file.
     evaluation
         Results that join those on the card, in place of any of the same name.
     **fields
@@ -75,8 +75,8 @@ def recard(
     if CARD_KEY not in metadata:
         raise ModelError(f"model file {path} has no card: it was not made by 'qdsizer-stream train'")
     card = json.loads(metadata[CARD_KEY].value)
-    if guard is not None:
-        card["guard"] = guard.model_dump(mode="json")
+    if thresholds is not None:
+        card["guard"] = thresholds.model_dump(mode="json")
     card["evaluation"] |= evaluation or {}
     card |= fields
     metadata[CARD_KEY].value = json.dumps(card, ensure_ascii=False)

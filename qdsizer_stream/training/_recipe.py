@@ -5,11 +5,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from ..configuration import Config, load_toml
 from ..errors import ConfigurationError
-from ..models import GuardLimits
+from ..models import AcceptanceThresholds
 from ..simulation import StreamRecipe
 from ._paper_set import PaperAugmentation
 
@@ -17,6 +17,8 @@ __all__ = ["PaperRecipe", "SizeRecipe", "TrainingRecipe", "load_training_recipe"
 
 
 class _Common(Config):
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     """Name of the model."""
     description: str
@@ -25,8 +27,8 @@ class _Common(Config):
     """Seed of weights, shuffles and noise."""
     size_range_nm: tuple[float, float]
     """Number-weighted mean diameters that the model answers for, nm."""
-    guard: GuardLimits
-    """When to refuse."""
+    thresholds: AcceptanceThresholds = Field(alias="guard")
+    """Thresholds of the acceptance checks; the table in files is `[model.guard]`."""
 
     @property
     def sha256(self) -> str:

@@ -1,6 +1,5 @@
 """Training of a size network on frames that are simulated as it trains."""
 
-import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 from torch import Tensor, nn
 
-from ..models import GaussianOutput, binned_vectors
+from ..models import TWO_SIDED_95, GaussianOutput, binned_vectors
 from ..simulation import FrameBatch, FrameStream
 from ._checkpoint import Checkpoint
+from ._interval_calibration import interval_floors, interval_scale, log_size_sds
 from ._networks import SizeNetwork
 from ._progress import Progress
 from ._recipe import SizeRecipe
 
-__all__ = ["ShuffledFrames", "SizeFit", "fit_size", "interval_floors"]
+__all__ = ["ShuffledFrames", "SizeFit", "fit_size"]
 
 TARGET_OFFSET = (float(np.log(5.0)), float(np.log(5.0)), 0.14, 0.0)
 TARGET_SCALE = (0.5, 0.5, 0.06, 0.004)
@@ -37,12 +36,10 @@ SHUFFLED_FRAMES = 8192
 CHECKPOINT_STEPS = 250
 """A minute of work on two cores is all that an interruption costs."""
 
-QUANTILE_95 = 1.959964
-
 
 @dataclass(frozen=True, eq=False)
 class SizeFit:
-    """A trained size network with intervals made honest on held-out physics."""
+    """A trained size network with intervals calibrated on held-out simulations."""
 
     network: SizeNetwork
     """The network."""
@@ -218,13 +215,13 @@ def _calibrated(
     """Scale so that 95 % of fresh frames are covered, then floors so that 95 % of held-out ones are."""
     batch = fresh.batch(recipe.calibration_frames)
     error, sigma, _ = _sizes(network, batch)
-    ratio = np.abs(error / sigma)[batch.present]
-    scale = max(1.0, float(np.quantile(ratio, 0.95)) / QUANTILE_95)
+    scale = interval_scale(error[batch.present], sigma[batch.present])
     batch = held_out.batch(recipe.calibration_frames)
     error, sigma, _ = _sizes(network, batch)
-    # |error| ≤ q √((s σ)² + floor²) for 95 %: the square of the floor that each frame needs.
-    needed = np.maximum((error / QUANTILE_95) ** 2 - (scale * sigma) ** 2, 0.0)
     read_nm = batch.number_mean_nm * np.exp(error)
+    # The variance that each frame needs on top of the scaled one, for its truth to lie in the interval.
+    without_floors = log_size_sds(sigma, read_nm, scale=scale)
+    needed = np.maximum((error / TWO_SIDED_95) ** 2 - without_floors**2, 0.0)
     floor, floor_nm = interval_floors(needed[batch.present], read_nm[batch.present])
     return GaussianOutput(
         target_offset=TARGET_OFFSET,
@@ -235,45 +232,24 @@ def _calibrated(
     )
 
 
-def interval_floors(needed: NDArray[np.float64], size_nm: NDArray[np.float64]) -> tuple[float, float]:
-    """Split what intervals lack into a part that is relative and one that is a length.
-
-    Parameters
-    ----------
-    needed
-        Variance of ln size that each frame needs on top of the network's, shape (n,).
-    size_nm
-        What the network reads, nm, shape (n,).
-
-    Returns
-    -------
-    Relative floor, and floor in nm: together they cover 95 % of the frames, and of each quarter by size as
-    nearly as two numbers can.
-    """
-    quarters = np.array_split(np.argsort(size_nm), 4)
-    wanted = np.array([np.quantile(needed[quarter], 0.95) for quarter in quarters])
-    columns = np.array([[1.0, np.mean(size_nm[quarter] ** -2.0)] for quarter in quarters])
-    (relative, length), _ = nnls(columns, wanted)
-    granted = relative + length / size_nm**2
-    if not np.all(granted > 0):
-        return 0.0, 0.0
-    factor = float(np.quantile(needed / granted, 0.95))
-    return math.sqrt(factor * relative), math.sqrt(factor * length)
-
-
 def _evaluate(network: SizeNetwork, output: GaussianOutput, batch: FrameBatch) -> dict[str, float]:
     error, sigma, presence = _sizes(network, batch)
     present = batch.present
     read_nm = batch.number_mean_nm * np.exp(error)
-    floor = np.hypot(output.interval_floor, output.interval_floor_nm / read_nm)
-    width = np.hypot(output.interval_scale * sigma, floor)
+    width = log_size_sds(
+        sigma,
+        read_nm,
+        scale=output.interval_scale,
+        floor=output.interval_floor,
+        floor_nm=output.interval_floor_nm,
+    )
     size_error = np.abs(np.expm1(error) * batch.number_mean_nm)[present]
     return {
         "median error (nm)": float(np.median(size_error)),
         "mean error (nm)": float(np.mean(size_error)),
-        "coverage of 95 % interval": float(np.mean(np.abs(error) <= QUANTILE_95 * width, where=present)),
+        "coverage of 95 % interval": float(np.mean(np.abs(error) <= TWO_SIDED_95 * width, where=present)),
         "median interval half-width (nm)": float(
-            np.median((QUANTILE_95 * width * batch.number_mean_nm)[present])
+            np.median((TWO_SIDED_95 * width * batch.number_mean_nm)[present])
         ),
         "frames without dots called dots": float(np.mean(presence[~present] > 0.5)),
         "frames with dots called empty": float(np.mean(presence[present] < 0.5)),

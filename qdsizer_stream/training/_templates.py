@@ -99,7 +99,7 @@ def simulate_templates(material_name: str, grid: BinGrid, wavelength_angstrom: f
         mean_nm=mean_nm,
         dispersion=dispersion,
         dots=dots,
-        liquids=liquids / liquids.mean(axis=1, keepdims=True),
+        solvents=liquids / liquids.mean(axis=1, keepdims=True),
         peaks_inv_angstrom=_peaks(q, dots[np.argmin(np.abs(np.log(mean_nm / PEAK_SIZE_NM)) + dispersion)]),
     )
 

@@ -152,7 +152,7 @@ def _card(
         output=output,
         size_range_nm=recipe.size_range_nm,
         strain_range=strain_range,
-        guard=recipe.guard,
+        thresholds=recipe.thresholds,
         package_version=__version__,
         opset=OPSET,
         recipe=recipe.model_dump(mode="json"),

@@ -1,21 +1,63 @@
+"""Answers of networks in physical units, and the one formula of their intervals."""
+
 import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from qdsizer_stream.models._answer import Answer, allowing_for_channels, class_answer, gaussian_answer
-from qdsizer_stream.models._card import ClassOutput, GaussianOutput
+from qdsizer_stream.models import (
+    TWO_SIDED_95,
+    Answer,
+    ClassOutput,
+    GaussianOutput,
+    SizeOutput,
+    class_answer,
+    gaussian_answer,
+    load_model,
+    log_size_sd,
+    size_answer,
+    upper_widening,
+)
+from qdsizer_stream.patterns import Pattern
+
+CLASSES = ClassOutput(classes_nm=(2.0, 2.5, 3.0, 3.5))
+
+
+def logits(*probabilities: float) -> np.ndarray:
+    return np.log(np.array(probabilities, np.float32))
 
 
 def test_the_most_probable_class_and_its_quantiles() -> None:
-    output = ClassOutput(classes_nm=(2.0, 2.5, 3.0, 3.5))
-    answer = class_answer(output, np.log(np.array([0.01, 0.34, 0.6, 0.05], np.float32)))
+    answer = class_answer(CLASSES, logits(0.01, 0.34, 0.6, 0.05))
     assert answer.size_nm == answer.class_nm == 3.0
     assert answer.class_probability == pytest.approx(0.6, rel=1e-6)
     # the 2.5 % quantile lies in class 2.5, the 97.5 % one in class 3.5; 1.5 classes on either side
     assert (answer.size_low_nm, answer.size_high_nm) == (1.75, 4.25)
     assert np.isnan(answer.mass_mean_nm)
     assert np.isnan(answer.presence)
+
+
+@pytest.mark.parametrize(
+    ("in_the_tail", "low_nm", "high_nm"), [(0.0249, 2.5, 3.0), (0.0251, 2.0, 3.5)], ids=["below", "above"]
+)
+def test_the_interval_of_a_classifier_ends_at_the_quantiles_of_95_percent(
+    in_the_tail: float, low_nm: float, high_nm: float
+) -> None:
+    answer = class_answer(CLASSES, logits(in_the_tail, 0.45, 0.55 - 2 * in_the_tail, in_the_tail))
+    assert (answer.size_low_nm, answer.size_high_nm) == (low_nm - 0.75, high_nm + 0.75)
+
+
+def test_a_certain_classifier_may_be_a_class_off() -> None:
+    answer = class_answer(CLASSES, np.array([0, 0, 90, 0], np.float32))
+    assert (answer.size_low_nm, answer.size_high_nm) == (2.25, 3.75)
+    assert answer.class_probability == pytest.approx(1.0)
+
+
+def test_a_regression_has_one_width_for_all() -> None:
+    answer = size_answer(SizeOutput(offset_nm=6.0, scale_nm=2.0, half_width_nm=0.3), -0.5)
+    assert (answer.size_nm, answer.size_low_nm, answer.size_high_nm) == (5.0, 4.7, 5.3)
 
 
 def test_intervals_widen_by_scale_and_floor() -> None:
@@ -26,26 +68,61 @@ def test_intervals_widen_by_scale_and_floor() -> None:
         interval_floor=0.03,
         interval_floor_nm=0.1,
     )
-    mean = np.array([0.0, 0.2, 1.0, -0.5], np.float32)
-    answer = gaussian_answer(output, mean, np.log(np.full(4, 0.04, np.float32)), 0.0)
-    assert answer.size_nm == pytest.approx(5.0)
-    sd = math.sqrt((2 * 0.5 * 0.04) ** 2 + 0.03**2 + (0.1 / 5) ** 2)
-    assert answer.size_low_nm == pytest.approx(5 * np.exp(-1.959964 * sd))
-    assert answer.size_high_nm == pytest.approx(5 * np.exp(1.959964 * sd))
+    mean = np.array([0.1, 0.2, 1.0, -0.5], np.float32)
+    answer = gaussian_answer(output, mean, np.log(np.array([0.04, 9.0, 9.0, 9.0], np.float32)), 1.0)
+    size = 5 * math.exp(0.5 * 0.1)
+    assert answer.size_nm == pytest.approx(size)
+    sd = math.sqrt((2 * 0.5 * 0.04) ** 2 + 0.03**2 + (0.1 / size) ** 2)
+    assert answer.size_low_nm == pytest.approx(size * np.exp(-1.959964 * sd))
+    assert answer.size_high_nm == pytest.approx(size * np.exp(1.959964 * sd))
     assert answer.mass_mean_nm == pytest.approx(5 * np.exp(0.1))
     assert answer.dispersion == pytest.approx(0.15)
     assert answer.strain == pytest.approx(-0.002)
-    assert answer.presence == 0.5
+    assert answer.presence == pytest.approx(1 / (1 + math.exp(-1)))
 
 
-def test_wide_channels_raise_the_upper_end_only() -> None:
-    answer = Answer(size_nm=6.0, size_low_nm=5.7, size_high_nm=6.3)
-    assert allowing_for_channels(answer, 0.01, 0.01) == answer
-    assert allowing_for_channels(answer, 0.002, 0.01) == answer
-    wide = allowing_for_channels(answer, 0.05, 0.01)
+@given(
+    network=st.floats(1e-4, 1), size=st.floats(1, 12), scale=st.floats(1, 3), floor=st.floats(0, 0.2),
+    floor_nm=st.floats(0, 0.5),
+)  # fmt: skip
+def test_variances_of_the_interval_add_up(
+    network: float, size: float, scale: float, floor: float, floor_nm: float
+) -> None:
+    sd = log_size_sd(network, size, scale=scale, floor=floor, floor_nm=floor_nm)
+    assert sd**2 == pytest.approx((scale * network) ** 2 + floor**2 + floor_nm**2 / size**2)
+
+
+def test_95_percent_of_a_normal_distribution() -> None:
+    assert math.erf(TWO_SIDED_95 / math.sqrt(2)) == pytest.approx(0.95, abs=1e-7)
+
+
+def test_wide_channels_hide_the_broadening_that_they_cause() -> None:
     # Peaks of a dot of 6.44 nm, made wider by channels, are those of one of 6.0 nm.
     hidden = 6.0 / math.sqrt(1 - (1.3 * 6.0) ** 2 * (0.05**2 - 0.01**2))
-    assert wide.size_high_nm == pytest.approx(6.3 * hidden / 6.0)
+    assert upper_widening(6.0, 0.05, 0.01) == pytest.approx(hidden / 6.0, rel=1e-12)
+    assert upper_widening(6.0, 0.01, 0.01) == 1.0
+    assert upper_widening(6.0, 0.002, 0.01) == 1.0
+
+
+@pytest.mark.parametrize(("diameter_nm", "width"), [(3.0, 0.028), (6.0, 0.042), (10.0, 0.056)])
+def test_a_dot_behind_wide_channels_is_within_the_widening(diameter_nm: float, width: float) -> None:
+    looks_like_nm = diameter_nm / math.sqrt(1 + (1.3 * width * diameter_nm) ** 2)
+    assert looks_like_nm * upper_widening(looks_like_nm, width, 0.0) == pytest.approx(diameter_nm, rel=1e-12)
+
+
+def test_the_widening_stays_finite() -> None:
+    assert upper_widening(6.0, 1.0, 0.01) == pytest.approx(1 / math.sqrt(0.05))
+
+
+@pytest.mark.parametrize(("every", "factor"), [(1, 1.0), (4, upper_widening(6.0, 0.04, 0.01))])
+def test_a_model_widens_by_the_usual_distance_of_the_bins_with_data(every: int, factor: float) -> None:
+    model = load_model("pbs")
+    q = model.card.input.grid.centres
+    mask = np.arange(q.size) % every != 0
+    mask[600:640] = True  # a gap is not a distance
+    binned = Pattern(q, np.where(mask, np.nan, 10.0), np.where(mask, np.nan, 1.0), mask)
+    answer = Answer(size_nm=6.0, size_low_nm=5.7, size_high_nm=6.3)
+    wide = model.allow_for_channels(answer, binned)
+    assert wide.size_high_nm == pytest.approx(6.3 * factor, rel=1e-12)
     assert (wide.size_nm, wide.size_low_nm) == (6.0, 5.7)
-    assert wide.raised == pytest.approx(hidden / 6.0)
-    assert math.isfinite(allowing_for_channels(answer, 1.0, 0.01).size_high_nm)
+    assert load_model("pbs-paper").allow_for_channels(answer, binned) == answer

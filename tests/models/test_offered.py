@@ -55,7 +55,7 @@ def test_nobody_takes_the_name_of_a_shipped_model(installed: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("nothing", "'beamline_models:nothing', which gives no path"),
+        ("nothing", "'beamline_models:nothing', which is not a path"),
         ("absent", "No module named 'no_such_pac"),
     ],
 )

@@ -33,31 +33,31 @@ def fit_near(pattern: Pattern, mean_nm: float) -> PhysicsFit:
 
 def test_parts_of_a_mixture_are_told_apart() -> None:
     pattern, mean_nm = dots(5.0, strain=0.003)
-    mixture = 0.4 * pattern + 0.6 * on_grid(TEMPLATES.liquids[1])
+    mixture = 0.4 * pattern + 0.6 * on_grid(TEMPLATES.solvents[1])
     fit = fit_near(counted(mixture, 3000.0), mean_nm)
     assert fit.strain == pytest.approx(0.003, abs=0.0008)
     assert fit.residual < 0.01
     assert fit.misfit < 0.5
     assert fit.explained > 0.98
     assert fit.significance > 5000
-    assert fit.lost < 5
+    assert fit.delta_chi2_better_size < 5
     np.testing.assert_allclose(fit.total, 3000 * mixture, rtol=0.1)
 
 
 def test_a_liquid_alone_needs_no_dots() -> None:
-    assert fit_near(counted(on_grid(TEMPLATES.liquids[4]), 300.0), 4.0).significance < 60
+    assert fit_near(counted(on_grid(TEMPLATES.solvents[4]), 300.0), 4.0).significance < 60
 
 
 @pytest.mark.parametrize("area_fraction", [0.15, 1.0])
 @pytest.mark.parametrize(("true_nm", "answered_nm"), [(7.0, 4.5), (8.5, 4.0), (3.0, 4.2), (15.0, 9.0)])
 def test_dots_of_another_size_are_missed(area_fraction: float, true_nm: float, answered_nm: float) -> None:
     pattern, mean_nm = dots(true_nm)
-    mixture = area_fraction * pattern + (1 - area_fraction) * on_grid(TEMPLATES.liquids[4], 0.02)
+    mixture = area_fraction * pattern + (1 - area_fraction) * on_grid(TEMPLATES.solvents[4], 0.02)
     frame = counted(mixture, 2000.0)
     fit = fit_near(frame, answered_nm)
-    assert fit.lost > 60
+    assert fit.delta_chi2_better_size > 60
     assert fit.best_nm == pytest.approx(mean_nm, rel=0.2)
-    assert fit_near(frame, mean_nm).lost < 0.1 * fit.lost
+    assert fit_near(frame, mean_nm).delta_chi2_better_size < 0.1 * fit.delta_chi2_better_size
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_factor_on_the_dots_is_no_misfit(factor: object) -> None:
     fit = fit_near(counted(pattern * factor(GRID.centres), 1000.0), mean_nm)
     assert fit.misfit < 4
     assert fit.explained > 0.95
-    assert fit.lost < 5
+    assert fit.delta_chi2_better_size < 5
 
 
 def test_foreign_peaks_stay_unexplained() -> None:
@@ -116,14 +116,14 @@ def test_a_coarse_scan_fits_like_a_fine_one() -> None:
     coarse = Pattern.from_arrays(GRID.centres, pattern.intensity, mask=np.arange(GRID.n_bins) % 3 != 1)
     fit = fit_near(coarse, mean_nm)
     assert fit.misfit < 1.5
-    assert fit.lost < 5
+    assert fit.delta_chi2_better_size < 5
 
 
 def test_one_frame_gives_one_fit_to_the_last_bit() -> None:
     curve, mean_nm = dots(6.0)
     checks = (PhysicsCheck(TEMPLATES, GRID), PhysicsCheck(TEMPLATES, GRID))
     fits = [check.fit(counted(curve, 50.0), 0.9 * mean_nm, 1.1 * mean_nm) for check in checks]
-    assert fits[0].lost == fits[1].lost
+    assert fits[0].delta_chi2_better_size == fits[1].delta_chi2_better_size
     assert fits[0].significance == fits[1].significance
     np.testing.assert_array_equal(fits[0].total, fits[1].total)
 
@@ -142,7 +142,7 @@ def test_normal_equations_agree_with_plain_least_squares() -> None:
 
 def test_chi2_with_each_column_is_that_of_plain_least_squares() -> None:
     frame = CHECK._pooled(counted(dots(4.0)[0], 100.0), np.ones(GRID.n_bins, bool))
-    columns = CHECK._columns[CHECK._places(frame.q), 40:80:10]
+    columns = CHECK._columns[CHECK._nearest_index(frame.q), 40:80:10]
     target = frame.intensity * frame.weight
     n_smooth = frame.norm.size
     expected = []

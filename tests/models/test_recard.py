@@ -22,9 +22,9 @@ def copy(tmp_path: Path) -> Path:
 
 def test_new_limits_leave_the_rest_as_it_was(copy: Path) -> None:
     before = load_model(str(copy))
-    guard = before.card.guard.model_copy(update={"min_significance": 77.0})
-    after = recard(copy, guard=guard, evaluation={"good frames refused": 0.004})
-    assert after.card.guard == guard
+    thresholds = before.card.thresholds.model_copy(update={"min_significance": 77.0})
+    after = recard(copy, thresholds=thresholds, evaluation={"good frames refused": 0.004})
+    assert after.card.thresholds == thresholds
     assert after.card.evaluation == before.card.evaluation | {"good frames refused": 0.004}
     assert after.card.recipe == before.card.recipe
     np.testing.assert_array_equal(after.templates.dots, before.templates.dots)

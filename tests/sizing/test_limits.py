@@ -57,10 +57,10 @@ def good(copy: Path) -> StreamRecipe:
 def test_limits_and_their_rates_come_onto_the_card(copy: Path, good: StreamRecipe) -> None:
     before = load_model(str(copy)).card
     after = set_limits(copy, good, n_frames=96, n_hostile=1, seed=5).card
-    assert after.guard.max_lost == MAX_LOST
-    assert 0 < after.guard.max_misfit < 10
-    assert after.guard.min_explained > 0.9
-    assert after.guard.min_counts == before.guard.min_counts
+    assert after.thresholds.max_delta_chi2_better_size == MAX_LOST
+    assert 0 < after.thresholds.max_misfit < 10
+    assert after.thresholds.min_explained > 0.9
+    assert after.thresholds.min_counts == before.thresholds.min_counts
     rates = {name: after.evaluation[name] for name in RATES}
     assert rates["frames without dots sized"] == 0
     assert 0 <= rates["good frames refused"] < 0.1

@@ -214,7 +214,7 @@ def test_a_wrong_wavelength_is_not_sized(sizer: Sizer, dots: GrowingDots, wavele
             "no usable strip in the frame: 30720 strips with a negative or missing count",
         ),
         (np.full(30720, -1), "no usable strip in the frame: 30720 strips with a negative or missing count"),
-        (np.zeros(30720), "the intensities sum to zero or less"),
+        (np.zeros(30720), "the mean intensity is 0: it must be above zero"),
     ],
 )
 def test_a_bad_frame_has_a_reason(sizer: Sizer, counts: object, message: str) -> None:
@@ -254,17 +254,26 @@ def test_intensities_below_zero_are_a_bad_frame(sizer: Sizer, dots: GrowingDots)
     counts = np.random.default_rng(0).poisson(300 * curve / curve.mean()).astype(float)
     estimate = sizer.size(Pattern.from_arrays(Q, counts - 250.0, np.sqrt(counts + 1)))
     assert estimate.status is Status.BAD_FRAME
-    assert "of the bins are negative beyond their noise: too much was subtracted" in estimate.reason
+    assert (
+        "of the bins are more than 2 σ below zero (threshold 5.0%): too much was subtracted"
+        in estimate.reason
+    )
 
 
-@pytest.mark.parametrize(("low", "high"), [(8.0, 15.0), (1.0, 2.4)])
+@pytest.mark.parametrize(
+    ("low", "high", "reason"),
+    [
+        (8.0, 15.0, "the frame begins at Q = 8.00 Å⁻¹ (threshold 2 Å⁻¹): the model needs lower Q"),
+        (1.0, 2.4, "the frame ends at Q = 2.40 Å⁻¹ (threshold 2.5 Å⁻¹): the model needs higher Q"),
+    ],
+)
 def test_a_range_that_no_training_saw_is_a_bad_frame(
-    low: float, high: float, sizer: Sizer, dots: GrowingDots
+    low: float, high: float, reason: str, sizer: Sizer, dots: GrowingDots
 ) -> None:
     q = np.linspace(low, high, 3000)
     estimate = sizer.size(Pattern.from_arrays(q, 1000 * dots(q, 600.0)))
     assert estimate.status is Status.BAD_FRAME
-    assert "at least 2 … 2.5 Å⁻¹ is needed" in estimate.reason
+    assert estimate.reason == reason
 
 
 def test_a_solvent_that_covers_too_little_is_named(tmp_path: Path) -> None:
@@ -272,7 +281,9 @@ def test_a_solvent_that_covers_too_little_is_named(tmp_path: Path) -> None:
     np.savetxt(path, np.column_stack([np.linspace(0.9, 1.5, 200), np.ones(200)]))
     estimate = Sizer(SizingConfig(solvent=path)).size(Pattern.from_arrays(Q, np.full(Q.size, 100.0)))
     assert estimate.status is Status.BAD_FRAME
-    assert "where the solvent's curve is known" in estimate.reason
+    assert estimate.reason == (
+        f"54 of 1408 Q bins hold data (threshold 60) and are covered by the solvent's curve {path}"
+    )
 
 
 def test_a_solvent_on_another_axis_is_refused(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_the_photons_limit_is_the_scatter_of_repeated_fits() -> None:
         mean_nm=np.repeat(means, 2),
         dispersion=np.tile(dispersions, 3),
         dots=curves,
-        liquids=np.ones((1, q.size)),
+        solvents=np.ones((1, q.size)),
         peaks_inv_angstrom=np.array([2.1, 3.0]),
     )
     truth, rng = 1e3 * dots(3.05, 0.06), np.random.default_rng(2)
@@ -203,7 +203,7 @@ def test_families_are_held_out_of_training_and_calibration() -> None:
         derived = recipe_without(recipe, family, recipe.steps)
         assert derived is not None, family.name
         assert derived.generator != recipe.generator
-        assert derived.guard == recipe.guard
+        assert derived.thresholds == recipe.thresholds
         frames_of(recipe, family)
     hashes = {recipe_without(recipe, family, 100).sha256 for family in families.values()}
     assert len(hashes) == len(families)

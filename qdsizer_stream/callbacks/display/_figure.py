@@ -199,9 +199,9 @@ def _newest(axes: Axes, below: Axes, record: SynthesisRecord) -> None:
     if fit is not None:
         axes.plot(q, fit.total, color=FIT, lw=1.5, label="fit")
         axes.fill_between(q, fit.background, color=BACKGROUND, alpha=0.45, lw=0, label="background")
-        axes.fill_between(q, fit.background, fit.background + fit.liquid, color=SOLVENT, alpha=0.45, lw=0,
+        axes.fill_between(q, fit.background, fit.background + fit.solvent, color=SOLVENT, alpha=0.45, lw=0,
                           label="solvent")  # fmt: skip
-        axes.fill_between(q, fit.background + fit.liquid, fit.total, color=FIT, alpha=0.25, lw=0,
+        axes.fill_between(q, fit.background + fit.solvent, fit.total, color=FIT, alpha=0.25, lw=0,
                           label="dots")  # fmt: skip
         below.plot(q, (measured - fit.total) / binned.sigma, ".", color=MEASURED, ms=2)
         below.axhline(0, color=FIT, lw=1)

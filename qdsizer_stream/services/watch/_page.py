@@ -179,7 +179,7 @@ class _Page:
             return
         q = binned.q_inv_angstrom
         self._fit.data = {"q": q, "total": fit.total}
-        below, above = fit.background, fit.background + fit.liquid
+        below, above = fit.background, fit.background + fit.solvent
         self._bands["background"].data = _bands(q, np.zeros_like(q), below)
         self._bands["solvent"].data = _bands(q, below, above)
         self._bands["dots"].data = _bands(q, above, fit.total)

@@ -3,13 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ...models import PhysicsFit, Templates
+from ...models import TWO_SIDED_95, PhysicsFit, Templates
 from ...patterns import Pattern
 
 __all__ = ["least_half_width_nm"]
-
-QUANTILE_95 = 1.959964
-"""Standard deviations to either side of a 95 % interval."""
 
 SPREAD = {"dispersion": 0.06, "strain": 0.005, "B": 0.8}
 """Standard deviations of what samples have, known to whoever has seen any; B in Å²."""
@@ -45,7 +42,7 @@ def least_half_width_nm(
     q, sigma, dots = binned.q_inv_angstrom[usable], binned.sigma[usable], fit.dots[usable]
     by_size, by_dispersion, by_strain = _log_slopes(templates, q, size_nm, dispersion)
     damping = -(q**2) / (8 * np.pi**2)
-    free = np.stack([dots, fit.liquid[usable], fit.background[usable]])
+    free = np.stack([dots, fit.solvent[usable], fit.background[usable]])
     bounded = dots * np.stack([by_dispersion, by_strain, damping])
     # What is known beforehand is one measurement more of each.
     known = np.block(
@@ -59,7 +56,7 @@ def least_half_width_nm(
     wanted = np.append(dots * by_size / sigma, np.zeros(3))
     amounts, *_ = np.linalg.lstsq(known, wanted)
     left = float(np.linalg.norm(wanted - known @ amounts))
-    return QUANTILE_95 * size_nm / left if left > 0 else float("nan")
+    return TWO_SIDED_95 * size_nm / left if left > 0 else float("nan")
 
 
 def _log_slopes(

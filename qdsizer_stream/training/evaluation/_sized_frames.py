@@ -160,7 +160,7 @@ def size_frames(
                     float(pattern.intensity[usable].mean()),
                     float(pattern.q_inv_angstrom[usable][-1]),
                     examination.estimate.status.value,
-                    *_said(model, pattern),
+                    *_predicted(model, pattern, binned),
                     limit_nm,
                 )
             )
@@ -168,10 +168,11 @@ def size_frames(
     return SizedFrames(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def _said(model: SizingModel, pattern: Pattern) -> tuple[float, float, float]:
-    """Size and interval by the network alone, nm."""
+def _predicted(model: SizingModel, pattern: Pattern, binned: Pattern | None) -> tuple[float, float, float]:
+    """Size and interval that the network predicts, nm, whether the frame is rejected or not."""
+    assert binned is not None  # a pattern always has bins, filled or empty
     try:
-        answer = model.answer(pattern)
+        answer = model.allow_for_channels(model.answer(pattern), binned)
     except PatternError:  # nothing to standardize, which the sizer has refused
         return math.nan, math.nan, math.nan
     return answer.size_nm, answer.size_low_nm, answer.size_high_nm

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,9 +92,9 @@ class Variants:
 
     def _model(self, variant: Variant) -> SizingModel | None:
         """Model file of the variant; `train` holds out the first fold."""
-        wanted = variant.recipe.model_dump(mode="json", exclude=IRRELEVANT_KEYS)
+        wanted = _trained(variant.recipe.model_dump(mode="json"))
         for model in self._models if variant.fold == 0 else ():
-            if {k: v for k, v in model.card.recipe.items() if k not in IRRELEVANT_KEYS} == wanted:
+            if _trained(model.card.recipe) == wanted:
                 return model
         return None
 
@@ -122,6 +123,11 @@ class Variants:
             self._progress("augmenting", 0, 1)
             self._set = key, augment(self._library, recipe.augmentation, recipe.seed)
         return self._set[1]
+
+
+def _trained(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The part of a recipe in a file that its network depends on."""
+    return {key: value for key, value in recipe.items() if key not in IRRELEVANT_KEYS}
 
 
 def by_model(model: SizingModel) -> Predictor:

@@ -1,0 +1,151 @@
+"""Evidence of the acceptance checks: measured values of a frame, of its answer and of its fit."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..models import AcceptanceThresholds, Answer, Card, PhysicsFit
+from ..patterns import BinGrid, Pattern
+
+__all__ = ["MAX_NEGATIVE", "FitEvidence", "FrameEvidence", "frame_evidence"]
+
+ZERO_STRAIN = 0.002
+"""Strain that a 2θ zero 0.02° off causes at the first peaks: no reason to suspect the wavelength."""
+
+MAX_NEGATIVE = {2.0: 0.05, 5.0: 0.005}
+"""Largest fraction of the bins that may be more than this many standard deviations below zero. Of intensities
+of zero 2.3 % are below -2 σ and none below -5 σ: more is not noise, and the logarithm that networks take
+hides how negative a bin is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameEvidence:
+    """What the checks before the network need of a frame."""
+
+    thresholds: AcceptanceThresholds
+    """Thresholds of the model."""
+    grid: BinGrid
+    """Bins of the physics check."""
+    solvent: Path | None
+    """File of the measured solvent."""
+    n_usable: int
+    """Bins with data."""
+    n_fitted: int
+    """Those of them that the solvent's curve covers."""
+    q_min_inv_angstrom: float
+    """First usable Q, Å⁻¹."""
+    q_max_inv_angstrom: float
+    """Last usable Q, Å⁻¹."""
+    mean_intensity: float
+    """Mean of the usable bins."""
+    negative_fraction: dict[float, float]
+    """Fraction of the usable bins that are more than so many standard deviations below zero."""
+    counts: float
+    """Photons."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitEvidence:
+    """What the checks after the network and the physics check need of a frame."""
+
+    card: Card
+    """Card of the model."""
+    answer: Answer
+    """Answer of the network, not widened for wide channels."""
+    interval_nm: tuple[float, float]
+    """Interval of sizes that were fitted, nm."""
+    fit: PhysicsFit
+    """Fit of the frame."""
+    counts: float
+    """Photons."""
+
+    @property
+    def thresholds(self) -> AcceptanceThresholds:
+        """Thresholds of the model."""
+        return self.card.thresholds
+
+    @property
+    def max_delta_chi2_better_size(self) -> float:
+        """Largest fall of χ² by another size."""
+        thresholds = self.thresholds
+        return (
+            thresholds.max_delta_chi2_better_size + thresholds.max_delta_chi2_fraction * self.fit.significance
+        )
+
+    @property
+    def strain_range(self) -> tuple[float, float]:
+        """Strains that are accepted where they are known exactly."""
+        low, high = self.card.strain_range
+        return low - ZERO_STRAIN, high + ZERO_STRAIN
+
+    @property
+    def model_range(self) -> str:
+        """Range of sizes of the model, in words."""
+        low, high = self.card.size_range_nm
+        return f"{low:g}–{high:g} nm"
+
+
+def frame_evidence(
+    binned: Pattern,
+    covered: NDArray[np.bool_],
+    photons: float | None,
+    *,
+    thresholds: AcceptanceThresholds,
+    grid: BinGrid,
+    solvent: Path | None,
+) -> FrameEvidence:
+    """Measure what the checks before the network need.
+
+    Parameters
+    ----------
+    binned
+        Frame on the bins of the physics check.
+    covered
+        Bins that the solvent's curve covers, shape (n_bins,).
+    photons
+        Photons that the frame is worth; None to compute them from its sigma.
+    thresholds
+        Thresholds of the model.
+    grid
+        Bins of the physics check.
+    solvent
+        File of the measured solvent.
+
+    Returns
+    -------
+    The evidence; NaN where no bin holds data.
+    """
+    usable = binned.usable
+    n_usable = int(np.count_nonzero(usable))
+    if n_usable == 0:
+        return FrameEvidence(
+            thresholds=thresholds,
+            grid=grid,
+            solvent=solvent,
+            n_usable=0,
+            n_fitted=0,
+            q_min_inv_angstrom=math.nan,
+            q_max_inv_angstrom=math.nan,
+            mean_intensity=math.nan,
+            negative_fraction=dict.fromkeys(MAX_NEGATIVE, math.nan),
+            counts=math.nan,
+        )
+    q, intensity = binned.q_inv_angstrom[usable], binned.intensity[usable]
+    depth = intensity / binned.sigma[usable]
+    if photons is None:
+        photons = float(np.sum((np.maximum(intensity, 0.0) / binned.sigma[usable]) ** 2))
+    return FrameEvidence(
+        thresholds=thresholds,
+        grid=grid,
+        solvent=solvent,
+        n_usable=n_usable,
+        n_fitted=int(np.count_nonzero(usable & covered)),
+        q_min_inv_angstrom=float(q[0]),
+        q_max_inv_angstrom=float(q[-1]),
+        mean_intensity=float(intensity.mean()),
+        negative_fraction={sigma: float(np.mean(depth < -sigma)) for sigma in MAX_NEGATIVE},
+        counts=photons,
+    )
