@@ -172,24 +172,12 @@ def count_pairs(
     group, kinds_by_group = _grouped_kinds(material, equivalent)
     reach = max(_extent(material, cluster) for cluster in clusters)
     bins_by_group = [_distance_bins(material, box, kinds, reach, angular) for kinds in kinds_by_group]
-    counts = [np.zeros((bins.n_weights, bins.distances.size, len(clusters))) for bins in bins_by_group]
-    for column, cluster in enumerate(clusters):
-        window = _window(cluster, box)
-        pairs_of_kind = _pair_counter(cluster, equivalent, presence)
-        for bins, count in zip(bins_by_group, counts, strict=True):
-            count[:, :, column] = _binned_pairs(bins, pairs_of_kind, window)
+    counts_by_group = _counts_by_group(bins_by_group, clusters, box, equivalent, presence)
+    distances, multiplicities, weighted = _occurring(bins_by_group, counts_by_group)
     self_terms = np.array([cluster.n_atoms for cluster in clusters]).T
     if presence is not None:
         self_terms = self_terms * presence.of_sites()[:, None]
-    # Most distances of the bounding box occur in no cluster.
-    occurring = [np.any(np.abs(count[0]) > MIN_PAIRS, axis=1) for count in counts]
-    table = PairTable(
-        tuple(bins.distances[keep] for bins, keep in zip(bins_by_group, occurring, strict=True)),
-        tuple(np.ascontiguousarray(count[0, keep]) for count, keep in zip(counts, occurring, strict=True)),
-        group,
-        self_terms,
-    )
-    return table, tuple(count[1:, keep] for count, keep in zip(counts, occurring, strict=True))
+    return PairTable(distances, multiplicities, group, self_terms), weighted
 
 
 def averaged_sphere_pairs(material: Material, diameters_angstrom: NDArray[np.float64]) -> PairTable:
@@ -350,6 +338,36 @@ def _distance_bins(
     index[possible] = ranks
     weights = [angular(of_kind) if angular else np.empty((0, *box)) for of_kind in vectors]
     return _DistanceBins(kinds, list(index), distances, weights)
+
+
+def _counts_by_group(
+    bins_by_group: Sequence[_DistanceBins],
+    clusters: Sequence[Cluster],
+    box: NDArray[np.intp],
+    equivalent: Sequence[int],
+    presence: Presence | None,
+) -> list[NDArray[np.float64]]:
+    """Pairs of every cluster, one array of shape (1 + n_angular, n_distances, n_clusters) per group."""
+    counts = [np.zeros((bins.n_weights, bins.distances.size, len(clusters))) for bins in bins_by_group]
+    for column, cluster in enumerate(clusters):
+        window = _window(cluster, box)
+        pairs_of_kind = _pair_counter(cluster, equivalent, presence)
+        for bins, count in zip(bins_by_group, counts, strict=True):
+            count[:, :, column] = _binned_pairs(bins, pairs_of_kind, window)
+    return counts
+
+
+def _occurring(
+    bins_by_group: Sequence[_DistanceBins], counts_by_group: Sequence[NDArray[np.float64]]
+) -> tuple[tuple[NDArray[np.float64], ...], tuple[NDArray[np.float64], ...], tuple[NDArray[np.float64], ...]]:
+    """Distances that occur in at least one cluster, with their counts and weighted counts."""
+    distances, multiplicities, weighted = [], [], []
+    for bins, count in zip(bins_by_group, counts_by_group, strict=True):
+        occurs = np.any(np.abs(count[0]) > MIN_PAIRS, axis=1)
+        distances.append(bins.distances[occurs])
+        multiplicities.append(np.ascontiguousarray(count[0, occurs]))
+        weighted.append(count[1:, occurs])
+    return tuple(distances), tuple(multiplicities), tuple(weighted)
 
 
 def _window(cluster: Cluster, box: NDArray[np.intp]) -> tuple[slice, ...]:
