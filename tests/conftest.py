@@ -1,5 +1,6 @@
 """Data, detector, model and RunEngine that tests share; a folder may override them."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,28 @@ settings.register_profile("patient", deadline=None)  # a busy machine is no wron
 settings.load_profile("patient")
 
 Documents = list[tuple[str, Any]]
+
+SHARE_A_SERVER = ("tests/devices/",)
+"""Folders whose modules share a server of session scope: pytest-xdist runs each in one worker."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In parallel, a module stays in one worker, which makes its fixtures once; slow modules come first."""
+    if not hasattr(config, "workerinput"):
+        return
+    groups = {
+        item: next(
+            (folder for folder in SHARE_A_SERVER if item.nodeid.startswith(folder)),
+            item.nodeid.partition("::")[0],
+        )
+        for item in items
+    }
+    n_slow = Counter(groups[item] for item in items if item.get_closest_marker("slow"))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    items.sort(key=lambda item: -n_slow[groups[item]])
+
 
 WAVELENGTH = 0.5637
 DETECTOR = nominal_detector(24, 0.0)

@@ -33,6 +33,7 @@ v1 = pytest.importorskip("databroker.v1", reason="the extra databroker is not in
 
 # databroker, Tiled's server in this process and mongomock use what is deprecated elsewhere.
 pytestmark = [
+    pytest.mark.integration,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),

@@ -21,6 +21,8 @@ from qdsizer_stream.callbacks import LiveConfig
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.sizing import Sizer
 
+pytestmark = pytest.mark.service
+
 
 def _binary(name: str) -> str:
     """Where Debian keeps a program of PostgreSQL, which is on nobody's path."""

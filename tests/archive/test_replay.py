@@ -20,6 +20,8 @@ from qdsizer_stream.errors import ArchiveError
 from qdsizer_stream.reduction import AccumulationConfig, nominal_detector
 from qdsizer_stream.sizing import Sizer
 
+pytestmark = pytest.mark.integration
+
 Documents = list[tuple[str, Any]]
 
 DETECTOR = nominal_detector(24, 0.0)

@@ -45,6 +45,8 @@ from qdsizer_stream.errors import ArchiveError, ConfigurationError
 from qdsizer_stream.reduction import AccumulationConfig
 from qdsizer_stream.sizing import Sizer
 
+pytestmark = pytest.mark.integration
+
 FRAMES = 7
 ONE_FRAME = 4 * 30_720
 

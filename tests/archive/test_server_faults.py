@@ -36,6 +36,8 @@ from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.errors import ArchiveError
 from qdsizer_stream.sizing import Sizer
 
+pytestmark = pytest.mark.integration
+
 Documents = list[tuple[str, Any]]
 N_FRAMES = 4
 

@@ -15,6 +15,8 @@ from qdsizer_stream.callbacks import LiveSizer
 from qdsizer_stream.devices import LiveCounters, SimMythen
 from qdsizer_stream.reduction import AccumulationConfig
 
+pytestmark = pytest.mark.integration
+
 Documents = list[tuple[str, Any]]
 
 

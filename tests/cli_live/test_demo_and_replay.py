@@ -15,6 +15,8 @@ from qdsizer_stream.archive import SpooledWriter
 from qdsizer_stream.cli import app
 from qdsizer_stream.errors import ArchiveError
 
+pytestmark = pytest.mark.integration
+
 FRAMES = 4
 
 

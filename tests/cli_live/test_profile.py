@@ -186,6 +186,7 @@ def calibration(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_settings_from_a_run(measured: Any, calibration: Path, tmp_path: Path) -> None:
     archive, (uid, _) = measured
     path = tmp_path / "qdsizer-new.toml"
@@ -204,6 +205,7 @@ def test_settings_from_a_run(measured: Any, calibration: Path, tmp_path: Path) -
     assert "first frame of the run: sized, " in result.stderr
 
 
+@pytest.mark.slow
 def test_a_run_that_says_nothing(measured: Any, tmp_path: Path) -> None:
     archive, (_, uid) = measured
     path = tmp_path / "none.toml"

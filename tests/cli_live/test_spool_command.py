@@ -35,6 +35,7 @@ def spool(tmp_path: Path, mythen: Callable[..., SimMythen]) -> tuple[Path, str]:
     return folder, uid
 
 
+@pytest.mark.slow
 def test_one_bad_journal_does_not_keep_the_others(spool: tuple[Path, str], tmp_path: Path) -> None:
     folder, uid = spool
     listed = [

@@ -20,6 +20,8 @@ from qdsizer_stream.devices.async_mythen import AsyncAdMythen, AsyncSlsMythen
 from qdsizer_stream.devices.plans import Ending, size_until
 from qdsizer_stream.sizing import Sizer
 
+pytestmark = pytest.mark.integration
+
 Documents = list[tuple[str, Any]]
 
 

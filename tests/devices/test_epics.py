@@ -19,6 +19,8 @@ from qdsizer_stream.devices.plans import Ending, size_until
 from qdsizer_stream.reduction import NOTHING_APPLIED, AppliedCorrections
 from qdsizer_stream.sizing import Sizer
 
+pytestmark = pytest.mark.integration
+
 Documents = list[tuple[str, Any]]
 
 

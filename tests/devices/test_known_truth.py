@@ -25,6 +25,8 @@ from qdsizer_stream.reduction import (
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
 from qdsizer_stream.sizing import SizingConfig
 
+pytestmark = pytest.mark.slow
+
 WAVELENGTH = 0.5637
 NOMINAL = nominal_detector(24, 0.0)
 N_FRAMES = 3

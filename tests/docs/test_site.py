@@ -61,6 +61,7 @@ def test_pictures_are_small(picture: Path) -> None:
     assert picture.stat().st_size <= PICTURE_BYTES
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     built = subprocess.run(
         [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", str(DOCS), str(tmp_path)],

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
 TUTORIALS = Path(__file__).parents[2] / "docs/tutorials"
 PAGES = sorted(page.name for page in TUTORIALS.glob("*.md") if page.name != "index.md")
 

@@ -508,6 +508,7 @@ def test_a_window_too_short_for_a_rate_is_refused(
         beamline(monitor_synthesis(mythen(), beamline.live, 0.2, 5, 60, window_frames=3))
 
 
+@pytest.mark.slow
 def test_a_sizer_in_a_process_of_its_own(
     live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen], dots: GrowingDots
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from qdsizer_stream.archive import open_archive
 
-pytestmark = pytest.mark.usefixtures("settings_file")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("settings_file")]
 
 FRAMES = 12
 

@@ -19,7 +19,7 @@ from qdsizer_stream.profiles import startup_text, write_startup
 BEAMLINE = Path(__file__).with_name("beamline.py")
 
 # Sessions import for seconds where the machine is quiet, and for minutes where it is not.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 PATIENCE_S = 600
 
 

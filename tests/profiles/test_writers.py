@@ -22,6 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("archive")
 
 
+@pytest.mark.slow
 def test_a_writer_is_taken_over_and_put_back(
     folder: Path, config: LiveConfig, mythen: Callable[..., SimMythen]
 ) -> None:
@@ -82,6 +83,7 @@ def test_none_is_taken_over_where_none_is_wanted(
     assert catalog.names == ["start", "descriptor", "event", "stop"]
 
 
+@pytest.mark.slow
 def test_an_archive_in_a_folder(tmp_path: Path, config: LiveConfig, mythen: Callable[..., SimMythen]) -> None:
     engine = RunEngine({})
     folder = tmp_path / "archive"

@@ -155,6 +155,7 @@ def test_point_errors_are_honest_over_many_measurements() -> None:
     assert 0.95 < np.mean(squares) < 1.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exposure", [1_000.0, 10_000.0])
 def test_fitted_scale_is_unbiased_and_its_error_honest(exposure: float) -> None:
     rng = np.random.default_rng(13)

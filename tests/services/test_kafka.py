@@ -30,7 +30,7 @@ IMPATIENT = (
 )
 
 # Each starts processes that import for seconds; on a busy machine for a minute.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

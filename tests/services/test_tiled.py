@@ -32,6 +32,8 @@ from .conftest import Documents, estimates, wait_for
 
 # Each starts processes that import for seconds; on a busy machine for a minute.
 pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
     pytest.mark.timeout(900),
     # Tiled's subscription connects in a way that websockets means to end: as an error that would end it.
     pytest.mark.filterwarnings("ignore:connect.. must be used as a context manager:DeprecationWarning"),
@@ -179,6 +181,7 @@ def archive_beside_redis(tmp_path: Path, redis: Redis, monkeypatch: pytest.Monke
             yield client
 
 
+@pytest.mark.service
 def test_runs_are_told_of_through_redis(
     archive_beside_redis: Any,
     redis: Redis,

@@ -21,7 +21,7 @@ from qdsizer_stream.services import ServeConfig, Service
 from .conftest import Documents, Served, estimates, wait_for
 
 # Each starts processes that import for seconds; on a busy machine for a minute.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ def good(copy: Path) -> StreamRecipe:
     )
 
 
+@pytest.mark.slow
 def test_limits_and_their_rates_come_onto_the_card(copy: Path, good: StreamRecipe) -> None:
     before = load_model(str(copy)).card
     after = set_limits(copy, good, n_frames=96, n_hostile=1, seed=5).card
@@ -73,6 +74,7 @@ def test_limits_and_their_rates_come_onto_the_card(copy: Path, good: StreamRecip
     assert after.recipe == before.recipe
 
 
+@pytest.mark.slow
 def test_good_frames_without_empty_ones_set_no_limits(copy: Path, good: StreamRecipe) -> None:
     content = copy.read_bytes()
     with pytest.raises(ModelError, match=r"and 0 without dots: .* with no_dots above 0"):

@@ -223,6 +223,7 @@ def test_a_family_with_all_entries_cannot_be_held_out(recipe: SizeRecipe) -> Non
         recipe_without(recipe, family, 10)
 
 
+@pytest.mark.slow
 def test_the_intervals_suite(model_path: Path, tmp_path: Path) -> None:
     report = evaluate(str(model_path), tmp_path / "out", EvaluationSettings(suite="intervals", n_frames=4))
     assert [section.title for section in report.sections] == [
@@ -245,6 +246,7 @@ def column(report: Report, name: str) -> list[object]:
     return [row[section.columns.index(name)] for row in section.rows]
 
 
+@pytest.mark.slow
 def test_families_are_trained_once(recipe: SizeRecipe, model_path: Path, tmp_path: Path) -> None:
     upper = Family(
         name="B above 1.8 Å²", without={"b_angstrom2": (0.7, 1.8)}, tested_on={"b_angstrom2": (1.8, 3.2)}

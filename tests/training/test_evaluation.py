@@ -205,6 +205,7 @@ def rows_of(report: Report, title: str) -> dict[str, tuple[object, ...]]:
     return {str(row[0]): row for row in section.rows}
 
 
+@pytest.mark.slow
 def test_the_paper_suite_keeps_its_trainings(tiny_model: Path, tmp_path: Path) -> None:
     settings = EvaluationSettings(suite="paper", n_folds=2, n_patterns=32, may_train=True)
     report = evaluate(str(tiny_model), tmp_path / "out", settings)
@@ -248,6 +249,7 @@ def test_the_paper_suite_keeps_its_trainings(tiny_model: Path, tmp_path: Path) -
     assert kept == {file.name: file.stat().st_mtime_ns for file in (tmp_path / "out" / "trainings").iterdir()}
 
 
+@pytest.mark.slow
 def test_the_command_leaves_rows_of_missing_trainings_empty(tiny_model: Path, tmp_path: Path) -> None:
     out = tmp_path / "report"
     # One variant was trained separately, under another name.

@@ -132,6 +132,7 @@ def test_the_matrix_product_is_a_convolution() -> None:
     torch.testing.assert_close(network(vectors), network.head(x.mean(dim=-1)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_hidden", [None, 64], ids=["papers-network", "positional"])
 def test_sizes_are_learned(tiny: PaperRecipe, n_hidden: int | None) -> None:
     quick = {"max_epochs": 25, "batch_size": 32, "learning_rates": (3e-3,), "n_hidden": n_hidden}
@@ -140,6 +141,7 @@ def test_sizes_are_learned(tiny: PaperRecipe, n_hidden: int | None) -> None:
     assert fit.accuracy > 0.4  # chance is 0.2
 
 
+@pytest.mark.slow
 def test_a_positional_network_becomes_a_model(tiny: PaperRecipe, tmp_path: Path) -> None:
     # The model file predicts one pattern as in a batch: no pattern is scaled by its batch.
     fit = fit_paper(positional(tiny), silent, Checkpoint(tmp_path / "c", "0" * 64))
@@ -151,6 +153,7 @@ def test_a_positional_network_becomes_a_model(tiny: PaperRecipe, tmp_path: Path)
     assert model.reference_error < 1e-3
 
 
+@pytest.mark.slow
 def test_a_regression_becomes_a_model_with_one_width(tiny: PaperRecipe, tmp_path: Path) -> None:
     model = train(
         tiny.model_copy(update={"target": "size", "name": "regression"}), tmp_path / "regression.onnx"
@@ -173,6 +176,7 @@ def test_a_checkpoint_of_another_recipe_beside_the_model_is_rejected(
         train(tiny, tmp_path / "a.onnx")
 
 
+@pytest.mark.slow
 def test_an_interrupted_command_keeps_its_checkpoint(tiny: PaperRecipe, tmp_path: Path) -> None:
     recipe = tiny.model_copy(update={"max_epochs": 400, "patience": 400, "learning_rates": (1e-3,)})
     (tmp_path / "tiny.toml").write_text(as_toml(recipe, "model"))

@@ -29,6 +29,7 @@ def short() -> SizeRecipe:
     return SizeRecipe.model_validate({**plain, **quick})
 
 
+@pytest.mark.slow
 def test_cdse_is_trained_from_its_recipe_and_sizes_cdse(short: SizeRecipe, tmp_path: Path) -> None:
     path = tmp_path / "cdse.onnx"
     model = train(short, path)

@@ -90,6 +90,7 @@ def recipe() -> SizeRecipe:
     return SizeRecipe.model_validate({**plain, "steps": 6, "batch_size": 64, "calibration_frames": 64})
 
 
+@pytest.mark.slow
 def test_batches_do_not_depend_on_where_training_resumed(recipe: SizeRecipe) -> None:
     whole = ShuffledFrames(recipe, 1)
     third = [whole.draw() for _ in range(3)][2]
@@ -97,6 +98,7 @@ def test_batches_do_not_depend_on_where_training_resumed(recipe: SizeRecipe) -> 
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_the_uninterrupted_one(
     recipe: SizeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

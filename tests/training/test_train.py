@@ -10,6 +10,8 @@ from qdsizer_stream.models import load_model
 from qdsizer_stream.patterns import Pattern
 from qdsizer_stream.training import PaperRecipe, SizeRecipe, load_training_recipe, train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def short_recipe() -> SizeRecipe:

@@ -14,6 +14,8 @@ from qdsizer_stream.callbacks.display import SIMULATION_KEY, headline
 from qdsizer_stream.errors import ArchiveError
 from qdsizer_stream.services.watch import WatchedRun, _archived
 
+pytestmark = pytest.mark.integration
+
 Documents = list[tuple[str, Any]]
 
 

@@ -17,7 +17,7 @@ from .conftest import errors, headline_shown, painted, wait_for
 Documents = list[tuple[str, Any]]
 
 # A browser on a busy machine takes minutes to begin.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
 class Watched:

@@ -21,7 +21,7 @@ from qdsizer_stream.devices import SimMythen
 from .conftest import errors, headline_shown, painted, wait_for
 
 # A browser and a server on a busy machine take minutes to begin.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

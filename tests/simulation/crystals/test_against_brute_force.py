@@ -167,6 +167,7 @@ def test_mixed_site_holds_one_atom() -> None:
     check(alloy, sphere(alloy, 15.0))
 
 
+@pytest.mark.slow
 def test_averaged_sphere_is_the_mean_over_centres() -> None:
     material = load_material("CdSe-wurtzite").with_occupancy({"Cd": 0.9})
     q = np.array([1.7, 2.5, 4.6])

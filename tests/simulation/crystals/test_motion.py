@@ -62,6 +62,7 @@ def pattern(material: Material, cluster: Cluster, tolerance: float) -> NDArray[n
     return pattern_sums(material, table, sums, Q, [F[s.element] for s in material.sites])[:, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["PbS", "CdSe-wurtzite"])
 def test_against_the_double_sum(name: str) -> None:
     material = load_material(name)

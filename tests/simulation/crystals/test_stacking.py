@@ -70,6 +70,7 @@ def test_mean_over_every_sequence(reversal: float) -> None:
     np.testing.assert_allclose(found, mean, rtol=1e-10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [Sphere(), Rod(aspect=2.0)], ids=lambda shape: shape.kind)
 def test_monte_carlo_of_sequences(shape: Shape) -> None:
     layers = close_packed_layers(load_material("ZnS-zincblende"))

@@ -20,6 +20,8 @@ from qdsizer_stream.errors import CalibrationError, ModelError
 from qdsizer_stream.sizing import RawFrame, Sizer, SizingConfig, Status
 from qdsizer_stream.sizing.process import SLOTS, SizingProcess, SizingProcessError, SynchronousExecutor
 
+pytestmark = pytest.mark.integration
+
 SHIPPED = Path(str(files("qdsizer_stream.models") / "shipped"))
 
 
