@@ -5,18 +5,23 @@ from ._connect import open_archive
 from ._documents import run_documents
 from ._job import ReplayDestination, ReplayOutcome, replay_into
 from ._linked_run import LinkedRuns
+from ._raw_journal import RawJournal
 from ._replay import archived_config, replay
 from ._select import find_run, parse_query, select_runs
 from ._server import embedded_tiled
-from ._spool import SpooledWriter, spooled_runs, upload
+from ._spool import SpooledWriter
 from ._table_file import TableFile
+from ._upload import JournalReport, Receipt, inspect_journal, spooled_runs, upload
 from ._workers import SizingWorkers
 from ._write_back import WriteBack
 
 __all__ = [
     "Comparison",
     "Differences",
+    "JournalReport",
     "LinkedRuns",
+    "RawJournal",
+    "Receipt",
     "ReplayDestination",
     "ReplayOutcome",
     "SizingWorkers",
@@ -26,6 +31,7 @@ __all__ = [
     "archived_config",
     "embedded_tiled",
     "find_run",
+    "inspect_journal",
     "open_archive",
     "parse_query",
     "replay",

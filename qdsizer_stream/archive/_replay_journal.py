@@ -19,7 +19,7 @@ from ..callbacks import RUN_KEY, STREAM_NAME, LiveConfig
 from ..errors import ArchiveError
 from ..models import SizingModel
 from ..sizing import Status
-from ._journal import append_document, read_documents
+from ._journal import JournalWriter, read_documents
 from ._replay import Step
 
 __all__ = ["ReplayJournal", "replay_identity"]
@@ -185,7 +185,7 @@ class ReplayJournal:
             ) from error
 
     def _append(self, name: str, doc: Any) -> None:
-        append_document(self._file, name, doc)
+        self._writer.append(name, doc)
         self.n_events += name == "event"
         self.ended |= name == END
         if name == DONE:
@@ -196,6 +196,7 @@ class ReplayJournal:
         self._lock(self._file)
         self._file.truncate(0)
         self._file.seek(0)
+        self._writer = JournalWriter(self._file)
         if not old.exists():
             return
         with old.open("rb") as before:

@@ -1,36 +1,36 @@
-"""A writer that may be slow, dead or hung, and a place for what it could not write."""
+"""A writer that may be slow, dead or hung, in front of a spool for what it did not write."""
 
 import atexit
-import fcntl
 import logging
+import os
 import threading
+import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from io import FileIO
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic
 from typing import Any
-from uuid import uuid4
 
 from ..callbacks import RunIndex
-from ..errors import ArchiveError
-from ._journal import append_document, read_documents
+from ._journal_file import JournalFile
+from ._tally import EventTally, check_rows
+from ._upload import FINISHED, SECOND_WRITER, Writer
 
-__all__ = ["SpooledWriter", "spooled_runs", "upload"]
+__all__ = ["SpooledWriter"]
 
 logger = logging.getLogger(__name__)
 
-Writer = Callable[[str, Any], object]
-
-FINISHED, UNFINISHED = ".spool", ".spool.part"
-"""Suffixes of journals: of runs that have ended, and of runs that have not, or never will."""
-
-SECOND_WRITER = "; is another writer subscribed too?"
-"""Usual cause where an archive refuses a start: it has the run already, which Tiled says as `409`."""
-
 EXIT_TIMEOUT_S = 30.0
-"""How long the end of the process waits for the writer, s; what it has not taken stays in the spool."""
+"""Time that process exit waits for the writer, s; what it has not accepted stays in the spool."""
+
+OPEN_RUNS = 64
+"""Runs that may be open at once; the oldest of more is one whose stop document was lost."""
+
+QUEUE_BYTES = 2**28
+"""Documents that may wait for the writer, bytes: 2000 frames of 30 720 strips. The journal on disk has them
+too, so a slow archive costs no memory."""
 
 
 @dataclass(eq=False)
@@ -38,51 +38,73 @@ class _SpooledRun:
     """One run on its way to the writer."""
 
     uid: str
-    path: Path
-    journal: FileIO | None
-    """Open, and locked against an upload, until the writer has taken the run or failed on it."""
+    journal: JournalFile | None
+    """Open, and locked against an upload, until the writer has accepted the run or failed on it."""
+    tally: EventTally = field(default_factory=EventTally)
     failed: str = ""
     written: bool = False
     ended: bool = False
 
 
 class SpooledWriter:
-    """Passes documents to a writer in a thread of its own, with every run in a journal meanwhile.
+    """Passes documents to a writer in its own thread, and keeps every run in a journal meanwhile.
 
-    A run that the writer took whole leaves no journal. A run that it failed on, or was too slow for,
-    stays in the folder from its first document to its last, for `upload`; the rest of it is not
-    offered to the writer, so that no run is written twice or in part by accident.
+    A run that the writer accepted leaves no journal. A run that it failed on, or was too slow for, stays in
+    the folder from its first document to its last, for `upload`; the rest of it is not passed to the
+    writer, so that no run is written twice or in part.
 
     Parameters
     ----------
     writer
         Callback that writes, such as a `TiledWriter`.
     directory
-        Folder of the journals; made where it does not exist.
+        Folder of the journals; created if it does not exist. Several writers may share it.
     queue_documents
-        Documents that may wait for the writer; what comes on top makes their run go to the spool.
+        Documents that may wait for the writer; a run that exceeds this goes to the spool.
+    queue_bytes
+        The same in bytes.
+    catalog
+        Client of the archive, in which the rows of every run are counted before its journal is deleted; by
+        default that of a `TiledWriter`.
+    on_safe
+        Called with the identifier of a run once it is either in the archive or completely in the spool.
     """
 
-    def __init__(self, writer: Writer, directory: Path, queue_documents: int = 1000) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        directory: str | os.PathLike[str],
+        queue_documents: int = 1000,
+        queue_bytes: int = QUEUE_BYTES,
+        *,
+        catalog: Any = None,
+        on_safe: Callable[[str], object] | None = None,
+    ) -> None:
         self._writer = writer
-        self._directory = directory
+        tiled = type(writer).__module__.startswith("bluesky_tiled_plugins")
+        self._catalog = getattr(writer, "client", None) if catalog is None and tiled else catalog
+        self._directory = Path(directory)
         self._limit = queue_documents
+        self._limit_bytes = queue_bytes
+        self._on_safe = on_safe
         self._index = RunIndex()
         self._runs: dict[str, _SpooledRun] = {}
-        self._items: deque[tuple[_SpooledRun, str, Any]] = deque()
+        self._items: deque[tuple[_SpooledRun, str, Any, int]] = deque()
+        self._n_bytes = 0
         self._changed = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="qdsizer-writer", daemon=True)
         self.spooled = 0
         """Runs that went to the spool."""
         self.unrecorded = 0
-        """Documents that could not be put in a journal, the disk being full."""
-        directory.mkdir(parents=True, exist_ok=True)
+        """Documents that could not be written to a journal, for example on a full disk."""
+        self._directory.mkdir(parents=True, exist_ok=True)
         self._thread.start()
         atexit.register(self.close, EXIT_TIMEOUT_S)
+        _writers.add(self)
 
     def __call__(self, name: str, doc: Any) -> None:
-        """Take a document; returns when it is in the journal.
+        """Handle a document; returns when it is in the journal.
 
         Parameters
         ----------
@@ -92,21 +114,22 @@ class SpooledWriter:
             The document.
         """
         for uid in self._index.runs_of(name, doc):
-            if name == "start":
+            if name == "start" and uid not in self._runs:
+                self._make_room()
                 self._runs[uid] = self._open(uid)
             run = self._runs[uid]
-            self._record(run, name, doc)
-            self._offer(run, name, doc)
+            n_bytes = self._record(run, name, doc)
+            self._offer(run, name, doc, n_bytes)
             if name == "stop":
                 self._end(run)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait until the writer has taken what it is offered.
+        """Wait until the writer has processed the waiting documents.
 
         Parameters
         ----------
         timeout_s
-            How long to wait, s; None for as long as it takes.
+            Longest wait, s; None for no limit.
 
         Returns
         -------
@@ -116,16 +139,16 @@ class SpooledWriter:
             return self._changed.wait_for(lambda: not self._items, timeout_s)
 
     def close(self, timeout_s: float | None = 60.0) -> bool:
-        """Finish what the writer is offered and end the thread.
+        """Finish the waiting documents and end the thread.
 
         Parameters
         ----------
         timeout_s
-            How long to wait, s; None for as long as it takes.
+            Longest wait, s; None for no limit.
 
         Returns
         -------
-        Whether the writer took everything; what it did not stays in the spool.
+        Whether the writer processed everything; the rest stays in the spool.
         """
         atexit.unregister(self.close)
         deadline = None if timeout_s is None else monotonic() + timeout_s
@@ -133,71 +156,105 @@ class SpooledWriter:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
+            current = self._items[0][0] if self._items else None
+        for run in self._runs.values():  # those without a stop document
+            if run.journal is not None and run is not current:
+                run.journal.close()
         if done:
             self._thread.join(None if deadline is None else max(deadline - monotonic(), 0.0))
         return done
 
-    def _open(self, uid: str) -> _SpooledRun:
-        path = self._directory / f"{uid}{UNFINISHED}"
-        try:
-            journal = path.open("wb", buffering=0)
-            fcntl.flock(journal, fcntl.LOCK_EX)
-            return _SpooledRun(uid, path, journal)
-        except OSError:
-            logger.exception("no journal for run %s: what its writer fails on will be lost", uid)
-            return _SpooledRun(uid, path, None)
+    def _make_room(self) -> None:
+        """Give up runs without a stop document, so that the number of open files is bounded."""
+        while len(self._runs) >= OPEN_RUNS:
+            run = self._runs.pop(next(iter(self._runs)))
+            self._index.forget(run.uid)
+            with self._changed:
+                if not run.failed:
+                    self._give_up(run, f"it has no stop document, and {OPEN_RUNS} runs started after it")
+                run.ended = True
+                self._release(run)
 
-    def _record(self, run: _SpooledRun, name: str, doc: Any) -> None:
+    def _open(self, uid: str) -> _SpooledRun:
+        try:
+            return _SpooledRun(uid, JournalFile(self._directory, uid, FINISHED))
+        except OSError:
+            logger.exception("run %s has no journal: documents that its writer rejects will be lost", uid)
+            return _SpooledRun(uid, None)
+
+    def _record(self, run: _SpooledRun, name: str, doc: Any) -> int:
+        """Write a document to the journal; returns its size, bytes."""
+        with suppress(
+            KeyError, TypeError, AttributeError
+        ):  # a document that is not valid: the writer decides
+            run.tally.add(name, doc)
         if run.journal is None:
             self.unrecorded += 1
-            return
+            return 0
         try:
-            append_document(run.journal, name, doc)
-        except (OSError, TypeError, ValueError):
+            return run.journal.append(name, doc)
+        except Exception:
             # A full disk must not stop the writer, which may still have room.
             self.unrecorded += 1
             logger.exception("a %s document of run %s is not in its journal", name, run.uid)
+            return 0
 
-    def _offer(self, run: _SpooledRun, name: str, doc: Any) -> None:
+    def _offer(self, run: _SpooledRun, name: str, doc: Any, n_bytes: int) -> None:
         with self._changed:
             if run.failed:
                 return
-            if len(self._items) >= self._limit:
-                self._give_up(run, f"{self._limit} documents wait for the writer, no more may")
+            if len(self._items) >= self._limit or self._n_bytes + n_bytes > self._limit_bytes:
+                waiting = f"{len(self._items)} documents of {self._n_bytes / 1e6:.0f} MB"
+                self._give_up(run, f"{waiting} already wait for the writer")
                 return
-            self._items.append((run, name, doc))
+            self._items.append((run, name, doc, n_bytes))
+            self._n_bytes += n_bytes
             self._changed.notify_all()
 
     def _end(self, run: _SpooledRun) -> None:
-        """Take note that a run has ended."""
+        """Rename the journal of a run that has ended."""
         self._index.forget(run.uid)
         del self._runs[run.uid]
         if run.journal is not None:
-            run.path = run.path.rename(self._directory / f"{run.uid}{FINISHED}")
+            try:
+                run.journal.finish()
+            except OSError:
+                logger.exception("journal %s keeps its name", run.journal.path)
         with self._changed:
             run.ended = True
-            self._settle(run)
+            self._release(run)
 
-    def _settle(self, run: _SpooledRun) -> None:
-        """Let go of the journal of a run that has ended, once its fate is known; the lock is held."""
-        if run.journal is None or not run.ended or not (run.written or run.failed):
+    def _release(self, run: _SpooledRun) -> None:
+        """Close or delete the journal of a run that has ended and is decided; the lock is held."""
+        if not run.ended or not (run.written or run.failed):
             return
-        # A request that hangs may yet be answered, and would double what an upload has brought meanwhile.
+        # A request that hangs may still be answered, and would double what an upload has written meanwhile.
         if self._items and self._items[0][0] is run:
             return
-        if run.written:
-            run.path.unlink()
-        run.journal.close()
-        run.journal = None
+        safe = run.written
+        if run.journal is not None:
+            if run.written:
+                run.journal.remove()
+            else:
+                safe = run.journal.whole and run.tally.stop is not None
+                if safe:
+                    run.journal.sync()
+                run.journal.close()
+        if safe and self._on_safe is not None:
+            self._on_safe(run.uid)
 
     def _give_up(self, run: _SpooledRun, why: str) -> None:
         """Leave a run to its journal; the lock is held."""
         run.failed = why
         self.spooled += 1
-        # The item in hand stays at the front: the thread removes it.
-        kept = [item for number, item in enumerate(self._items) if number == 0 or item[0] is not run]
+        # The current item stays at the front: the thread removes it.
+        kept = [item for index, item in enumerate(self._items) if index == 0 or item[0] is not run]
         self._items = deque(kept)
-        logger.error("run %s goes to the spool %s: %s", run.uid, self._directory, why)
+        self._n_bytes = sum(item[3] for item in kept)
+        logger.error(
+            "run %s goes to the spool %s: %s; upload it with `qdsizer-stream spool upload`",
+            run.uid, self._directory, why,
+        )  # fmt: skip
 
     def _work(self) -> None:
         while True:
@@ -205,127 +262,46 @@ class SpooledWriter:
                 self._changed.wait_for(lambda: self._items or self._closing)
                 if not self._items:
                     return
-                run, name, doc = self._items[0]
-            error: Exception | None = None
-            if not run.failed:
-                try:
-                    self._writer(name, doc)
-                except Exception as raised:
-                    error = raised
+                run, name, doc, _ = self._items[0]
+            problem = "" if run.failed else self._write(run, name, doc)
             with self._changed:
-                if error is not None:
-                    hint = SECOND_WRITER if name == "start" else ""
-                    self._give_up(run, f"the writer failed on its {name} document: {error}{hint}")
+                if problem and not run.failed:
+                    self._give_up(run, problem)
                 elif name == "stop" and not run.failed:
                     run.written = True
-                self._items.popleft()
-                self._settle(run)
+                self._n_bytes -= self._items.popleft()[3]
+                self._release(run)
                 self._changed.notify_all()
 
-
-def spooled_runs(directory: Path, unfinished: bool = False) -> list[Path]:
-    """List the runs that wait in a spool.
-
-    Parameters
-    ----------
-    directory
-        Folder of the spool.
-    unfinished
-        Whether to list runs without an end as well: those still measured, or cut off by a crash.
-
-    Returns
-    -------
-    Journals, oldest first.
-
-    Raises
-    ------
-    ArchiveError
-        There is no such folder.
-    """
-    if not directory.is_dir():
-        raise ArchiveError(f"there is no spool {directory}: give the folder that the writer spools to")
-    suffixes = (FINISHED, UNFINISHED) if unfinished else (FINISHED,)
-    found = [path for suffix in suffixes for path in directory.glob(f"*{suffix}")]
-    return sorted(found, key=lambda path: path.stat().st_mtime)
-
-
-def upload(journal: Path, catalog: Any, writer: Writer) -> str:
-    """Bring a spooled run into an archive, nothing doubled, and remove its journal.
-
-    What the failed writer left of the run in the archive is removed first; a run that is there with
-    the same end was written after all.
-
-    Parameters
-    ----------
-    journal
-        One of `spooled_runs`.
-    catalog
-        Client of the archive.
-    writer
-        Writes to it.
-
-    Returns
-    -------
-    Identifier of the run.
-
-    Raises
-    ------
-    ArchiveError
-        The journal does not begin with a start document, or is in the hands of a writer or of another
-        upload; the archive holds the run as another writer wrote it, or does not take it. The journal stays.
-    """
-    with journal.open("rb") as held:
+    def _write(self, run: _SpooledRun, name: str, doc: Any) -> str:
+        """Pass a document to the writer; returns what went wrong."""
         try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ArchiveError(
-                f"journal {journal} is in use: its run is still measured or written, or another upload has "
-                "it; wait, or end the session that holds it"
-            ) from None
-        return _upload(journal, catalog, writer)
+            self._writer(name, doc)
+        except BaseException as error:  # SystemExit, too: this thread serves all runs to come
+            hint = SECOND_WRITER if name == "start" else ""
+            return f"the writer failed on its {name} document: {error!r}{hint}"
+        if name != "stop" or self._catalog is None:
+            return ""
+        try:
+            check_rows(self._catalog[run.uid], run.tally.counts)
+        except Exception as error:
+            return f"the archive could not be verified: {error}"
+        return ""
+
+    def _forget(self) -> None:
+        """In a forked child, which has no writer thread: leave the documents to the parent."""
+        atexit.unregister(self.close)
+        self._changed = threading.Condition()
+        self._items.clear()
+        self._runs.clear()
 
 
-def _upload(journal: Path, catalog: Any, writer: Writer) -> str:
-    documents = read_documents(journal)
-    first: tuple[str, Any] = next(documents, ("nothing", None))
-    name, start = first
-    if name != "start":
-        raise ArchiveError(f"journal {journal} begins with {name}, not with start: it was cut or is foreign")
-    uid = str(start["uid"])
-    if uid in catalog:
-        if there := catalog[uid].metadata.get("stop"):
-            here: Any = next((doc for name, doc in documents if name == "stop"), {})
-            found, expected = there.get("num_events"), here.get("num_events")
-            if found != expected:
-                raise ArchiveError(
-                    f"run {uid} is in the archive with events {found}, its journal {journal} has {expected}: "
-                    "another writer wrote it, and its sizes are in the journal alone; subscribe one writer "
-                    "only, and get the sizes into the archive with replay"
-                )
-            journal.unlink()
-            return uid
-        catalog.delete_contents([uid], recursive=True, external_only=False)
-    try:
-        writer(name, start)
-        for name, doc in _with_an_end(documents, uid):
-            writer(name, doc)
-    except Exception as error:
-        raise ArchiveError(
-            f"the archive did not take the {name} document of run {uid}: {error}; its journal {journal} "
-            "stays, upload it again" + (SECOND_WRITER if name == "start" else "")
-        ) from error
-    journal.unlink()
-    return uid
+_writers: "weakref.WeakSet[SpooledWriter]" = weakref.WeakSet()
 
 
-def _with_an_end(documents: Iterator[tuple[str, Any]], run: str) -> Iterator[tuple[str, Any]]:
-    """Add the stop that a crash left out."""
-    name = ""
-    for name, doc in documents:
-        yield name, doc
-    if name != "stop":
-        reason = "the process that measured the run ended before it"
-        yield (
-            "stop",
-            {"uid": str(uuid4()), "run_start": run, "time": time(), "exit_status": "abort", "reason": reason},
-        )
+def _forget_in_child() -> None:
+    for writer in list(_writers):
+        writer._forget()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

@@ -50,7 +50,7 @@ def test_one_bad_journal_does_not_keep_the_others(spool: tuple[Path, str], tmp_p
     assert result.exit_code == 1
     told = {Path(one["journal"]).stem: one for one in map(json.loads, result.stdout.splitlines())}
     assert told[uid]["run"] == uid
-    assert "begins with nothing, not with start" in told["damaged"]["error"]
+    assert "names no run: it is empty, damaged or not a journal" in told["damaged"]["error"]
     assert [path.name for path in folder.iterdir()] == ["damaged.spool"]
 
 
