@@ -14,7 +14,7 @@ from ..patterns import Axis
 from ._app import app, examples
 
 if TYPE_CHECKING:
-    from ..sizing import Sizer
+    from ..sizing import Examination, Sizer
 
 __all__ = ["predict"]
 
@@ -24,6 +24,7 @@ TableRow = dict[str, Any]
 @app.command(
     epilog=examples(
         "predict pattern.xy --wavelength 0.5637",
+        "predict pattern.xy --wavelength 0.5637 --explain",
         "predict --raw --config qdsizer.toml frames.h5 --json",
     )
 )
@@ -45,6 +46,9 @@ def predict(
         Path | None,
         typer.Option(help="For raw frames: TOML file of the beamline with a table \\[reduction]."),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show every acceptance check with its value and threshold.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per pattern or frame instead of a table.")
     ] = False,
@@ -73,34 +77,51 @@ def predict(
     for file in files:
         try:
             if raw:
-                sized = _frames(sizer, file, wavelength)
+                sized = _frames(sizer, file, wavelength, explain)
             else:
                 assert wavelength is not None  # checked above
-                sized = [_pattern(sizer, file, wavelength, axis)]
+                sized = [_pattern(sizer, file, wavelength, axis, explain)]
         except PatternError as error:
             failed += 1
             errors.print(f"error: {error}", style="red", highlight=False, markup=False)
             continue
         rows.extend(sized)
         for row in [] if as_table else sized:
-            # JSON has no NaN: null stands for what was not sized.
-            typer.echo(
-                json.dumps({k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()})
-            )
+            typer.echo(json.dumps(_for_json(row)))
     if as_table and rows:
         Console().print(_table(rows))
+        for row in rows if explain else []:
+            Console().print(_checks_table(row))
     if failed:
         raise typer.Exit(1)
 
 
-def _pattern(sizer: "Sizer", file: Path, wavelength_angstrom: float, axis: Axis) -> TableRow:
+def _for_json(value: Any) -> Any:
+    """Replace NaN, which JSON does not have, by None."""
+    match value:
+        case dict():
+            return {key: _for_json(item) for key, item in value.items()}
+        case list():
+            return [_for_json(item) for item in value]
+        case float() if math.isnan(value):
+            return None
+    return value
+
+
+def _pattern(sizer: "Sizer", file: Path, wavelength_angstrom: float, axis: Axis, explain: bool) -> TableRow:
     """Size the pattern of a file."""
     from ..patterns import read_pattern
 
-    return {"file": str(file), **sizer.size(read_pattern(file, wavelength_angstrom, axis)).to_dict()}
+    examined = sizer.examine(read_pattern(file, wavelength_angstrom, axis))
+    return {"file": str(file), **examined.estimate.to_dict(), **_checks(examined, explain)}
 
 
-def _frames(sizer: "Sizer", file: Path, wavelength_angstrom: float | None) -> list[TableRow]:
+def _checks(examined: "Examination", explain: bool) -> TableRow:
+    """Acceptance checks of a frame, where they are to be shown."""
+    return {"checks": [check.to_dict() for check in examined.checks]} if explain else {}
+
+
+def _frames(sizer: "Sizer", file: Path, wavelength_angstrom: float | None, explain: bool) -> list[TableRow]:
     """Size the raw frames of a file."""
     from ..reduction import read_raw_frames
     from ..sizing import RawFrame
@@ -127,6 +148,7 @@ def _frames(sizer: "Sizer", file: Path, wavelength_angstrom: float | None) -> li
                 "frame": index,
                 **examined.estimate.to_dict(),
                 "warnings": list(examined.warnings),
+                **_checks(examined, explain),
             }
         )
     return rows
@@ -141,10 +163,29 @@ def _table(rows: list[TableRow]) -> Table:
     for row in rows:
         sized = row["status"] == "sized"
         table.add_row(
-            Path(row["file"]).name + (f", frame {row['frame']}" if "frame" in row else ""),
+            _name(row),
             row["status"] if sized else f"{row['status']}: {row['reason']}",
             f"{row['size_nm']:.2f}" if sized else "",
             f"{row['size_low_nm']:.2f} – {row['size_high_nm']:.2f}" if sized else "",
             f"{row['class_nm']:.1f}" if sized and not math.isnan(row["class_nm"]) else "",
+        )
+    return table
+
+
+def _name(row: TableRow) -> str:
+    return Path(row["file"]).name + (f", frame {row['frame']}" if "frame" in row else "")
+
+
+def _checks_table(row: TableRow) -> Table:
+    """Acceptance checks of one frame; those of the fit are missing where the frame is rejected before it."""
+    table = Table(title=f"{_name(row)}: {row['status']}", caption=row["reason"] or None)
+    for heading in ("acceptance check", "value", "threshold", "result"):
+        table.add_column(heading, justify="right" if heading in ("value", "threshold") else "left")
+    for check in row["checks"]:
+        table.add_row(
+            check["name"],
+            f"{check['value']:.4g} {check['unit']}".rstrip(),
+            check["threshold"],
+            "passed" if check["passed"] else "[bold red]failed[/]",
         )
     return table

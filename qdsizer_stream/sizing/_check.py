@@ -65,7 +65,8 @@ class CheckResult:
 
         Returns
         -------
-        Name, value, unit, thresholds (infinite ones as None), whether the check passed, and the message.
+        Name, value, unit, thresholds (infinite ones as None) and the same in words, whether the check
+        passed, and the message.
         """
         return {
             "name": self.name,
@@ -73,6 +74,7 @@ class CheckResult:
             "unit": self.unit,
             "minimum": None if math.isinf(self.minimum) else self.minimum,
             "maximum": None if math.isinf(self.maximum) else self.maximum,
+            "threshold": self.threshold,
             "passed": self.passed,
             "message": self.message,
         }

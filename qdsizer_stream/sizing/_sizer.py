@@ -43,6 +43,11 @@ class Examination:
     warnings: tuple[str, ...] = ()
     """What the reduction masked or is unsure of, one line each."""
 
+    @property
+    def failed(self) -> CheckResult | None:
+        """First check that the frame fails, which sets its status; None where it fails none."""
+        return first_failed(self.checks)
+
 
 class Sizer:
     """Sizes patterns and frames; no frame, however bad, makes it raise.

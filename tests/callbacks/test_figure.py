@@ -13,6 +13,8 @@ from qdsizer_stream.callbacks import LiveSizer, SynthesisRecord
 from qdsizer_stream.callbacks.display import SIMULATION_KEY, LiveFigure, draw_synthesis
 from qdsizer_stream.callbacks.display import _figure as figure_module
 from qdsizer_stream.callbacks.display import _record as record_module
+from qdsizer_stream.patterns import Pattern
+from qdsizer_stream.sizing import Sizer, SizingConfig
 
 Documents = list[tuple[str, Any]]
 
@@ -79,6 +81,20 @@ def test_rejected_frames_are_shown_in_words(raw: Documents, followed: Callable[.
     draw_synthesis(followed(raw, wavelength=None), figure)
     assert "bad frame" in texts(figure)
     assert "6 frames: 0 sized, 6 rejected (6 bad frame)" in texts(figure)
+
+
+def test_the_check_that_a_frame_fails_is_shown_beside_it(
+    raw: Documents, followed: Callable[..., SynthesisRecord]
+) -> None:
+    record = followed(raw)
+    q = np.linspace(1, 14, 3000)
+    flat = np.random.default_rng(0).poisson(1000.0, q.size)
+    record.newest = Sizer(SizingConfig()).examine(Pattern.from_arrays(q, flat))
+    figure = Figure(figsize=(16, 9))
+    draw_synthesis(record, figure)
+    (title,) = [t for axes in figure.axes if (t := axes.get_title(loc="right"))]
+    assert title.startswith("χ² fall by dots: ")
+    assert "(threshold ≥ 40, missed by " in title
 
 
 def test_nothing_measured_yet(live: Callable[..., LiveSizer]) -> None:

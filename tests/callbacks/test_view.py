@@ -12,6 +12,7 @@ from qdsizer_stream.callbacks import SizedFrame, SynthesisRecord
 from qdsizer_stream.callbacks.display import (
     LOOKS,
     STALE_COLOUR,
+    describe_failed_check,
     describe_frame,
     footer,
     freshness,
@@ -20,7 +21,7 @@ from qdsizer_stream.callbacks.display import (
     size_limits_nm,
     waterfall,
 )
-from qdsizer_stream.sizing import Status
+from qdsizer_stream.sizing import CheckResult, Examination, SizeEstimate, Status
 
 NAN = math.nan
 
@@ -212,6 +213,23 @@ def test_the_description_of_a_frame_states_its_reason() -> None:
     assert description.startswith("frame 7, ")
     assert description.endswith(": low counts: 300 counts, at least 1000 are needed")
     assert describe_frame(frame(8, 4.0)).endswith(": 4.00 nm [3.90, 4.10]")
+
+
+def test_a_failed_check_is_described_with_its_margin() -> None:
+    limits = {"status": Status.OUT_OF_DOMAIN, "message": "…"}
+    passed = CheckResult(name="photons", value=5e4, minimum=300.0, **limits)
+    misfit = CheckResult(name="χ² per bin", value=12.34, maximum=8.7, **limits)
+    size = CheckResult(name="size", value=12.5, minimum=1.8, maximum=11.0, unit="nm", **limits)
+    estimate = SizeEstimate(status=Status.OUT_OF_DOMAIN)
+    assert describe_failed_check(Examination(estimate, checks=(passed,))) == ""
+    assert (
+        describe_failed_check(Examination(estimate, checks=(passed, misfit, size)))
+        == "χ² per bin: 12.3 (threshold ≤ 8.7, missed by 3.64)"
+    )
+    assert (
+        describe_failed_check(Examination(estimate, checks=(size,)))
+        == "size: 12.5 nm (threshold 1.8 to 11 nm, missed by 1.5 nm)"
+    )
 
 
 def test_limits_hold_all_that_is_shown() -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from rich.text import Text
 
 from qdsizer_stream.cli import main
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe, read_library
@@ -77,6 +78,45 @@ def test_a_frame_without_dots_is_an_answer_not_a_failure(run: Run, tmp_path: Pat
     answer = json.loads(result.out)
     assert (result.code, answer["status"], answer["size_nm"]) == (0, "no_crystal", None)
     assert answer["reason"]
+
+
+def test_explained_checks_as_json(run: Run, pattern_file: Path, tmp_path: Path) -> None:
+    np.savetxt(tmp_path / "flat.xy", np.column_stack([np.linspace(5, 80, 3000), np.full(3000, 50.0)]))
+    result = run("predict", pattern_file, tmp_path / "flat.xy", "--wavelength", 0.5637, "--explain", "--json")
+    sized, rejected = (json.loads(line) for line in result.out.splitlines())
+    assert all(check["passed"] for check in sized["checks"])
+    assert [check["name"] for check in sized["checks"]][-1] == "relative interval"
+    size = next(check for check in sized["checks"] if check["name"] == "size")
+    assert (size["value"], size["minimum"], size["maximum"]) == (sized["size_nm"], 1.8, 11.0)
+    first = next(check for check in rejected["checks"] if not check["passed"])
+    assert first["message"] == rejected["reason"]
+    assert first["name"] == "χ² fall by dots"
+    # Checks after the first that fails have their values too.
+    assert len(rejected["checks"]) == len(sized["checks"])
+
+
+def test_explained_checks_in_a_terminal(
+    run: Run, pattern_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    q_short = np.column_stack([np.linspace(1, 2.2, 500), np.full(500, 50.0)])
+    np.savetxt(tmp_path / "short.xy", q_short)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # what makes a terminal of a pipe
+    monkeypatch.setenv("COLUMNS", "80")
+    options = ("--wavelength", 0.5637, "--axis", "q", "--explain")
+    monkeypatch.setenv("TERM", "xterm")
+    lines = Text.from_ansi(run("predict", tmp_path / "short.xy", *options).out).plain.splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = {
+        cells[0]: cells[1:] for line in lines if len(cells := [c.strip() for c in line.split("│")[1:-1]]) == 4
+    }
+    assert rows["last Q"] == ["2.198 Å⁻¹", "≥ 2.5 Å⁻¹", "failed"]
+    assert rows["first Q"][-1] == rows["photons"][-1] == "passed"
+    assert "size" not in rows  # no fit of a frame that is rejected before it
+    lines = Text.from_ansi(run("predict", pattern_file, *options[:2], "--explain").out).plain.splitlines()
+    assert max(map(len, lines)) <= 80
+    (size,) = (line for line in lines if line.startswith("│ size "))
+    assert "1.8 to 11 nm" in size
+    assert "passed" in size
 
 
 def test_predict_needs_a_wavelength(run: Run, pattern_file: Path) -> None:

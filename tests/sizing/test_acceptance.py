@@ -454,6 +454,7 @@ def test_a_result_in_words_and_for_json() -> None:
         "unit": "nm",
         "minimum": 1.8,
         "maximum": 11.0,
+        "threshold": "1.8 to 11 nm",
         "passed": False,
         "message": "predicted size 12.00 nm is outside the model's range 1.8–11 nm",
     }

@@ -11,7 +11,16 @@ from matplotlib.figure import Figure
 
 from ...sizing import Status
 from ._record import SizedFrame, SynthesisRecord
-from ._view import LOOKS, STALE_COLOUR, describe_frame, footer, headline, size_limits_nm, waterfall
+from ._view import (
+    LOOKS,
+    STALE_COLOUR,
+    describe_failed_check,
+    describe_frame,
+    footer,
+    headline,
+    size_limits_nm,
+    waterfall,
+)
 
 __all__ = ["LiveFigure", "draw_synthesis"]
 
@@ -192,6 +201,10 @@ def _newest(axes: Axes, below: Axes, record: SynthesisRecord) -> None:
     examination = record.newest
     if examination is None or examination.binned is None:
         return
+    status = examination.estimate.status
+    axes.set_title(
+        describe_failed_check(examination), loc="right", fontsize=10, color=LOOKS[status].text_colour
+    )
     binned = examination.binned
     q, measured = binned.q_inv_angstrom, np.where(binned.mask, np.nan, binned.intensity)
     axes.plot(q, measured, color=MEASURED, lw=0, marker=".", ms=2.5, label="measured")

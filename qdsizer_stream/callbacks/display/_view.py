@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from ...sizing import Status
+from ...sizing import Examination, Status
 from ._record import SizedFrame, SynthesisRecord
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Headline",
     "Look",
     "Waterfall",
+    "describe_failed_check",
     "describe_frame",
     "footer",
     "freshness",
@@ -304,6 +305,25 @@ def describe_frame(frame: SizedFrame) -> str:
         else f"{LOOKS[frame.status].words}: {frame.reason}"
     )
     return f"frame {frame.number}, {_clock(frame.time)}: {result}"
+
+
+def describe_failed_check(examination: Examination) -> str:
+    """Describe the check that rejected a frame, with the value, the threshold and the margin between them.
+
+    Parameters
+    ----------
+    examination
+        Examination of the frame.
+
+    Returns
+    -------
+    One line, such as ``χ² per bin: 12.3 (threshold ≤ 8.7, missed by 3.6)``; empty where no check failed.
+    """
+    failed = examination.failed
+    if failed is None:
+        return ""
+    value, missed = (f"{number:.3g} {failed.unit}".rstrip() for number in (failed.value, -failed.margin))
+    return f"{failed.name}: {value} (threshold {failed.threshold}, missed by {missed})"
 
 
 def size_limits_nm(record: SynthesisRecord) -> tuple[float, float]:
