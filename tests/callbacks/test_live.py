@@ -506,7 +506,13 @@ def test_the_stop_and_the_log_say_what_became_of_the_frames(
     told = stops[0]["qdsizer"]
     assert told.pop("longest_lag_s") > 0
     assert 0 <= told.pop("longest_queue") <= len(raw)
-    assert told == {"frames": 6, "sized": 5, "refused": {"bad_frame": 1}, "marked": 0}
+    assert told == {
+        "frames": 6,
+        "sized": 5,
+        "refused": {"bad_frame": 1},
+        "marked": 0,
+        "streams": {"primary": {"announced": 6, "sized": 5, "rejected": {"bad_frame": 1}}},
+    }
     assert f"run {raw[0][1]['uid']}: {{'frames': 6, 'sized': 5" in caplog.text
     schema_validators[DocumentNames.stop].validate(stops[0])
 

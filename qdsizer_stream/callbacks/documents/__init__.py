@@ -2,9 +2,10 @@
 
 from ._config import RUN_KEY, Destination, LiveConfig, QueuePolicy, config_of_run
 from ._derived import OBJECT_NAME, STREAM_NAME, SizeStream, estimate_data
-from ._frame import Frame
+from ._frame import Announced, Frame, Unreadable
 from ._linked import LinkedRun
 from ._number_source import FrameDocuments, NumberSource, read_switches
+from ._owned import owned, unchanged
 from ._quantity import (
     AngleSource,
     ExposureSource,
@@ -13,6 +14,7 @@ from ._quantity import (
     read_exposure,
     read_wavelength,
 )
+from ._rows import rows_per_event
 from ._run_index import RunIndex
 from ._source import FrameSource, frame_keys
 
@@ -21,6 +23,7 @@ __all__ = [
     "RUN_KEY",
     "STREAM_NAME",
     "AngleSource",
+    "Announced",
     "Destination",
     "ExposureSource",
     "Frame",
@@ -32,12 +35,16 @@ __all__ = [
     "QueuePolicy",
     "RunIndex",
     "SizeStream",
+    "Unreadable",
     "WavelengthSource",
     "config_of_run",
     "estimate_data",
     "frame_keys",
+    "owned",
     "read_angle",
     "read_exposure",
     "read_switches",
     "read_wavelength",
+    "rows_per_event",
+    "unchanged",
 ]

@@ -105,8 +105,9 @@ class SizeStream:
         self._sizer = sizer
         self._next_seq_num: dict[str, int] = {}
         self._compose = ComposeDescriptor(start=start, streams={}, event_counters=self._next_seq_num)
-        self._bundle: ComposeDescriptorBundle | None = None
-        self._described: tuple[Any, ...] = ()
+        # By stream and data key of the frames:
+        self._bundles: dict[tuple[str, str], ComposeDescriptorBundle] = {}
+        self._described: dict[tuple[str, str], tuple[Any, ...]] = {}
 
     @property
     def n_events(self) -> int:
@@ -114,7 +115,7 @@ class SizeStream:
         return self._next_seq_num.get(STREAM_NAME, 1) - 1
 
     def documents(
-        self, frame: Frame, examination: Examination, stream: str, data_key: str, live: bool = True
+        self, frame: Frame, examination: Examination, live: bool = True
     ) -> Iterator[tuple[str, Any]]:
         """Compose the documents of one estimate.
 
@@ -124,8 +125,6 @@ class SizeStream:
             The frame; the last one of a sum of frames.
         examination
             Its estimate and the values that it is based on.
-        stream, data_key
-            Stream and data key of the frame.
         live
             Whether to record the latency, which has no meaning for a frame from an archive.
 
@@ -135,11 +134,12 @@ class SizeStream:
         angle has changed, and the event.
         """
         now = time.time()
-        described = (*self._constants(frame), stream, data_key)
-        if self._bundle is None or described != self._described:
-            self._bundle = self._descriptor(*described, now)
-            self._described = described
-            yield "descriptor", self._bundle.descriptor_doc
+        source = frame.stream, frame.data_key
+        described = *self._constants(frame), *source
+        if source not in self._bundles or described != self._described[source]:
+            self._bundles[source] = self._descriptor(*described, now)
+            self._described[source] = described
+            yield "descriptor", self._bundles[source].descriptor_doc
         # Where the clock was set back, an estimate must not be dated before its frame.
         estimated = max(now, frame.time)
         data = estimate_data(examination.estimate) | {
@@ -154,7 +154,7 @@ class SizeStream:
         # that runs the plan; the keys are those of the descriptor by construction, and tests check them.
         yield (
             "event",
-            self._bundle.compose_event(
+            self._bundles[source].compose_event(
                 data=data, timestamps=dict.fromkeys(data, estimated), time=frame.time, validate=False
             ),
         )
@@ -163,7 +163,7 @@ class SizeStream:
         """Wavelength and angle, where they hold for more than one frame."""
         if frame.raw is None:
             # Keep the values of the descriptor: one bad frame is not a change of the set-up.
-            return self._described[:2] if self._described else (None, None)
+            return self._described.get((frame.stream, frame.data_key), (None, None))[:2]
         source = self._config.wavelength
         per_frame = source is not None and source.data_key is not None
         return (

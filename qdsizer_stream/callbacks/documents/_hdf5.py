@@ -1,10 +1,12 @@
 """Rows of HDF5 files that may still be written."""
 
+import itertools
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import unquote, urlparse
+from urllib.parse import unquote, urlsplit
 
 import h5py
 import numpy as np
@@ -12,14 +14,17 @@ from numpy.typing import NDArray
 
 from ...errors import ArchiveError
 
-__all__ = ["Hdf5Rows", "path_from_uri"]
+__all__ = ["Hdf5Rows", "paths_from_uri"]
 
 POLL_S = 0.02
-"""Time between looks at a file that is not complete yet, s: below a frame time, above a disk access."""
+"""Time between reads of a file that is not complete yet, s: below a frame time, above a disk access."""
 
 
-def path_from_uri(uri: str) -> Path:
-    """Path of a file URI.
+def paths_from_uri(uri: str) -> list[Path]:
+    """Paths that a file URI may stand for, most probable first.
+
+    Producers write folder names with `#`, `?` and `%` into URIs as they are, or quoted as the standard
+    demands. Which of the two is meant shows in which file exists.
 
     Parameters
     ----------
@@ -28,17 +33,23 @@ def path_from_uri(uri: str) -> Path:
 
     Returns
     -------
-    The path.
+    Paths: everything behind the host, unquoted and as written; then without query and fragment.
 
     Raises
     ------
     ArchiveError
         The URI names no local file.
     """
-    parts = urlparse(uri)
-    if parts.scheme not in ("file", "") or not parts.path:
+    scheme, separator, rest = uri.partition(":")
+    if not separator or uri.startswith("/"):
+        scheme, rest = "file", uri
+    if rest.startswith("//"):  # the host does not matter: shared files have one path everywhere
+        _, slash, rest = rest[2:].partition("/")
+        rest = slash + rest
+    if scheme.lower() != "file" or not rest.startswith("/") or rest == "/":
         raise ArchiveError(f"frames at {uri} cannot be read: only file:// URIs can")
-    return Path(unquote(parts.path))
+    names = [unquote(rest), rest, unquote(urlsplit(rest).path)]
+    return [Path(name) for name in dict.fromkeys(names)]
 
 
 class Hdf5Rows:
@@ -46,20 +57,21 @@ class Hdf5Rows:
 
     Parameters
     ----------
-    path
-        HDF5 file; need not exist yet.
+    paths
+        Names that the HDF5 file may have, of which the first that exists is read; need not exist yet.
     dataset
         Path of the dataset in it.
     timeout_s
         How long a read waits for rows to appear, s. After one that waited in vain the next ones do not wait:
-        a file that is lost must not cost this time for every row it was to have.
+        a file that is lost must not cost this time for every row.
     """
 
-    def __init__(self, path: Path, dataset: str, timeout_s: float) -> None:
-        self._path = path
+    def __init__(self, paths: Sequence[Path], dataset: str, timeout_s: float) -> None:
+        self._paths = paths
         self._dataset_path = dataset
         self._timeout_s = timeout_s
         self._lost = False
+        self._empty = False
         self._file: Any = None
         self._swmr = False
 
@@ -74,48 +86,73 @@ class Hdf5Rows:
     ) -> None:
         self.close()
 
-    def read(self, first: int, last: int) -> NDArray[np.generic]:
+    def read(
+        self, first: int, last: int, rows_each: Callable[[tuple[int, ...]], int] = lambda _: 1
+    ) -> NDArray[np.generic]:
         """Read rows.
 
         Parameters
         ----------
         first
-            First row.
+            Index of the first event.
         last
-            Row after the last.
+            Index of the event after the last.
+        rows_each
+            Gives the rows per event from the shape of the dataset, or raises.
 
         Returns
         -------
-        The rows, shape (last - first, …).
+        The rows, shape (rows, …).
 
         Raises
         ------
         ArchiveError
-            They did not appear in time: the file is missing, damaged, foreign or too short.
+            They did not appear in time: the file is missing, damaged, of another kind or too short; or
+            `rows_each` raised it.
         """
         deadline = time.monotonic() + (0.0 if self._lost else self._timeout_s)
+        rows = f"rows {first} to {last - 1}"
         while True:
-            problem = ""
+            problem, late = "", time.monotonic() >= deadline
             try:
                 dataset = self._open()[self._dataset_path]
                 dataset.refresh()
-                if dataset.shape[0] >= last:
-                    self._lost = False
-                    rows = np.asarray(dataset[first:last])
-                    if not self._swmr:  # a writer that opens it anew for every frame must not find it in use
-                        self.close()
-                    return rows
-                problem = f"it has {dataset.shape[0]} rows"
+                each = rows_each(dataset.shape)
+                rows = f"rows {first * each} to {last * each - 1}"
+                problem = _missing(dataset, first * each, last * each, self._path.parent)
+                if not problem:
+                    values = np.asarray(dataset[first * each : last * each])
+                    if self._flushed(values, late):
+                        self._lost = False
+                        if not self._swmr:  # a writer that opens it again for every frame must be able to
+                            self.close()
+                        return values
+                    problem = "its writer has not flushed them"
+            except ArchiveError:
+                self.close()
+                raise
             except (OSError, KeyError, RuntimeError, AttributeError, IndexError, TypeError) as error:
                 problem = str(error).strip('"')
-            self.close()  # a file without SWMR shows what was appended only when opened anew
-            if time.monotonic() >= deadline:
+            self.close()  # a file without SWMR shows what was appended only when opened again
+            if late:
                 self._lost = True
                 raise ArchiveError(
-                    f"rows {first} to {last - 1} of {self._path}:{self._dataset_path} did not appear within "
-                    f"{self._timeout_s:g} s ({problem}): see whether its writer runs, or raise file_timeout_s"
+                    f"{rows} of {self._path}:{self._dataset_path} did not appear within "
+                    f"{self._timeout_s:g} s ({problem}): check that its writer runs, or raise file_timeout_s"
                 )
             time.sleep(POLL_S)
+
+    def _flushed(self, values: NDArray[np.generic], late: bool) -> bool:
+        """Whether rows of a file in writing hold data: rows that were added but not flushed read as zeros.
+
+        Frames that are zeros are waited for once, so that a closed shutter does not cost this time for
+        every frame.
+        """
+        if not self._swmr or np.any(values):
+            self._empty = False
+            return True
+        self._empty = self._empty or late
+        return self._empty
 
     def close(self) -> None:
         """Close the file; a later read opens it again."""
@@ -123,8 +160,15 @@ class Hdf5Rows:
             self._file.close()
             self._file = None
 
+    @property
+    def _path(self) -> Path:
+        return next((path for path in self._paths if path.exists()), self._paths[0])
+
     def _open(self) -> Any:
         if self._file is None:
+            # Registers the filters of compressed frames: bitshuffle, LZ4, Blosc, Zstandard.
+            import hdf5plugin  # noqa: F401
+
             self._swmr = False
             try:
                 self._file = h5py.File(self._path, "r")
@@ -136,3 +180,59 @@ class Hdf5Rows:
                 self._file = h5py.File(self._path, "r", libver="latest", swmr=True)
                 self._swmr = True
         return self._file
+
+
+def _missing(dataset: Any, first: int, last: int, folder: Path) -> str:
+    """Why rows of a dataset cannot be read yet, of its own or of the files that it is made of."""
+    if dataset.shape[0] < last:
+        return f"it has {dataset.shape[0]} rows"
+    if dataset.is_virtual:
+        return next(
+            filter(None, (_missing_source(s, first, last, folder) for s in dataset.virtual_sources())), ""
+        )
+    if dataset.chunks is None:
+        return ""
+    # Rows that were added but never written have no storage and read as zeros.
+    chunks = [range(0, length, chunk) for length, chunk in zip(dataset.shape, dataset.chunks, strict=True)]
+    chunks[0] = range(first // dataset.chunks[0] * dataset.chunks[0], last, dataset.chunks[0])
+    for corner in itertools.product(*chunks):
+        if dataset.id.get_chunk_info_by_coord(corner).byte_offset is None:
+            return f"row {max(corner[0], first)} is not written"
+    return ""
+
+
+def _missing_source(source: Any, first: int, last: int, folder: Path) -> str:
+    """Why rows of one source of a virtual dataset cannot be read yet; the library shows zeros there."""
+    begin, end = _row_bounds(source.vspace, last)
+    first, last = max(first, begin), min(last, end + 1)
+    if first >= last:
+        return ""
+    if source.file_name == "." or "%b" in source.file_name:
+        return ""  # the same file, or a series of files that is still growing
+    path = folder / source.file_name  # an absolute name replaces the folder
+    from_begin, _ = _row_bounds(source.src_space, last)
+    shift = from_begin - begin
+    try:
+        with _opened(path) as file:
+            problem = _missing(file[source.dset_name], first + shift, last + shift, path.parent)
+    except (OSError, KeyError) as error:
+        problem = str(error).strip('"')
+    return f"{path}: {problem}" if problem else ""
+
+
+def _row_bounds(space: Any, last: int) -> tuple[int, int]:
+    """First and last row of a selection; all rows where it has no bounds."""
+    try:
+        (begin, *_), (end, *_) = space.get_select_bounds()
+    except ValueError:  # everything, or without limit
+        return 0, last
+    return int(begin), int(end)
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if "already open for" not in str(error):
+            raise
+        return h5py.File(path, "r", libver="latest", swmr=True)

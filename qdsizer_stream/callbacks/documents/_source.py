@@ -1,29 +1,27 @@
 """Frames out of the documents of one run, in whichever layout they come."""
 
-import logging
 import math
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 from event_model import unpack_datum_page, unpack_event_page
 
 from ...errors import ArchiveError, ConfigurationError
-from ...reduction import AppliedCorrections, frame_layouts
+from ...reduction import frame_layouts
 from ...sizing import RawFrame
 from ._config import LiveConfig
-from ._frame import Frame
-from ._hdf5 import Hdf5Rows, path_from_uri
-from ._number_source import FrameDocuments, read_switches
-from ._quantity import read_angle, read_exposure, read_peak, read_wavelength
+from ._files import FrameFiles
+from ._frame import Announced, Frame, Unreadable
+from ._owned import owned
+from ._pending import EventMatch
+from ._readings import FrameReadings
+from ._stream_choice import StreamChoice
 
 __all__ = ["FrameSource", "frame_keys"]
-
-logger = logging.getLogger(__name__)
-
-HDF5_DATASET = "/entry/data/data"
-"""Where areaDetector writes frames, unless the resource says otherwise."""
 
 
 def frame_keys(config: LiveConfig, descriptor: Mapping[str, Any]) -> list[str]:
@@ -46,7 +44,7 @@ def frame_keys(config: LiveConfig, descriptor: Mapping[str, Any]) -> list[str]:
     layouts = _layouts(config)
     n_strips = layouts[1][0]
     # By shape, never by dtype: external data may be declared as anything. Strips with more counters than
-    # the settings know are frames too: the reduction says what is wrong with them.
+    # in the settings are frames too: the reduction gives the reason why they cannot be sized.
     return [
         key
         for key in keys
@@ -56,20 +54,56 @@ def frame_keys(config: LiveConfig, descriptor: Mapping[str, Any]) -> list[str]:
 
 def _layouts(config: LiveConfig) -> list[tuple[int, ...]]:
     """Shapes of one frame of the detector."""
-    assert config.sizing.reduction is not None  # LiveConfig refuses to be made without
+    assert config.sizing.reduction is not None  # LiveConfig requires it
     return frame_layouts(config.sizing.reduction.load_detector().n_strips, config.sizing.reduction.n_counters)
 
 
 def _layout(shape: tuple[int, ...], layouts: list[tuple[int, ...]]) -> tuple[int, ...] | None:
-    """How one frame lies in an array of one or several; None where it is of another detector."""
+    """Shape of one frame in an array of one or several; None for an array of another detector."""
     return next((layout for layout in layouts if shape[-len(layout) :] == layout), None)
+
+
+@dataclass(frozen=True)
+class _Described:
+    """A descriptor of a stream with frames."""
+
+    doc: Mapping[str, Any]
+    stream: str
+    data_key: str
+    ambiguous: tuple[str, ...]
+    """Data keys that fit the detector, where there are several."""
+    shape: tuple[int, ...]
+    """Shape of one event."""
+    external: str
+    """`external` of the data key: empty for inline frames."""
+    n_frames: int
+    """Frames per event, by the shape."""
+
+
+@dataclass
+class _Resource:
+    """A `stream_resource` with what its `stream_datum` documents have announced."""
+
+    doc: Mapping[str, Any] | None = None
+    announced: list[range] = field(default_factory=list)
+    waiting: list[tuple[Mapping[str, Any], float]] = field(default_factory=list)
+    """Announcements that came before the resource, and when."""
+
+    def fresh(self, indices: range) -> list[int]:
+        """Indices that were not announced before; a transport may deliver a document twice."""
+        fresh = [index for index in indices if not any(index in seen for seen in self.announced)]
+        if self.announced and self.announced[-1].stop == indices.start:
+            self.announced[-1] = range(self.announced[-1].start, indices.stop)
+        else:
+            self.announced.append(indices)
+        return fresh
 
 
 class FrameSource:
     """Gathers the documents of one run and gives the frames that each completes.
 
-    Inline arrays come with their event, files announced by resource and datum likewise; files
-    announced by stream_resource come with their stream_datum, for a fly scan may have no events.
+    Inline arrays come with their event, files announced by resource and datum too. Files announced by
+    `stream_resource` and `stream_datum` come with the event of their step, in fly scans without one.
 
     Parameters
     ----------
@@ -80,74 +114,133 @@ class FrameSource:
     """
 
     def __init__(self, config: LiveConfig, start: Mapping[str, Any]) -> None:
+        start = owned(dict(start))
         self._config = config
-        self._start = start
         self._layouts = _layouts(config)
-        self._descriptors: dict[str, Mapping[str, Any]] = {}
-        self._files: dict[tuple[Path, str], Hdf5Rows] = {}
+        self._readings = FrameReadings(config, start)
+        self._files = FrameFiles(config.file_timeout_s)
+        self._choice = StreamChoice(start, config.stream)
+        self._match = EventMatch()
+        self._descriptors: dict[str, _Described] = {}
+        self._streams: dict[str, _Described] = {}  # newest descriptor of each stream with frames
         self._resources: dict[str, Mapping[str, Any]] = {}
+        self._stream_resources: defaultdict[str, _Resource] = defaultdict(_Resource)
         self._datums: dict[str, Mapping[str, Any]] = {}
+        self._events_before_datum: list[tuple[Mapping[str, Any], float]] = []
         self._seen_keys: dict[str, list[str]] = {}
-        self.stream: str | None = config.stream
-        """Stream of the frames, once known."""
-        self.data_key: str | None = config.data_key
-        """Data key of the frames, once known."""
-        self._ambiguous: list[str] = []
-        self._told_no_peak = False
+
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """Frames that are not sized because those of another stream are, by stream."""
+        return self._choice.left_out
+
+    @property
+    def due(self) -> float | None:
+        """When `release` has frames to give, s on the monotonic clock; None where none wait for a time."""
+        return min((one for one in (self._match.due, self._choice.due) if one is not None), default=None)
 
     def frames(self, name: str, doc: Any, received: float) -> Iterator[Frame]:
-        """Take one document.
+        """Take one document and read the frames that it completes.
 
         Parameters
         ----------
-        name
-            Kind of the document.
-        doc
-            The document; never changed.
-        received
-            When it came, s since the epoch: the time of frames that have no event.
+        name, doc, received
+            As of `take`.
 
         Returns
         -------
-        The frames that it completes, in order; each is read as it is asked for.
+        The frames, in order; each is read when it is asked for.
         """
-        if name == "descriptor":
-            self._descriptor(doc)
-        elif name == "event":
-            yield from self._event(doc, received)
-        elif name == "event_page":
-            for event in unpack_event_page(doc):
-                yield from self._event(event, received)
-        elif name in ("resource", "stream_resource"):
-            self._resources[doc["uid"]] = doc
-        elif name == "datum":
-            self._datums[doc["datum_id"]] = doc
-        elif name == "datum_page":
-            for datum in unpack_datum_page(doc):
-                self._datums[datum["datum_id"]] = datum
-        elif name == "stream_datum":
-            yield from self._stream_datum(doc, received)
+        for one in self.take(name, doc, received):
+            yield from self.read(one)
 
-    def holds_frames(self, name: str, doc: Any) -> bool:
-        """Whether a document is an event with its frames inline, so that no file has to be waited for.
+    def take(self, name: str, doc: Any, received: float) -> list[Announced]:
+        """Take one document; reads no file.
 
         Parameters
         ----------
         name
             Kind of the document.
         doc
-            The document.
+            The document; not changed, and copied where it is kept.
+        received
+            When it was received, s since the epoch: the time of frames that have no event.
+
+        Returns
+        -------
+        Frames that are ready to be read, in order; of earlier documents too, which waited for this one.
         """
-        if name != "event" or doc["descriptor"] not in self._descriptors:
-            return False
-        return not self._described(doc).get("external")
+        ready: list[Announced] = []
+        match name:
+            case "descriptor":
+                ready = self._descriptor(owned(doc))
+            case "event":
+                ready = list(self._event(doc, received))
+            case "event_page":
+                ready = [one for event in unpack_event_page(doc) for one in self._event(event, received)]
+            case "resource":
+                self._resources[doc["uid"]] = owned(doc)
+                ready = list(self._complete_events())
+            case "datum":
+                self._datums[doc["datum_id"]] = owned(doc)
+                ready = list(self._complete_events())
+            case "datum_page":
+                self._datums |= {one["datum_id"]: owned(one) for one in unpack_datum_page(doc)}
+                ready = list(self._complete_events())
+            case "stream_resource":
+                ready = list(self._stream_resource(owned(doc)))
+            case "stream_datum":
+                ready = list(self._stream_datum(owned(doc), received))
+            case "stop":
+                return self._finish()
+        return self._choice.admit(ready)
+
+    def release(self) -> list[Announced]:
+        """Give the frames that have waited long enough for another document."""
+        return [*self._choice.admit(list(self._match.release())), *self._choice.release()]
+
+    def read(self, announced: Announced) -> Iterator[Frame]:
+        """Read announced frames.
+
+        Parameters
+        ----------
+        announced
+            Frames of one event.
+
+        Returns
+        -------
+        The frames; one with the reason where they cannot be read.
+        """
+        described = self._descriptors[announced.descriptor["uid"]]
+        common: dict[str, Any] = {
+            "seq_num": announced.seq_num,
+            "time": announced.time,
+            "stream": announced.stream,
+            "data_key": announced.data_key,
+        }
+        try:
+            if announced.problem:
+                raise ArchiveError(announced.problem)
+            if described.ambiguous:
+                raise ConfigurationError(
+                    f"{len(described.ambiguous)} data keys fit the detector, "
+                    f"{', '.join(described.ambiguous)}: set data_key to the one that holds the frames"
+                )
+            readings = self._readings.read(announced.descriptor, announced.data)
+            rows = self._split(announced.counts())
+        except Exception as error:
+            yield Frame(**common, reason=_one_line(error), n_frames=announced.n_frames)
+            return
+        peak_ev = self._readings.peak_ev(announced.descriptor, announced.data)
+        for row in rows:
+            yield Frame(**common, raw=RawFrame(counts=row, **readings), peak_ev=peak_ev)
 
     def explain_no_frames(self) -> str:
-        """Say why a run gave no frame.
+        """Explain why a run gave no frame.
 
         Returns
         -------
-        One line with what was looked for, what was found and what to set.
+        One line with what was searched for, what was found and what to set.
         """
         found = "; ".join(f"{stream}: {', '.join(keys)}" for stream, keys in self._seen_keys.items())
         sought = self._config.data_key or f"an array of {self._layouts[1][0]} strips"
@@ -158,168 +251,190 @@ class FrameSource:
 
     def close(self) -> None:
         """Close the files."""
-        for rows in self._files.values():
-            rows.close()
-        self._files.clear()
+        self._files.close()
 
-    def _descriptor(self, doc: Mapping[str, Any]) -> None:
-        stream = doc.get("name", "primary")
-        keys = doc["data_keys"]
+    def _descriptor(self, doc: Mapping[str, Any]) -> list[Announced]:
+        stream, keys = doc.get("name", "primary"), doc["data_keys"]
         self._seen_keys[stream] = [f"{key} {tuple(keys[key].get('shape', ()))}" for key in keys]
-        if self.stream is not None and stream != self.stream:
-            return
         fitting = frame_keys(self._config, doc)
-        if not fitting and self._descriptors and self.data_key is not None:
-            fitting = [self.data_key]  # changed in mid-run: its events are frames still, or say why not
-        if not fitting:
-            return
-        self.stream = stream
-        self.data_key = fitting[0]
-        self._ambiguous = fitting if len(fitting) > 1 else []
-        self._descriptors[doc["uid"]] = doc
+        if not fitting and stream in self._streams:
+            fitting = [self._streams[stream].data_key]  # changed in mid-run: its events are frames still
+        released = self._choice.declare(stream, bool(fitting))
+        if fitting:
+            key = keys.get(fitting[0], {})
+            shape = tuple(key.get("shape", ()))
+            self._streams[stream] = self._descriptors[doc["uid"]] = _Described(
+                doc=doc,
+                stream=stream,
+                data_key=fitting[0],
+                ambiguous=tuple(fitting) if len(fitting) > 1 else (),
+                shape=shape,
+                external=key.get("external", ""),
+                n_frames=self._n_frames(shape),
+            )
+        return released
 
-    def _event(self, event: Mapping[str, Any], received: float) -> Iterator[Frame]:
-        descriptor = self._descriptors.get(event["descriptor"])
-        if descriptor is None or self.data_key is None:
-            return
-        described = self._described(event)
-        if described.get("external", "").startswith("STREAM"):
-            return  # these come with their stream_datum
-        seq_num, time = _seq_num(event.get("seq_num")), _time(event.get("time"), received)
-        data = event.get("data", {})
-        try:
-            counts = data.get(self.data_key)
-            if counts is None:
-                found = ", ".join(data) or "nothing"
-                raise ArchiveError(f"the event has no {self.data_key!r}: found {found}")
-            # Where someone has filled the event, the array itself stands in place of the datum.
-            if isinstance(counts, str) and described.get("external"):
-                counts = self._datum_rows(counts)
-        except Exception as error:
-            yield Frame(seq_num=seq_num, time=time, reason=_one_line(error))
-            return
-        yield from self._with_readings(descriptor, data, counts, seq_num, time)
-
-    def _described(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What the descriptor of an event says of the frames."""
-        described: Mapping[str, Any] = self._descriptors[event["descriptor"]]["data_keys"].get(
-            self.data_key, {}
-        )
-        return described
-
-    def _stream_datum(self, doc: Mapping[str, Any], received: float) -> Iterator[Frame]:
-        descriptor = self._descriptors.get(doc["descriptor"])
-        resource = self._resources.get(doc["stream_resource"])
-        if descriptor is None or resource is None or resource["data_key"] != self.data_key:
-            return
-        shape = tuple(descriptor["data_keys"].get(self.data_key, {}).get("shape", ()))
-        # An index covers as many rows as the key's shape has before the strips: (k, N) is k rows.
+    def _n_frames(self, shape: tuple[int, ...]) -> int:
+        """Frames in an array; one where it is of another detector."""
         layout = _layout(shape, self._layouts)
-        rows_each = shape[0] if layout is not None and len(shape) > len(layout) and shape[0] else 1
-        parameters = resource["parameters"]
-        dataset = parameters.get("dataset") or parameters.get("path") or HDF5_DATASET
-        first, last = doc["indices"]["start"], doc["indices"]["stop"]
-        numbered = doc["seq_nums"]["stop"] - doc["seq_nums"]["start"]
-        if numbered != last - first:
-            reason = f"a stream_datum has rows {first} to {last - 1} for {numbered} events: one is wrong"
-            yield Frame(seq_num=doc["seq_nums"]["start"], time=received, reason=reason)
+        return 1 if layout is None else max(math.prod(shape[: len(shape) - len(layout)]), 1)
+
+    def _event(self, event: Mapping[str, Any], received: float) -> Iterator[Announced]:
+        described = self._descriptors.get(event["descriptor"])
+        if described is None:
             return
-        for offset, index in enumerate(range(first, last)):
-            seq_num = doc["seq_nums"]["start"] + offset
-            try:
-                if resource["mimetype"] != "application/x-hdf5":
-                    raise ArchiveError(
-                        f"frames of type {resource['mimetype']} cannot be read: only application/x-hdf5 can"
+        data, key = event.get("data", {}), described.data_key
+        seq_num, time = _seq_num(event.get("seq_num")), _time(event.get("time"), received)
+        others = {name: owned(value) for name, value in data.items() if name != key}
+        if described.external.startswith("STREAM"):
+            yield from self._match.event(
+                {"descriptor": event["descriptor"], "seq_num": seq_num, "time": time, "data": others}
+            )
+            return
+        counts = data.get(key)
+        # Where someone has filled the event, the array itself is in place of the datum.
+        if isinstance(counts, str) and described.external:
+            datum = self._datums.get(counts)
+            if datum is None or datum["resource"] not in self._resources:
+                late = {**event, "data": {**others, key: counts}}
+                self._events_before_datum.append((late, received))
+                return
+            resource = self._resources[datum["resource"]]
+            yield self._announced(
+                described,
+                seq_num,
+                time,
+                lambda: self._files.datum_rows(resource, datum, described.shape),
+                data=others,
+            )
+            return
+        problem = ""
+        if isinstance(counts, Unreadable):
+            problem = counts.reason
+        elif counts is None:
+            problem = f"the event has no {key!r}: found {', '.join(data) or 'nothing'}"
+        # Not changed by who gets the event next.
+        own = owned(counts)
+        yield self._announced(
+            described, seq_num, time, lambda: own, data=others, problem=problem, inline=True
+        )
+
+    def _announced(
+        self,
+        described: _Described,
+        seq_num: int,
+        time: float,
+        counts: Callable[[], Any],
+        **more: Any,
+    ) -> Announced:
+        return Announced(
+            descriptor=described.doc,
+            stream=described.stream,
+            data_key=described.data_key,
+            n_frames=described.n_frames,
+            seq_num=seq_num,
+            time=time,
+            counts=counts,
+            **more,
+        )
+
+    def _complete_events(self) -> Iterator[Announced]:
+        """Events whose datum or resource came after them."""
+        waiting, self._events_before_datum = self._events_before_datum, []
+        for event, received in waiting:
+            yield from self._event(event, received)
+
+    def _stream_resource(self, doc: Mapping[str, Any]) -> Iterator[Announced]:
+        resource = self._stream_resources[doc["uid"]]
+        resource.doc = doc
+        waiting, resource.waiting = resource.waiting, []
+        for datum, received in waiting:
+            yield from self._stream_datum(datum, received)
+
+    def _stream_datum(self, doc: Mapping[str, Any], received: float) -> Iterator[Announced]:
+        described = self._descriptors.get(doc["descriptor"])
+        resource = self._stream_resources[doc["stream_resource"]]
+        if described is None:
+            return
+        if resource.doc is None:
+            resource.waiting.append((doc, received))
+            return
+        if resource.doc["data_key"] != described.data_key:
+            return
+        indices = range(doc["indices"]["start"], doc["indices"]["stop"])
+        first = doc["seq_nums"]["start"]
+        problem = ""
+        if doc["seq_nums"]["stop"] - first != len(indices):
+            problem = (
+                f"a stream_datum has indices {indices.start} to {indices.stop - 1} for "
+                f"{doc['seq_nums']['stop'] - first} events: one is wrong"
+            )
+        announced = [
+            self._announced(
+                described,
+                first + index - indices.start,
+                received,
+                partial(self._files.stream_rows, resource.doc, index, described.shape),
+                problem=problem,
+            )
+            for index in resource.fresh(indices)
+        ]
+        if problem:
+            yield from announced
+        else:
+            yield from self._match.frames(announced, self._readings.of_event(described.doc))
+
+    def _finish(self) -> list[Announced]:
+        """Frames that still wait, at the end of the run."""
+        rest: list[Announced] = []
+        for event, received in self._events_before_datum:
+            described = self._descriptors[event["descriptor"]]
+            datum = event["data"][described.data_key]
+            rest.append(
+                self._announced(
+                    described,
+                    _seq_num(event.get("seq_num")),
+                    _time(event.get("time"), received),
+                    lambda: None,
+                    problem=f"datum {datum} was never announced: the frame cannot be found",
+                )
+            )
+        self._events_before_datum = []
+        for uid, resource in self._stream_resources.items():
+            for doc, received in resource.waiting:
+                rest += [
+                    self._announced(
+                        self._descriptors[doc["descriptor"]],
+                        doc["seq_nums"]["start"] + offset,
+                        received,
+                        lambda: None,
+                        problem=f"stream_resource {uid} was never announced: the frame cannot be found",
                     )
-                counts = self._rows(
-                    path_from_uri(resource["uri"]), dataset, index * rows_each, (index + 1) * rows_each
-                )
-            except Exception as error:
-                yield Frame(seq_num=seq_num, time=received, reason=_one_line(error))
-                continue
-            yield from self._with_readings(descriptor, {}, counts, seq_num, received)
-
-    def _datum_rows(self, datum_id: str) -> Any:
-        """Rows that a datum points at."""
-        datum = self._datums.get(datum_id)
-        resource = self._resources.get(datum["resource"]) if datum is not None else None
-        if datum is None or resource is None:
-            raise ArchiveError(f"datum {datum_id} was never announced: the frame cannot be found")
-        if "HDF5" not in resource["spec"].upper():
-            raise ArchiveError(f"frames of spec {resource['spec']} cannot be read: only HDF5 ones can")
-        kwargs = resource.get("resource_kwargs", {})
-        # Documents write the path below the root with a leading slash or without.
-        below = resource["resource_path"]
-        path = Path(resource["root"]) / below.lstrip("/") if resource.get("root") else Path(below)
-        dataset = kwargs.get("dataset") or kwargs.get("path") or kwargs.get("key") or HDF5_DATASET
-        rows_each = int(kwargs.get("frame_per_point", 1))
-        point = int(datum["datum_kwargs"].get("point_number", 0))
-        return self._rows(path, dataset, point * rows_each, (point + 1) * rows_each)
-
-    def _rows(self, path: Path, dataset: str, first: int, last: int) -> Any:
-        place = (path, dataset)
-        if place not in self._files:
-            self._files[place] = Hdf5Rows(path, dataset, self._config.file_timeout_s)
-        return self._files[place].read(first, last)
-
-    def _with_readings(
-        self, descriptor: Mapping[str, Any], data: Mapping[str, Any], counts: Any, seq_num: int, time: float
-    ) -> Iterator[Frame]:
-        """Frames of one event, each with what sizing it needs."""
-        config, documents = self._config, FrameDocuments(self._start, descriptor, data)
-        try:
-            if self._ambiguous:
-                raise ConfigurationError(
-                    f"{len(self._ambiguous)} data keys fit the detector, {', '.join(self._ambiguous)}: "
-                    "set data_key to the one that holds the frames"
-                )
-            readings: dict[str, Any] = {
-                "wavelength_angstrom": read_wavelength(config.wavelength, documents),
-                "arm_deg": None if config.arm_angle is None else read_angle(config.arm_angle, documents),
-                "exposure_s": None if config.exposure is None else read_exposure(config.exposure, documents),
-                "monitor": None if config.monitor is None else config.monitor.read("monitor", documents)[0],
-                "applied": AppliedCorrections.from_readings(read_switches(config.applied, documents)),
-            }
-            rows = self._split(counts)
-        except Exception as error:
-            yield Frame(seq_num=seq_num, time=time, reason=_one_line(error))
-            return
-        for row in rows:
-            raw = RawFrame(counts=row, **readings)
-            yield Frame(seq_num=seq_num, time=time, raw=raw, peak_ev=self._peak(documents))
-
-    def _peak(self, documents: FrameDocuments) -> float:
-        """Absorption peak of an event; a frame is sized as well without one."""
-        optics = self._config.optics
-        if optics is None or optics.peak is None:
-            return float("nan")
-        try:
-            return read_peak(optics.peak, documents)
-        except ConfigurationError as error:
-            if not self._told_no_peak:
-                logger.warning("no absorption peak to compare with: %s", error)
-            self._told_no_peak = True
-            return float("nan")
+                    for offset in range(doc["indices"]["stop"] - doc["indices"]["start"])
+                ]
+            resource.waiting = []
+        rest += self._match.finish()
+        return [*self._choice.admit(rest), *self._choice.finish()]
 
     def _split(self, counts: Any) -> list[Any]:
         """Frames of one event, which may hold one or, along the first axes, several."""
         frames = np.asarray(counts)
         layout = _layout(frames.shape, self._layouts)
         if layout is None:
-            return [frames]  # of another length: the reduction says so in its own words
+            return [frames]  # of another length: the reduction gives the reason
         return list(frames.reshape(-1, *layout))
 
 
 def _seq_num(value: Any) -> int:
-    """Number of an event; 0, which no event has, where it says none."""
+    """Sequence number of an event; 0, which no event has, where it holds none."""
     return int(value) if isinstance(value, int | np.integer) else 0
 
 
 def _time(value: Any, received: float) -> float:
-    """Time of an event, s since the epoch; when it came where it says none."""
+    """Time of an event, s since the epoch; when it was received where it holds none."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else received
 
 
 def _one_line(error: Exception) -> str:
-    """Reason of a frame from whatever went wrong with it."""
+    """Reason of a frame from an error."""
     return " ".join(f"{error}".split()) or type(error).__name__

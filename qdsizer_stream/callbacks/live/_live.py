@@ -3,6 +3,7 @@
 import atexit
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from event_model import DocumentNames
 
 from ...sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
 from ...sizing.process import SizingProcess, SynchronousExecutor
-from ..documents import LiveConfig, RunIndex
+from ..documents import LiveConfig, RunIndex, owned, unchanged
 from ._newest import NewestWins
 from ._queue import Item, WorkQueue
 from ._run import RunSizing
@@ -92,7 +93,7 @@ class LiveSizer:
         self._examination: Examination | None = None
         self._displays: dict[int, NewestWins] = {}
         self._process = SizingProcess(self._sizer) if config.workers else None
-        self._queue = WorkQueue(self._handle, config.queue_frames, config.queue_policy)
+        self._queue = WorkQueue(self._handle, config.queue_frames, config.queue_policy, self._release)
         atexit.register(self.close, EXIT_TIMEOUT_S)
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
@@ -103,10 +104,10 @@ class LiveSizer:
         name
             Kind of the document.
         doc
-            The document; kept, never changed.
+            The document; copied where it may be changed, never changed here.
         """
         try:
-            self._queue.put(Item(name, doc))
+            self._queue.put(Item(name, owned(doc), doc))
             self._count("documents")
         except Exception:
             self._count("contained")
@@ -246,18 +247,23 @@ class LiveSizer:
         if item.name == "stop":
             self._stop(item, runs)
             return
-        if not item.forwarded:
-            self._forward(item.name, item.doc)
-            item.forwarded = True
-        if item.name == "start":
+        # Taken before it is passed on: subscribers may change it.
+        for run in runs:
             with self._contained(item):
-                self._begin(item.doc)
+                run.take(item)
+        start = owned(item.doc) if item.name == "start" else None
+        if not item.forwarded:
+            self._forward(item.name, _untouched(item))
+            item.forwarded = True
+        if start is not None:
+            with self._contained(item):
+                self._begin(start)
         for run in runs:
             with self._contained(item):
                 self._derive(run.documents(item))
 
     def _submit_frames(self, items: Iterable[Item]) -> None:
-        """Submit the frames of the current event and of the events directly behind it.
+        """Take the current event and the events directly behind it, and submit their inline frames.
 
         The sizing process then works while documents are passed on.
         """
@@ -267,6 +273,23 @@ class LiveSizer:
             with suppress(Exception):  # reported when its turn comes
                 for run in self._index.runs_of(item.name, item.doc):
                     self._runs[run].submit(item)
+
+    def _release(self) -> float | None:
+        """Size frames that have waited long enough for another document; runs in the sizing thread.
+
+        Returns
+        -------
+        Time until the next are due, s; None where none wait for a time.
+        """
+        due: list[float] = []
+        for run in list(self._runs.values()):
+            if run.due is None:
+                continue
+            if run.due <= time.monotonic():
+                self._derive(run.release())
+            if run.due is not None:
+                due.append(run.due)
+        return max(min(due) - time.monotonic(), 0.0) if due else None
 
     def _begin(self, start: Mapping[str, Any]) -> None:
         while len(self._runs) >= OPEN_RUNS:
@@ -297,12 +320,12 @@ class LiveSizer:
 
     def _stop(self, item: Item, runs: list[RunSizing]) -> None:
         """Pass a stop on with the number of estimates, then remove the run."""
-        stops: list[Any] = [item.doc]
+        stops: list[Any] = [_untouched(item)]
         for run in runs:
             with self._contained(item):
                 self._derive(run.finish())
             with self._contained(item):
-                stops = run.stop(item.doc)
+                stops = run.stop(_untouched(item))
         for stop in stops:
             self._forward("stop", stop)
         for run in runs:
@@ -338,3 +361,8 @@ class LiveSizer:
                 self._tally["sized"] += 1
             else:
                 self._refused[estimate.status.value] += 1
+
+
+def _untouched(item: Item) -> Any:
+    """A document as it was when it was received: the same object, unless it has been or can be changed."""
+    return item.original if unchanged(item.original, item.doc) else item.doc

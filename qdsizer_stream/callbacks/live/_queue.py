@@ -11,9 +11,9 @@ from itertools import islice
 from typing import Any
 
 from ...sizing.process import SLOTS
-from ..documents import Frame, QueuePolicy
+from ..documents import Announced, Frame, QueuePolicy
 
-__all__ = ["Item", "WorkQueue"]
+__all__ = ["Item", "Work", "WorkQueue"]
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,9 @@ class Item:
     name: str
     """Kind of the document."""
     doc: Mapping[str, Any]
-    """The document."""
+    """The document, which nobody else changes."""
+    original: Mapping[str, Any] | None = None
+    """The document as it was received."""
     received: float = field(default_factory=time.time)
     """When it was received, s since the epoch."""
     since: float = field(default_factory=time.monotonic)
@@ -49,12 +51,27 @@ class Item:
     """Whether its frames are recorded without being sized, because the queue was full."""
     forwarded: bool = False
     """Whether the raw document has gone downstream."""
-    submitted: list[tuple[Frame, Future[Any] | None]] | None = None
-    """Its frames, where they are sized already while it waits, with what the executor is to give for them."""
-    frames_done: int = 0
-    """Frames of it whose estimate has gone downstream."""
+    work: dict[str, "Work"] = field(default_factory=dict)
+    """Frames that it completes, by run."""
     interrupted: bool = False
     """Whether the thread ended while handling it."""
+
+    @property
+    def frames_done(self) -> int:
+        """Frames that it completed whose estimates have gone downstream, or into a sum."""
+        return sum(work.done for work in self.work.values())
+
+
+@dataclass(eq=False)
+class Work:
+    """Frames that a document completes in one run."""
+
+    announced: list[Announced]
+    """The frames, not read yet."""
+    submitted: list[tuple[Frame, Future[Any] | None]] | None = None
+    """The frames read, and their results, where they are sized while the document waits."""
+    done: int = 0
+    """How many have been handled."""
 
 
 class WorkQueue:
@@ -71,12 +88,19 @@ class WorkQueue:
         Number of items with frames that may wait; others are few and always accepted.
     policy
         What happens to items with frames when the queue is full.
+    idle
+        Called in the thread after each item, and again after as many seconds as it returns if no item comes.
     """
 
     def __init__(
-        self, handle: Callable[[Item, Sequence[Item]], None], size: int, policy: QueuePolicy
+        self,
+        handle: Callable[[Item, Sequence[Item]], None],
+        size: int,
+        policy: QueuePolicy,
+        idle: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._handle = handle
+        self._idle = idle
         self._size = size
         self._policy = policy
         # With this policy, items that wait may never be sized.
@@ -202,20 +226,28 @@ class WorkQueue:
         self._thread.start()
 
     def _work(self) -> None:
+        wait_s: float | None = None
         while True:
             with self._lock:
-                while not self._items and not self._closing:
-                    self._arrived.wait()
-                if not self._items:
+                if not self._items and not self._closing:
+                    self._arrived.wait(wait_s)
+                if not self._items and self._closing:
                     return
-                item, *behind = islice(self._items, 1 + self._ahead)
+                current = list(islice(self._items, 1 + self._ahead))
+            if current:
+                item, *behind = current
+                try:
+                    self._handle(item, behind)
+                except Exception:
+                    logger.exception("a %s document could not be handled", item.name)
+                with self._lock:
+                    self._items.popleft()
+                    self._n_frames -= item.name in FRAME_DOCUMENTS
+                    self._handled.notify_all()
+                    if not self._items:
+                        self._emptied.notify_all()
             try:
-                self._handle(item, behind)
+                wait_s = self._idle()
             except Exception:
-                logger.exception("a %s document could not be handled", item.name)
-            with self._lock:
-                self._items.popleft()
-                self._n_frames -= item.name in FRAME_DOCUMENTS
-                self._handled.notify_all()
-                if not self._items:
-                    self._emptied.notify_all()
+                logger.exception("frames that waited for their event could not be sized")
+                wait_s = None

@@ -14,6 +14,7 @@ from ...sizing.process import Executor, SynchronousExecutor
 from ..documents import (
     RUN_KEY,
     STREAM_NAME,
+    Announced,
     Destination,
     Frame,
     FrameSource,
@@ -22,11 +23,15 @@ from ..documents import (
     SizeStream,
     config_of_run,
 )
-from ._queue import Item
+from ._ledger import FrameLedger
+from ._queue import Item, Work
 
 __all__ = ["RunSizing"]
 
 logger = logging.getLogger(__name__)
+
+Estimate = tuple[Frame, Examination] | tuple[Frame, Examination, bool]
+"""A frame, its estimate, and whether that is of a sum of frames, of which it is the last."""
 
 
 class RunSizing:
@@ -70,8 +75,10 @@ class RunSizing:
             self._refusal = f"{error}"
             logger.exception("run %s cannot be sized", start.get("uid"))
         self._source = FrameSource(config, start)
-        self._accumulator = None if config.accumulation is None else FrameAccumulator(config.accumulation)
-        self._last: Frame | None = None  # of those in the accumulator
+        self._accumulation = config.accumulation
+        self._accumulators: dict[str, FrameAccumulator] = {}  # by stream
+        self._last: dict[str, Frame] = {}  # newest frame in each
+        self._ledger = FrameLedger()
         linked = (destination or config.destination) is Destination.LINKED_RUN
         self._linked = LinkedRun(start, config, self._sizer) if linked else None
         self._started = not linked
@@ -84,21 +91,38 @@ class RunSizing:
         self.uid = str(start["uid"])
         """Identifier of the run."""
 
-    def submit(self, item: Item) -> None:
-        """Submit the frames of an event before its turn, if they are inline in the event.
+    @property
+    def due(self) -> float | None:
+        """When `release` has estimates to give, s on the monotonic clock; None where no frame waits."""
+        return self._source.due
+
+    def take(self, item: Item) -> None:
+        """Take one raw document, before it is passed on; reads no file.
 
         Parameters
         ----------
         item
-            The event, which keeps the futures; every document before it that is not an event has been
-            handled.
+            The document, which keeps the frames that it completes.
         """
-        if item.submitted is None and not item.marked and self._source.holds_frames(item.name, item.doc):
-            frames = self._source.frames(item.name, item.doc, item.received)
-            item.submitted = [(frame, self._submit(frame)) for frame in frames]
+        if self.uid not in item.work:
+            item.work[self.uid] = self._work(self._source.take(item.name, item.doc, item.received))
+
+    def submit(self, item: Item) -> None:
+        """Take an event before its turn and submit its frames, if all are inline.
+
+        Parameters
+        ----------
+        item
+            The event, which keeps the futures; every document before it has been taken.
+        """
+        self.take(item)
+        work = item.work[self.uid]
+        if work.submitted is None and not item.marked and all(one.inline for one in work.announced):
+            frames = [frame for one in work.announced for frame in self._read(one)]
+            work.submitted = [(frame, self._submit(frame)) for frame in frames]
 
     def documents(self, item: Item) -> Iterator[tuple[str, Any, Examination | None]]:
-        """Handle one raw document.
+        """Size the frames that a raw document completes.
 
         Parameters
         ----------
@@ -108,34 +132,51 @@ class RunSizing:
         Returns
         -------
         Name, document and, for an event, the values that its estimate is based on: of every frame, or sum
-        of frames, that the document completes.
-        The start of a linked run comes before its first.
+        of frames, that the document completes. The start of a linked run comes before its first.
         """
-        for index, (frame, future) in enumerate(self._frames(item)):
-            if index < item.frames_done:
+        self.take(item)
+        work = item.work[self.uid]
+        for index, (frame, future) in enumerate(self._frames(work)):
+            if index < work.done:
                 continue
             reason = frame.reason or self._refusal
             if item.marked:
                 reason = "not sized: the queue was full; raise queue_frames, or set queue_policy to wait"
-            elif item.interrupted and index == item.frames_done:
+            elif item.interrupted and index == work.done:
                 reason = "the sizing thread ended while this frame was sized"
-            for of, examination in self._examined(frame, reason, future):
-                yield from self._derived(of, examination)
-            item.frames_done = index + 1
+            for estimate in self._examined(frame, reason, future):
+                yield from self._derived(*estimate)
+            work.done = index + 1
             self._marked += item.marked
             self._longest_lag_s = max(self._longest_lag_s, time.monotonic() - item.since)
             self._longest_queue = max(self._longest_queue, item.ahead)
 
-    def finish(self) -> Iterator[tuple[str, Any, Examination | None]]:
-        """Size the frames of unfinished sums; call it before `stop`.
+    def release(self) -> Iterator[tuple[str, Any, Examination | None]]:
+        """Size frames that have waited long enough for another document.
 
         Returns
         -------
         As of `documents`.
         """
-        if self._accumulator is not None:
-            for of, examination in self._sized(self._last, self._accumulator.flush()):
-                yield from self._derived(of, examination)
+        item = Item("release", {})
+        item.work[self.uid] = self._work(self._source.release())
+        yield from self.documents(item)
+
+    def finish(self) -> Iterator[tuple[str, Any, Examination | None]]:
+        """Size the frames that still wait for another document, and unfinished sums; call it before `stop`.
+
+        Returns
+        -------
+        As of `documents`.
+        """
+        yield from self.documents(Item("stop", {}))
+        for stream, accumulator in self._accumulators.items():
+            for estimate in self._sized(stream, accumulator.flush()):
+                yield from self._derived(*estimate)
+        self._ledger.end()
+        for stream, n_frames in self._source.left_out.items():
+            self._ledger.announce(stream, n_frames)
+            self._ledger.outcome(stream, "other_stream", n_frames)
 
     def stop(self, doc: Mapping[str, Any]) -> list[Any]:
         """Close the run.
@@ -152,11 +193,16 @@ class RunSizing:
         """
         self.close()
         n_events = self._size_stream.n_events
-        if not n_events:
+        streams = self._ledger.by_stream()
+        if not streams:
             logger.warning("run %s: %s", self.uid, self._source.explain_no_frames())
             return [doc]
-        tally = self._tally(n_events)
+        tally = {**self._tally(n_events), "streams": streams}
         logger.info("run %s: %s", self.uid, tally)
+        if unaccounted := self._ledger.unaccounted:
+            logger.error("run %s: frames without an outcome, by stream: %s", self.uid, unaccounted)
+        if not n_events:
+            return [doc] if self._linked is not None else [{**doc, RUN_KEY: tally}]
         if self._linked is not None:
             linked = self._linked.stop(n_events, doc["exit_status"], doc.get("reason", ""))
             return [doc, {**linked, RUN_KEY: tally}]
@@ -177,33 +223,47 @@ class RunSizing:
         return tally
 
     def _derived(
-        self, frame: Frame, examination: Examination
+        self, frame: Frame, examination: Examination, of_sum: bool = False
     ) -> Iterator[tuple[str, Any, Examination | None]]:
-        """Documents of one estimate."""
+        """Documents of one estimate, which is the outcome of its frames once they are composed."""
         self._statuses[examination.estimate.status.value] += 1
         if self._linked is not None and not self._started:
             yield "start", self._linked.start, None
             self._started = True
-        for name, doc in self._size_stream.documents(
-            frame, examination, self._source.stream or "", self._source.data_key or "", self._live
-        ):
+        for name, doc in self._size_stream.documents(frame, examination, self._live):
             yield name, doc, examination if name == "event" else None
+        status = examination.estimate.status.value
+        if of_sum:
+            self._ledger.end_sum(frame.stream, status)
+        else:
+            self._ledger.outcome(frame.stream, status, frame.n_frames)
 
-    def _frames(self, item: Item) -> Iterable[tuple[Frame, Future[Any] | None]]:
-        if item.submitted is not None:
-            return item.submitted
-        return ((frame, None) for frame in self._source.frames(item.name, item.doc, item.received))
+    def _frames(self, work: Work) -> Iterable[tuple[Frame, Future[Any] | None]]:
+        if work.submitted is not None:
+            return work.submitted
+        return ((frame, None) for one in work.announced for frame in self._read(one))
+
+    def _work(self, announced: list[Announced]) -> Work:
+        for one in announced:
+            self._ledger.announce(one.stream, one.n_frames)
+        return Work(announced)
+
+    def _read(self, announced: Announced) -> list[Frame]:
+        """Frames of one event; the ledger is corrected where the key describes another number of them."""
+        frames = list(self._source.read(announced))
+        n_frames = sum(frame.n_frames for frame in frames)
+        self._ledger.announce(announced.stream, n_frames - announced.n_frames)
+        announced.n_frames = n_frames
+        return frames
 
     def _submit(self, frame: Frame) -> Future[Any] | None:
         """Submit the first task of a frame; None where it cannot be sized."""
         if frame.raw is None or self._sizer is None:
             return None
-        task = Sizer.examine_frame if self._accumulator is None else Sizer.pool
+        task = Sizer.examine_frame if self._accumulation is None else Sizer.pool
         return self._executor.submit(task, self._sizer, frame.raw)
 
-    def _examined(
-        self, frame: Frame, reason: str, future: Future[Any] | None
-    ) -> Iterator[tuple[Frame, Examination]]:
+    def _examined(self, frame: Frame, reason: str, future: Future[Any] | None) -> Iterator[Estimate]:
         """Estimates that a frame leads to, each with the frame that it ends with.
 
         Its own, or those of the sums that are complete with it. A frame that cannot be reduced joins no sum
@@ -213,33 +273,34 @@ class RunSizing:
             future = self._submit(frame)
         if reason or future is None:
             yield frame, _bad(reason)
-        elif self._accumulator is None:
+        elif self._accumulation is None:
             yield frame, self._examination(future, frame)
         else:
-            yield from self._added(self._accumulator, frame, future)
+            if frame.stream not in self._accumulators:
+                self._accumulators[frame.stream] = FrameAccumulator(self._accumulation)
+            yield from self._added(self._accumulators[frame.stream], frame, future)
 
     def _added(
         self, accumulator: FrameAccumulator, frame: Frame, pooled: Future[PooledCounts]
-    ) -> Iterator[tuple[Frame, Examination]]:
+    ) -> Iterator[Estimate]:
         """Estimates of the sums that a frame ends or joins."""
-        yield from self._sized(self._last, accumulator.expire(frame.time))
+        yield from self._sized(frame.stream, accumulator.expire(frame.time))
         try:
             sums = accumulator.add(pooled.result(), frame.time)
         except Exception as error:
             yield frame, self._failed(frame, error)
         else:
-            self._last = frame
-            yield from self._sized(frame, sums)
+            self._last[frame.stream] = frame
+            self._ledger.join_sum(frame.stream)
+            yield from self._sized(frame.stream, sums)
 
-    def _sized(self, last: Frame | None, sums: Iterable[PooledCounts]) -> Iterator[tuple[Frame, Examination]]:
-        """Estimates of sums that end with a frame."""
+    def _sized(self, stream: str, sums: Iterable[PooledCounts]) -> Iterator[Estimate]:
+        """Estimates of sums, each with its last frame."""
         for pooled in sums:
-            assert last is not None  # a sum holds frames
             assert self._sizer is not None
-            yield (
-                last,
-                self._examination(self._executor.submit(Sizer.examine_pooled, self._sizer, pooled), last),
-            )
+            last = self._last[stream]
+            future = self._executor.submit(Sizer.examine_pooled, self._sizer, pooled)
+            yield last, self._examination(future, last), True
 
     def _examination(self, future: Future[Examination], frame: Frame) -> Examination:
         try:

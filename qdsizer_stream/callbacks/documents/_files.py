@@ -1,0 +1,143 @@
+"""Frames in files, by the documents that announce them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import ArchiveError
+from ._hdf5 import Hdf5Rows, paths_from_uri
+from ._rows import rows_per_event
+
+__all__ = ["FrameFiles"]
+
+HDF5_DATASET = "/entry/data/data"
+"""Where areaDetector writes frames, unless the resource gives another dataset."""
+
+HDF5_MIMETYPE = "application/x-hdf5"
+
+
+class FrameFiles:
+    """Reads frames that resources and their datums point to; keeps the files of a run open.
+
+    Parameters
+    ----------
+    timeout_s
+        How long a read waits for rows to appear, s.
+    """
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._files: dict[tuple[str, str], Hdf5Rows] = {}
+
+    def stream_rows(self, resource: Mapping[str, Any], index: int, shape: Sequence[int]) -> Any:
+        """Read the frames of one index of a `stream_datum`.
+
+        Parameters
+        ----------
+        resource
+            The `stream_resource`.
+        index
+            Index of the event in the resource.
+        shape
+            Shape of one event, from the descriptor.
+
+        Returns
+        -------
+        Rows of the dataset.
+
+        Raises
+        ------
+        ArchiveError
+            They cannot be read, or the dataset does not have the shape described.
+        """
+        if resource["mimetype"] != HDF5_MIMETYPE:
+            raise ArchiveError(
+                f"frames of type {resource['mimetype']} cannot be read: only {HDF5_MIMETYPE} can"
+            )
+        parameters = resource["parameters"]
+        dataset = parameters.get("dataset") or parameters.get("path") or HDF5_DATASET
+        method = parameters.get("join_method")
+        file = self._file(resource["uri"], dataset, lambda: paths_from_uri(resource["uri"]))
+        return file.read(index, index + 1, lambda found: rows_per_event(found, shape, method))
+
+    def datum_rows(self, resource: Mapping[str, Any], datum: Mapping[str, Any], shape: Sequence[int]) -> Any:
+        """Read the frames of a `datum`.
+
+        Parameters
+        ----------
+        resource
+            Its `resource`.
+        datum
+            The datum.
+        shape
+            Shape of one event, from the descriptor.
+
+        Returns
+        -------
+        Rows of the dataset.
+
+        Raises
+        ------
+        ArchiveError
+            They cannot be read, or the documents do not state which rows they are.
+        """
+        if "HDF5" not in resource["spec"].upper():
+            raise ArchiveError(f"frames of spec {resource['spec']} cannot be read: only HDF5 ones can")
+        first, last, in_rows = _span(datum["datum_kwargs"])
+        kwargs = resource.get("resource_kwargs", {})
+        dataset = kwargs.get("dataset") or kwargs.get("path") or kwargs.get("key") or HDF5_DATASET
+        # Documents write the path below the root with a leading slash or without.
+        below = resource["resource_path"]
+        path = Path(resource["root"]) / below.lstrip("/") if resource.get("root") else Path(below)
+        file = self._file(str(path), dataset, lambda: [path])
+        per_point = kwargs.get("frame_per_point")
+        return file.read(
+            first, last, lambda found: 1 if in_rows else _rows_per_point(found, shape, per_point)
+        )
+
+    def close(self) -> None:
+        """Close the files."""
+        for rows in self._files.values():
+            rows.close()
+        self._files.clear()
+
+    def _file(self, name: str, dataset: str, paths: Callable[[], list[Path]]) -> Hdf5Rows:
+        if (name, dataset) not in self._files:
+            self._files[name, dataset] = Hdf5Rows(paths(), dataset, self._timeout_s)
+        return self._files[name, dataset]
+
+
+def _span(kwargs: Mapping[str, Any]) -> tuple[int, int, bool]:
+    """First and last plus one of the points of a datum, or of its rows, and which of the two they are."""
+    match dict(kwargs):
+        case {"point_number": int(point), **rest} if not rest:
+            return point, point + 1, False
+        case {"frame": int(frame), **rest} if not rest:
+            return frame, frame + 1, True
+        case {"indices": {"start": int(start), "stop": int(stop), **step}, **rest} if (
+            not rest and start < stop and step in ({}, {"step": 1}, {"step": None})
+        ):
+            return start, stop, True
+        case {"indices": [int(start), *more], **rest} if not rest and list(more) == list(
+            range(start + 1, start + 1 + len(more))
+        ):
+            return start, start + 1 + len(more), True
+    raise ArchiveError(
+        f"datum_kwargs {dict(kwargs)} do not state the rows of the frame: allowed is one of point_number, "
+        "frame and indices (start and stop, or successive rows), whole numbers"
+    )
+
+
+def _rows_per_point(found: tuple[int, ...], shape: Sequence[int], per_point: Any) -> int:
+    """Rows per point: what the resource gives, which must not contradict the shape of the data key."""
+    try:
+        described = rows_per_event(found, shape)
+    except ArchiveError:
+        # Classic areaDetector devices describe shapes that are not those of their files.
+        return 1 if per_point is None else int(per_point)
+    if per_point is not None and int(per_point) != described:
+        raise ArchiveError(
+            f"frame_per_point is {per_point}, but in a dataset of shape {found} an event of shape "
+            f"{tuple(shape)} has {described} rows: correct one of them"
+        )
+    return described

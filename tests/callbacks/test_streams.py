@@ -1,0 +1,769 @@
+"""Which frame belongs to which event, from real devices: equal frames have equal sizes however they come."""
+
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import hdf5plugin
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from bluesky import plan_stubs as bps
+from bluesky.plans import count
+from bluesky.preprocessors import SupplementalData
+from ophyd import DeviceStatus, Signal
+
+from qdsizer_stream.callbacks import LiveSizer, NumberSource, WavelengthSource
+from qdsizer_stream.callbacks.documents import SizeStream
+from qdsizer_stream.devices import SimMythen, SimMythenHdf5
+from qdsizer_stream.sizing import Sizer
+
+from .producers import FlyingMythen, ResourceDatumMythen, fly
+
+Documents = list[tuple[str, Any]]
+Mythen = Callable[..., Any]
+N_FRAMES = 3
+WAVELENGTH = 0.5637
+
+
+class UnitSignal(Signal):
+    """A signal with a unit, such as a monochromator's energy."""
+
+    def __init__(self, unit: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._unit = unit
+
+    def describe(self) -> dict[str, Any]:
+        return {self.name: {**super().describe()[self.name], "units": self._unit}}
+
+
+@pytest.fixture(scope="module")
+def frames(mythen: Mythen) -> Any:
+    documents: Documents = []
+    RunEngine({})(count([mythen()], 6), lambda name, doc: documents.append((name, doc)))
+    return np.array([doc["data"]["mythen_image"] for name, doc in documents if name == "event"])
+
+
+@pytest.fixture
+def expected(frames: Any, sizer: Sizer) -> list[float]:
+    return [sizer.size_frame(frame, WAVELENGTH).size_nm for frame in frames]
+
+
+def run_live(one: LiveSizer, plan: Any, engine: RunEngine | None = None, also: Any = None) -> Documents:
+    """Everything that a live sizer passes on of a plan."""
+    out: Documents = []
+    if also is not None:
+        one.subscribe(also)
+    one.subscribe(lambda name, doc: out.append((name, doc)))
+    engine = engine or RunEngine({})
+    engine.subscribe(one)
+    engine(plan)
+    assert one.close(60)
+    return out
+
+
+def estimates(documents: Documents) -> list[dict[str, Any]]:
+    return [doc["data"] for name, doc in documents if name == "event" and "qdsizer_size" in doc["data"]]
+
+
+def sizes(documents: Documents) -> list[float]:
+    assert [one["qdsizer_reason"] for one in estimates(documents)] == [""] * len(estimates(documents))
+    return [one["qdsizer_size"] for one in estimates(documents)]
+
+
+def times(documents: Documents, key: str) -> list[tuple[int, float]]:
+    """Number and time of the events that hold a key."""
+    events = [doc for name, doc in documents if name == "event" and key in doc["data"]]
+    return [(doc["seq_num"], doc["time"]) for doc in events]
+
+
+def streams(documents: Documents) -> dict[str, Any]:
+    """The account of the frames in the stop."""
+    (stop,) = [doc for name, doc in documents if name == "stop"]
+    account: dict[str, Any] = stop["qdsizer"]["streams"]
+    for one in account.values():
+        assert one["announced"] == one["sized"] + sum(one["rejected"].values())
+    return account
+
+
+# Settings that stand in the event of the frame
+
+
+@pytest.mark.parametrize("kind", ["inline", "file"])
+def test_energy_in_the_event_of_the_frame(
+    kind: str, live: Any, mythen: Mythen, expected: list[float], tmp_path: Path
+) -> None:
+    detector = mythen(kind=SimMythenHdf5, directory=tmp_path) if kind == "file" else mythen()
+    energy = UnitSignal("keV", name="mono_energy", value=12.398419843 / WAVELENGTH)
+    out = run_live(
+        live(wavelength=WavelengthSource(data_key="mono_energy")), count([detector, energy], N_FRAMES)
+    )
+    np.testing.assert_allclose(sizes(out), expected[:N_FRAMES], rtol=1e-6)
+    events = dict(times(out, "mono_energy"))
+    derived = [doc for name, doc in out if name == "event" and "qdsizer_size" in doc["data"]]
+    assert [doc["time"] for doc in derived] == [
+        events[doc["data"]["qdsizer_frame_seq_num"]] for doc in derived
+    ]
+
+
+def test_each_frame_in_a_file_has_the_reading_of_its_own_event(
+    live: Any, mythen: Mythen, frames: Any, sizer: Sizer, tmp_path: Path
+) -> None:
+    """The energy changes with every point: a frame with its neighbour's would have another size."""
+    energy = UnitSignal("angstrom", name="mono", value=0.0)
+    wavelengths = [WAVELENGTH, WAVELENGTH * 1.002, WAVELENGTH * 0.998]
+    detector = mythen(kind=SimMythenHdf5, directory=tmp_path)
+
+    def plan() -> Iterator[Any]:
+        yield from bps.stage(detector)
+        yield from bps.open_run()
+        for one in wavelengths:
+            energy.put(one)
+            yield from bps.trigger_and_read([detector, energy])
+        yield from bps.close_run()
+        yield from bps.unstage(detector)
+
+    out = run_live(live(wavelength=WavelengthSource(data_key="mono")), plan())
+    assert sizes(out) == [
+        sizer.size_frame(frame, one).size_nm for frame, one in zip(frames, wavelengths, strict=False)
+    ]
+    assert len(set(sizes(out))) == 3
+
+
+def test_sequence_numbers_repeat_after_a_pause(
+    live: Any, mythen: Mythen, frames: Any, sizer: Sizer, tmp_path: Path
+) -> None:
+    """Two events with number 2, one frame each, in the order they came."""
+    energy = UnitSignal("angstrom", name="mono", value=WAVELENGTH)
+    detector = mythen(kind=SimMythenHdf5, directory=tmp_path)
+    wavelengths = iter([WAVELENGTH, WAVELENGTH * 1.002, WAVELENGTH * 0.998])
+
+    def point() -> Iterator[Any]:
+        energy.put(next(wavelengths))
+        yield from bps.trigger_and_read([detector, energy])
+
+    documents: Documents = []
+
+    def plan() -> Iterator[Any]:
+        yield from bps.stage(detector)
+        yield from bps.open_run()
+        yield from point()
+        yield from point()
+        yield from point()
+        yield from bps.close_run()
+        yield from bps.unstage(detector)
+
+    RunEngine({})(plan(), lambda name, doc: documents.append((name, doc)))
+    again = [
+        (name, {**doc, "seq_num": 2})
+        if name == "event" and doc["seq_num"] == 3
+        else (name, {**doc, "seq_nums": {"start": 2, "stop": 3}})
+        if name == "stream_datum" and doc["seq_nums"]["start"] == 3
+        else (name, doc)
+        for name, doc in documents
+    ]
+    one = live(wavelength=WavelengthSource(data_key="mono"))
+    out: Documents = []
+    one.subscribe(lambda name, doc: out.append((name, doc)))
+    for name, doc in again:
+        one(name, doc)
+    assert one.close(60)
+    assert [data["qdsizer_frame_seq_num"] for data in estimates(out)] == [1, 2, 2]
+    assert sizes(out) == [
+        sizer.size_frame(frame, wavelength).size_nm
+        for frame, wavelength in zip(
+            frames, [WAVELENGTH, WAVELENGTH * 1.002, WAVELENGTH * 0.998], strict=False
+        )
+    ]
+
+
+def test_a_flown_stream_has_no_events_to_read_from(live: Any, mythen: Mythen, tmp_path: Path) -> None:
+    device = mythen(kind=FlyingMythen, directory=tmp_path)
+    device.frames = N_FRAMES
+    out = run_live(live(monitor=NumberSource(data_key="mythen_monitor")), fly(device))
+    reason = (
+        "no event came with this frame of stream fly, but monitor is read from events (data_key): in flown "
+        "streams give configuration_key, start_key or value instead"
+    )
+    assert [one["qdsizer_reason"] for one in estimates(out)] == [reason] * N_FRAMES
+    assert streams(out) == {"fly": {"announced": 3, "sized": 0, "rejected": {"bad_frame": 3}}}
+
+
+def test_frames_of_a_step_are_dated_by_their_event_and_fly_scans_do_not_wait(
+    live: Any, mythen: Mythen, tmp_path: Path
+) -> None:
+    out = run_live(live(), count([mythen(kind=SimMythenHdf5, directory=tmp_path)], 2))
+    measured = dict(times(out, "mythen_elapsed"))
+    for name, doc in out:
+        if name == "event" and "qdsizer_size" in doc["data"]:
+            assert doc["time"] == measured[doc["data"]["qdsizer_frame_seq_num"]]
+
+    one = live(stream="fly")
+    device = mythen(kind=FlyingMythen, directory=tmp_path)
+    device.frames = 2
+    documents: Documents = []
+    RunEngine({})(fly(device), lambda name, doc: documents.append((name, doc)))
+    for name, doc in documents[:-1]:  # the run has not ended
+        one(name, doc)
+    deadline = time.monotonic() + 20
+    while one.counters.sized < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert one.counters.sized == 2
+
+
+# Rows of files
+
+
+class SeveralMythen(SimMythenHdf5):
+    """Writes k frames per event, stacked (events, k, strips) or concatenated (events × k, strips)."""
+
+    k = 2
+    layout = "stack"
+
+    def stage(self) -> list[Any]:
+        staged = super().stage()
+        n_strips = self.image.get().size
+        path = self._file.filename
+        self._file.close()
+        self._file = h5py.File(path, "w", libver="latest")
+        row = (self.k, n_strips) if self.layout == "stack" else (n_strips,)
+        self._file.create_dataset(
+            "/entry/data/data", (0, *row), np.uint32, maxshape=(None, *row), chunks=(1, *row)
+        )
+        self._file.swmr_mode = True
+        self._points = 0
+        return staged
+
+    def get_index(self) -> int:
+        return self._points
+
+    def describe(self) -> dict[str, Any]:
+        description: dict[str, Any] = super().describe()
+        description[self.image.name]["shape"] = [self.k, self.image.get().size]
+        return description
+
+    def collect_asset_docs(self, index: int | None = None) -> Iterator[tuple[str, Any]]:
+        for name, doc in super().collect_asset_docs(index):
+            if name == "stream_resource":
+                doc["parameters"]["join_method"] = self.layout
+            yield name, doc
+
+    def trigger(self) -> DeviceStatus:
+        status = DeviceStatus(self)
+
+        def expose() -> None:
+            self._buffer: list[Any] = []
+            for _ in range(self.k):
+                SimMythen.trigger(self).wait()
+            dataset = self._file["/entry/data/data"]
+            rows = np.array(self._buffer)[None] if self.layout == "stack" else np.array(self._buffer)
+            dataset.resize(len(dataset) + len(rows), axis=0)
+            dataset[-len(rows) :] = rows
+            dataset.flush()
+            self._points += 1
+            status.set_finished()
+
+        threading.Thread(target=expose).start()
+        return status
+
+    def _read_out(self, counts: Any) -> None:
+        self.image.put(counts)
+        self._buffer.append(np.array(counts))
+
+
+@pytest.mark.parametrize("layout", ["stack", "concat"])
+@pytest.mark.parametrize("k", [2, 3])
+def test_several_frames_per_event_in_a_file(
+    layout: str, k: int, live: Any, mythen: Mythen, expected: list[float], tmp_path: Path
+) -> None:
+    device = mythen(kind=type("Kind", (SeveralMythen,), {"k": k, "layout": layout}), directory=tmp_path)
+    n_events = 6 // k
+    out = run_live(live(), count([device], n_events))
+    assert sizes(out) == expected
+    numbers = [one["qdsizer_frame_seq_num"] for one in estimates(out)]
+    assert numbers == [1 + n // k for n in range(6)]
+    assert streams(out) == {"primary": {"announced": 6, "sized": 6, "rejected": {}}}
+
+
+def test_a_dataset_that_does_not_fit_its_key_is_refused(live: Any, mythen: Mythen, tmp_path: Path) -> None:
+    class Wrong(SeveralMythen):
+        layout = "concat"
+
+        def describe(self) -> dict[str, Any]:
+            description: dict[str, Any] = super().describe()
+            description[self.image.name]["shape"] = [self.k, 24, self.image.get().size // 24, 1]
+            return description
+
+    out = run_live(live(), count([mythen(kind=Wrong, directory=tmp_path)], 1))
+    (one,) = estimates(out)
+    assert one["qdsizer_reason"].startswith("a dataset of shape (2, 30720) cannot hold events of shape")
+    assert streams(out)["primary"] == {"announced": 2, "sized": 0, "rejected": {"bad_frame": 2}}
+
+
+def datums(kwargs: Callable[[int], dict[str, Any]]) -> type[ResourceDatumMythen]:
+    class Kind(ResourceDatumMythen):
+        def collect_asset_docs(self) -> Iterator[tuple[str, Any]]:
+            for name, doc in super().collect_asset_docs():
+                if name == "datum":
+                    doc["datum_kwargs"] = kwargs(doc["datum_kwargs"]["point_number"])
+                yield name, doc
+
+    return Kind
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        lambda n: {"point_number": n},
+        lambda n: {"frame": n},
+        lambda n: {"indices": {"start": n, "stop": n + 1}},
+        lambda n: {"indices": [n]},
+    ],
+    ids=["point_number", "frame", "indices", "list of indices"],
+)
+def test_a_datum_names_its_rows(
+    kwargs: Callable[[int], dict[str, Any]],
+    live: Any,
+    mythen: Mythen,
+    expected: list[float],
+    tmp_path: Path,
+) -> None:
+    out = run_live(live(), count([mythen(kind=datums(kwargs), directory=tmp_path)], N_FRAMES))
+    assert sizes(out) == expected[:N_FRAMES]
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        lambda n: {},
+        lambda n: {"index": n},
+        lambda n: {"point_number": n, "channel": 1},
+        lambda n: {"point_number": "1"},
+        lambda n: {"indices": [n, n + 2]},
+        lambda n: {"indices": {"start": n, "stop": n}},
+    ],
+)
+def test_a_datum_that_does_not_name_its_rows_is_refused(
+    kwargs: Callable[[int], dict[str, Any]], live: Any, mythen: Mythen, tmp_path: Path
+) -> None:
+    out = run_live(live(), count([mythen(kind=datums(kwargs), directory=tmp_path)], 2))
+    for number, one in enumerate(estimates(out)):
+        assert one["qdsizer_reason"] == (
+            f"datum_kwargs {kwargs(number)} do not state the rows of the frame: allowed is one of "
+            "point_number, frame and indices (start and stop, or successive rows), whole numbers"
+        )
+    assert len(estimates(out)) == 2
+
+
+def test_frames_per_point_that_contradict_the_key_are_refused(
+    live: Any, mythen: Mythen, tmp_path: Path
+) -> None:
+    class Kind(ResourceDatumMythen):
+        def describe(self) -> dict[str, Any]:
+            description: dict[str, Any] = super().describe()
+            description[self.image.name]["shape"] = [3, 1, self.image.get().size]
+            return description
+
+    out = run_live(live(), count([mythen(kind=Kind, directory=tmp_path)], 1))
+    assert estimates(out)[0]["qdsizer_reason"].startswith("frame_per_point is 1, but in a dataset of shape")
+
+
+# Documents that change, repeat or come late
+
+
+class ReusedArrayMythen(SimMythen):
+    """Reads every frame into the same array, as drivers with a buffer do."""
+
+    def read(self) -> dict[str, Any]:
+        reading: dict[str, Any] = super().read()
+        if not hasattr(self, "_buffer"):
+            self._buffer = np.zeros_like(reading[self.image.name]["value"])
+        self._buffer[:] = reading[self.image.name]["value"]
+        reading[self.image.name]["value"] = self._buffer
+        return reading
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_detector_that_reuses_its_array(
+    workers: int, live: Any, mythen: Mythen, frames: Any, expected: list[float]
+) -> None:
+    archived: list[Any] = []
+
+    def slow(name: str, doc: Any) -> None:
+        time.sleep(0.02)
+        if name == "event" and "mythen_image" in doc["data"]:
+            archived.append(np.array(doc["data"]["mythen_image"]))
+
+    out = run_live(live(workers=workers), count([mythen(kind=ReusedArrayMythen)], 6), also=slow)
+    np.testing.assert_array_equal(archived, frames)
+    assert sizes(out) == expected
+
+
+@pytest.mark.parametrize("where", ["before", "behind"])
+def test_a_subscriber_that_changes_documents_in_place(
+    where: str, live: Any, mythen: Mythen, expected: list[float], tmp_path: Path
+) -> None:
+    """Behind the sizer, or beside it in the RunEngine: it changes what is written, never what is sized."""
+
+    def change(name: str, doc: Any) -> None:
+        if name == "datum":
+            doc["datum_kwargs"].pop("point_number", None)
+        if name == "resource":
+            doc["resource_path"] = "elsewhere.h5"
+        if name == "descriptor" and doc["name"] == "primary":
+            doc["configuration"]["mythen"]["data"]["mythen_wavelength"] = 0.7
+            doc["data_keys"]["mythen_image"]["shape"] = [1]
+
+    one = live()
+    engine = RunEngine({})
+    plan = count([mythen(kind=ResourceDatumMythen, directory=tmp_path)], N_FRAMES)
+    if where == "behind":
+        out = run_live(one, plan, engine, also=change)
+    else:
+        out = []
+        one.subscribe(lambda name, doc: out.append((name, doc)))
+        engine.subscribe(one)
+        engine.subscribe(change)
+        engine(plan)
+        assert one.close(60)
+    assert sizes(out) == expected[:N_FRAMES]
+
+
+def test_inline_frames_that_a_subscriber_blanks(live: Any, mythen: Mythen, expected: list[float]) -> None:
+    def blank(name: str, doc: Any) -> None:
+        if name == "event" and "mythen_image" in doc["data"]:
+            doc["data"]["mythen_image"][:] = 0
+
+    out = run_live(live(), count([mythen(kind=ReusedArrayMythen)], N_FRAMES), also=blank)
+    assert sizes(out) == expected[:N_FRAMES]
+
+
+@pytest.fixture(scope="module")
+def stream_documents(mythen: Mythen, tmp_path_factory: pytest.TempPathFactory) -> Documents:
+    documents: Documents = []
+    device = mythen(kind=SimMythenHdf5, directory=tmp_path_factory.mktemp("frames"))
+    RunEngine({})(count([device], N_FRAMES), lambda name, doc: documents.append((name, doc)))
+    return documents
+
+
+def test_a_stream_datum_that_is_delivered_twice(
+    stream_documents: Documents, through: Any, expected: list[float]
+) -> None:
+    doubled = [
+        one
+        for name, doc in stream_documents
+        for one in [(name, doc)] + [(name, {**doc, "uid": doc["uid"] + "x"})] * (name == "stream_datum")
+    ]
+    out = through(doubled)
+    assert sizes(out) == expected[:N_FRAMES]
+    assert streams(out)["primary"] == {"announced": 3, "sized": 3, "rejected": {}}
+
+
+@pytest.mark.parametrize("kind", ["stream_resource", "stream_datum", "resource", "datum"])
+def test_documents_that_come_late(
+    kind: str,
+    stream_documents: Documents,
+    through: Any,
+    mythen: Mythen,
+    expected: list[float],
+    tmp_path: Path,
+) -> None:
+    """Behind the events that need them, just before the stop."""
+    documents = stream_documents
+    if not kind.startswith("stream"):
+        documents = []
+        device = mythen(kind=ResourceDatumMythen, directory=tmp_path)
+        RunEngine({})(count([device], N_FRAMES), lambda name, doc: documents.append((name, doc)))
+    late = [one for one in documents if one[0] == kind]
+    others = [one for one in documents if one[0] != kind]
+    out = through([*others[:-1], *late, others[-1]])
+    assert sizes(out) == expected[:N_FRAMES]
+    missing = through(others)
+    account = streams(missing) if estimates(missing) else {}
+    if kind in ("stream_resource", "resource", "datum"):
+        assert account["primary"] == {"announced": 3, "sized": 0, "rejected": {"bad_frame": 3}}
+        assert all("was never announced: the frame" in e["qdsizer_reason"] for e in estimates(missing))
+
+
+# Several streams with images
+
+
+def several(plan: Callable[[], Iterator[Any]], *devices: Any) -> Iterator[Any]:
+    for device in devices:
+        yield from bps.stage(device)
+    yield from bps.open_run()
+    yield from plan()
+    yield from bps.close_run()
+    for device in devices:
+        yield from bps.unstage(device)
+
+
+@pytest.mark.parametrize("kind", ["inline", "file"])
+def test_dark_frames_before_primary(
+    kind: str, live: Any, mythen: Mythen, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    device = mythen(kind=SimMythenHdf5, directory=tmp_path) if kind == "file" else mythen()
+
+    def plan() -> Iterator[Any]:
+        for _ in range(2):
+            yield from bps.trigger_and_read([device], name="dark")
+        for _ in range(N_FRAMES):
+            yield from bps.trigger_and_read([device], name="primary")
+
+    out = run_live(live(), several(plan, device))
+    assert len(sizes(out)) == N_FRAMES
+    assert streams(out) == {
+        "primary": {"announced": 3, "sized": 3, "rejected": {}},
+        "dark": {"announced": 2, "sized": 0, "rejected": {"other_stream": 2}},
+    }
+    assert "frames of stream dark are not sized, those of primary are; to choose, set stream" in caplog.text
+    described = [doc for name, doc in out if name == "descriptor" and doc["name"] == "qd_size"]
+    (descriptor,) = described
+    assert descriptor["configuration"]["qdsizer"]["data"]["qdsizer_frame_stream"] == "primary"
+
+
+def test_a_monitor_and_the_baseline_give_way_to_primary(
+    live: Any, mythen: Mythen, expected: list[float]
+) -> None:
+    device = mythen()
+
+    def plan() -> Iterator[Any]:
+        yield from bps.monitor(device.image, name="image_monitor")
+        for _ in range(N_FRAMES):
+            yield from bps.trigger_and_read([device], name="primary")
+        yield from bps.unmonitor(device.image)
+
+    out = run_live(live(), several(plan, device))
+    assert sizes(out) == expected[:N_FRAMES]
+    assert streams(out)["image_monitor"]["rejected"] == {"other_stream": 1 + N_FRAMES}
+    engine = RunEngine({})
+    engine.preprocessors.append(SupplementalData(baseline=[device]))
+    out = run_live(live(), count([device], N_FRAMES), engine)
+    assert len(sizes(out)) == N_FRAMES
+    assert streams(out)["baseline"] == {"announced": 2, "sized": 0, "rejected": {"other_stream": 2}}
+
+
+def test_without_primary_each_stream_is_sized_under_its_own_name(
+    live: Any, mythen: Mythen, expected: list[float]
+) -> None:
+    device = mythen()
+
+    def plan() -> Iterator[Any]:
+        for name in ("one", "two", "one"):
+            yield from bps.trigger_and_read([device], name=name)
+
+    out = run_live(live(), several(plan, device))
+    assert sizes(out) == expected[:3]
+    described = {doc["uid"]: doc for name, doc in out if name == "descriptor" and doc["name"] == "qd_size"}
+    named = [
+        described[doc["descriptor"]]["configuration"]["qdsizer"]["data"]["qdsizer_frame_stream"]
+        for name, doc in out
+        if name == "event" and "qdsizer_size" in doc["data"]
+    ]
+    assert named == ["one", "two", "one"]
+    assert len(described) == 2
+    assert {name: one["sized"] for name, one in streams(out).items()} == {"one": 2, "two": 1}
+
+
+def test_a_live_size_is_not_held_back_for_long(live: Any, mythen: Mythen) -> None:
+    """A plan that acts on sizes may use another stream: its frames wait for `primary` only a moment."""
+    one = live()
+    documents: Documents = []
+    device = mythen()
+
+    def plan() -> Iterator[Any]:
+        yield from bps.trigger_and_read([device], name="synthesis")
+
+    RunEngine({})(several(plan, device), lambda name, doc: documents.append((name, doc)))
+    for name, doc in documents[:-1]:
+        one(name, doc)
+    assert one.wait(10)
+    assert one.counters.sized == 0
+    deadline = time.monotonic() + 30
+    while one.counters.sized == 0 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert one.counters.sized == 1
+
+
+def test_a_declared_stream_that_is_never_used_takes_nothing(
+    live: Any, mythen: Mythen, expected: list[float]
+) -> None:
+    device = mythen()
+    for unused, used in (("dark", "primary"), ("primary", "synthesis")):
+
+        def plan(unused: str = unused, used: str = used) -> Iterator[Any]:
+            yield from bps.declare_stream(device, name=unused)
+            yield from bps.trigger_and_read([device], name=used)
+
+        out = run_live(live(), several(plan, device))
+        assert len(sizes(out)) == 1
+        assert streams(out) == {used: {"announced": 1, "sized": 1, "rejected": {}}}
+
+
+# Files
+
+
+@pytest.mark.parametrize("folder", ["PbS 50% toluene", "sample#3", "why?", "r%41x", "Rüdiger"])
+@pytest.mark.parametrize("quoted", [False, True])
+def test_folder_names(
+    folder: str, quoted: bool, live: Any, mythen: Mythen, expected: list[float], tmp_path: Path
+) -> None:
+    class Kind(SimMythenHdf5):
+        def collect_asset_docs(self, index: int | None = None) -> Iterator[tuple[str, Any]]:
+            for name, doc in super().collect_asset_docs(index):
+                if name == "stream_resource":
+                    path = Path(self._file.filename)
+                    doc["uri"] = path.as_uri() if quoted else f"file://localhost{path}"
+                yield name, doc
+
+    device = mythen(kind=Kind, directory=tmp_path / folder)
+    assert sizes(run_live(live(file_timeout_s=0.5), count([device], 1))) == expected[:1]
+
+
+@pytest.mark.parametrize("filter_name", ["Bitshuffle", "LZ4", "Blosc", "Zstd"])
+def test_compressed_frames(
+    filter_name: str, stream_documents: Documents, through: Any, expected: list[float], tmp_path: Path
+) -> None:
+    (resource,) = [doc for name, doc in stream_documents if name == "stream_resource"]
+    path = tmp_path / "compressed.h5"
+    with h5py.File(resource["uri"].removeprefix("file://localhost")) as source, h5py.File(path, "w") as file:
+        counts = source["/entry/data/data"][:]
+        compression = getattr(hdf5plugin, filter_name)()
+        file.create_dataset("/entry/data/data", data=counts, chunks=(1, counts.shape[1]), **compression)
+    documents = [
+        (name, {**doc, "uri": path.as_uri()} if name == "stream_resource" else doc)
+        for name, doc in stream_documents
+    ]
+    assert sizes(through(documents)) == expected[:N_FRAMES]
+
+
+@pytest.mark.parametrize("fault", ["late", "missing", "short"])
+def test_a_virtual_dataset_whose_second_file_is_not_there(
+    fault: str, stream_documents: Documents, through: Any, expected: list[float], tmp_path: Path
+) -> None:
+    """Strips of a missing file read as zeros; the frame waits for it, or is not sized."""
+    (resource,) = [doc for name, doc in stream_documents if name == "stream_resource"]
+    with h5py.File(resource["uri"].removeprefix("file://localhost")) as source:
+        counts = source["/entry/data/data"][:]
+    half = counts.shape[1] // 2
+    layout = h5py.VirtualLayout(counts.shape, np.uint32)
+    for index in (0, 1):
+        part = counts[:, index * half : (index + 1) * half]
+        rows = 2 if (fault, index) == ("short", 1) else len(part)
+        with h5py.File(tmp_path / f"part{index}.h5", "w") as file:
+            file.create_dataset("data", data=part[:rows], maxshape=(None, half), chunks=(1, half))
+        layout[:, index * half : (index + 1) * half] = h5py.VirtualSource(
+            f"part{index}.h5", "data", shape=part.shape
+        )
+    with h5py.File(tmp_path / "whole.h5", "w", libver="latest") as file:
+        file.create_virtual_dataset("/entry/data/data", layout)
+    documents = [
+        (name, {**doc, "uri": (tmp_path / "whole.h5").as_uri()} if name == "stream_resource" else doc)
+        for name, doc in stream_documents
+    ]
+    second = tmp_path / "part1.h5"
+    if fault != "short":
+        second.rename(tmp_path / "hidden")
+    if fault == "late":
+        threading.Timer(0.5, (tmp_path / "hidden").rename, (second,)).start()
+        assert sizes(through(documents)) == expected[:N_FRAMES]
+        return
+    out = estimates(through(documents, file_timeout_s=0.2))
+    good = 2 if fault == "short" else 0
+    assert [one["qdsizer_status"] for one in out] == ["sized"] * good + ["bad_frame"] * (3 - good)
+    problem = "it has 2 rows" if fault == "short" else "[Errno 2]"
+    assert f"{second}: " in out[-1]["qdsizer_reason"]
+    assert problem in out[-1]["qdsizer_reason"]
+
+
+WRITER = """
+import sys, time
+import h5py, numpy as np
+source, path, chunk_rows, pause_s = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+counts = np.load(source)
+n_strips = counts.shape[1]
+with h5py.File(path, "w", libver="latest") as file:
+    dataset = file.create_dataset(
+        "/entry/data/data", (0, n_strips), np.uint32, maxshape=(None, n_strips), chunks=(chunk_rows, n_strips)
+    )
+    file.swmr_mode = True
+    dataset.resize(1, axis=0)
+    dataset[0] = counts[0]
+    dataset.resize(len(counts), axis=0)  # longer than what is written
+    dataset.flush()
+    print("extended", flush=True)
+    time.sleep(pause_s)
+    dataset[1:] = counts[1:]
+    dataset.flush()
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def writing(
+    documents: Documents, folder: Path, chunk_rows: int, pause_s: float, empty: bool = False
+) -> Iterator[Documents]:
+    """The frames of stream documents, written by another process to a file that stays open."""
+    (resource,) = [doc for name, doc in documents if name == "stream_resource"]
+    with h5py.File(resource["uri"].removeprefix("file://localhost")) as source:
+        counts = source["/entry/data/data"][:]
+    np.save(folder / "counts.npy", np.zeros_like(counts) if empty else counts)
+    path = folder / "open.h5"
+    command = [sys.executable, "-c", WRITER, folder / "counts.npy", path, str(chunk_rows), str(pause_s)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "extended\n"
+        yield [
+            (name, {**doc, "uri": path.as_uri()} if name == "stream_resource" else doc)
+            for name, doc in documents
+        ]
+        writer.communicate("")
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 4])
+def test_rows_that_are_not_flushed_yet_are_waited_for(
+    chunk_rows: int, stream_documents: Documents, through: Any, expected: list[float], tmp_path: Path
+) -> None:
+    """A dataset may be longer than what its writer has flushed; the rest reads as zeros, without an error."""
+    with writing(stream_documents, tmp_path, chunk_rows, 1.0) as documents:
+        assert sizes(through(documents)) == expected[:N_FRAMES]
+
+
+def test_empty_frames_are_waited_for_once(stream_documents: Documents, through: Any, tmp_path: Path) -> None:
+    """A closed shutter gives zeros too."""
+    with writing(stream_documents, tmp_path, 4, 0.0, empty=True) as documents:
+        began = time.monotonic()
+        out = estimates(through(documents, file_timeout_s=2.0))
+        assert 2.0 < time.monotonic() - began < 5.9
+    assert [one["qdsizer_reason"] for one in out] == ["the intensities sum to zero or less"] * 3
+
+
+def test_announced_frames_without_an_outcome_are_logged(
+    stream_documents: Documents, live: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault behind the frames, in composing the documents of the second estimate."""
+    compose, calls = SizeStream.documents, iter(range(10))
+
+    def faulty(self: SizeStream, *arguments: Any) -> Any:
+        if next(calls) == 1:
+            raise MemoryError("no room")
+        return compose(self, *arguments)
+
+    one = live()
+    stops: list[Any] = []
+    one.subscribe(lambda name, doc: stops.append(doc), "stop")
+    with monkeypatch.context() as patch, caplog.at_level(logging.ERROR):
+        patch.setattr(SizeStream, "documents", faulty)
+        for name, doc in stream_documents:
+            one(name, doc)
+        assert one.close(60)
+    assert one.counters.contained == 1
+    assert stops[0]["qdsizer"]["streams"]["primary"] == {"announced": 3, "sized": 2, "rejected": {}}
+    assert "frames without an outcome, by stream: {'primary': 1}" in caplog.text
