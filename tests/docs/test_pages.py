@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from qdsizer_stream.cli import app
+from qdsizer_stream.sizing import CHECKS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -59,13 +60,20 @@ def test_files_that_are_named_exist(page: Path) -> None:
 
 def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     for name, command in group.commands.items():
+        if command.hidden:  # an earlier name, which pages do not use
+            continue
         yield f"{path}{name}", command
         if hasattr(command, "commands"):
             yield from commands(command, f"{path}{name} ")
 
 
 OPTIONS = {
-    name: {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    name: {
+        option
+        for parameter in command.params
+        if not getattr(parameter, "hidden", False)
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
     for name, command in commands(typer.main.get_command(app))
 }
 
@@ -88,6 +96,14 @@ def test_names_for_users_are_public_and_about_sixty() -> None:
     for name in names:
         module, _, attribute = name.rpartition(".")
         assert attribute in importlib.import_module(module).__all__, name
+
+
+def test_the_acceptance_checks_are_listed_in_order() -> None:
+    page = (ROOT / "docs/reference/estimate.md").read_text(encoding="utf-8")
+    table = page.partition("| check |")[2].partition("\n\n")[0].splitlines()[2:]
+    listed = [re.split(r"(?<=first Q), |; ", row.split(" | ")[0].removeprefix("| ")) for row in table]
+    names = [re.sub(r"−[\d.]+ σ", "−… σ", check.name) for check in CHECKS]
+    assert [name for row in listed for name in row] == list(dict.fromkeys(names))
 
 
 @pytest.mark.parametrize("script", FINDINGS, ids=lambda path: path.stem)
