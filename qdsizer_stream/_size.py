@@ -16,7 +16,7 @@ def size(
     *,
     wavelength: float | None = None,
     energy: str | None = None,
-    axis: Axis | str = Axis.TWO_THETA,
+    axis: Axis | str | None = None,
     model: str = "pbs",
     solvent: str | os.PathLike[str] | None = None,
 ) -> SizeEstimate:
@@ -25,13 +25,13 @@ def size(
     Parameters
     ----------
     pattern
-        Pattern, or the path of a text file: 2θ (degrees) or Q (Å⁻¹), intensity and, where known, sigma.
+        Pattern, or the path of a pattern file: 2θ or Q, intensity and, where known, sigma.
     wavelength
-        Wavelength, Å; a file needs it, or `energy`. A `Pattern` needs neither.
+        Wavelength, Å; a file of angles needs it, or `energy`, unless it states its own. Q needs neither.
     energy
         Photon energy with its unit, such as "22 keV".
     axis
-        First column of a file: "two-theta" or "q".
+        First column of a file, "two-theta" or "q"; None for the one that the file names, and otherwise 2θ.
     model
         Model by name or path.
     solvent
@@ -44,9 +44,9 @@ def size(
     Raises
     ------
     ConfigurationError
-        A file without wavelength and energy, or with both; a `Pattern` with either; an unknown axis.
+        Wavelength and energy are both given; a `Pattern` with either; an unknown axis.
     PatternError
-        The file, the wavelength or the energy cannot be used.
+        The file, the wavelength or the energy cannot be used, or a file of angles has no wavelength.
     ModelError
         The model is unknown, or its file cannot be used.
     """
@@ -58,30 +58,15 @@ def size(
                 "or give the path of a file"
             )
         return sizer.size(pattern)
-    return sizer.size(read_pattern(Path(pattern), _wavelength(wavelength, energy), _axis(axis)))
+    return sizer.size(read_pattern(pattern, _wavelength(wavelength, energy), axis))
 
 
-def _wavelength(wavelength: float | None, energy: str | None) -> float:
+def _wavelength(wavelength: float | None, energy: str | None) -> float | None:
     if wavelength is not None and energy is not None:
         raise ConfigurationError(
             f"wavelength {wavelength} Å and energy {energy!r} are both given: give one of the two"
         )
-    if energy is not None:
-        return wavelength_from_energy(energy)
-    if wavelength is None:
-        raise ConfigurationError(
-            "neither wavelength nor energy is given: give wavelength=0.5636 (Å) or energy='22 keV'"
-        )
-    return wavelength
-
-
-def _axis(axis: Axis | str) -> Axis:
-    try:
-        return Axis(axis)
-    except ValueError as error:
-        raise ConfigurationError(
-            f"axis {axis!r} is unknown: give {' or '.join(repr(known.value) for known in Axis)}"
-        ) from error
+    return wavelength if energy is None else wavelength_from_energy(energy)
 
 
 @lru_cache(maxsize=4)

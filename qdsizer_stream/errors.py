@@ -9,6 +9,7 @@ __all__ = [
     "ModelError",
     "PatternError",
     "PatternFileError",
+    "PatternFileWarning",
     "PhysicsError",
     "QdsizerError",
     "ServiceError",
@@ -29,6 +30,10 @@ class PatternError(QdsizerError, ValueError):
 
 class PatternFileError(PatternError):
     """A pattern file that cannot be read."""
+
+
+class PatternFileWarning(UserWarning):
+    """A pattern file with something unusual, and what was made of it."""
 
 
 class CalibrationError(QdsizerError, ValueError):

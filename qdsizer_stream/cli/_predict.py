@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..errors import PatternError
+from ..errors import PatternFileError, QdsizerError
 from ..patterns import Axis
 from ._app import app, examples
 
@@ -31,12 +31,19 @@ TableRow = dict[str, Any]
 def predict(
     files: Annotated[
         list[Path],
-        typer.Argument(help="Patterns: .xy, .xye, .dat or .csv; raw frames: text, X04SA HDF5 or NXmonopd."),
+        typer.Argument(
+            help="Patterns: .xy, .xye, .csv, .chi, .ras, .xrdml, GSAS, CIF, NeXus; raw frames: text or HDF5."
+        ),
     ],
     wavelength: Annotated[
-        float | None, typer.Option(help="Wavelength, Å; required unless the raw frame file states it.")
+        float | None, typer.Option(help="Wavelength, Å; for angles, unless the file states it.")
     ] = None,
-    axis: Annotated[Axis, typer.Option(help="Quantity in the first column.")] = Axis.TWO_THETA,
+    energy: Annotated[
+        str | None, typer.Option(help="Photon energy with its unit instead, such as 22keV.")
+    ] = None,
+    axis: Annotated[
+        Axis | None, typer.Option(help="Quantity in the first column, if the file does not name it.")
+    ] = None,
     solvent: Annotated[
         Path | None, typer.Option(help="Measured pattern of the pure solvent: Q (Å⁻¹), intensity.")
     ] = None,
@@ -54,7 +61,7 @@ def predict(
     ] = False,
 ) -> None:
     """Size the nanocrystals in pattern files or raw frames; prints a table, or JSON in a pipe."""
-    from ..patterns import check_wavelength
+    from ..patterns import check_wavelength, wavelength_from_energy
     from ..reduction import load_reduction
     from ..sizing import Sizer, SizingConfig
 
@@ -62,10 +69,10 @@ def predict(
         raise typer.BadParameter(
             "raw frames require both --raw and --config, patterns neither", param_hint="--raw, --config"
         )
-    if wavelength is None and not raw:
-        raise typer.BadParameter(
-            "pattern files do not state the wavelength: give it in Å", param_hint="--wavelength"
-        )
+    if energy is not None:
+        if wavelength is not None:
+            raise typer.BadParameter("give one of the two", param_hint="--wavelength, --energy")
+        wavelength = wavelength_from_energy(energy)
     if wavelength is not None:
         check_wavelength(wavelength)
     reduction = None if config is None else load_reduction(config)
@@ -79,11 +86,11 @@ def predict(
             if raw:
                 sized = _frames(sizer, file, wavelength, explain)
             else:
-                assert wavelength is not None  # checked above
                 sized = [_pattern(sizer, file, wavelength, axis, explain)]
-        except PatternError as error:
+        except (QdsizerError, OSError) as error:  # one bad file never ends a batch
             failed += 1
-            errors.print(f"error: {error}", style="red", highlight=False, markup=False)
+            named = str(error) if str(error).startswith(str(file)) else f"{file}: {error}"
+            errors.print(f"error: {named}", style="red", highlight=False, markup=False)
             continue
         rows.extend(sized)
         for row in [] if as_table else sized:
@@ -92,6 +99,10 @@ def predict(
         Console().print(_table(rows))
         for row in rows if explain else []:
             Console().print(_checks_table(row))
+        for row in rows:
+            for warning in row["warnings"]:
+                text = f"warning: {row['file']}: {warning}"
+                errors.print(text, style="yellow", highlight=False, markup=False)
     if failed:
         raise typer.Exit(1)
 
@@ -108,12 +119,21 @@ def _for_json(value: Any) -> Any:
     return value
 
 
-def _pattern(sizer: "Sizer", file: Path, wavelength_angstrom: float, axis: Axis, explain: bool) -> TableRow:
+def _pattern(
+    sizer: "Sizer", file: Path, wavelength_angstrom: float | None, axis: Axis | None, explain: bool
+) -> TableRow:
     """Size the pattern of a file."""
-    from ..patterns import read_pattern
+    from ..patterns import load_pattern
 
-    examined = sizer.examine(read_pattern(file, wavelength_angstrom, axis))
-    return {"file": str(file), **examined.estimate.to_dict(), **_checks(examined, explain)}
+    loaded = load_pattern(file, wavelength_angstrom, axis)
+    examined = sizer.examine(loaded.pattern)
+    row = {"file": str(file), **examined.estimate.to_dict(), "warnings": list(loaded.warnings)}
+    if not loaded.photons_known:
+        row["counts"] = math.nan
+        row["warnings"].append("the intensities are not counts: the number of photons is unknown")
+    if row["reason"] and loaded.warnings:  # what is wrong with the file explains it best
+        row["reason"] += f" ({'; '.join(loaded.warnings)})"
+    return row | _checks(examined, explain)
 
 
 def _checks(examined: "Examination", explain: bool) -> TableRow:
@@ -130,8 +150,8 @@ def _frames(sizer: "Sizer", file: Path, wavelength_angstrom: float | None, expla
     for index, frame in enumerate(read_raw_frames(file)):
         light = frame.wavelength_angstrom if wavelength_angstrom is None else wavelength_angstrom
         if light is None:
-            raise typer.BadParameter(
-                f"{file} does not state the wavelength: give it in Å", param_hint="--wavelength"
+            raise PatternFileError(
+                f"{file} does not state the wavelength: give --wavelength in Å, or --energy such as 22keV"
             )
         examined = sizer.examine_frame(
             RawFrame(

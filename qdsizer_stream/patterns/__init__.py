@@ -1,8 +1,8 @@
 """Patterns: intensity against momentum transfer, their files and their standard forms."""
 
-from ._axis import check_wavelength, energy_ev_from_wavelength, q_from_two_theta, two_theta_from_q
+from ._axis import Axis, check_wavelength, energy_ev_from_wavelength, q_from_two_theta, two_theta_from_q
 from ._energy import wavelength_from_energy
-from ._files import Axis, read_curve, read_pattern, write_pattern
+from ._files import LoadedPattern, load_pattern, read_curve, read_pattern, write_pattern
 from ._grid import BinGrid, bin_pattern
 from ._noise import counting_scale
 from ._paper import PAPER_GRID, PaperGrid, paper_vector
@@ -12,12 +12,14 @@ __all__ = [
     "PAPER_GRID",
     "Axis",
     "BinGrid",
+    "LoadedPattern",
     "PaperGrid",
     "Pattern",
     "bin_pattern",
     "check_wavelength",
     "counting_scale",
     "energy_ev_from_wavelength",
+    "load_pattern",
     "paper_vector",
     "q_from_two_theta",
     "read_curve",

@@ -1,16 +1,32 @@
 """Scattering angle and momentum transfer."""
 
 import math
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PatternError
 
-__all__ = ["check_wavelength", "energy_ev_from_wavelength", "q_from_two_theta", "two_theta_from_q"]
+__all__ = [
+    "Axis",
+    "check_wavelength",
+    "energy_ev_from_wavelength",
+    "q_from_two_theta",
+    "two_theta_from_q",
+]
 
 HC_EV_ANGSTROM = 12398.419843320026
 """Planck constant times speed of light (exact in the SI since 2019), eV Å."""
+
+
+class Axis(StrEnum):
+    """Quantity in the first column of a file."""
+
+    TWO_THETA = "two-theta"
+    """Scattering angle, degrees."""
+    Q = "q"
+    """Momentum transfer, Å⁻¹."""
 
 
 def check_wavelength(wavelength_angstrom: float) -> float:
@@ -33,8 +49,22 @@ def check_wavelength(wavelength_angstrom: float) -> float:
     if not (math.isfinite(wavelength_angstrom) and 0.05 <= wavelength_angstrom <= 5.0):
         raise PatternError(
             f"wavelength {wavelength_angstrom} Å is not an X-ray wavelength: give it in Å, between 0.05 and 5"
+            + _other_unit(wavelength_angstrom)
         )
     return wavelength_angstrom
+
+
+def _other_unit(value: float) -> str:
+    """Hint at the unit in which a number would be an X-ray wavelength or energy."""
+    if 5 < value <= 250:
+        return f" ({value:g} looks like keV: {HC_EV_ANGSTROM / 1000 / value:.4f} Å)"
+    if 2_000 <= value <= 250_000:
+        return f" ({value:g} looks like eV: {HC_EV_ANGSTROM / value:.4f} Å)"
+    if 5e-12 <= value <= 5e-10:
+        return f" ({value:g} looks like metres: {value * 1e10:.4f} Å)"
+    if 0.005 <= value < 0.05:
+        return f" ({value:g} looks like nm: {value * 10:.4f} Å)"
+    return ""
 
 
 def energy_ev_from_wavelength(wavelength_angstrom: float) -> float:

@@ -1,149 +1,163 @@
-"""Text files of patterns: .xy, .xye, .dat and .csv."""
+"""Pattern files."""
 
 import os
-import re
-from enum import StrEnum
+import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import PatternFileError
-from ._axis import check_wavelength, q_from_two_theta, two_theta_from_q
-from ._noise import counting_scale
+from ..configuration import choice
+from ..errors import PatternFileError, PatternFileWarning
+from ._axis import Axis, check_wavelength, q_from_two_theta
+from ._columns import Columns, SigmaKind, find_columns, header_wavelength
+from ._curves import background_removed, gaps, not_a_pattern
+from ._noise import ScatterNoise, scatter_noise
 from ._pattern import Pattern
+from ._scans import gsas_table, is_gsas, is_uxd, uxd_table
+from ._sigma import not_sigma
+from ._structured import is_powder_cif, is_xrdml, nexus_table, powder_cif_table, xrdml_table
+from ._table import Table, table_of
+from ._text import read_bytes, text_of
 
-__all__ = ["Axis", "read_curve", "read_pattern", "write_pattern"]
+__all__ = ["LoadedPattern", "load_pattern", "read_curve", "read_pattern", "write_pattern"]
 
-SEPARATOR = re.compile(r"[,;\s]+")
+HDF5_MAGIC = b"\x89HDF"
 
-RELATIVE_FLOOR = 1e-3
-"""Smallest relative sigma given to a point of a file without errors: no calibration is better than
-one part in a thousand, and a curve without noise must not look infinitely precise."""
+RIGAKU_MARK = "*RAS_"
 
-MOST_NAME_WORDS = 6
-"""Names and units of three columns; a line of more words is a sentence."""
+MAX_WAVELENGTH_DIFFERENCE = 5e-3
+"""Largest relative difference between the wavelength in the file and a given one: lines of one X-ray tube
+differ by less, and a size changes as much as the wavelength does."""
+
+SAME_WAVELENGTH = 2e-4
+"""Relative difference that is one of rounding."""
+
+MAX_TWO_THETA_DEG = 180.0
+
+MIN_CENTIDEGREES = 500.0
+"""An axis in hundredths of a degree reaches farther than this, five degrees."""
+
+MAX_RADIANS = 3.2
+"""Angles that all lie below this are in radians: patterns in degrees reach farther."""
+
+MAX_Q_INV_ANGSTROM = 40.0
+"""No powder experiment reaches this; in nm⁻¹ it is the usual range."""
+
+MIN_MONOTONIC_FRACTION = 0.9
+"""Fraction of equal signs of the steps of a column that is an axis."""
+
+COUNTS_SCALE = (0.4, 2.5)
+"""Variance per intensity of whole numbers that are counts, as far as the scatter of few points shows it."""
 
 
-class Axis(StrEnum):
-    """What the first column of a file holds."""
+@dataclass(frozen=True, kw_only=True)
+class LoadedPattern:
+    """A pattern with what its file says about it."""
 
-    TWO_THETA = "two-theta"
-    """Scattering angle, degrees."""
-    Q = "q"
-    """Momentum transfer, Å⁻¹."""
+    pattern: Pattern
+    """The pattern, sorted by Q; gaps are masked."""
+    axis: Axis
+    """Quantity in the first column of the file."""
+    wavelength_angstrom: float | None
+    """Wavelength, given or from the file, Å; None for a file of Q without one."""
+    sigma_source: str
+    """Where sigma is from: a column, or the scatter of neighbouring points."""
+    photons_known: bool
+    """Whether Σ (I/σ)² is a number of photons: with a column of sigma, or for counts. Otherwise the scatter
+    of the points says how precise the pattern is, but not how many photons were counted."""
+    warnings: tuple[str, ...]
+    """What is unusual, one line each, without the name of the file."""
 
 
-NAMES = {
-    Axis.TWO_THETA: re.compile(r"(2|two)[-_]?[tθ]|tth|angle", re.IGNORECASE),
-    Axis.Q: re.compile(r"q(?![a-z-])", re.IGNORECASE),
-}
-"""How programs call these columns: 2th_deg, 2-Theta, tth, two_theta; q_A^-1, q_inv_angstrom, Q(1/A)."""
-
-
-def read_curve(
-    path: Path, axis: Axis | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
-    """Read two or three columns of numbers.
-
-    Columns are separated by blanks, commas or semicolons; text after ``#`` is a comment. Titles and column
-    names may stand before the numbers. Columns past the third are not read.
+def load_pattern(
+    path: str | os.PathLike[str],
+    wavelength_angstrom: float | None = None,
+    axis: Axis | str | None = None,
+    *,
+    unnamed: Axis | str = Axis.TWO_THETA,
+) -> LoadedPattern:
+    """Read a pattern with everything that its file says about it.
 
     Parameters
     ----------
     path
-        Text file.
+        Columns in text (.xy, .xye, .dat, .csv, .chi, .ras and others), GSAS, UXD, PSI or FullProf steps,
+        .xrdml, powder CIF, NXdata or NXcanSAS; also compressed by gzip, bzip2 or xz. Rows in any order;
+        those at Q ≤ 0 are not used.
+    wavelength_angstrom
+        Wavelength, Å; None for that of the file. Q needs none.
     axis
-        What the first column ought to hold: a file that calls it something else is refused. Names are not
-        looked at where this is left out.
+        Quantity in the first column, "two-theta" or "q"; None for the one that the file names, and 2θ if it
+        names none.
 
     Returns
     -------
-    Abscissa, ordinate and, where the file has a third column, sigma; each of shape (n,), in the
-    order of the file.
+    The pattern. Without a column that is sigma, sigma is estimated from the scatter of neighbouring points.
 
     Raises
     ------
-    PatternFileError
-        The file is missing, empty, not text, has one column, rows of unequal length, words among its
-        numbers, or another first column.
+    PatternError
+        The file cannot be read, names another quantity than `axis`, states another wavelength than the given
+        one, has no wavelength for its angles, or has values that its axis cannot have.
+    ConfigurationError
+        The axis is not known.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise PatternFileError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
+    path = Path(path)
+    expected = None if axis is None else choice(Axis, axis, "axis")
+    table = _table(path)
+    columns = find_columns(path, table, expected)
+    messages = list(table.warnings)
+    x = table.values[:, columns.abscissa] * columns.scale
+    intensity = table.values[:, columns.intensity].copy()
+    if columns.factor is not None:
+        intensity *= table.values[:, columns.factor]
+    _check_not_swapped(path, x, intensity)
+    quantity = columns.axis or expected or _unnamed_axis(path, table, x, choice(Axis, unnamed, "unnamed"))
+    wavelength = _wavelength(path, table, wavelength_angstrom, messages)
+    q = _momentum_transfer(path, x, quantity, wavelength, columns)
+
+    keep = q > 0
+    if np.count_nonzero(keep) < 2:
+        raise PatternFileError(f"{path}: {np.count_nonzero(keep)} points at Q > 0, there must be at least 2")
+    order = np.flatnonzero(keep)[np.argsort(q[keep], kind="stable")]
+    q, intensity = q[order], intensity[order]
+    if derived := not_a_pattern(intensity):
         raise PatternFileError(
-            f"{path} is not a text file: give two or three columns of numbers (.xy, .xye, .dat, .csv)"
-        ) from error
-    rows: list[list[float]] = []
-    title, narrow = "", None
-    for number, line in enumerate(text.splitlines(), start=1):
-        content, _, comment = line.partition("#")
-        if not content.strip():
-            title = title if rows else comment.strip() or title
-            continue
-        cells = SEPARATOR.split(content.strip(",; \t\r"))
-        try:
-            values = [float(cell) for cell in cells]
-        except ValueError:
-            if rows:
-                raise PatternFileError(
-                    f"{path}, line {number}: {content.strip()[:40]!r} is not a row of numbers: "
-                    "start comments with '#'"
-                ) from None
-            title = content.strip()
-            continue
-        if len(values) < 2 and not rows:  # FIT2D writes the number of points before them
-            narrow = narrow or number
-            continue
-        if rows and len(values) != len(rows[0]):
-            raise PatternFileError(
-                f"{path}, line {number}: {len(values)} columns after rows of {len(rows[0])}: "
-                "every row needs the same number"
-            )
-        rows.append(values)
-    if not rows and narrow:
-        raise PatternFileError(
-            f"{path}, line {narrow}: 1 column, at least 2 are needed: angle (or Q), intensity and, "
-            "where known, sigma"
+            f"{path}: this looks like {derived}; sizes need the measured intensity against 2θ or Q"
         )
-    if not rows:
-        raise PatternFileError(f"{path} holds no numbers: two or three columns are needed")
-    if axis is not None:
-        _check_name(path, title, axis)
-    table = np.array(rows)
-    return table[:, 0], table[:, 1], table[:, 2] if table.shape[1] > 2 else None
+    noise = scatter_noise(intensity)
+    marked, message = gaps(intensity, noise.per_intensity)
+    if message:
+        messages.append(message)
+        intensity = np.where(marked, np.nan, intensity)
+        noise = _noise_beside_gaps(intensity)
+    sigma, source = _sigma(table, columns, order, intensity, messages)
+    photons_known = sigma is not None
+    if sigma is None:
+        sigma, photons_known = _estimated(intensity, noise)
+    if removed := background_removed(intensity, noise):
+        messages.append(removed)
+    return LoadedPattern(
+        pattern=Pattern.from_arrays(q, intensity, sigma),
+        axis=quantity,
+        wavelength_angstrom=wavelength,
+        sigma_source=source,
+        photons_known=photons_known,
+        warnings=tuple(messages),
+    )
 
 
-def _check_name(path: Path, title: str, axis: Axis) -> None:
-    """Refuse a first column whose name, in the last line before the numbers, says that it is another."""
-    words = SEPARATOR.split(title.replace('"', " ").strip())
-    if len(words) > MOST_NAME_WORDS:  # a sentence
-        return
-    for other, name in NAMES.items():
-        if other is not axis and name.match(words[0]):
-            raise PatternFileError(
-                f"{path}: the first column is called {words[0]!r}, {axis.value} is expected: name its axis "
-                f"(--axis {other.value}) or convert the file"
-            )
-    if axis is Axis.Q and NAMES[axis].match(words[0]) and "nm" in words[0]:
-        raise PatternFileError(
-            f"{path}: the first column is called {words[0]!r}, Å⁻¹ is needed: divide it by 10"
-        )
-
-
-def read_pattern(path: Path, wavelength_angstrom: float, axis: Axis = Axis.TWO_THETA) -> Pattern:
-    """Read a pattern; without a third column, sigma comes from the scatter of the points.
+def read_pattern(
+    path: str | os.PathLike[str], wavelength_angstrom: float | None = None, axis: Axis | str | None = None
+) -> Pattern:
+    """Read a pattern; what is unusual in the file is issued as a `PatternFileWarning`.
 
     Parameters
     ----------
-    path
-        Text file as in `read_curve`, rows in any order; rows at Q ≤ 0 are left out.
-    wavelength_angstrom
-        Wavelength, Å; Q past 4π/λ is refused.
-    axis
-        What the first column holds.
+    path, wavelength_angstrom, axis
+        As in `load_pattern`.
 
     Returns
     -------
@@ -151,36 +165,202 @@ def read_pattern(path: Path, wavelength_angstrom: float, axis: Axis = Axis.TWO_T
 
     Raises
     ------
-    PatternError
-        As `read_curve`; or the wavelength is not that of X-rays, an angle lies past 180°, a Q is out
-        of reach, or fewer than two points are left.
+    PatternError, ConfigurationError
+        As `load_pattern`.
     """
-    abscissa, intensity, sigma = read_curve(path, axis)
-    check_wavelength(wavelength_angstrom)
-    if axis is Axis.TWO_THETA:
-        if np.nanmax(abscissa) > 180:
+    loaded = load_pattern(path, wavelength_angstrom, axis)
+    for message in loaded.warnings:
+        warnings.warn(f"{path}: {message}", PatternFileWarning, stacklevel=2)
+    return loaded.pattern
+
+
+def read_curve(
+    path: str | os.PathLike[str], axis: Axis | str | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64] | None]:
+    """Read the columns of a file as they are.
+
+    Parameters
+    ----------
+    path
+        File as in `load_pattern`.
+    axis
+        Quantity that the first column must have; a file that names another one is rejected. None for any.
+
+    Returns
+    -------
+    Abscissa, ordinate and, where the file has such a column, sigma; each of shape (n,), in the
+    order of the file, in degrees or Å⁻¹ where the file names the unit.
+
+    Raises
+    ------
+    PatternFileError
+        The file cannot be read, or has another first column.
+    """
+    path = Path(path)
+    table = _table(path)
+    columns = find_columns(path, table, None if axis is None else choice(Axis, axis, "axis"))
+    sigma = None if columns.sigma is None else table.values[:, columns.sigma]
+    return table.values[:, columns.abscissa] * columns.scale, table.values[:, columns.intensity], sigma
+
+
+def _table(path: Path) -> Table:
+    """Read the numbers of a file, in whatever format its content has."""
+    content = read_bytes(path)
+    if content.startswith(HDF5_MAGIC):
+        return nexus_table(path)
+    text = text_of(path, content)
+    for recognised, read in (
+        (is_xrdml, xrdml_table),
+        (is_powder_cif, powder_cif_table),
+        (is_gsas, gsas_table),
+        (is_uxd, uxd_table),
+    ):
+        if recognised(text):
+            return read(path, text)
+    table = table_of(path, text)
+    if RIGAKU_MARK in text[:1000] and table.values.shape[1] == 3:
+        return Table(table.values, table.header, ("2theta", "intensity", "attenuator"), table.warnings)
+    return table
+
+
+def _unnamed_axis(path: Path, table: Table, x: NDArray[np.float64], otherwise: Axis) -> Axis:
+    """Return the given axis; ask where a program left out the unit and the range fits both quantities."""
+    template = any("{" in line or "pyfai" in line.lower() for line in table.header)
+    if template and np.nanmax(x) <= MAX_Q_INV_ANGSTROM:
+        raise PatternFileError(
+            f"{path}: the header does not state the unit of the first column, and {np.nanmin(x):.4g} to "
+            f"{np.nanmax(x):.4g} may be 2θ in degrees or Q in Å⁻¹: give --axis two-theta or --axis q"
+        )
+    return otherwise
+
+
+def _check_not_swapped(path: Path, x: NDArray[np.float64], intensity: NDArray[np.float64]) -> None:
+    """Reject columns in the wrong order: the axis goes one way, the intensity up and down."""
+
+    def one_way(values: NDArray[np.float64]) -> float:
+        steps = np.diff(values[np.isfinite(values)])
+        return float(max(np.mean(steps > 0), np.mean(steps < 0))) if steps.size else 0.0
+
+    if (
+        x.size > 24
+        and one_way(x) < 0.75
+        and one_way(intensity) == 1.0
+        and np.ptp(np.diff(intensity)) < 1e-3 * np.ptp(intensity)
+    ):
+        raise PatternFileError(
+            f"{path}: the second column rises in equal steps and the first does not: are the columns swapped?"
+        )
+
+
+def _wavelength(path: Path, table: Table, given: float | None, messages: list[str]) -> float | None:
+    """Return the given wavelength or that of the file, which must agree."""
+    stated = header_wavelength(table)
+    if given is None:
+        return stated
+    check_wavelength(given)
+    if stated is not None:
+        difference = abs(stated / given - 1)
+        if difference > MAX_WAVELENGTH_DIFFERENCE:
             raise PatternFileError(
-                f"{path}: angle {np.nanmax(abscissa):.6g}° is past 180°: is the first column 2θ in degrees?"
+                f"{path} states a wavelength of {stated:.6g} Å, but {given:.6g} Å is given: leave the "
+                "wavelength out to use that of the file, or correct its header"
             )
-        q = q_from_two_theta(abscissa, wavelength_angstrom)
-    else:
-        two_theta_from_q(abscissa[np.isfinite(abscissa)], wavelength_angstrom)
-        q = abscissa
-    keep = q > 0
-    q, intensity = q[keep], intensity[keep]
-    if q.size < 2:
-        raise PatternFileError(f"{path}: {q.size} points at Q > 0, at least 2 are needed")
-    order = np.argsort(q, kind="stable")
-    q, intensity = q[order], intensity[order]
-    if sigma is not None:
-        return Pattern.from_arrays(q, intensity, sigma[keep][order])
-    scale = counting_scale(intensity)
-    if not np.isfinite(scale):
-        return Pattern.from_arrays(q, intensity)
-    variance = scale * np.maximum(intensity, scale)
-    return Pattern.from_arrays(
-        q, intensity, np.sqrt(np.maximum(variance, (RELATIVE_FLOOR * np.abs(intensity)) ** 2))
-    )
+        if difference > SAME_WAVELENGTH:
+            messages.append(f"the file states a wavelength of {stated:.6g} Å, {given:.6g} Å is used as given")
+    return given
+
+
+def _momentum_transfer(
+    path: Path, x: NDArray[np.float64], axis: Axis, wavelength: float | None, columns: Columns
+) -> NDArray[np.float64]:
+    """Convert the axis to Q, with hints where its values cannot be of that quantity."""
+    highest = float(np.nanmax(np.abs(x))) if np.any(np.isfinite(x)) else float("nan")
+    if axis is Axis.Q:
+        limit = MAX_Q_INV_ANGSTROM if wavelength is None else 4 * np.pi / wavelength
+        if highest > limit:
+            reach = (
+                f"cannot be measured at {wavelength:g} Å (the limit is 4π/λ = {limit:.4g} Å⁻¹)"
+                if wavelength
+                else f"is too large (at most {limit:g} Å⁻¹)"
+            )
+            hint = _q_hint(highest, limit)
+            raise PatternFileError(f"{path}: Q = {highest:.4g} Å⁻¹ {reach}: {hint}")
+        return x
+    if highest > MAX_TWO_THETA_DEG:
+        hint = (
+            "is it in hundredths of a degree?"
+            if highest > MIN_CENTIDEGREES
+            else "is the first column 2θ in degrees?"
+        )
+        raise PatternFileError(f"{path}: angle {highest:.6g}° is past 180°: {hint}")
+    if highest < MAX_RADIANS and columns.axis is None and x.size > 24:
+        raise PatternFileError(
+            f"{path}: all angles are below {highest:.3g}°: are they in radians? Convert them to degrees; or "
+            "is the first column Q (--axis q)?"
+        )
+    if wavelength is None:
+        raise PatternFileError(
+            f"{path}: angles need a wavelength, and the file states none: give the wavelength (Å) or the "
+            "energy (such as 22 keV)"
+        )
+    return q_from_two_theta(x, wavelength)
+
+
+def _q_hint(highest: float, limit: float) -> str:
+    if highest < 1.5 * limit:
+        return "check the wavelength"
+    return "is the column in nm⁻¹ (divide it by 10), or 2θ in degrees (--axis two-theta)?"
+
+
+def _sigma(
+    table: Table,
+    columns: Columns,
+    order: NDArray[np.intp],
+    intensity: NDArray[np.float64],
+    messages: list[str],
+) -> tuple[NDArray[np.float64] | None, str]:
+    """Return the sigma of a file, and where it is from; None where it has none that behaves like one."""
+    estimated = "scatter of neighbouring points"
+    if columns.sigma is None:
+        return None, estimated
+    column = table.values[order, columns.sigma]
+    if columns.sigma_kind is SigmaKind.PER_CENT:
+        column = np.abs(intensity) * column / 100
+    elif columns.sigma_kind is SigmaKind.VARIANCE:
+        column = np.sqrt(np.where(column > 0, column, np.nan))
+    if columns.factor is not None and columns.sigma_kind is not SigmaKind.PER_CENT:
+        column = column * table.values[order, columns.factor]
+    named = columns.sigma_kind is not SigmaKind.UNNAMED
+    if reason := not_sigma(column, intensity, named):
+        what = "the sigma column" if named else "the third column"
+        messages.append(
+            f"{what} is not used as sigma ({reason}): the noise is estimated from the scatter of points"
+        )
+        return None, estimated
+    return column, f"column {columns.sigma + 1}"
+
+
+def _noise_beside_gaps(intensity: NDArray[np.float64]) -> ScatterNoise:
+    """Noise of the points that are not in a gap, on all points."""
+    present = np.isfinite(intensity)
+    noise = scatter_noise(intensity[present])
+    if noise.sigma is None:
+        return noise
+    sigma = np.full(intensity.size, np.nan)
+    sigma[present] = noise.sigma
+    return ScatterNoise(sigma, noise.constant, noise.per_intensity)
+
+
+def _estimated(
+    intensity: NDArray[np.float64], noise: ScatterNoise
+) -> tuple[NDArray[np.float64] | None, bool]:
+    """Return the noise from the scatter of points, and whether the intensities are counts."""
+    finite = intensity[np.isfinite(intensity)]
+    whole = bool(finite.size and np.all(finite == np.rint(finite)) and finite.min() >= 0)
+    if noise.sigma is None:
+        return None, whole
+    counts = whole and noise.is_counting and COUNTS_SCALE[0] < noise.per_intensity < COUNTS_SCALE[1]
+    return noise.sigma, counts
 
 
 def write_pattern(path: str | os.PathLike[str], pattern: Pattern) -> None:
@@ -189,7 +369,7 @@ def write_pattern(path: str | os.PathLike[str], pattern: Pattern) -> None:
     Parameters
     ----------
     path
-        File to write; it appears whole or not at all.
+        File to write; it appears complete or not at all.
     pattern
         Pattern to write.
     """

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..configuration import validated
 from ..errors import CalibrationError, ConfigurationError, PatternError
 from ..models import Answer, BinnedInput, Card, PhysicsCheck, PhysicsFit, SizingModel, load_model
-from ..patterns import Axis, BinGrid, Pattern, bin_pattern, read_curve
+from ..patterns import Axis, BinGrid, Pattern, bin_pattern, load_pattern
 from ..reduction import NOTHING_APPLIED, AppliedCorrections, PooledCounts, Reducer, ReductionConfig
 from ._acceptance import run_checks
 from ._check import CheckResult, first_failed
@@ -317,9 +317,9 @@ def clip_to_model_range(card: Card, answer: Answer) -> tuple[float, float]:
 
 def _solvent_on(path: Path, grid: BinGrid) -> NDArray[np.float64]:
     """A measured solvent on the bins of the physics check, NaN where it was not measured."""
-    q, intensity, _ = read_curve(path, Axis.Q)
-    order = np.argsort(q)
-    q, intensity, centres = q[order], intensity[order], grid.centres
+    pattern = load_pattern(path, unnamed=Axis.Q).pattern
+    q, intensity = pattern.q_inv_angstrom[pattern.usable], pattern.intensity[pattern.usable]
+    centres = grid.centres
     if q[0] >= centres[-1] or q[-1] <= centres[0]:
         raise ConfigurationError(
             f"solvent {path} covers {q[0]:.3g} … {q[-1]:.3g} Å⁻¹, the model looks at {centres[0]:.3g} … "

@@ -58,7 +58,7 @@ def test_predict_prints_one_json_object_a_file(run: Run, pattern_file: Path) -> 
     assert list(first) == [
         "file", "status", "reason", "size_nm", "size_low_nm", "size_high_nm", "mass_mean_nm", "dispersion",
         "lattice_parameter_angstrom", "class_nm", "class_probability", "residual", "counts", "q_min",
-        "q_max", "model",
+        "q_max", "model", "warnings",
     ]  # fmt: skip
     assert first["status"] == "sized"
     assert first["size_nm"] == pytest.approx(5.0, abs=0.25)
@@ -121,16 +121,23 @@ def test_explained_checks_in_a_terminal(
 
 def test_predict_needs_a_wavelength(run: Run, pattern_file: Path) -> None:
     result = run("predict", pattern_file)
-    assert result.code != 0
-    assert "pattern files do not state the wavelength: give it in Å" in result.err
+    assert result.code == 1
+    assert result.err.startswith(f"error: {pattern_file}: angles need a wavelength, and the file states none")
+    given = run("predict", pattern_file, "--energy", "22keV", "--json")
+    assert json.loads(given.out)["status"] == "sized"
+    both = run("predict", pattern_file, "--energy", "22keV", "--wavelength", 0.5637)
+    assert both.code != 0
+    assert "give one of the two" in both.err
+    kev = run("predict", pattern_file, "--wavelength", 22)
+    assert "(22 looks like keV: 0.5636 Å)" in kev.err
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "holds no numbers: two or three columns are needed"),
-        (b"1\n2\n3\n", "1 column, at least 2 are needed"),
-        (b"not a pattern\nat all\n", "holds no numbers"),
+        (b"", "contains no numbers: it must have two or three columns"),
+        (b"1\n2\n3\n", "1 column, there must be at least 2"),
+        (b"not a pattern\nat all\n", "contains no numbers"),
         (bytes(range(256)), "is not a text file"),
     ],
 )
@@ -141,6 +148,7 @@ def test_bad_files_fail_and_good_ones_are_still_sized(
     bad.write_bytes(content)
     result = run("predict", bad, pattern_file, "--wavelength", 0.5637, "--json")
     assert result.code == 1
+    assert result.err.startswith(f"error: {bad}")
     assert message in result.err
     assert json.loads(result.out)["status"] == "sized"
 
@@ -150,7 +158,7 @@ def test_bad_files_fail_and_good_ones_are_still_sized(
     [
         ("--wavelength", "0", "wavelength 0.0 Å is not an X-ray wavelength"),
         ("--model", "gold", "model 'gold' is unknown: choose pbs, pbs-paper"),
-        ("--solvent", "none.xy", "cannot read none.xy"),
+        ("--solvent", "none.xy", "none.xy: cannot read this file"),
     ],
 )
 def test_wrong_options_are_one_line(

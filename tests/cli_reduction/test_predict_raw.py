@@ -146,6 +146,6 @@ def test_raw_frames_without_what_they_need(run: Run, tmp_path: Path, frame: np.n
     assert "raw frames require both --raw and --config" in without_settings.err
     without_light = run("predict", file, "--raw", "--config", beamline(tmp_path))
     assert without_light.code != 0
-    assert "does not state the wavelength: give it in Å" in without_light.err
+    assert "does not state the wavelength: give --wavelength in Å" in without_light.err
     reduced = run("predict", file, "--config", beamline(tmp_path), "--wavelength", WAVELENGTH)
     assert "patterns neither" in reduced.err

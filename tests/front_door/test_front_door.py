@@ -100,12 +100,11 @@ def test_the_axis_of_a_file_is_taken_from_its_name(two_theta_file: Path, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({}, "neither wavelength nor energy is given: give wavelength=0.5636"),
         (
             {"wavelength": 0.5636, "energy": "22 keV"},
             "wavelength 0.5636 Å and energy '22 keV' are both given",
         ),
-        ({"wavelength": 0.5636, "axis": "d"}, "axis 'd' is unknown: give 'two-theta' or 'q'"),
+        ({"wavelength": 0.5636, "axis": "d"}, "axis is 'd': it must be one of two-theta, q"),
     ],
 )
 def test_what_a_file_lacks_is_named(two_theta_file: Path, arguments: dict[str, Any], reason: str) -> None:
@@ -117,6 +116,13 @@ def test_a_pattern_needs_no_wavelength(two_theta_file: Path) -> None:
     pattern = qd.read_pattern(two_theta_file, WAVELENGTH_ANGSTROM)
     with pytest.raises(ConfigurationError, match="a Pattern holds Q and needs no wavelength or energy"):
         qd.size(pattern, wavelength=WAVELENGTH_ANGSTROM)
+
+
+def test_angles_need_a_wavelength_and_q_does_not(two_theta_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(PatternError, match="angles need a wavelength, and the file states none"):
+        qd.size(two_theta_file)
+    qd.patterns.write_pattern(tmp_path / "q.xye", qd.read_pattern(two_theta_file, WAVELENGTH_ANGSTROM))
+    assert qd.size(tmp_path / "q.xye").status == "sized"
 
 
 def test_a_wavelength_in_kev_is_rejected(two_theta_file: Path) -> None:

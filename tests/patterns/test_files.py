@@ -37,11 +37,11 @@ def test_columns_past_the_third_are_not_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "holds no numbers: two or three columns are needed"),
-        ("# nothing but a comment\n", "holds no numbers"),
-        ("1\n2\n", "line 1: 1 column, at least 2 are needed"),
-        ("once upon a time\nthere was a dot\n", "holds no numbers"),
-        ("1 2\n3\n", "line 2: 1 columns after rows of 2"),
+        ("", "contains no numbers: it must have two or three columns"),
+        ("# nothing but a comment\n", "contains no numbers"),
+        ("1\n2\n", "line 1: 1 column, there must be at least 2: angle"),
+        ("once upon a time\nthere was a dot\n", "contains no numbers"),
+        ("1 2\n3\n", "line 2: 1 column after rows of 2: every row"),
         ("1 2\n3 four\n", "line 2: '3 four' is not a row of numbers: start comments with '#'"),
         ("1 2\n3 4 5\n", "line 2: 3 columns after rows of 2"),
     ],
@@ -59,18 +59,17 @@ def test_files_that_are_no_curve(tmp_path: Path, text: str, message: str) -> Non
         (
             "q_inv_angstrom,intensity",
             Axis.TWO_THETA,
-            r"'q_inv_angstrom', two-theta is expected: .*--axis q",
+            r"'q_inv_angstrom', but two-theta is expected: .*--axis q",
         ),
-        ("# Q(1/A) I sigma", Axis.TWO_THETA, r"called 'Q\(1/A\)'"),
-        ("Q", Axis.TWO_THETA, "called 'Q'"),
+        ("# Q(1/A) I sigma", Axis.TWO_THETA, r"named 'Q\(1/A\)', but"),
+        ("Q", Axis.TWO_THETA, "named 'Q', but"),
         (
             "# scanned twice\n#     2th_deg    I",
             Axis.Q,
-            r"'2th_deg', q is expected: .*--axis two-theta",
+            r"'2th_deg', but q is expected: .*--axis two-theta",
         ),
-        ('"2-Theta","counts"', Axis.Q, "called '2-Theta'"),
-        ("two_theta;counts", Axis.Q, "called 'two_theta'"),
-        ("# q_nm^-1 I", Axis.Q, r"called 'q_nm\^-1', Å⁻¹ is needed: divide it by 10"),
+        ('"2-Theta","counts"', Axis.Q, "named '2-Theta', but"),
+        ("two_theta;counts", Axis.Q, "named 'two_theta', but"),
     ],
 )
 def test_a_column_that_is_called_something_else_is_refused(
@@ -108,7 +107,7 @@ def test_a_binary_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PatternFileError, match=r"cannot read .*none\.xy: No such file"):
+    with pytest.raises(PatternFileError, match=r"none\.xy: cannot read this file: No such file"):
         read_curve(tmp_path / "none.xy")
 
 
@@ -135,7 +134,9 @@ def test_sigma_column_is_kept(tmp_path: Path) -> None:
     ("axis", "last", "message"),
     [
         (Axis.TWO_THETA, 181.0, r"angle 181° is past 180°: is the first column 2θ in degrees\?"),
-        (Axis.Q, 23.0, r"Q = 23 Å⁻¹ cannot be measured at 0\.56 Å"),
+        (Axis.Q, 23.0, r"Q = 23 Å⁻¹ cannot be measured at 0\.56 Å .*22\.44 Å⁻¹\): check the wavelength"),
+        (Axis.Q, 143.0, r"Q = 143 Å⁻¹ cannot .* is the column in nm⁻¹ \(divide it by 10\)"),
+        (Axis.TWO_THETA, 12000.0, r"angle 12000° is past 180°: is it in hundredths of a degree"),
     ],
 )
 def test_axis_that_cannot_be(tmp_path: Path, axis: Axis, last: float, message: str) -> None:

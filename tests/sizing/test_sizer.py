@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qdsizer_stream.errors import ConfigurationError, ModelError
+from qdsizer_stream.errors import ConfigurationError, ModelError, PatternFileError
 from qdsizer_stream.patterns import Pattern, q_from_two_theta, read_curve
 from qdsizer_stream.reduction import ReductionConfig, nominal_detector
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe, load_solvent
@@ -289,5 +289,19 @@ def test_a_solvent_that_covers_too_little_is_named(tmp_path: Path) -> None:
 def test_a_solvent_on_another_axis_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "blank.xy"
     np.savetxt(path, np.column_stack([np.linspace(20, 80, 100), np.ones(100)]))
-    with pytest.raises(ConfigurationError, match=r"covers 20 … 80 Å⁻¹, .* is its first column Q\?"):
+    with pytest.raises(PatternFileError, match=r"blank\.xy: Q = 80 Å⁻¹ is too large .*, or 2θ in degrees"):
         Sizer(SizingConfig(solvent=path))
+    np.savetxt(path, np.column_stack([np.linspace(20, 39, 100), np.ones(100)]))
+    with pytest.raises(ConfigurationError, match=r"covers 20 … 39 Å⁻¹, .* is its first column Q\?"):
+        Sizer(SizingConfig(solvent=path))
+    angles = np.column_stack([np.linspace(5, 80, 100), np.linspace(50, 10, 100)])
+    np.savetxt(path, angles, header="2th_deg I")
+    with pytest.raises(PatternFileError, match=r"blank\.xy: angles need a wavelength"):
+        Sizer(SizingConfig(solvent=path))
+    np.savetxt(path, angles, header="Wavelength: 0.5637\n2th_deg I")
+    with_angles = Sizer(SizingConfig(solvent=path))
+    q = 4 * np.pi / 0.5637 * np.sin(np.radians(angles[:, 0] / 2))
+    np.savetxt(path, np.column_stack([10 * q, angles[:, 1]]), header="q_nm^-1 I")
+    with_nanometres = Sizer(SizingConfig(solvent=path))
+    frame = Pattern.from_arrays(Q, np.full(Q.size, 100.0))
+    assert with_angles.size(frame).residual == pytest.approx(with_nanometres.size(frame).residual)

@@ -1,0 +1,275 @@
+"""Meaning of the columns of a pattern file, and its wavelength, from names and units."""
+
+import math
+import re
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+
+from ..errors import PatternFileError
+from ._axis import HC_EV_ANGSTROM, Axis
+from ._table import Table
+
+__all__ = ["Columns", "SigmaKind", "find_columns", "header_wavelength"]
+
+MAX_NAME_WORDS = 6
+"""Names and units of three columns; a line of more words is a sentence, unless each word is one column."""
+
+
+class SigmaKind(StrEnum):
+    """How a column gives the standard deviation of the intensity."""
+
+    NONE = "none"
+    """There is no such column."""
+    NAMED = "named"
+    """A column whose name says that it is the standard deviation."""
+    PER_CENT = "per cent"
+    """The standard deviation in per cent of the intensity."""
+    VARIANCE = "variance"
+    """The square of the standard deviation."""
+    UNNAMED = "unnamed"
+    """The third column of a file without names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Which column holds what."""
+
+    abscissa: int = 0
+    """Angle or Q."""
+    intensity: int = 1
+    """Intensity."""
+    sigma: int | None = None
+    """Standard deviation; None for none."""
+    sigma_kind: SigmaKind = SigmaKind.NONE
+    """How it is given."""
+    factor: int | None = None
+    """Attenuation that multiplies the intensity (Rigaku); None for none."""
+    axis: Axis | None = None
+    """Quantity in the abscissa, if the file names it."""
+    axis_name: str = ""
+    """Name of the abscissa in the file."""
+    scale: float = 1.0
+    """Factor to degrees or Å⁻¹."""
+
+
+MAX_WORDS_PER_NAME = 3
+"""As in "2-Theta Angle"; more words are part of a sentence."""
+
+TWO_THETA = re.compile(
+    r"(2|two)[-_ ]?(t(?![a-z])|th|theta|θ|ϑ)|tth|angle|ang\b|pos\.?\s*[\[(]?\s*°?\s*2|position", re.IGNORECASE
+)
+Q = re.compile(r"(q|s_?q)(?![a-z-])|momentum|scattering.vector", re.IGNORECASE)
+"""How programs name these columns: 2th_deg, 2-Theta, tth, two_theta; q_A^-1, q_inv_angstrom, Q(1/A)."""
+
+NANOMETRES = re.compile(r"nm|nano", re.IGNORECASE)
+RADIANS = re.compile(r"(?<![a-z])(m)?rad", re.IGNORECASE)
+CENTIDEGREES = re.compile(r"centi|cdeg", re.IGNORECASE)
+
+INTENSITY = re.compile(
+    r"i$|i[\s(_\[]|int(?!erv)|y$|y_?(obs|exp|meas)|i_?(obs|exp|meas|sum)|counts?|cts|cps|signal|det(ector)?$",
+    re.IGNORECASE,
+)
+SIGMA = re.compile(
+    r"σ|sig|err|e\.?s\.?d|std|stdev|dev$|idev|d_?i$|d_?y$|[de]_?i[\s(_\[]|y_?err|unc|poisson|sem$|s$|e$",
+    re.IGNORECASE,
+)
+PER_CENT = re.compile(r"%|percent|per_cent|rel", re.IGNORECASE)
+VARIANCE = re.compile(r"var(iance)?|σ²|sigma\^?2|sig(ma)?_?sq", re.IGNORECASE)
+NOT_MEASURED = re.compile(r"calc|bkg|back|diff|resid|weight|fit|mon|time", re.IGNORECASE)
+NOT_DIFFRACTION = {
+    re.compile(r"log(10)?[\s(_]*i|ln[\s(_]*i|i?_?log$", re.IGNORECASE): "the logarithm of the intensity",
+    re.compile(r"s\(q\)", re.IGNORECASE): "S(Q)",
+    re.compile(r"f\(q\)", re.IGNORECASE): "F(Q)",
+    re.compile(r"g\(r\)|^gr?$", re.IGNORECASE): "G(r)",
+}
+
+ATTENUATOR = "attenuator"
+
+
+def find_columns(path: Path, table: Table, axis: Axis | None) -> Columns:
+    """Find the columns of a table by their names, or by their position where they have none.
+
+    Parameters
+    ----------
+    path
+        File, for error messages.
+    table
+        Its numbers and header.
+    axis
+        Quantity that is expected in the first column; None to accept what the file names.
+
+    Returns
+    -------
+    The columns.
+
+    Raises
+    ------
+    PatternFileError
+        The abscissa has the name of another quantity than expected, or the intensity is none of diffraction.
+    """
+    n_columns = table.values.shape[1]
+    names = table.names or _names(table.header, n_columns)
+    if names:
+        columns = _by_name(path, names)
+    else:
+        columns = Columns(
+            sigma=2 if n_columns > 2 else None,
+            sigma_kind=SigmaKind.UNNAMED if n_columns > 2 else SigmaKind.NONE,
+        )
+    if columns.axis is None:
+        columns = _with_label(columns, table.header)
+    if axis is not None and columns.axis is not None and columns.axis is not axis:
+        raise PatternFileError(
+            f"{path}: the first column is named {columns.axis_name!r}, but {axis.value} is expected: give "
+            f"its axis (--axis {columns.axis.value}) or convert the file"
+        )
+    return columns
+
+
+def _names(header: tuple[str, ...], n_columns: int) -> tuple[str, ...]:
+    """Column names: the last header line if it has one name per column and one of them is known."""
+    for line in header[-1:]:
+        for names in _splits(line):
+            if len(names) == n_columns and _are_names(names):
+                return names
+    return ()
+
+
+def _are_names(names: tuple[str, ...]) -> bool:
+    """Whether words are names of columns: one of an axis, and none as long as a sentence."""
+    short = all(len(re.sub(r"[(\[].*?[)\]]", "", name).split()) <= MAX_WORDS_PER_NAME for name in names)
+    return short and any(p.match(name) for name in names for p in (TWO_THETA, Q, *NOT_DIFFRACTION))
+
+
+def _splits(line: str) -> list[tuple[str, ...]]:
+    """Split a line of names in the ways in which programs separate them."""
+    bare = re.sub(r"^L\s", "", line.replace("#", " ").strip())  # SPEC writes #L before the names
+    ways = []
+    for separator in (r"[;\t]", r",", r"\s{2,}", r"[,;\s]+(?![(\[])"):
+        names = tuple(name.strip().strip('"').strip() for name in re.split(separator, bare.strip(",;\t ")))
+        ways.append(names)
+    return ways
+
+
+def _by_name(path: Path, names: tuple[str, ...]) -> Columns:
+    """Assign the columns by their names."""
+    for name in names:
+        for pattern, what in NOT_DIFFRACTION.items():
+            if pattern.match(name):
+                raise PatternFileError(
+                    f"{path}: a column is named {name!r}: {what} cannot be sized, give the measured intensity"
+                )
+    # Q is preferred: it needs no wavelength.
+    abscissa, axis = next(
+        (
+            (i, kind)
+            for kind, p in ((Axis.Q, Q), (Axis.TWO_THETA, TWO_THETA))
+            for i, n in enumerate(names)
+            if p.match(n)
+        ),
+        (0, None),
+    )
+    if axis is Axis.Q and TWO_THETA.match(names[0]) and not NANOMETRES.search(names[abscissa]):
+        axis, abscissa = Axis.TWO_THETA, 0
+    others = [
+        i for i in range(len(names)) if i != abscissa and not (TWO_THETA.match(names[i]) or Q.match(names[i]))
+    ]
+    measured = [i for i in others if not NOT_MEASURED.search(names[i])]
+    intensity = next((i for i in measured if INTENSITY.match(names[i]) and not _is_error(names[i])), None)
+    if intensity is None:
+        intensity = next((i for i in measured if not _is_error(names[i])), others[0] if others else 1)
+    sigma = next((i for i in others if i != intensity and _is_error(names[i])), None)
+    kind = SigmaKind.NONE
+    if sigma is not None:
+        kind = SigmaKind.NAMED
+        if PER_CENT.search(names[sigma]):
+            kind = SigmaKind.PER_CENT
+        elif VARIANCE.match(names[sigma]):
+            kind = SigmaKind.VARIANCE
+    factor = names.index(ATTENUATOR) if ATTENUATOR in names else None
+    name = names[abscissa]
+    return Columns(
+        abscissa=abscissa,
+        intensity=intensity,
+        sigma=sigma,
+        sigma_kind=kind,
+        factor=factor,
+        axis=axis,
+        axis_name=name,
+        scale=_scale(axis, name),
+    )
+
+
+def _is_error(name: str) -> bool:
+    return bool(
+        SIGMA.match(name) or VARIANCE.match(name) or re.search(r"err|esd|sigma|std|unc", name, re.IGNORECASE)
+    )
+
+
+def _with_label(columns: Columns, header: tuple[str, ...]) -> Columns:
+    """Take the axis from a title line such as ``2-Theta Angle (Degrees)`` or ``Q (Inverse Nanometres)``."""
+    labels = [
+        (axis, line.strip().strip('"'))
+        for line in header
+        for axis, p in ((Axis.TWO_THETA, TWO_THETA), (Axis.Q, Q))
+        if p.match(line.strip().strip('"')) and len(re.split(r"[,;\s]+", line.strip())) <= MAX_NAME_WORDS
+    ]
+    last = header[-1].strip() if header else ""
+    labels = [(a, label) for a, label in labels if re.search(r"[(\[]", label) or label == last]
+    if len({axis for axis, _ in labels}) != 1:
+        return columns
+    axis, label = labels[-1]
+    return replace(columns, axis=axis, axis_name=re.split(r"[,;\s]+", label)[0], scale=_scale(axis, label))
+
+
+def _scale(axis: Axis | None, name: str) -> float:
+    """Factor from the unit in a name to degrees or Å⁻¹."""
+    if axis is Axis.Q:
+        return 0.1 if NANOMETRES.search(name) else 1.0
+    if axis is Axis.TWO_THETA:
+        if radians := RADIANS.search(name):
+            return math.degrees(1e-3 if radians[1] else 1.0)
+        if CENTIDEGREES.search(name):
+            return 0.01
+    return 1.0
+
+
+WAVELENGTH = re.compile(
+    r"(?:wave_?-?\s?length(?:_alpha1)?|lambda|λ)[^\d\n]{0,30}?(\d*\.?\d+(?:[eE][+-]?\d+)?)\s*\"?\s*(m\b|nm|pm|Å|A)?",
+    re.IGNORECASE,
+)
+ENERGY = re.compile(r"\benergy[^\d\n]{0,20}?(\d*\.?\d+)\s*\"?\s*(keV|eV)", re.IGNORECASE)
+
+
+def header_wavelength(table: Table) -> float | None:
+    """Find the wavelength that a file states.
+
+    Parameters
+    ----------
+    table
+        Its header.
+
+    Returns
+    -------
+    Wavelength, Å; None if the file states none, or none of X-rays.
+    """
+    if table.wavelength_angstrom is not None:
+        return table.wavelength_angstrom
+    for line in table.header:
+        value = None
+        if found := WAVELENGTH.search(line):
+            value = float(found[1])
+            unit = found[2] or ""
+            if value < 1e-8:  # pyFAI gives metres
+                value *= 1e10
+            elif unit == "nm":
+                value *= 10
+            elif unit == "pm":
+                value /= 100
+        elif found := ENERGY.search(line):
+            ev = float(found[1]) * (1000 if found[2].lower() == "kev" else 1)
+            value = HC_EV_ANGSTROM / ev if ev > 0 else None
+        if value is not None and 0.05 <= value <= 5:
+            return value
+    return None
