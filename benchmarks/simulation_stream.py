@@ -15,6 +15,7 @@ from qdsizer_stream.simulation import (
     COPPER_K_ALPHA,
     FrameStream,
     Polyhedron,
+    SizeDistribution,
     Source,
     SpectralLine,
     Sphere,
@@ -69,6 +70,34 @@ EVERYTHING = StreamRecipe(
     q_high_inv_angstrom=(4.0, 15.0),
     gaps=0.4,
 )
+REAL_DOTS = StreamRecipe.model_validate(
+    {
+        **dict(EVERYTHING),
+        "structures": {
+            **dict(EVERYTHING.structures),
+            "min_coordination": (5,),
+            "strain_axes": ((1.0, 1.0, 1.0), (1.0, 0.0, 0.0)),
+            "sampled": 0.5,
+        },
+        "distributions": {"kinds": tuple(SizeDistribution)},
+        "correlated_motion": (0.6, 1.1),
+        "disordered_nm": (0.0, 0.45),
+        "microstrain": (0.0, 0.004),
+        "resolution_fwhm_deg": None,
+        "resolution": {
+            "fwhm_inv_angstrom": (0.002, 0.1),
+            "fwhm_deg": (0.004, 0.5),
+            "caglioti_u_deg2": (1e-4, 0.1),
+            "caglioti_w_deg2": (1e-4, 0.04),
+            "bandwidth": (0.003, 0.02),
+            "banded": 0.2,
+        },
+        "module_gain_step": (0.0, 0.04),
+        "coarse": 0.1,
+        "coarse_averaged": 0.5,
+    }
+)
+"""Everything above, and what ideal dots and instruments do not do."""
 SHARP = {"resolution_fwhm_deg": None}
 FEW_PHOTONS = {"counts_per_bin": (30.0, 60.0)}
 
@@ -95,6 +124,14 @@ def measure_streams(report: BenchmarkReport) -> None:
     wall_two, cpu_two = rates(FrameStream(EVERYTHING, seed=0, n_threads=2))
     report.add("frames of 5004 points, two threads", wall_two, "frames/s")
     report.add("frames of 5004 points, two threads, CPU time", cpu_two, "frames/s")
+    start = time.perf_counter()
+    real = FrameStream(REAL_DOTS, seed=0)
+    report.add("one structure of real dots up to 21 nm", time.perf_counter() - start, "s")
+    _, cpu_real = rates(real)
+    report.add("frames of real dots, one thread, CPU time", cpu_real, "frames/s")
+    wall_real, cpu_real = rates(FrameStream(REAL_DOTS, seed=0, n_threads=2))
+    report.add("frames of real dots, two threads", wall_real, "frames/s")
+    report.add("frames of real dots, two threads, CPU time", cpu_real, "frames/s")
     for name, change in (("without resolution", SHARP), ("with 30 to 60 photons per bin", FEW_PHOTONS)):
         _, changed = rates(FrameStream(EVERYTHING.model_copy(update=change), seed=0))
         report.add(f"CPU time {name} / with everything", cpu / changed, "1")

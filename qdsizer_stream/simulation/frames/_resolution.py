@@ -204,25 +204,28 @@ def blur_matrix(
     stride = _strides(sd_inv_angstrom, step_inv_angstrom, longest_angstrom)
     width = sd_inv_angstrom / (stride * step_inv_angstrom)
     half = _half_points(width)
-    offsets = np.arange(-half, half + 1)
-    variance = (width**2)[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        weights = np.exp(-0.5 * offsets**2 / variance)
+    offsets = np.arange(-half, half + 1, dtype=np.int32)
+    variance = width**2
+    exponent = (-0.5 / np.maximum(variance, NARROW)).astype(np.float32)[:, None]
+    weights = np.exp(exponent * (offsets * offsets).astype(np.float32))
     weights /= weights.sum(axis=1, keepdims=True)
-    narrow = variance[:, 0] < NARROW
+    narrow = variance < NARROW
     if narrow.any():
-        s = variance[narrow, 0]
+        s = variance[narrow]
         outer = (3 * s**2 - s) / 24
         inner = s / 2 - 4 * outer
         few = np.zeros((s.size, offsets.size))
         for distance, weight in ((0, 1 - 2 * (inner + outer)), (1, inner), (2, outer)):
             few[:, np.abs(offsets) == distance] = weight[:, None]
         weights[narrow] = few
-    columns = np.arange(n)[:, None] + n_before + offsets * stride[:, None]
-    np.clip(columns, 0, n_before + n + n_after - 1, out=columns)
+    columns = offsets * stride.astype(np.int32)[:, None]
+    columns += np.arange(n_before, n_before + n, dtype=np.int32)[:, None]
+    reach = half * int(stride.max())
+    np.clip(columns[:reach], 0, None, out=columns[:reach])
+    np.clip(columns[-reach:], None, n_before + n + n_after - 1, out=columns[-reach:])
     starts = np.arange(0, columns.size + 1, offsets.size, dtype=np.int32)
     return scipy.sparse.csr_array(
-        (weights.astype(np.float32).ravel(), columns.astype(np.int32).ravel(), starts),
+        (weights.ravel(), columns.ravel(), starts),
         shape=(n, n_before + n + n_after),
     )
 
