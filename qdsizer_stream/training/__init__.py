@@ -12,6 +12,7 @@ from ._progress import silent
 from ._recard import recard
 from ._recipe import PaperRecipe, SizeRecipe, TrainingRecipe, load_training_recipe
 from ._size_fit import ShuffledFrames, SizeFit, fit_size
+from ._templates import TemplatePhysics, simulate_templates
 from ._train import train
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "SizeNetwork",
     "SizeRecipe",
     "Split",
+    "TemplatePhysics",
     "TrainingRecipe",
     "augment",
     "degrade",
@@ -43,6 +45,7 @@ __all__ = [
     "recard",
     "set_limits",
     "silent",
+    "simulate_templates",
     "split_by_parent",
     "train",
 ]

@@ -12,6 +12,7 @@ from ..errors import ConfigurationError
 from ..models import AcceptanceThresholds
 from ..simulation import StreamRecipe
 from ._paper_set import PaperAugmentation
+from ._templates import TemplatePhysics
 
 __all__ = ["PaperRecipe", "SizeRecipe", "TrainingRecipe", "load_training_recipe"]
 
@@ -29,6 +30,8 @@ class _Common(Config):
     """Number-weighted mean diameters that the model answers for, nm."""
     thresholds: AcceptanceThresholds = Field(alias="guard")
     """Thresholds of the acceptance checks; the table in files is `[model.guard]`."""
+    templates: TemplatePhysics | None = None
+    """Physics of the dots in the physics check; ideal dots where left out."""
 
     @property
     def sha256(self) -> str:

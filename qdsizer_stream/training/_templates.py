@@ -2,24 +2,28 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import find_peaks
 
+from ..configuration import Config
 from ..models import Templates, pooled_bins
 from ..patterns import BinGrid
 from ..simulation import (
+    CorrelatedMotion,
     averaged_sphere_pairs,
     compton_intensity,
+    correlated_sums,
+    debye_wavenumber,
     form_factors,
     load_material,
     load_solvent,
     lognormal_weights,
     pattern_sums,
     solvent_names,
-    structure_sums,
 )
 
-__all__ = ["simulate_templates"]
+__all__ = ["TemplatePhysics", "simulate_templates"]
 
 SIZES_NM = np.geomspace(1.0, 24.0, 40)
 """Steps of 8.5 %, half the width of the narrowest interval that models give; far past what they answer for,
@@ -53,7 +57,20 @@ PEAK_PROMINENCE = 0.03
 """Prominence of a peak over the median intensity."""
 
 
-def simulate_templates(material_name: str, grid: BinGrid, wavelength_angstrom: float) -> Templates:
+class TemplatePhysics(Config):
+    """What the dots of the physics check do that ideal ones do not."""
+
+    correlated_angstrom2: float = Field(default=0.0, ge=0, lt=5)
+    """Amplitude of the motion that neighbours share, Å²; 1 is that of PbS at room temperature."""
+    disordered_nm: float = Field(default=0.0, ge=0, lt=2)
+    """Atoms in a disordered part over those in the ordered core, times the diameter of the core, nm."""
+    disordered_coherence_nm: float = Field(default=1.4, gt=0.5, lt=5)
+    """Coherence length of that part, nm."""
+
+
+def simulate_templates(
+    material_name: str, grid: BinGrid, wavelength_angstrom: float, physics: TemplatePhysics | None = None
+) -> Templates:
     """Simulate the curves that a frame is checked against.
 
     Parameters
@@ -65,12 +82,15 @@ def simulate_templates(material_name: str, grid: BinGrid, wavelength_angstrom: f
     wavelength_angstrom
         Wavelength of f', f'' and the Compton recoil, Å; the check grants the templates far more error than
         another wavelength makes.
+    physics
+        Correlated motion and a disordered part; ideal dots where left out.
 
     Returns
     -------
     Patterns of dots of forty sizes and three dispersions, and the solvents of the package at three
     stretches.
     """
+    physics = TemplatePhysics() if physics is None else physics
     material = load_material(material_name)
     low, high = grid.edges[0] * (1 - MARGIN), grid.edges[-1] * (1 + MARGIN)
     q = np.arange(low, high, grid.q_step_inv_angstrom * pooled_bins(grid) / FINENESS)
@@ -78,8 +98,14 @@ def simulate_templates(material_name: str, grid: BinGrid, wavelength_angstrom: f
     diameters = np.arange(1.0, 10 * LARGEST_NM / unit, 0.5) * unit
     mean_nm, dispersion = (v.ravel() for v in np.meshgrid(SIZES_NM, DISPERSIONS, indexing="ij"))
     weights = lognormal_weights(diameters / 10, mean_nm, dispersion, least_share=0.0)
+    if physics.disordered_nm > 0:
+        # One more sphere, as often as its atoms are there for each of those in the cores.
+        pieces = physics.disordered_nm * (diameters**3 / (diameters / 10)) @ weights
+        diameters = np.append(diameters, 10 * physics.disordered_coherence_nm)
+        weights = np.vstack([weights, pieces / diameters[-1] ** 3])
     table = averaged_sphere_pairs(material, diameters)
-    sums = [uniform_filter1d(s, FINENESS, axis=0) for s in structure_sums(table, q)]
+    motion = CorrelatedMotion(physics.correlated_angstrom2, debye_wavenumber(material))
+    sums = [uniform_filter1d(s, FINENESS, axis=0) for s in correlated_sums(table, q, motion)]
     cold = material.with_b({site.element: B_ANGSTROM2 for site in material.sites})
     coherent = pattern_sums(cold, table, sums, q, form_factors(material, q, wavelength_angstrom))
     compton = compton_intensity(material, q, wavelength_angstrom, list(table.self_terms))

@@ -105,7 +105,9 @@ def _train_paper(recipe: PaperRecipe, path: Path, progress: Progress, checkpoint
         },
     )
     vectors = np.random.default_rng(0).gamma(4.0, 0.25, (N_REFERENCES, library.grid.n_points))
-    templates = simulate_templates(library.material, CHECK_GRID, TEMPLATE_WAVELENGTH_ANGSTROM)
+    templates = simulate_templates(
+        library.material, CHECK_GRID, TEMPLATE_WAVELENGTH_ANGSTROM, recipe.templates
+    )
     return export_model(path, fit.network, card, templates, vectors.astype(np.float32))
 
 
@@ -128,7 +130,10 @@ def _train_size(recipe: SizeRecipe, path: Path, progress: Progress, checkpoint: 
     batch = FrameStream(one, recipe.seed).batch(32)
     vectors = binned_vectors(batch.intensity, batch.sigma, batch.mask)[:N_REFERENCES]
     templates = simulate_templates(
-        recipe.generator.structures.material, recipe.generator.grid, TEMPLATE_WAVELENGTH_ANGSTROM
+        recipe.generator.structures.material,
+        recipe.generator.grid,
+        TEMPLATE_WAVELENGTH_ANGSTROM,
+        recipe.templates,
     )
     return export_model(path, fit.network, card, templates, vectors)
 

@@ -54,6 +54,27 @@ def test_one_recipe_gives_one_model(short_recipe: SizeRecipe, trained: Path, tmp
     )
 
 
+def test_the_recipe_of_real_dots_trains(tmp_path: Path) -> None:
+    """Everything that it switches on, at a size that takes seconds."""
+    recipe = load_training_recipe("pbs-next")
+    assert isinstance(recipe, SizeRecipe)
+    plain = recipe.model_dump()
+    for part in ("generator", "held_out"):
+        structures = {**plain[part]["structures"], "max_cluster_nm": 6.0, "textured": 0.0}
+        plain[part] = {
+            **plain[part],
+            "n_structures": 2,
+            "mean_diameter_nm": (2.0, 4.0),
+            "structures": structures,
+        }
+    short = {"name": "short", "steps": 2, "batch_size": 64, "calibration_frames": 64}
+    model = train(SizeRecipe.model_validate({**plain, **short}), tmp_path / "short.onnx")
+    stored = SizeRecipe.model_validate(model.card.recipe)
+    assert stored.generator.resolution == recipe.generator.resolution
+    assert stored.templates is not None
+    assert stored.templates.correlated_angstrom2 == 1.0
+
+
 def test_the_papers_training_ends_in_a_classifier(tmp_path: Path) -> None:
     recipe = load_training_recipe("pbs-paper")
     assert isinstance(recipe, PaperRecipe)

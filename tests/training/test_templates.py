@@ -1,0 +1,58 @@
+"""Curves of the physics check, of ideal dots and of real ones."""
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from scipy.ndimage import uniform_filter1d
+
+pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
+
+from qdsizer_stream.patterns import BinGrid
+from qdsizer_stream.simulation import (
+    CorrelatedMotion,
+    DotPopulation,
+    averaged_sphere_pairs,
+    debye_wavenumber,
+    load_material,
+    lognormal_weights,
+)
+from qdsizer_stream.training import TemplatePhysics, simulate_templates
+
+GRID = BinGrid(q_first_inv_angstrom=1.5, q_step_inv_angstrom=0.04, n_bins=40)
+
+
+def test_no_physics_gives_ideal_dots_to_the_last_bit() -> None:
+    ideal = simulate_templates("PbS", GRID, 0.56)
+    for name, values in vars(simulate_templates("PbS", GRID, 0.56, TemplatePhysics())).items():
+        np.testing.assert_array_equal(values, getattr(ideal, name))
+
+
+def test_real_dots_are_their_core_and_a_disordered_part() -> None:
+    """One population, mixed by hand: nm/D of the atoms of every core, coherent over 1.4 nm."""
+    physics = TemplatePhysics(correlated_angstrom2=1.0, disordered_nm=0.3)
+    found = simulate_templates("PbS", GRID, 0.56, physics)
+    number = 3 * 14 + 1
+    material = load_material("PbS").with_b({"Pb": 0.6, "S": 0.6})
+    motion = CorrelatedMotion(1.0, debye_wavenumber(material))
+    diameters = np.arange(1.0, 60.0, 0.5) * material.unit_diameter_angstrom
+    weights = lognormal_weights(diameters / 10, found.mean_nm[[number]], found.dispersion[[number]])
+    core = averaged_sphere_pairs(material, diameters)
+    part = averaged_sphere_pairs(material, np.array([14.0]))
+    atoms = core.self_terms.sum(axis=0) * 0.3 / (diameters / 10)
+    q = found.q_inv_angstrom
+    dots = DotPopulation.from_clusters(material, core, diameters / 10, weights, motion).intensity(q, 0.56)
+    pieces = float(atoms @ weights[:, 0]) / part.self_terms.sum()
+    dots += pieces * DotPopulation.from_clusters(
+        material, part, np.array([1.4]), np.ones((1, 1)), motion
+    ).intensity(q, 0.56)
+    expected = uniform_filter1d(dots, 9)
+    inner = slice(9, -9)  # the filter mirrors what lies beyond the ends
+    ratio = (found.dots[number] / expected)[inner]
+    np.testing.assert_allclose(ratio / ratio.mean(), 1, rtol=2e-3)
+    ideal = simulate_templates("PbS", GRID, 0.56).dots[number]
+    assert np.abs(found.dots[number] / ideal - 1).max() > 0.03
+
+
+def test_amounts_that_cannot_be() -> None:
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        TemplatePhysics(disordered_nm=-0.1)
