@@ -23,7 +23,6 @@ TableRow = dict[str, Any]
 
 @app.command(
     epilog=examples(
-        "predict pattern.xy --wavelength 0.5637",
         "predict pattern.xy --wavelength 0.5637 --explain",
         "predict --raw --config qdsizer.toml frames.h5 --json",
     )

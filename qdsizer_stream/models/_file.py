@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..configuration import validated
 from ..errors import ModelError
+from ..notebook import html_table
 from ..patterns import Pattern, bin_pattern, paper_vector
 from ._answer import Answer, class_answer, gaussian_answer, size_answer, upper_widening
 from ._card import BinnedInput, Card, ClassOutput, GaussianOutput, PaperInput, SizeOutput
@@ -121,6 +122,29 @@ class SizingModel:
         """Number of inputs whose answers the file holds, all of them checked."""
         self.reference_error = self._verify(references)
         """Largest difference between an answer and that in the file, in network units."""
+
+    def __repr__(self) -> str:
+        low, high = self.card.size_range_nm
+        return (
+            f"<SizingModel {self.name}: {self.card.material}, {low:g}–{high:g} nm, answers with "
+            f"{self.card.output.kind}, sha256 {self.sha256[:12]}>"
+        )
+
+    def _repr_html_(self) -> str:
+        card = self.card
+        (low, high), (strain_low, strain_high) = card.size_range_nm, card.strain_range
+        return html_table(
+            f"{card.name}: {card.description}",
+            {
+                "material": f"{card.material}, lattice parameter {card.lattice_parameter_angstrom:g} Å",
+                "sizes": f"{low:g}–{high:g} nm",
+                "strains": f"{strain_low:+.2%} to {strain_high:+.2%}",
+                "input": card.input.kind,
+                "output": card.output.kind,
+                "file": str(self.path),
+                "sha256": self.sha256,
+            },
+        )
 
     @property
     def name(self) -> str:

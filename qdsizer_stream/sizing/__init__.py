@@ -5,7 +5,7 @@ from ._check import Check, CheckResult
 from ._config import SizingConfig
 from ._estimate import SizeEstimate, Status
 from ._evidence import FitEvidence, FrameEvidence
-from ._optics import MOREELS_2009, OpticsCheck, OpticsVerdict, SizingCurve, compare_with_peak
+from ._optics import MOREELS_2009, OpticsAgreement, OpticsCheck, SizingCurve, compare_with_peak
 from ._raw_frame import RawFrame
 from ._sizer import Examination, Sizer
 
@@ -17,8 +17,8 @@ __all__ = [
     "Examination",
     "FitEvidence",
     "FrameEvidence",
+    "OpticsAgreement",
     "OpticsCheck",
-    "OpticsVerdict",
     "RawFrame",
     "SizeEstimate",
     "Sizer",

@@ -5,34 +5,36 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from ..notebook import html_table
+
 __all__ = ["SizeEstimate", "Status"]
 
 
 class Status(StrEnum):
-    """What became of a frame."""
+    """Result of a frame: sized, or why not."""
 
     SIZED = "sized"
-    """A size that may be trusted within its interval."""
+    """All acceptance checks passed: the size holds within its interval."""
     LOW_COUNTS = "low_counts"
-    """Too few photons to know."""
+    """Too few photons to determine a size."""
     NO_CRYSTAL = "no_crystal"
-    """Solvent, empty beam or a flat line: nothing that diffracts like the material."""
+    """Solvent, empty beam or a flat line: no signal of the material."""
     OUT_OF_RANGE = "out_of_range"
-    """Smaller or larger than the model was trained for."""
+    """Size outside the range that the model was trained for."""
     OUT_OF_DOMAIN = "out_of_domain"
-    """Does not look like this material."""
+    """Pattern unlike the material and the simulations that the model was trained on."""
     BAD_FRAME = "bad_frame"
-    """Wrong length, all NaN, saturated, or without a wavelength."""
+    """Frame that cannot be reduced: wrong length, all NaN, or without a wavelength."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class SizeEstimate:
-    """Size of the quantum dots in one frame; whatever was not sized has NaN sizes and a reason."""
+    """Size of the quantum dots in one frame; a frame that is not sized has NaN sizes and a reason."""
 
     status: Status
-    """What became of the frame."""
+    """Result of the frame."""
     reason: str = ""
-    """Why the frame was not sized, one line; empty where it was."""
+    """Why the frame was not sized, one line; empty where it was sized."""
     size_nm: float = math.nan
     """Number-weighted mean diameter, nm."""
     size_low_nm: float = math.nan
@@ -48,18 +50,45 @@ class SizeEstimate:
     class_nm: float = math.nan
     """Most probable size class, nm, where the model has classes."""
     class_probability: float = math.nan
-    """Softmax of that class: no confidence, see the paper's failures."""
+    """Softmax of that class, which is not a calibrated probability."""
     residual: float = math.nan
-    """Root mean square of what dots, solvents and a smooth background leave unexplained, beyond
+    """Root mean square of the intensity that dots, solvents and a smooth background do not explain, beyond
     counting noise, relative to the mean intensity."""
     counts: float = math.nan
-    """Photons that the frame is worth, Σ (I/σ)²."""
+    """Number of photons with the frame's relative error, Σ (I/σ)²."""
     q_min: float = math.nan
     """First usable Q, Å⁻¹."""
     q_max: float = math.nan
     """Last usable Q, Å⁻¹."""
     model: str = ""
     """Name of the model."""
+
+    def __str__(self) -> str:
+        if self.status is not Status.SIZED:
+            return f"{self.status}: {self.reason}" if self.reason else str(self.status)
+        return f"{_interval(self)} (number-weighted mean), {self.status}"
+
+    def __repr__(self) -> str:
+        return f"<SizeEstimate: {self}{f', model {self.model}' if self.model else ''}>"
+
+    def _repr_html_(self) -> str:
+        values = {
+            "number-weighted mean": (_interval(self), self.size_nm),
+            "mass-weighted mean": (f"{self.mass_mean_nm:.2f} nm", self.mass_mean_nm),
+            "dispersion": (f"{self.dispersion:.1%}", self.dispersion),
+            "lattice parameter": (
+                f"{self.lattice_parameter_angstrom:.4f} Å",
+                self.lattice_parameter_angstrom,
+            ),
+            "class": (f"{self.class_nm:g} nm (softmax {self.class_probability:.2f})", self.class_nm),
+            "residual": (f"{self.residual:.1%} of the mean intensity", self.residual),
+            "photons": (f"{self.counts:.3g}", self.counts),
+            "range of Q": (f"{self.q_min:.2f} to {self.q_max:.2f} Å⁻¹", self.q_min),
+        }
+        known = {name: text for name, (text, value) in values.items() if not math.isnan(value)}
+        reason = {"reason": self.reason} if self.reason else {}
+        title = f"{self.status}, model {self.model}" if self.model else str(self.status)
+        return html_table(title, reason | known)
 
     def to_dict(self) -> dict[str, Any]:
         """Fields by name.
@@ -69,3 +98,7 @@ class SizeEstimate:
         All fields in order; the status as a plain string.
         """
         return {**asdict(self), "status": self.status.value}
+
+
+def _interval(estimate: SizeEstimate) -> str:
+    return f"{estimate.size_nm:.2f} nm [{estimate.size_low_nm:.2f}, {estimate.size_high_nm:.2f}]"

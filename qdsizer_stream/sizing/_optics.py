@@ -1,4 +1,4 @@
-"""What a size leads one to expect of the absorption spectrum."""
+"""Comparison of a size with the first excitonic peak of an absorption spectrum."""
 
 import math
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from ..configuration import Config
 from ..errors import ConfigurationError
 from ._estimate import SizeEstimate
 
-__all__ = ["MOREELS_2009", "OpticsCheck", "OpticsVerdict", "SizingCurve", "compare_with_peak"]
+__all__ = ["MOREELS_2009", "OpticsAgreement", "OpticsCheck", "SizingCurve", "compare_with_peak"]
 
 
 class SizingCurve(Config):
     """First excitonic peak against diameter d: gap + 1 / (a d² + b d), the form that lead salts follow."""
 
     name: str
-    """Where the curve is from, for whoever reads the archive."""
+    """Source of the curve, which is stored with the sizes."""
     gap_ev: float = Field(gt=0, allow_inf_nan=False)
     """Band gap of the bulk, eV."""
     a_per_ev_nm2: float = Field(ge=0, allow_inf_nan=False)
@@ -46,7 +46,7 @@ class SizingCurve(Config):
         return self.gap_ev + 1 / (self.a_per_ev_nm2 * diameter_nm**2 + self.b_per_ev_nm * diameter_nm)
 
     def diameter_nm(self, energy_ev: float) -> float:
-        """Give the diameter that a peak stands for.
+        """Give the diameter that corresponds to a peak.
 
         Parameters
         ----------
@@ -74,38 +74,38 @@ MOREELS_2009 = SizingCurve(
     smallest_nm=2.5,
     largest_nm=8.0,
 )
-"""PbS: E = 0.41 + 1 / (0.0252 d² + 0.283 d), d from TEM; used no further than 2.5 to 8 nm."""
+"""PbS: E = 0.41 + 1 / (0.0252 d² + 0.283 d), d from TEM; used from 2.5 to 8 nm."""
 
 
-class OpticsVerdict(StrEnum):
-    """Whether X-rays and absorption speak of the same dots."""
+class OpticsAgreement(StrEnum):
+    """Whether the size from X-rays and the absorption peak agree."""
 
     AGREE = "agree"
-    """The peak is where the size leads one to expect it."""
+    """The optical size is within the interval of the size and the tolerance."""
     DISAGREE = "disagree"
-    """It is not: one of the two is wrong, or they look at different dots."""
+    """It is not: one of the two is wrong, or they belong to different dots."""
     NO_PEAK = "no_peak"
-    """There is no peak to compare with."""
+    """No peak was measured."""
     NO_SIZE = "no_size"
     """The frame was not sized."""
     OUTSIDE = "outside"
-    """The size lies outside the curve."""
+    """The size is outside the range of the curve."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OpticsCheck:
     """A size next to an absorption peak."""
 
-    verdict: OpticsVerdict
+    agreement: OpticsAgreement
     """Whether they agree."""
     expected_ev: float = math.nan
-    """Energy that the size leads one to expect, eV."""
+    """Energy of the peak expected from the size, eV."""
     expected_low_ev: float = math.nan
     """Energy for the upper end of the interval of the size, eV."""
     expected_high_ev: float = math.nan
     """Energy for the lower end of the interval of the size, eV."""
     optical_size_nm: float = math.nan
-    """Diameter that the peak stands for, nm; NaN where there is none or it lies outside the curve."""
+    """Diameter that corresponds to the peak, nm; NaN without a peak or outside the curve."""
 
 
 def compare_with_peak(
@@ -122,12 +122,13 @@ def compare_with_peak(
     curve
         Sizing curve of the material.
     tolerance_nm
-        How far the optical diameter may lie outside the interval of the size, nm: how well the curve holds.
+        Distance by which the optical diameter may be outside the interval of the size, nm: the error of the
+        curve.
 
     Returns
     -------
-    The comparison. A peak at or below the gap, or one that stands for a diameter outside the curve, disagrees
-    with every size inside it.
+    The comparison. A peak at or below the gap, or one whose diameter is outside the curve, disagrees with
+    every size inside it.
 
     Raises
     ------
@@ -135,9 +136,9 @@ def compare_with_peak(
         The tolerance is negative or not finite.
     """
     if not 0 <= tolerance_nm < math.inf:
-        raise ConfigurationError(f"optical tolerance is {tolerance_nm} nm: 0 or more is needed")
+        raise ConfigurationError(f"optical tolerance is {tolerance_nm} nm: it must be 0 or more")
     if math.isnan(estimate.size_nm):
-        return OpticsCheck(verdict=OpticsVerdict.NO_SIZE, optical_size_nm=curve.diameter_nm(peak_ev))
+        return OpticsCheck(agreement=OpticsAgreement.NO_SIZE, optical_size_nm=curve.diameter_nm(peak_ev))
     expected = {
         "expected_ev": curve.energy_ev(estimate.size_nm),
         "expected_low_ev": curve.energy_ev(estimate.size_high_nm),
@@ -145,11 +146,11 @@ def compare_with_peak(
     }
     optical_nm = curve.diameter_nm(peak_ev)
     if math.isnan(expected["expected_ev"]):
-        verdict = OpticsVerdict.OUTSIDE
+        agreement = OpticsAgreement.OUTSIDE
     elif math.isnan(peak_ev):
-        verdict = OpticsVerdict.NO_PEAK
+        agreement = OpticsAgreement.NO_PEAK
     elif estimate.size_low_nm - tolerance_nm <= optical_nm <= estimate.size_high_nm + tolerance_nm:
-        verdict = OpticsVerdict.AGREE
+        agreement = OpticsAgreement.AGREE
     else:
-        verdict = OpticsVerdict.DISAGREE
-    return OpticsCheck(verdict=verdict, optical_size_nm=optical_nm, **expected)
+        agreement = OpticsAgreement.DISAGREE
+    return OpticsCheck(agreement=agreement, optical_size_nm=optical_nm, **expected)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..configuration import validated
 from ..errors import CalibrationError, ConfigurationError, PatternError
 from ..models import Answer, BinnedInput, Card, PhysicsCheck, PhysicsFit, SizingModel, load_model
+from ..notebook import html_table
 from ..patterns import Axis, BinGrid, Pattern, bin_pattern, load_pattern
 from ..reduction import NOTHING_APPLIED, AppliedCorrections, PooledCounts, Reducer, ReductionConfig
 from ._acceptance import run_checks
@@ -22,15 +23,15 @@ from ._raw_frame import RawFrame
 __all__ = ["Examination", "Sizer"]
 
 CHECK_STEP_INV_ANGSTROM = 0.02
-"""Bins of the physics check: a third of the width of a peak of a 10 nm dot."""
+"""Width of the bins of the physics check: a third of the width of a peak of a 10 nm dot, Å⁻¹."""
 
 
 @dataclass(frozen=True, eq=False)
 class Examination:
-    """An estimate with what it rests on."""
+    """An estimate with the values that it is based on."""
 
     estimate: SizeEstimate
-    """The answer."""
+    """The estimate."""
     binned: Pattern | None = None
     """The frame on the bins of the physics check; None where there was nothing to bin."""
     fit: PhysicsFit | None = None
@@ -39,9 +40,9 @@ class Examination:
     """Every acceptance check that was made, in order; those after the network are made only where all before
     it have passed."""
     n_frames: int = 1
-    """Frames that were added up."""
+    """Number of frames that were added."""
     warnings: tuple[str, ...] = ()
-    """What the reduction masked or is unsure of, one line each."""
+    """Warnings of the reduction, one line each."""
 
     @property
     def failed(self) -> CheckResult | None:
@@ -50,7 +51,7 @@ class Examination:
 
 
 class Sizer:
-    """Sizes patterns and frames; no frame, however bad, makes it raise.
+    """Sizes patterns and frames; a bad frame never raises an error but gets a status and a reason.
 
     Parameters
     ----------
@@ -62,14 +63,14 @@ class Sizer:
     Raises
     ------
     ModelError
-        The model is unknown or its file cannot be trusted.
+        The model is unknown or its file fails a check.
     PatternFileError
         The solvent file cannot be read.
     ConfigurationError
-        A setting is unknown or invalid, the solvent file lies outside the range of the model, or a bad strip
-        is outside the detector.
+        A setting is unknown or invalid, the solvent file does not cover the range of the model, or a bad
+        strip is outside the detector.
     CalibrationError
-        A calibration file cannot be used, or it leaves no strip.
+        A calibration file cannot be used, or leaves no usable strip.
     """
 
     def __init__(self, config: SizingConfig | None = None, **settings: Any) -> None:
@@ -88,6 +89,21 @@ class Sizer:
         self.reducer = None if config.reduction is None else Reducer(self._in_bins(config.reduction))
         """Reduces raw frames; None where none are expected."""
 
+    def __repr__(self) -> str:
+        return f"<Sizer: {'; '.join(self._described().values())}>"
+
+    def _repr_html_(self) -> str:
+        return html_table("Sizer", self._described())
+
+    def _described(self) -> dict[str, str]:
+        card, solvent = self.model.card, self.config.solvent
+        low, high = card.size_range_nm
+        return {
+            "model": f"model {card.name} ({card.material}, {low:g}–{high:g} nm)",
+            "solvent": f"solvent {solvent}" if solvent else "no measured solvent",
+            "frames": repr(self.reducer) if self.reducer else "patterns only, no detector",
+        }
+
     @staticmethod
     def _check_grid(model: SizingModel) -> BinGrid:
         match model.card.input:
@@ -103,7 +119,7 @@ class Sizer:
                 )
 
     def _in_bins(self, reduction: ReductionConfig) -> ReductionConfig:
-        """Pool photons in the model's own bins: strips that are averaged later have no right errors."""
+        """Pool photons in the model's bins: strips that are averaged afterwards have incorrect errors."""
         if not isinstance(self.model.card.input, BinnedInput):
             return reduction
         return reduction.model_copy(update={"bins": self._grid})
@@ -220,10 +236,10 @@ class Sizer:
         return replace(examination, n_frames=pooled.n_frames, warnings=pooled.warnings)
 
     def _photons(self, pooled: PooledCounts) -> float:
-        """Photons within the bins that the counts are worth: their own number where nothing is corrected.
+        """Number of photons in the bins, which is the sum of the counts where these are not corrected.
 
-        The sigma of a pattern would undercount them, since it holds what a bin with few counts leaves
-        open about its rate.
+        The sigma of a pattern would give too few, since it includes the uncertainty of the rate in a bin
+        with few counts.
         """
         first, last = np.searchsorted(pooled.q_inv_angstrom, self._grid.edges[[0, -1]])
         counts, variance = pooled.counts[first:last], pooled.variance[first:last]
@@ -322,7 +338,7 @@ def _solvent_on(path: Path, grid: BinGrid) -> NDArray[np.float64]:
     centres = grid.centres
     if q[0] >= centres[-1] or q[-1] <= centres[0]:
         raise ConfigurationError(
-            f"solvent {path} covers {q[0]:.3g} … {q[-1]:.3g} Å⁻¹, the model looks at {centres[0]:.3g} … "
-            f"{centres[-1]:.3g} Å⁻¹: is its first column Q?"
+            f"solvent {path} covers {q[0]:.3g} to {q[-1]:.3g} Å⁻¹, the model uses {centres[0]:.3g} to "
+            f"{centres[-1]:.3g} Å⁻¹: the first column must be Q in Å⁻¹"
         )
     return np.asarray(np.interp(centres, q, intensity, left=np.nan, right=np.nan))

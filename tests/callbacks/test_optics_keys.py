@@ -85,7 +85,7 @@ def test_a_frame_without_its_peak_is_sized_as_ever(
     assert all(math.isnan(event["qdsizer_optical_size"]) for event in events)
     told = [record.getMessage() for record in caplog.records if "no absorption peak" in record.getMessage()]
     assert len(told) == 1
-    assert "data key uv_peak is not there" in told[0]
+    assert "data key uv_peak is missing" in told[0]
 
 
 def test_a_spectrum_without_peak(

@@ -9,7 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from qdsizer_stream.errors import ModelError
-from qdsizer_stream.models import CARD_KEY, load_model, model_names
+from qdsizer_stream.models import CARD_KEY, SizingModel, load_model, model_names
 
 SHIPPED = Path(str(files("qdsizer_stream.models") / "shipped"))
 
@@ -34,6 +34,23 @@ def test_shipped_models_answer_their_references() -> None:
 
 def test_a_model_loads_by_path_and_is_the_same(copy: Path) -> None:
     assert load_model(str(copy)).sha256 == load_model("pbs").sha256
+
+
+def test_a_model_loads_by_a_path_object(copy: Path) -> None:
+    assert load_model(copy).path == copy
+    assert SizingModel(str(copy)).path == copy
+    with pytest.raises(ModelError, match="model 'pbs' is unknown"):
+        load_model(Path("pbs"))  # a path is not a name
+
+
+def test_a_model_shows_what_it_sizes() -> None:
+    model = load_model("pbs")
+    assert repr(model) == (
+        f"<SizingModel pbs: PbS, 1.8–11 nm, answers with gaussian, sha256 {model.sha256[:12]}>"
+    )
+    html = model._repr_html_()
+    for text in ("PbS, lattice parameter 5.934 Å", "1.8–11 nm", "-0.80% to +0.80%", model.sha256):
+        assert text in html
 
 
 def test_unknown_name_lists_the_known() -> None:

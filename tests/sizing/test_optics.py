@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from qdsizer_stream.errors import ConfigurationError
 from qdsizer_stream.sizing import (
     MOREELS_2009,
-    OpticsVerdict,
+    OpticsAgreement,
     SizeEstimate,
     SizingCurve,
     Status,
@@ -65,27 +65,27 @@ def test_no_diameter_outside_the_curve(energy_ev: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size_nm", "peak_nm", "verdict"),
+    ("size_nm", "peak_nm", "agreement"),
     [
-        (5.0, 5.0, OpticsVerdict.AGREE),
-        (5.0, 5.29, OpticsVerdict.AGREE),
-        (5.0, 4.71, OpticsVerdict.AGREE),
-        (5.0, 5.31, OpticsVerdict.DISAGREE),
-        (5.0, 4.69, OpticsVerdict.DISAGREE),
-        (1.9, 3.0, OpticsVerdict.OUTSIDE),
+        (5.0, 5.0, OpticsAgreement.AGREE),
+        (5.0, 5.29, OpticsAgreement.AGREE),
+        (5.0, 4.71, OpticsAgreement.AGREE),
+        (5.0, 5.31, OpticsAgreement.DISAGREE),
+        (5.0, 4.69, OpticsAgreement.DISAGREE),
+        (1.9, 3.0, OpticsAgreement.OUTSIDE),
     ],
 )
 def test_the_peak_agrees_within_interval_and_tolerance(
-    size_nm: float, peak_nm: float, verdict: OpticsVerdict
+    size_nm: float, peak_nm: float, agreement: OpticsAgreement
 ) -> None:
     check = compare_with_peak(sized(size_nm), MOREELS_2009.energy_ev(peak_nm), MOREELS_2009, 0.2)
-    assert check.verdict is verdict
+    assert check.agreement is agreement
     assert check.optical_size_nm == pytest.approx(peak_nm)
 
 
 def test_the_interval_of_the_size_becomes_one_of_energy() -> None:
     check = compare_with_peak(sized(5.0), math.nan, MOREELS_2009, 0.2)
-    assert check.verdict is OpticsVerdict.NO_PEAK
+    assert check.agreement is OpticsAgreement.NO_PEAK
     assert check.expected_low_ev == MOREELS_2009.energy_ev(5.1)
     assert check.expected_high_ev == MOREELS_2009.energy_ev(4.9)
     assert check.expected_low_ev < check.expected_ev < check.expected_high_ev
@@ -93,18 +93,18 @@ def test_the_interval_of_the_size_becomes_one_of_energy() -> None:
 
 
 def test_a_peak_that_no_dot_has_disagrees() -> None:
-    assert compare_with_peak(sized(5.0), 0.35, MOREELS_2009, 0.2).verdict is OpticsVerdict.DISAGREE
+    assert compare_with_peak(sized(5.0), 0.35, MOREELS_2009, 0.2).agreement is OpticsAgreement.DISAGREE
 
 
 def test_a_frame_without_size_is_not_compared() -> None:
     check = compare_with_peak(SizeEstimate(status=Status.LOW_COUNTS), 0.9, MOREELS_2009, 0.2)
-    assert check.verdict is OpticsVerdict.NO_SIZE
+    assert check.agreement is OpticsAgreement.NO_SIZE
     assert math.isnan(check.expected_ev)
     assert check.optical_size_nm == MOREELS_2009.diameter_nm(0.9)
 
 
 def test_bad_settings_say_what_is_allowed() -> None:
-    with pytest.raises(ConfigurationError, match="optical tolerance is -1 nm: 0 or more is needed"):
+    with pytest.raises(ConfigurationError, match="optical tolerance is -1 nm: it must be 0 or more"):
         compare_with_peak(sized(5.0), 0.9, MOREELS_2009, -1)
     with pytest.raises(ValidationError, match="greater than 0"):
         SizingCurve(**{**LINEAR.model_dump(), "b_per_ev_nm": 0.0})

@@ -292,7 +292,7 @@ def test_a_solvent_on_another_axis_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PatternFileError, match=r"blank\.xy: Q = 80 Å⁻¹ is too large .*, or 2θ in degrees"):
         Sizer(SizingConfig(solvent=path))
     np.savetxt(path, np.column_stack([np.linspace(20, 39, 100), np.ones(100)]))
-    with pytest.raises(ConfigurationError, match=r"covers 20 … 39 Å⁻¹, .* is its first column Q\?"):
+    with pytest.raises(ConfigurationError, match=r"covers 20 to 39 Å⁻¹, .* the first column must be Q"):
         Sizer(SizingConfig(solvent=path))
     angles = np.column_stack([np.linspace(5, 80, 100), np.linspace(50, 10, 100)])
     np.savetxt(path, angles, header="2th_deg I")

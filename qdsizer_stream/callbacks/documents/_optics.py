@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from ...configuration import Config
-from ...sizing import MOREELS_2009, OpticsVerdict, SizeEstimate, SizingCurve, compare_with_peak
+from ...sizing import MOREELS_2009, OpticsAgreement, SizeEstimate, SizingCurve, compare_with_peak
 from ._quantity import PeakSource
 
 __all__ = ["OPTICS_KEYS", "OpticsConfig", "optics_data"]
@@ -38,7 +38,7 @@ OPTICS_KEYS: dict[str, dict[str, Any]] = {
     "qdsizer_optics": {
         "dtype": "string",
         "shape": [],
-        "choices": [verdict.value for verdict in OpticsVerdict],
+        "choices": [agreement.value for agreement in OpticsAgreement],
     },
 }
 """Data keys of the comparison, without their source."""
@@ -58,7 +58,7 @@ def optics_data(config: OpticsConfig, estimate: SizeEstimate, peak_ev: float) ->
 
     Returns
     -------
-    Numbers and the verdict, by data key.
+    Numbers and the agreement, by data key.
     """
     check = compare_with_peak(estimate, peak_ev, config.curve, config.tolerance_nm)
     return {
@@ -66,5 +66,5 @@ def optics_data(config: OpticsConfig, estimate: SizeEstimate, peak_ev: float) ->
         "qdsizer_exciton_energy_low": check.expected_low_ev,
         "qdsizer_exciton_energy_high": check.expected_high_ev,
         "qdsizer_optical_size": check.optical_size_nm,
-        "qdsizer_optics": check.verdict.value,
+        "qdsizer_optics": check.agreement.value,
     }
