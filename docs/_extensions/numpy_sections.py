@@ -37,8 +37,8 @@ def _named(section: str, body: str) -> list[str]:
             names = line.replace("*", r"\*").split(", ")
             fields += [f":{FIELDS[section]} {name}:" for name in names]
         else:
-            for place in range(len(fields) - len(names), len(fields)):
-                fields[place] += f"\n{line}"
+            for index in range(len(fields) - len(names), len(fields)):
+                fields[index] += f"\n{line}"
     return "\n".join(fields).split("\n")
 
 
