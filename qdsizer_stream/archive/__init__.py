@@ -1,5 +1,6 @@
 """Runs in Tiled and databroker: servers, replay, derived runs, and a spool for runs not yet written."""
 
+from ._audit import AuditFinding, audit
 from ._comparison import Comparison, Differences
 from ._connect import open_archive
 from ._documents import run_documents
@@ -16,6 +17,7 @@ from ._workers import SizingWorkers
 from ._write_back import WriteBack
 
 __all__ = [
+    "AuditFinding",
     "Comparison",
     "Differences",
     "JournalReport",
@@ -29,6 +31,7 @@ __all__ = [
     "TableFile",
     "WriteBack",
     "archived_config",
+    "audit",
     "embedded_tiled",
     "find_run",
     "inspect_journal",

@@ -1,5 +1,8 @@
 """Connection to an archive: a folder, the URL of a Tiled server, or a Tiled profile."""
 
+import hmac
+import os
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +22,9 @@ THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @contextmanager
-def open_archive(where: str | Path, readable: Sequence[Path] = (), create: bool = False) -> Iterator[Any]:
+def open_archive(
+    where: str | os.PathLike[str], readable: Sequence[str | os.PathLike[str]] = (), create: bool = False
+) -> Iterator[Any]:
     """Connect to an archive while the context is open.
 
     A folder that another process serves is reached through that process: its tables cannot be opened
@@ -52,8 +57,10 @@ def open_archive(where: str | Path, readable: Sequence[Path] = (), create: bool 
 
 
 @contextmanager
-def _opened(where: str | Path, readable: Sequence[Path], create: bool) -> Iterator[Any]:
-    name = str(where)
+def _opened(
+    where: str | os.PathLike[str], readable: Sequence[str | os.PathLike[str]], create: bool
+) -> Iterator[Any]:
+    name = os.fspath(where)
     if name.startswith(("http://", "https://")):
         client = _from_uri(name)
         with client.context:
@@ -139,11 +146,17 @@ def _from_uri(url: str, api_key: str | None = None) -> Any:
 
 
 def _served_elsewhere(folder: Path) -> Any:
-    """Client of the process that serves a folder; None where there is none."""
-    from ._server import KEY_FILE
+    """Client of the process that serves a folder; None where there is none.
 
-    with suppress(OSError, ArchiveError, httpx.HTTPError, httpx.InvalidURL):
-        url = (folder / URL_FILE).read_text()
-        if httpx.get(f"{url}", timeout=2.0).is_success:
-            return _from_uri(url, (folder / KEY_FILE).read_text())
+    After a kill the file with the URL is stale, and another program may listen on that port: it would get
+    the API key with the first request. So the server has to prove first that it knows the key.
+    """
+    from ._server import KEY_FILE, PROOF_PATH, proof_of_key
+
+    with suppress(OSError, ArchiveError, httpx.HTTPError, httpx.InvalidURL, ValueError):
+        url, key = (folder / URL_FILE).read_text(), (folder / KEY_FILE).read_text()
+        nonce = secrets.token_hex(16)
+        answer = httpx.get(httpx.URL(url).join(PROOF_PATH), params={"nonce": nonce}, timeout=2.0)
+        if answer.is_success and hmac.compare_digest(str(answer.json()), proof_of_key(key, nonce)):
+            return _from_uri(url, key)
     return None

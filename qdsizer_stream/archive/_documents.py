@@ -83,6 +83,7 @@ def run_documents(run: Any, config: LiveConfig, skip: int = 0, patience_s: float
         if time.monotonic() - brought > patience_s:
             return
         time.sleep(POLL_S)
+    source.check_whole(stop)
     if source.streams and not source.found:
         raise ArchiveError(
             f"run {start['uid']} has no frames of this detector: its streams are "
@@ -129,6 +130,9 @@ class _Mongo:
                     continue
                 yield kind, dict(one)
 
+    def check_whole(self, stop: Mapping[str, Any]) -> None:
+        """MongoDB returns the documents that it was given; there are no rows to count."""
+
     def _wanted(self, descriptor: Mapping[str, Any]) -> bool:
         stream = descriptor.get("name", "primary")
         if stream == STREAM_NAME:
@@ -149,6 +153,7 @@ class _Tables:
         self._skip = skip
         self._described: set[str] = set()
         self._given: Counter[str] = Counter()
+        self._flown: set[str] = set()
         self.streams: list[str] = []
         self.found = False
 
@@ -171,6 +176,16 @@ class _Tables:
             for doc in self._events(name, descriptors, keys, ended):
                 self._given[name] += 1
                 yield "event", doc
+
+    def check_whole(self, stop: Mapping[str, Any]) -> None:
+        """Compare the events that were read with the stop document: a short run must not pass as whole."""
+        announced = stop.get("num_events") or {}
+        for name, given in self._given.items():
+            if name not in self._flown and given < announced.get(name, 0):
+                raise ArchiveError(
+                    f"run {stop['run_start']}: the archive holds {given} of {announced[name]} events in "
+                    f"{name}; `qdsizer-stream audit` lists such runs; a spooled journal may have the rest"
+                )
 
     def _events(
         self, name: str, descriptors: list[dict[str, Any]], keys: list[str], ended: bool
@@ -213,6 +228,15 @@ class _Tables:
             for key, array in arrays.items()
         }
         flown = not len(table) and all("external" in key for key in descriptor["data_keys"].values())
+        if flown:
+            self._flown.add(name)
+        self._given[name] += 0  # compared with the stop document even where nothing is there
+        if len(table) and int(table.duplicated(["seq_num", "time"]).sum()):
+            doubled = int(table.duplicated(["seq_num", "time"]).sum())
+            raise ArchiveError(
+                f"{where}: {doubled} of {len(table)} rows are there twice, because a request was repeated "
+                "after its answer was lost: repair the run with `qdsizer-stream audit ARCHIVE --mend`"
+            )
         return _StoredStream(where, table, arrays, rows_each, flown)
 
     def _events_of_chunk(

@@ -1,5 +1,7 @@
 """Sizing an archived run again and writing the sizes to a destination."""
 
+import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,9 +15,12 @@ from ._documents import PATIENCE_S
 from ._replay import sized_steps
 from ._replay_journal import ReplayJournal, replay_identity
 from ._select import plain_run
+from ._tally import RowCountError
 from ._workers import SizingWorkers
 
 __all__ = ["ReplayDestination", "ReplayOutcome", "replay_into"]
+
+logger = logging.getLogger(__name__)
 
 
 class ReplayDestination(Protocol):
@@ -50,7 +55,7 @@ def replay_into(
     run: Any,
     config: LiveConfig,
     destination: ReplayDestination,
-    journals: Path,
+    journals: str | os.PathLike[str],
     sizer: Sizer | None = None,
     *,
     again: bool = False,
@@ -99,7 +104,7 @@ def replay_into(
     if there is not None and not again:
         return ReplayOutcome(uid, there, found=True)
     identity = replay_identity(uid, config, sizer.model)
-    with ReplayJournal(journals / f"{identity}.replay", resume=not again) as journal:
+    with ReplayJournal(Path(journals) / f"{identity}.replay", resume=not again) as journal:
         outcome = ReplayOutcome(uid, resumed=journal.n_events)
         if not journal.ended:
             # For the progress bar only: a run that was never sized has about as many frames as events.
@@ -110,7 +115,12 @@ def replay_into(
                 report("sizing", journal.n_events, max(expected, journal.n_events))
         statuses: Counter[str] = Counter()
         if journal.n_events:
-            outcome.written = destination.write(run, _counted(journal, statuses, report))
+            try:
+                outcome.written = destination.write(run, _counted(journal, statuses, report))
+            except RowCountError as error:
+                logger.warning("%s; written once more", error)
+                statuses.clear()
+                outcome.written = destination.write(run, _counted(journal, statuses, report))
         outcome.frames, outcome.statuses = statuses.total(), dict(statuses.most_common())
         journal.remove()
     return outcome

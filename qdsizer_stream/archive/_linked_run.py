@@ -1,5 +1,6 @@
 """Sizes of an archived run written as a linked run."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -11,8 +12,11 @@ from ..callbacks import RUN_KEY, LiveConfig
 from ..models import SizingModel
 from ._connect import plain_errors
 from ._select import in_tables, plain_catalog
+from ._tally import EventTally, RowCountError, StreamCount, check_rows
 
 __all__ = ["LinkedRuns"]
+
+logger = logging.getLogger(__name__)
 
 
 class LinkedRuns:
@@ -26,6 +30,7 @@ class LinkedRuns:
 
     def __init__(self, catalog: Any) -> None:
         self._catalog = plain_catalog(catalog)
+        self._damaged: list[str] = []
 
     def find(self, run: Any, config: LiveConfig, model: SizingModel) -> str | None:
         """Find the derived run written by an equal replay.
@@ -54,6 +59,13 @@ class LinkedRuns:
             for one in derived.search(Eq("start.qdsizer_model_sha256", model.sha256)).values():
                 start, stop = one.metadata["start"], one.metadata.get("stop") or {}
                 if stop.get("exit_status") == "success" and start.get(RUN_KEY) == settings:
+                    try:
+                        counts = stop.get("num_events", {}).items()
+                        check_rows(one, {name: StreamCount(number, number) for name, number in counts})
+                    except RowCountError as error:
+                        logger.warning("%s; the sizes are written again", error)
+                        self._damaged.append(str(start["uid"]))
+                        continue
                     return str(start["uid"])
         return None
 
@@ -73,6 +85,8 @@ class LinkedRuns:
 
         Raises
         ------
+        RowCountError
+            A row was stored twice or not at all; the run is deleted.
         ArchiveError
             The archive does not accept the run, or does not answer; an incomplete run is deleted, now or by
             the next attempt.
@@ -86,13 +100,20 @@ class LinkedRuns:
             write = self._catalog.post_document if in_mongo else self._writer()
             try:
                 write(name, start)
+                tally = EventTally()
                 for kind, doc in documents:
                     write(kind, doc)
+                    tally.add(kind, doc)
+                if not in_mongo:
+                    check_rows(self._catalog[uid], tally.counts)
             except Exception:
                 if not in_mongo:
                     with suppress(httpx.HTTPError):  # the first error is the one to report
                         self._delete(uid)
                 raise
+            for damaged in self._damaged:
+                self._delete(damaged)
+            self._damaged.clear()
         return uid
 
     def _writer(self) -> Callable[[str, Any], object]:

@@ -1,6 +1,8 @@
 """A Tiled server with files on disk, inside this process."""
 
 import copy
+import hashlib
+import hmac
 import os
 import secrets
 import threading
@@ -15,7 +17,7 @@ from tiled.client.container import Container
 
 from ..errors import ArchiveError
 
-__all__ = ["embedded_tiled"]
+__all__ = ["KEY_FILE", "PROOF_PATH", "embedded_tiled", "proof_of_key"]
 
 _one_at_a_time = threading.Lock()
 
@@ -26,9 +28,32 @@ KEY_FILE = "api_key"
 """File in the server's folder with the API key that every request needs; readable by its owner only."""
 
 
+PROOF_PATH = "/api/v1/qdsizer/proof"
+"""Path at which an embedded server proves that it knows the API key of its archive."""
+
+
+def proof_of_key(key: str, nonce: str) -> str:
+    """Compute the proof that a server knows the API key of an archive, without revealing the key.
+
+    Parameters
+    ----------
+    key
+        API key of the archive.
+    nonce
+        Random text of the client.
+
+    Returns
+    -------
+    HMAC-SHA256 of the nonce, hexadecimal.
+    """
+    return hmac.new(key.encode(), nonce.encode(), hashlib.sha256).hexdigest()
+
+
 @contextmanager
 def embedded_tiled(
-    directory: Path, readable: Sequence[Path] = (), database: str | None = None
+    directory: str | os.PathLike[str],
+    readable: Sequence[str | os.PathLike[str]] = (),
+    database: str | None = None,
 ) -> Iterator[Container]:
     """Serve an archive from a folder while the context is open.
 
@@ -54,14 +79,14 @@ def embedded_tiled(
     ArchiveError
         This process already serves an archive: Tiled allows one API key per process.
     """
-    directory = directory.resolve()
+    folder = Path(directory).resolve()
     if not _one_at_a_time.acquire(blocking=False):
         raise ArchiveError(
-            f"cannot serve {directory}: this process already serves an archive, and can serve one only; "
+            f"cannot serve {folder}: this process already serves an archive, and can serve one only; "
             "close the other archive first"
         )
     try:
-        with _served(directory, readable, database) as client:
+        with _served(folder, [Path(one) for one in readable], database) as client:
             yield client
     finally:
         _one_at_a_time.release()
@@ -104,6 +129,13 @@ def _served(directory: Path, readable: Sequence[Path], database: str | None) -> 
             "streaming_cache": {"uri": "memory"},
         }
     )
+
+    def prove(nonce: str) -> str:
+        return proof_of_key(key, nonce)
+
+    # The route must come before Tiled's own, one of which takes every path.
+    app.add_api_route(PROOF_PATH, prove)
+    app.router.routes.insert(0, app.router.routes.pop())
     server = ThreadedServer(
         uvicorn.Config(app, host="127.0.0.1", port=0, loop="asyncio", log_config=_logging(directory))
     )

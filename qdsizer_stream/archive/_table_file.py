@@ -29,9 +29,9 @@ class TableFile:
         The file cannot be written; raised on entering the context.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._part = path.with_name(path.name + ".part")
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._part = self._path.with_name(self._path.name + ".part")
 
     def __enter__(self) -> Self:
         try:

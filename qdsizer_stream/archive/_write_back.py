@@ -14,6 +14,7 @@ from ..errors import ArchiveError
 from ..models import SizingModel
 from ._connect import plain_errors
 from ._select import in_tables
+from ._tally import RowCountError, StreamCount, check_rows
 
 __all__ = ["WriteBack"]
 
@@ -61,6 +62,11 @@ class WriteBack:
         with plain_errors(f"run {uid}"):
             if not _counted(run):
                 return None  # or interrupted, and to be written again
+            counted = run.metadata["stop"]["num_events"][STREAM_NAME]
+            try:
+                check_rows(run, {STREAM_NAME: StreamCount(counted, counted)})
+            except RowCountError:
+                return None  # `write` deletes the stream first
             described = run[STREAM_NAME].descriptors[0]["configuration"][OBJECT_NAME]["data"]
         settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
         if described["qdsizer_model_sha256"] == model.sha256 and described["qdsizer_config"] == settings:
@@ -99,7 +105,8 @@ class WriteBack:
             if STREAM_NAME in run.base:  # the run client caches its streams
                 self._delete(run)
             try:
-                self._write(run, documents)
+                n_events = self._write(run, documents)
+                check_rows(run.refresh(), {STREAM_NAME: StreamCount(n_events, n_events)})
             except Exception:
                 with suppress(httpx.HTTPError):  # the first error is the one to report
                     self._delete(run)
@@ -107,7 +114,7 @@ class WriteBack:
         return uid
 
     @staticmethod
-    def _write(run: Any, documents: Iterator[tuple[str, Any]]) -> None:
+    def _write(run: Any, documents: Iterator[tuple[str, Any]]) -> int:
         import pyarrow as pa  # type: ignore[import-untyped]
         from tiled.structures.core import Spec
 
@@ -144,6 +151,7 @@ class WriteBack:
             stream.update_metadata({"_config_updates": changed}, drop_revision=True)
         (stop,) = others["stop"]
         run.update_metadata({"stop": {"num_events": {STREAM_NAME: n_events}, RUN_KEY: stop[RUN_KEY]}})
+        return n_events
 
     @staticmethod
     def _delete(run: Any) -> None:

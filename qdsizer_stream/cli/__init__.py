@@ -1,6 +1,7 @@
 """The command line, one module per command."""
 
 from . import (  # noqa: F401  (each registers its command)
+    _audit,
     _calibrate,
     _demo,
     _evaluate,

@@ -2,7 +2,7 @@
 
 from ._check import Finding, check
 from ._discover import Discovery, discover
-from ._install import install, installed, uninstall
+from ._install import default_spool, install, installed, uninstall
 from ._settings_file import SCHEMA_FILE, settings_schema, settings_text
 from ._startup import profile_folders, startup_text, write_startup
 
@@ -11,6 +11,7 @@ __all__ = [
     "Discovery",
     "Finding",
     "check",
+    "default_spool",
     "discover",
     "install",
     "installed",

@@ -1,5 +1,6 @@
 """Check of the settings of a beamline."""
 
+import os
 import shutil
 import statistics
 import time
@@ -42,7 +43,11 @@ class Finding:
     """What was found and, if it is wrong, how to fix it."""
 
 
-def check(path: Path, archive: str | None = None, spool: Path | None = None) -> Iterator[Finding]:
+def check(
+    path: str | os.PathLike[str],
+    archive: str | os.PathLike[str] | None = None,
+    spool: str | os.PathLike[str] | None = None,
+) -> Iterator[Finding]:
     """Check everything that sizing at a beamline needs.
 
     Parameters
@@ -59,7 +64,7 @@ def check(path: Path, archive: str | None = None, spool: Path | None = None) -> 
     settings: LiveConfig | None = None
     sizer: Sizer | None = None
     try:
-        settings = load_toml(LiveConfig, path)
+        settings = load_toml(LiveConfig, Path(path))
         yield Finding("settings", True, f"{path}")
         begin = time.perf_counter()
         sizer = Sizer(settings.sizing)
@@ -73,7 +78,9 @@ def check(path: Path, archive: str | None = None, spool: Path | None = None) -> 
         yield from _sources(settings)
     if settings is not None and sizer is not None:
         yield from _detector(settings, sizer)
-    yield from _destinations(archive, spool)
+    yield from _destinations(
+        None if archive is None else os.fspath(archive), None if spool is None else Path(spool)
+    )
     files = installed_in()
     yield Finding(
         "IPython profiles",

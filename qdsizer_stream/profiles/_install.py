@@ -1,11 +1,13 @@
 """Installation of the live sizer on a RunEngine."""
 
+import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from multiprocessing.util import Finalize
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from ..callbacks import LiveConfig, LiveSizer
@@ -13,7 +15,12 @@ from ..configuration import load_toml
 from ..errors import ConfigurationError
 from ._writers import is_subscribed, take_off, writers_on
 
-__all__ = ["install", "installed", "uninstall"]
+if TYPE_CHECKING:
+    from ..archive import RawJournal
+
+__all__ = ["default_spool", "install", "installed", "uninstall"]
+
+logger = logging.getLogger(__name__)
 
 Writer = Callable[[str, Any], object]
 
@@ -28,8 +35,18 @@ cost of single events."""
 class _Installation:
     """Live sizer and writers of one RunEngine."""
 
-    def __init__(self, sizer: LiveSizer, archive_writer: Writer | None, resources: ExitStack) -> None:
+    def __init__(
+        self,
+        sizer: LiveSizer,
+        archive_writer: Writer | None,
+        resources: ExitStack,
+        raw: "RawJournal | None",
+        spooled: bool,
+    ) -> None:
         self.sizer = sizer
+        self.raw = raw
+        self.raw_token: int | None = None
+        self._releases = raw is not None and not spooled
         self.token: int | None = None
         self.taken: list[Writer] = []  # writers that were subscribed to the RunEngine
         self._archive_writer = archive_writer
@@ -48,14 +65,34 @@ class _Installation:
         for token in self._behind:
             self.sizer.unsubscribe(token)
         archive = [] if self._archive_writer is None else [self._archive_writer]
-        self._behind = {self.sizer.subscribe(writer): writer for writer in [*writers, *archive]}
+        behind = [*writers, *archive]
+        if self.raw is not None and self._releases and behind:
+            behind.append(_Release(self.sizer, self.raw))
+        self._behind = {self.sizer.subscribe(writer): writer for writer in behind}
 
     def close(self, timeout_s: float | None) -> bool:
         """Finish the queued frames, then close the archive."""
         self._at_exit.cancel()
         done = self.sizer.close(timeout_s)
         self._resources.close()
+        if self.raw is not None:
+            self.raw.close()
         return done
+
+
+class _Release:
+    """Last callback behind a sizer: deletes the raw journal of a run that all writers accepted."""
+
+    def __init__(self, sizer: LiveSizer, raw: "RawJournal") -> None:
+        self._sizer = sizer
+        self._raw = raw
+        self._errors: dict[str, int] = {}  # counted when the run started
+
+    def __call__(self, name: str, doc: Any) -> None:
+        if name == "start":
+            self._errors[doc["uid"]] = self._sizer.counters.contained
+        elif name == "stop" and self._errors.pop(doc["run_start"], None) == self._sizer.counters.contained:
+            self._raw.release(doc["run_start"])
 
 
 _installed: WeakKeyDictionary[Any, _Installation] = WeakKeyDictionary()
@@ -63,19 +100,20 @@ _installed: WeakKeyDictionary[Any, _Installation] = WeakKeyDictionary()
 
 def install(
     engine: Any,
-    config: LiveConfig | Path | str = "qdsizer.toml",
+    config: LiveConfig | str | os.PathLike[str] = "qdsizer.toml",
     writer: Writer | Sequence[Writer] | None = None,
     *,
-    archive: Path | str | None = None,
-    spool: Path | str | None = None,
-    readable: Sequence[Path | str] = (),
+    archive: str | os.PathLike[str] | None = None,
+    spool: str | os.PathLike[str] | None = None,
+    readable: Sequence[str | os.PathLike[str]] = (),
 ) -> LiveSizer:
     """Size every frame that a RunEngine measures.
 
     Call it after the RunEngine has been made. Writers behind the sizer receive raw documents and sizes, in
     order, from the sizing thread; writers that were subscribed to the RunEngine are unsubscribed from it, so
-    that no run is written twice, and `uninstall` subscribes them again. At process exit, frames that are not
-    yet sized and written are awaited for up to a minute.
+    that no run is written twice, and `uninstall` subscribes them again. Raw documents go to a journal on disk
+    before anything else, and the journal of a run is deleted once its writers have accepted it. At process
+    exit, frames that are not yet sized and written are awaited for up to a minute.
 
     Parameters
     ----------
@@ -91,8 +129,8 @@ def install(
         key that is stored there, readable by its owner only; the URL of a Tiled server; or the name of a
         Tiled profile.
     spool
-        Folder for runs that the archive did not accept; with it, a slow or dead archive does not delay
-        sizing.
+        Folder of the journals, and for runs that the archive did not accept; with it, a slow or dead archive
+        does not delay sizing. Without it the journals are in `default_spool()`.
     readable
         Folders of frame files that runs in an archive served by this process may refer to.
 
@@ -128,8 +166,14 @@ def install(
     taken = [one for one in writers if is_subscribed(engine, one)]
     if there is None:
         with ExitStack() as resources:
-            archive_writer = None if archive is None else _archive_writer(resources, archive, spool, readable)
-            there = _Installation(LiveSizer(settings), archive_writer, resources.pop_all())
+            raw = _raw_journal(spool) if writers or archive is not None else None
+            archive_writer = (
+                None if archive is None else _archive_writer(resources, archive, spool, readable, raw)
+            )
+            spooled = archive is not None and spool is not None
+            there = _Installation(LiveSizer(settings), archive_writer, resources.pop_all(), raw, spooled)
+        if there.raw is not None:
+            there.raw_token = engine.subscribe(there.raw)  # first: on disk before anything else happens
         there.token = engine.subscribe(there.sizer)
         _installed[engine] = there
     for one in taken:
@@ -176,14 +220,53 @@ def uninstall(engine: Any, timeout_s: float | None = 60.0) -> bool:
         return True
     installation = _installed.pop(engine)
     engine.unsubscribe(installation.token)
+    if installation.raw_token is not None:
+        engine.unsubscribe(installation.raw_token)
     done = installation.close(timeout_s)
     for one in installation.taken:
         engine.subscribe(one)
     return done
 
 
+def default_spool() -> Path:
+    """Return the folder of the raw journals where no spool is given.
+
+    Returns
+    -------
+    Folder in the state folder of the user, `$XDG_STATE_HOME/qdsizer_stream/spool`.
+    """
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "qdsizer_stream" / "spool"
+
+
+def _raw_journal(spool: str | os.PathLike[str] | None) -> "RawJournal | None":
+    """Journal of raw documents; None where its folder cannot be written."""
+    try:
+        from ..archive import RawJournal, spooled_runs
+    except ImportError:  # without the extra tiled there is no journal
+        return None
+    folder = default_spool() if spool is None else Path(spool)
+    try:
+        journal = RawJournal(folder)
+    except OSError as error:
+        logger.error(
+            "raw documents are not kept: cannot write %s: %s; set XDG_STATE_HOME", folder, error.strerror
+        )
+        return None
+    if waiting := spooled_runs(folder, unfinished=True):
+        logger.warning(
+            "%d runs wait in %s: `qdsizer-stream spool upload --unfinished %s ARCHIVE`",
+            len(waiting), folder, folder,
+        )  # fmt: skip
+    return journal
+
+
 def _archive_writer(
-    resources: ExitStack, archive: Path | str, spool: Path | str | None, readable: Sequence[Path | str]
+    resources: ExitStack,
+    archive: str | os.PathLike[str],
+    spool: str | os.PathLike[str] | None,
+    readable: Sequence[str | os.PathLike[str]],
+    raw: "RawJournal | None",
 ) -> Writer:
     """Open an archive while the sizer is installed, and return a writer to it."""
     # Servers and clients take seconds to import, and most sessions bring their own writer.
@@ -191,12 +274,10 @@ def _archive_writer(
 
     from ..archive import SpooledWriter, open_archive
 
-    catalog = resources.enter_context(
-        open_archive(archive, [Path(folder) for folder in readable], create=True)
-    )
+    catalog = resources.enter_context(open_archive(archive, readable, create=True))
     writer: Writer = TiledWriter(catalog, batch_size=ARCHIVE_BATCH)
     if spool is not None:
-        spooled = SpooledWriter(writer, Path(spool))
+        spooled = SpooledWriter(writer, spool, on_safe=None if raw is None else raw.release)
         resources.callback(spooled.close)
         writer = spooled
     return writer

@@ -22,7 +22,11 @@ sizer = install(RE, {arguments})
 """
 
 
-def startup_text(config: Path, archive: str | None = None, spool: Path | None = None) -> str:
+def startup_text(
+    config: str | os.PathLike[str],
+    archive: str | os.PathLike[str] | None = None,
+    spool: str | os.PathLike[str] | None = None,
+) -> str:
     """Format the start-up file that installs the sizer.
 
     Parameters
@@ -36,14 +40,15 @@ def startup_text(config: Path, archive: str | None = None, spool: Path | None = 
     -------
     Python source that expects a RunEngine `RE`.
     """
-    arguments = [f"config={str(config.resolve())!r}"]
+    arguments = [f"config={str(Path(config).resolve())!r}"]
     if archive is not None:
+        archive = os.fspath(archive)
         folder = not archive.startswith(("http://", "https://")) and (
             "/" in archive or Path(archive).is_dir()
         )
         arguments.append(f"archive={str(Path(archive).resolve()) if folder else archive!r}")
     if spool is not None:
-        arguments.append(f"spool={str(spool.resolve())!r}")
+        arguments.append(f"spool={str(Path(spool).resolve())!r}")
     return TEXT.format(mark=MARK, arguments=", ".join(arguments))
 
 
@@ -73,7 +78,7 @@ def installed_in() -> dict[str, Path]:
     return {name: file for name, file in files.items() if file.exists()}
 
 
-def write_startup(folder: Path, text: str) -> Path:
+def write_startup(folder: str | os.PathLike[str], text: str) -> Path:
     """Write a start-up file, replacing an earlier one of this package.
 
     Parameters
@@ -92,6 +97,7 @@ def write_startup(folder: Path, text: str) -> Path:
     ConfigurationError
         The folder does not exist, or the file there was not written by this package.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise ConfigurationError(
             f"no start-up folder {folder}: give one that exists, or a profile with --profile; existing "

@@ -17,6 +17,14 @@ configuration_key = "mythen_wavelength"
 """
 
 
+@pytest.fixture(autouse=True)
+def state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder of the raw journals, apart from that of the user."""
+    folder = tmp_path_factory.mktemp("state")
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    return folder / "qdsizer_stream" / "spool"
+
+
 @pytest.fixture
 def settings_file(tmp_path: Path) -> Path:
     path = tmp_path / "qdsizer.toml"

@@ -139,7 +139,7 @@ class LiveSizer:
             try:
                 callback(kind, doc)
                 failing = False
-            except Exception:
+            except BaseException:  # SystemExit or CancelledError would end the sizing thread again and again
                 self._count("contained")
                 if not failing:  # log the first of a series: a dead writer must not fill the log
                     # An archive rejects a run that it already holds: Tiled answers `409 Conflict`.

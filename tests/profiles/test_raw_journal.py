@@ -1,0 +1,110 @@
+"""Raw documents are safe on disk, whatever happens behind the sizer."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bluesky import RunEngine
+from bluesky.plans import count
+
+from qdsizer_stream.archive import inspect_journal, spooled_runs
+from qdsizer_stream.callbacks import LiveConfig
+from qdsizer_stream.devices import SimMythen
+from qdsizer_stream.profiles import default_spool, install, uninstall
+
+
+def test_the_journal_of_a_run_goes_once_its_writers_have_it(
+    config: LiveConfig, mythen: Callable[..., SimMythen], state_folder: Path
+) -> None:
+    engine, seen = RunEngine({}), list[str]()
+    during: list[str] = []
+
+    def writer(name: str, doc: Any) -> None:
+        seen.append(name)
+        if name == "stop":
+            during.extend(path.name for path in state_folder.iterdir())
+
+    install(engine, config, writer)
+    assert default_spool() == state_folder
+    (uid,) = engine(count([mythen()], 2))
+    assert uninstall(engine)
+    assert during == [f"{uid}.raw"]
+    assert seen.count("event") == 4
+    assert not list(state_folder.iterdir())
+
+
+@pytest.mark.parametrize("error", [ConnectionError("gone"), SystemExit(2)])
+def test_the_journal_of_a_run_stays_where_a_writer_fails(
+    error: BaseException, config: LiveConfig, mythen: Callable[..., SimMythen], state_folder: Path
+) -> None:
+    engine = RunEngine({})
+
+    def failing(name: str, doc: Any) -> None:
+        if name == "descriptor":
+            raise error
+
+    sizer = install(engine, config, failing)
+    (uid,) = engine(count([mythen()], 3))
+    assert uninstall(engine)
+    assert sizer.counters.restarts == 0
+    (journal,) = spooled_runs(state_folder)
+    report = inspect_journal(journal)
+    assert (journal.name, report.problems, report.tally.counts["primary"].rows) == (f"{uid}.raw", [], 3)
+
+
+def test_without_writers_there_is_no_journal(config: LiveConfig, state_folder: Path) -> None:
+    engine = RunEngine({})
+    install(engine, config)
+    assert uninstall(engine)
+    assert not state_folder.exists()
+
+
+HUNG = """
+import sys, time
+from bluesky import RunEngine
+from bluesky import plan_stubs as bps
+from bluesky.preprocessors import run_decorator
+from ophyd.sim import det
+from qdsizer_stream.profiles import install
+
+engine = RunEngine({})
+install(engine, sys.argv[1], lambda name, doc: time.sleep(3600))
+
+@run_decorator()
+def plan():
+    for number in range(50):
+        yield from bps.trigger_and_read([det])
+    print("measured", flush=True)
+    yield from bps.sleep(3600)
+
+engine(plan())
+"""
+
+
+@pytest.mark.timeout(300)
+def test_fifty_events_survive_a_kill_with_a_writer_that_hangs(
+    settings_file: Path, state_folder: Path
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HUNG, str(settings_file)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=dict(os.environ),
+    )
+    assert process.stdout is not None
+    killer = threading.Timer(200, process.kill)
+    killer.start()
+    assert process.stdout.readline() == "measured\n"
+    time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    killer.cancel()
+    (journal,) = spooled_runs(state_folder, unfinished=True)
+    assert inspect_journal(journal).tally.counts["primary"].rows == 50
