@@ -212,7 +212,7 @@ def _draw_populations(axes: Any, library: "Library", dispersion: float) -> None:
         library.nominal_dispersion[rows],
         recipe.weighting,
         recipe.sampling or Sampling.POINTS,
-        least_share=0.0,
+        min_fraction=0.0,
     )
     for number, (row, column, shade) in enumerate(zip(rows, weights.T, _shades(rows.size), strict=True)):
         shown = column > 1e-3 * column.max()

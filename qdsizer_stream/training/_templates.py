@@ -97,7 +97,7 @@ def simulate_templates(
     unit = material.unit_diameter_angstrom
     diameters = np.arange(1.0, 10 * LARGEST_NM / unit, 0.5) * unit
     mean_nm, dispersion = (v.ravel() for v in np.meshgrid(SIZES_NM, DISPERSIONS, indexing="ij"))
-    weights = lognormal_weights(diameters / 10, mean_nm, dispersion, least_share=0.0)
+    weights = lognormal_weights(diameters / 10, mean_nm, dispersion, min_fraction=0.0)
     if physics.disordered_nm > 0:
         # One more sphere, as often as its atoms are there for each of those in the cores.
         pieces = physics.disordered_nm * (diameters**3 / (diameters / 10)) @ weights

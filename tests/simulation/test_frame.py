@@ -153,7 +153,7 @@ def test_counts_scatter_as_photons_do(dots: DotPopulation) -> None:
 
 
 def test_a_mixture_is_told_one_way() -> None:
-    with pytest.raises(ValidationError, match="give one of them, they are different things"):
+    with pytest.raises(ValidationError, match="give exactly one of them, they are different fractions"):
         changed(weight_fraction=0.1)
     with pytest.raises(ValidationError, match="area_fraction is None and weight_fraction is None"):
         changed(area_fraction=None)

@@ -14,7 +14,7 @@ from qdsizer_stream.simulation import (
     Instrument,
     SpectralLine,
     cylinder_absorption,
-    monochromator_share,
+    monochromator_polarised_fraction,
     polarisation_factor,
 )
 
@@ -42,7 +42,7 @@ def test_polarisation_is_what_the_reduction_takes_out(share: float, polarisation
 
 def test_polarisation_behind_a_monochromator() -> None:
     """(1 + cos² 2θ_m cos² 2θ)/(1 + cos² 2θ_m), graphite 26.6°, at 60°: (1 + 0.7995/4)/1.7995."""
-    factor = polarisation_factor(np.array([60.0]), monochromator_share(26.6))
+    factor = polarisation_factor(np.array([60.0]), monochromator_polarised_fraction(26.6))
     assert factor[0] == pytest.approx((1 + 0.7995 / 4) / 1.7995, abs=1e-4)
 
 
@@ -149,7 +149,7 @@ def test_angles_beyond_the_circle() -> None:
 
 
 def test_settings_that_cannot_be() -> None:
-    with pytest.raises(ValidationError, match=r"add up to 1\.5: they have to add up to 1"):
+    with pytest.raises(ValidationError, match=r"add up to 1\.5: they must add up to 1"):
         Instrument(
             lines=(
                 SpectralLine(wavelength_angstrom=1.0),

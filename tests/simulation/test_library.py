@@ -106,7 +106,9 @@ def test_a_flipped_bit_is_found(path: Path) -> None:
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["data"] = np.ones(3)
-    with pytest.raises(LibraryError, match=r"other\.h5 is no library: its format is None"):
+    with pytest.raises(
+        LibraryError, match=r"other\.h5 is not a library: its format is None, not 'qdsizer_stream library'"
+    ):
         read_library(tmp_path / "other.h5")
 
 

@@ -96,7 +96,7 @@ def test_a_population_that_is_cut_says_so() -> None:
     with pytest.warns(UserWarning, match=r"84\.1..% of the population of 10 nm .* the rest is left out"):
         weights = lognormal_weights(clusters, np.array([10.0]), np.array([0.2]))
     assert population_moments(clusters, weights).number_mean_nm[0] < 9.6
-    silent = lognormal_weights(clusters, np.array([10.0]), np.array([0.2]), least_share=0.0)
+    silent = lognormal_weights(clusters, np.array([10.0]), np.array([0.2]), min_fraction=0.0)
     np.testing.assert_array_equal(silent, weights)
 
 
@@ -138,7 +138,7 @@ def test_histograms_that_cannot_be(edges: list[float], counts: list[float], mess
 @pytest.mark.parametrize(
     ("mean", "dispersion", "message"),
     [
-        (0.0, 0.1, "positive mean and dispersion, found means from 0"),
+        (0.0, 0.1, "means and dispersions of populations must be positive, found means from 0"),
         (5.0, 0.0, "dispersions from 0"),
         (np.nan, 0.1, "means from nan"),
         (25.0, 0.1, r"mean diameters from 25 to 25 nm leave the clusters \(0\.4638 … 20\.87 nm\)"),

@@ -144,7 +144,7 @@ def test_frames_are_those_of_the_exact_way(kind: str, source: Source) -> None:
         strained = material.strained(0.004)
         table = pair_table(strained, clusters)
     weights = lognormal_weights(
-        diameters_nm, np.array([2.6]), np.array([0.1]), sampling=Sampling.BINS, least_share=0.0
+        diameters_nm, np.array([2.6]), np.array([0.1]), sampling=Sampling.BINS, min_fraction=0.0
     )
     dots = DotPopulation.from_clusters(strained, table, diameters_nm, weights)
     instrument = Instrument(
@@ -331,7 +331,10 @@ def test_a_measured_solvent_is_drawn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("n", [0, 40])
 def test_frames_come_in_groups(stream: FrameStream, n: int) -> None:
-    with pytest.raises(ConfigurationError, match=f"{n} frames asked for: frames come 32 at a time"):
+    with pytest.raises(
+        ConfigurationError,
+        match=f"{n} frames requested: frames come 32 at a time, give a positive multiple of 32",
+    ):
         stream.batch(n)
 
 

@@ -97,7 +97,7 @@ def mean_frame(**settings: Any) -> NDArray[np.float64]:
 
 def weights() -> NDArray[np.float64]:
     one, sd = np.array([MEAN_NM]), np.array([DISPERSION])
-    return lognormal_weights(DIAMETERS_NM, one, sd, sampling=Sampling.BINS, least_share=0.0)
+    return lognormal_weights(DIAMETERS_NM, one, sd, sampling=Sampling.BINS, min_fraction=0.0)
 
 
 def exact_frame(

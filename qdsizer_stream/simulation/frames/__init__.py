@@ -13,7 +13,7 @@ from ._instrument import (
     Instrument,
     SpectralLine,
     cylinder_absorption,
-    monochromator_share,
+    monochromator_polarised_fraction,
     polarisation_factor,
 )
 from ._library import Library, LibraryRecipe, build_library, load_recipe, read_library, simulate
@@ -88,7 +88,7 @@ __all__ = [
     "mix_by_area",
     "mix_by_weight",
     "mixed_pairs",
-    "monochromator_share",
+    "monochromator_polarised_fraction",
     "negative_controls",
     "polarisation_factor",
     "population_moments",

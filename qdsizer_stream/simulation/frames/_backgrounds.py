@@ -12,7 +12,7 @@ __all__ = ["Background", "FallingBackground", "HumpBackground"]
 
 
 class FallingBackground(Config):
-    """What falls with Q: air, the beam stop's edge, small-angle scattering."""
+    """Background that falls with Q: air, the edge of the beam stop, small-angle scattering."""
 
     kind: Literal["falling"] = "falling"
     """Name in recipes."""
@@ -27,7 +27,7 @@ class FallingBackground(Config):
 
 
 class HumpBackground(Config):
-    """What has one broad hump: glass, Kapton."""
+    """Background with one broad hump: glass, Kapton."""
 
     kind: Literal["hump"] = "hump"
     """Name in recipes."""

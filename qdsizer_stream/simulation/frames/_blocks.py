@@ -1,4 +1,4 @@
-"""Blocks of patterns on their way into a library: where they are made, and kept until all are there."""
+"""Blocks of patterns of a library: simulated on a cluster, and kept on disk until all are finished."""
 
 import os
 import shutil
@@ -13,21 +13,21 @@ from ...errors import LibraryError
 __all__ = ["KeptBlocks", "Progress", "blocks_by_dask"]
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, steps done and steps in all."""
+"""Called with a description of the step, the number of finished steps and their total."""
 
 CONNECT_TIMEOUT_S = 30
-"""A scheduler that does not answer by then is not there."""
+"""Time after which a scheduler counts as unreachable."""
 
 
 class KeptBlocks:
-    """Blocks that are done, in a folder beside the library until it is written.
+    """Finished blocks, in a folder beside the library until it is written.
 
     Parameters
     ----------
     path
         Library to be built.
     sha256
-        Hash of its recipe: blocks of another recipe are left alone.
+        Hash of its recipe: blocks of other recipes are ignored.
     shape
         Shape of a block.
     """
@@ -37,7 +37,7 @@ class KeptBlocks:
         self._shape = shape
 
     def load(self, n_blocks: int) -> dict[int, NDArray[np.float32]]:
-        """Read what an interrupted build has left.
+        """Read the blocks of an interrupted build.
 
         Parameters
         ----------
@@ -46,7 +46,7 @@ class KeptBlocks:
 
         Returns
         -------
-        Whole blocks by their number; a damaged one is left out and so made again.
+        Complete blocks by index; damaged ones are left out, and so simulated again.
         """
         blocks = {}
         for number in range(n_blocks):
@@ -59,14 +59,14 @@ class KeptBlocks:
         return blocks
 
     def save(self, number: int, block: NDArray[np.float32]) -> None:
-        """Keep a block, whole or not at all.
+        """Keep a block; it is written completely or not at all.
 
         Parameters
         ----------
         number
-            Its number.
+            Its index.
         block
-            Its patterns.
+            Its patterns, shape as given.
         """
         self._folder.mkdir(exist_ok=True)
         part = self._folder / "part"
@@ -96,19 +96,19 @@ def blocks_by_dask(
     Parameters
     ----------
     simulate_block
-        Makes one block of a recipe; the workers import it from this package.
+        Simulates one block of a recipe; the workers import it from this package.
     recipe_json
         Recipe.
     numbers
-        Numbers of the blocks.
+        Indices of the blocks.
     scheduler
         Address of the scheduler, such as tcp://host:8786.
     progress
-        Told of each block.
+        Called after each block.
 
     Yields
     ------
-    Number and patterns of each block, in the order in which they are done.
+    Index and patterns of each block, in the order in which they finish.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def blocks_by_dask(
             "give its address, such as tcp://host:8786"
         ) from error
     with client:
-        # Two builds of one recipe are two: nothing is served from the memory of an older package.
+        # Impure: two builds of one recipe must not share results, which may come from an older package.
         futures = {
             client.submit(simulate_block, recipe_json, number, pure=False): number for number in numbers
         }

@@ -1,4 +1,4 @@
-"""Size distributions beside the log-normal: what growth, ripening, sorting and mixing make of a synthesis."""
+"""Size distributions beside the log-normal: results of growth, ripening, sorting and mixing."""
 
 from enum import StrEnum
 
@@ -37,11 +37,11 @@ class SizeDistribution(StrEnum):
     """Weibull: skewed to small sizes where it is narrow, as after a short nucleation."""
     LSW = "lsw"
     """Ostwald ripening limited by diffusion (Lifshitz, Slyozov, Wagner): a sharp upper end at 1.5 times the
-    mean, a long tail below; its dispersion is 21.5 %, whatever is drawn."""
+    mean, a long tail below. Its dispersion is always 21.5 %; the one drawn is ignored."""
     LEFT_SKEWED = "left-skewed"
     """Mirrored gamma: size focusing that leaves small ones behind."""
     UNIFORM = "uniform"
-    """All sizes between two limits alike: growth while the frame is counted."""
+    """All sizes between two limits equally frequent: growth while the frame is counted."""
     TWO_MODES = "two-modes"
     """Two log-normals: a second nucleation, a mixture of two batches."""
 

@@ -22,26 +22,26 @@ class FrameRecipe(Config):
     instrument: Instrument
     """Diffractometer."""
     area_fraction: float | None = Field(default=None, ge=0, le=1)
-    """Share of the dots, with ligands, in the area of dots and solvent over Q: the paper's way to mix."""
+    """Fraction of the dots, with ligands, in the area of dots and solvent over Q, as the paper mixes."""
     weight_fraction: float | None = Field(default=None, ge=0, le=1)
     """Grams of dots, without ligands, in a gram of dots and solvent: w/w; instead of the area fraction."""
     ligands: LigandShell | None = None
     """Ligands on the dots."""
     backgrounds: tuple[Background, ...] = ()
-    """Smooth backgrounds that no absorption in the sample weakens."""
+    """Smooth backgrounds that the sample does not absorb."""
     fluorescence: float = Field(default=0.0, ge=0)
     """Level of the fluorescence, equal at all angles, over the mean of dots and solvent."""
     absorption_mu_r: float = Field(default=0.0, ge=0, le=1)
     """Linear attenuation coefficient of the sample times radius of the capillary."""
     counts_per_point: float = Field(gt=0, lt=1e9)
-    """Mean number of photons of a point outside the gaps."""
+    """Mean number of photons per point outside the gaps."""
 
     @model_validator(mode="after")
     def _check_mixture(self) -> "FrameRecipe":
         if (self.area_fraction is None) == (self.weight_fraction is None):
             raise ValueError(
                 f"area_fraction is {self.area_fraction} and weight_fraction is {self.weight_fraction}: "
-                "give one of them, they are different things"
+                "give exactly one of them, they are different fractions"
             )
         return self
 
@@ -54,7 +54,7 @@ def expected_frame(
     Parameters
     ----------
     recipe
-        What lies between cross-section and detector.
+        Instrument, mixture and counts.
     dots
         Dots.
     solvent
@@ -69,8 +69,8 @@ def expected_frame(
     Raises
     ------
     PhysicsError
-        The angles leave what the solvent's curve, the form factors or the geometry allow, or the solvent
-        has no molar mass.
+        The angles leave the range of the solvent's curve, of the form factors or of the geometry, or the
+        solvent has no molar mass.
     """
     instrument = recipe.instrument
 
@@ -89,8 +89,8 @@ def expected_frame(
             seen, dots.molar_mass_g, around, solvent.known_molar_mass_g, recipe.weight_fraction
         )
     else:
-        share = np.float64(recipe.area_fraction)
-        mixture = share * seen / trapezoid(seen, q) + (1 - share) * around / trapezoid(around, q)
+        fraction = np.float64(recipe.area_fraction)
+        mixture = fraction * seen / trapezoid(seen, q) + (1 - fraction) * around / trapezoid(around, q)
     sample = mixture / mixture.mean() + recipe.fluorescence
     frame = sample * cylinder_absorption(two_theta_deg, recipe.absorption_mu_r)
     for background in recipe.backgrounds:

@@ -1,4 +1,4 @@
-"""Diffractometers: what they do to a cross-section."""
+"""Diffractometers: from cross-sections to intensities at angles."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -19,7 +19,7 @@ __all__ = [
     "Instrument",
     "SpectralLine",
     "cylinder_absorption",
-    "monochromator_share",
+    "monochromator_polarised_fraction",
     "polarisation_factor",
     "resolved",
 ]
@@ -27,14 +27,14 @@ __all__ = [
 HEWAT = (1.7133, -0.0368, -0.0927, -0.3750)
 """Coefficients of the absorption of a cylinder (Hewat, Acta Cryst. A35, 248, 1979)."""
 
-MOST_MU_R = 1.0
+MAX_MU_R = 1.0
 """Absorption up to which Hewat's formula is within 1.2 % of the integral over the cross-section."""
 
 STEPS_PER_FWHM = 10
-"""Points over a resolution: a Gaussian sampled so is integrated to rounding."""
+"""Points per width: a Gaussian sampled this finely is integrated to rounding."""
 
-LONGEST_STEP_DEG = 0.01
-"""Patterns are sampled at least so often before they are blurred, whatever the resolution."""
+MAX_STEP_DEG = 0.01
+"""Largest step at which patterns are sampled before they are blurred, for any resolution."""
 
 TAILS = 5
 """Standard deviations after which a Gaussian ends: 6e-7 of it is left out."""
@@ -46,7 +46,7 @@ class SpectralLine(Config):
     wavelength_angstrom: float = Field(ge=0.05, le=5)
     """Wavelength, Å."""
     share: float = Field(default=1.0, gt=0, le=1)
-    """Share of the photons."""
+    """Fraction of the photons."""
 
 
 COPPER_K_ALPHA = (
@@ -68,7 +68,7 @@ class Displacement(Config):
     """Distance of the detector from the centre, mm."""
 
     def shift_deg(self, two_theta_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Apparent less true scattering angle.
+        """Apparent minus true scattering angle.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class Gaps(Config):
         return self
 
     def mask(self, two_theta_deg: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which angles fall into gaps.
+        """Mask the angles that fall into gaps.
 
         Parameters
         ----------
@@ -122,12 +122,12 @@ class Instrument(Config):
     """A diffractometer."""
 
     lines: tuple[SpectralLine, ...] = Field(min_length=1)
-    """Lines of the source, shares adding up to 1. The first one turns angles into Q."""
+    """Lines of the source, fractions adding up to 1. The first one converts angles to Q."""
     perpendicular_share: float = Field(default=1.0, ge=0, le=1)
-    """Share of the intensity that is polarised normal to the scattering plane: 1 for a detector arm that
-    moves vertically at a synchrotron, ½ for a tube (`monochromator_share` behind a crystal)."""
+    """Fraction of the intensity that is polarised normal to the scattering plane: 1 for a detector arm that
+    moves vertically at a synchrotron, ½ for a tube (`monochromator_polarised_fraction` behind a crystal)."""
     zero_shift_deg: float = Field(default=0.0, gt=-5, lt=5)
-    """Apparent less true scattering angle, degrees."""
+    """Apparent minus true scattering angle, degrees."""
     displacement: Displacement | None = None
     """Sample out of the centre."""
     resolution_fwhm_deg: float = Field(default=0.0, ge=0, le=2)
@@ -139,7 +139,9 @@ class Instrument(Config):
     def _check_shares(self) -> "Instrument":
         total = sum(line.share for line in self.lines)
         if abs(total - 1) > 1e-6:
-            raise ValueError(f"the shares of the lines add up to {total:.6g}: they have to add up to 1")
+            raise ValueError(
+                f"the fractions of the lines (share) add up to {total:.6g}: they must add up to 1"
+            )
         return self
 
     def observed(
@@ -158,13 +160,13 @@ class Instrument(Config):
 
         Returns
         -------
-        Intensity in the units of the cross-section, shape (n,). Nothing is added for the Lorentz factor:
+        Intensity in the units of the cross-section, shape (n,). There is no Lorentz factor:
         Debye sums are per solid angle already.
 
         Raises
         ------
         PhysicsError
-            The angles, less shifts and tails of the resolution, leave 0 … 180°.
+            The angles, minus shifts and with the tails of the resolution, leave 0 … 180°.
         """
 
         def at(apparent_deg: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -174,7 +176,7 @@ class Instrument(Config):
             if true_deg.min() <= 0 or true_deg.max() >= 180:
                 raise PhysicsError(
                     f"true angles from {true_deg.min():.4g} to {true_deg.max():.4g}° (with shifts and "
-                    "the tails of the resolution) leave 0 … 180°: ask for fewer angles"
+                    "the tails of the resolution) leave 0 … 180°: give a smaller range of angles"
                 )
             total = sum(
                 line.share
@@ -191,14 +193,14 @@ class Instrument(Config):
 def polarisation_factor(
     two_theta_deg: NDArray[np.float64], perpendicular_share: float
 ) -> NDArray[np.float64]:
-    """Part of the scattering that polarisation leaves: K + (1 - K) cos² 2θ.
+    """Polarisation factor K + (1 - K) cos² 2θ.
 
     Parameters
     ----------
     two_theta_deg
         Scattering angles, degrees, any shape.
     perpendicular_share
-        Share K of the intensity that is polarised normal to the scattering plane.
+        Fraction K of the intensity that is polarised normal to the scattering plane.
 
     Returns
     -------
@@ -208,8 +210,8 @@ def polarisation_factor(
     return np.asarray(perpendicular_share + (1 - perpendicular_share) * cosine_squared)
 
 
-def monochromator_share(monochromator_two_theta_deg: float) -> float:
-    """Share that a crystal monochromator leaves of a tube's light polarised normal to the plane.
+def monochromator_polarised_fraction(monochromator_two_theta_deg: float) -> float:
+    """Fraction of a tube's light that is polarised normal to the plane behind a crystal monochromator.
 
     Parameters
     ----------
@@ -224,10 +226,10 @@ def monochromator_share(monochromator_two_theta_deg: float) -> float:
 
 
 def cylinder_absorption(two_theta_deg: NDArray[np.float64], mu_r: float) -> NDArray[np.float64]:
-    """Part of the scattering that leaves a capillary, without its wall.
+    """Absorption factor of a capillary without its wall.
 
-    exp(-(k0 + k1 sin² θ) μR - (k2 + k3 sin² θ) (μR)²), Hewat 1979; dilute colloids in capillaries have μR
-    of 0.1.
+    exp(-(k0 + k1 sin² θ) μR - (k2 + k3 sin² θ) (μR)²), Hewat 1979; dilute colloids in capillaries have
+    μR = 0.1.
 
     Parameters
     ----------
@@ -245,9 +247,9 @@ def cylinder_absorption(two_theta_deg: NDArray[np.float64], mu_r: float) -> NDAr
     PhysicsError
         μR lies outside 0 … 1, where the formula does not hold.
     """
-    if not 0 <= mu_r <= MOST_MU_R:
+    if not 0 <= mu_r <= MAX_MU_R:
         raise PhysicsError(
-            f"absorption μR = {mu_r} is out of the formula's range: stay within 0 … {MOST_MU_R:g}, with a "
+            f"absorption μR = {mu_r} is out of the formula's range: stay within 0 … {MAX_MU_R:g}, with a "
             "thinner capillary or a more dilute sample"
         )
     k0, k1, k2, k3 = HEWAT
@@ -277,7 +279,7 @@ def resolved(
     Blurred pattern, shape (n,).
     """
     sd = fwhm_deg / np.sqrt(8 * np.log(2))
-    step = min(fwhm_deg / STEPS_PER_FWHM, LONGEST_STEP_DEG)
+    step = min(fwhm_deg / STEPS_PER_FWHM, MAX_STEP_DEG)
     reach = int(np.ceil(TAILS * sd / step))
     n_points = int(np.ceil((two_theta_deg.max() - two_theta_deg.min()) / step)) + 4
     # Two points past either end keep the spline's ends outside the range.

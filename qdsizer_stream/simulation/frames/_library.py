@@ -34,7 +34,7 @@ N_COMMON = 3
 
 
 def _silent(what: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report no progress."""
 
 
 class LibraryRecipe(Config):
@@ -98,25 +98,25 @@ class LibraryRecipe(Config):
 
     @property
     def as_json(self) -> str:
-        """The recipe as it is hashed and stored, without what was left out."""
+        """The recipe as it is hashed and stored, without settings that were left out."""
         # Settings of later versions are None here and leave the hashes of older recipes alone.
         return self.model_dump_json(exclude_none=True)
 
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """Simulated patterns and what each of them is of."""
+    """Simulated patterns and the population of each."""
 
     recipe: LibraryRecipe
-    """What made the patterns."""
+    """Recipe of the patterns."""
     q_inv_angstrom: NDArray[np.float64]
     """Momentum transfers, Å⁻¹, shape (n_q,)."""
     intensity: NDArray[np.float32]
     """Intensity per cluster, electron units, shape (n_patterns, n_q)."""
     nominal_mean_nm: NDArray[np.float64]
-    """Mean diameter asked for, nm, shape (n_patterns,): the paper's class."""
+    """Nominal mean diameter, nm, shape (n_patterns,): the paper's class."""
     nominal_dispersion: NDArray[np.float64]
-    """Dispersion asked for, shape (n_patterns,)."""
+    """Nominal dispersion, shape (n_patterns,)."""
     strain: NDArray[np.float64]
     """Isotropic strain, shape (n_patterns,)."""
     number_mean_nm: NDArray[np.float64]
@@ -170,7 +170,7 @@ def load_recipe(name_or_path: str) -> LibraryRecipe:
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
-    """What all strains of a recipe share."""
+    """Tables that all strains of a recipe have in common."""
 
     recipe: LibraryRecipe
     material: Material
@@ -225,14 +225,14 @@ def _prepared_once(recipe_json: str) -> _Prepared:
 
 
 def simulate_block(recipe_json: str, number: int) -> NDArray[np.float32]:
-    """Simulate the patterns of one strain in a process of its own, which keeps what all strains share.
+    """Simulate the patterns of one strain in a worker process, which keeps the common tables.
 
     Parameters
     ----------
     recipe_json
         Recipe (`LibraryRecipe.as_json`).
     number
-        Number of the strain.
+        Index of the strain.
 
     Returns
     -------
@@ -249,7 +249,7 @@ def simulate(recipe: LibraryRecipe, progress: Progress = _silent) -> Library:
     recipe
         What to simulate.
     progress
-        Told of each step.
+        Called at each step.
 
     Returns
     -------
@@ -277,7 +277,7 @@ def _blocks_here(
 def _assembled(recipe: LibraryRecipe, blocks: Mapping[int, NDArray[np.float32]]) -> Library:
     diameters_nm = recipe.diameters_angstrom / 10
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # told where the patterns were simulated
+        warnings.simplefilter("ignore")  # issued where the patterns were simulated
         means, dispersions, weights = _populations(recipe, diameters_nm)
     moments = population_moments(diameters_nm, weights)
     return Library(
@@ -298,17 +298,17 @@ def build_library(
 ) -> Library:
     """Simulate a recipe and write it to a file, which appears whole or not at all.
 
-    Strains that are done are kept beside the file until all are, so that a build that was interrupted
-    goes on where it was. The file has the same bytes whichever way it was built, on one kind of processor.
+    Finished strains are kept beside the file until all are finished, so that an interrupted build continues
+    where it stopped. On one kind of processor the file always has the same bytes.
 
     Parameters
     ----------
     recipe
         What to simulate.
     path
-        HDF5 file to write; one that exists is replaced.
+        HDF5 file to write; an existing one is replaced.
     progress
-        Told of each step.
+        Called at each step.
     scheduler
         Address of a Dask scheduler whose workers simulate, such as tcp://host:8786; this process where
         left out.
@@ -406,7 +406,10 @@ def read_library(path: Path) -> Library:
 def _read(path: Path, file: Any) -> Library:
     found = file.attrs.get("format")
     if found != FORMAT:
-        raise LibraryError(f"{path} is no library: its format is {found!r}, {FORMAT!r} is needed")
+        raise LibraryError(
+            f"{path} is not a library: its format is {found!r}, not {FORMAT!r}; build one with "
+            "'qdsizer-stream simulate'"
+        )
     version = int(file.attrs["format_version"])
     if version != FORMAT_VERSION:
         raise LibraryError(f"{path} has format version {version}, this package reads {FORMAT_VERSION}")

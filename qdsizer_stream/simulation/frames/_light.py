@@ -36,7 +36,7 @@ MAX_ANGLE_DEG = 140.0
 """Largest scattering angle of a detector arm."""
 
 MAX_BLURRED_ANGLE_DEG = 170.0
-"""Largest angle from which resolution brings intensity into a bin: at 180° angles of Q end."""
+"""Largest angle from which resolution brings intensity into a bin: beyond 180° there is no Q."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def mix_by_area(
 ) -> NDArray[np.float64]:
     """Mix patterns by area, as the paper does: both are first scaled to mean 1.
 
-    The area fraction x is no weight fraction: 65, 37 and 15 % of the area are 14.9, 5.2 and 1.6 % by
+    The area fraction x is not a weight fraction: 65, 37 and 15 % of the area are 14.9, 5.2 and 1.6 % by
     weight of PbS in toluene, and are called 44, 20 and 7 % in the paper.
 
     Parameters
@@ -30,7 +30,7 @@ def mix_by_area(
     dots, solvent
         Intensities on one equispaced grid, last axis Q.
     area_fraction
-        Share of the dots in the total area, 0 to 1, broadcast against the leading axes.
+        Fraction of the dots in the total area, 0 to 1, broadcast against the leading axes.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def mix_by_weight(
     solvent_molar_mass_g: float,
     weight_fraction: NDArray[np.float64] | float,
 ) -> NDArray[np.float64]:
-    """Mix patterns by weight: a gram of each scatters what its moles do.
+    """Mix patterns by weight, each scaled by its molar mass.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def area_per_mass_ratio(
     solvent: NDArray[np.float64],
     solvent_molar_mass_g: float,
 ) -> float:
-    """Tell how much more a gram of dots scatters into a range than a gram of solvent.
+    """Compare the scattering of a gram of dots into a Q range with that of a gram of solvent.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def area_per_mass_ratio(
 
 
 def area_fraction_from_weight_fraction(weight_fraction: float, ratio: float) -> float:
-    """Convert a share by weight into one by area.
+    """Convert a weight fraction into an area fraction.
 
     Parameters
     ----------
@@ -142,12 +142,12 @@ def area_fraction_from_weight_fraction(weight_fraction: float, ratio: float) -> 
 
 
 def weight_fraction_from_area_fraction(area_fraction: float, ratio: float) -> float:
-    """Convert a share by area into one by weight, the inverse of `area_fraction_from_weight_fraction`.
+    """Convert an area fraction into a weight fraction, the inverse of `area_fraction_from_weight_fraction`.
 
     Parameters
     ----------
     area_fraction
-        Share of the dots in the total area, 0 to 1.
+        Fraction of the dots in the total area, 0 to 1.
     ratio
         Area per gram of dots over that of the solvent (`area_per_mass_ratio`).
 

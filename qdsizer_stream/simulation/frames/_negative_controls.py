@@ -148,7 +148,7 @@ def _dots(material_name: str) -> dict[float, NDArray[np.float64]]:
     unit = material.unit_diameter_angstrom
     diameters = np.arange(1.0, 10 * means_nm.max() * LARGEST_OVER_MEAN / unit, 0.5) * unit
     dispersions = np.where(means_nm == BULK_NM, BULK_DISPERSION, DISPERSION)
-    weights = lognormal_weights(diameters / 10, means_nm, dispersions, least_share=0.0)
+    weights = lognormal_weights(diameters / 10, means_nm, dispersions, min_fraction=0.0)
     table = averaged_sphere_pairs(material, diameters)
     q = np.arange(FIRST_Q, LAST_Q, Q_STEP)
     factors = form_factors(material, q, WAVELENGTH_ANGSTROM)

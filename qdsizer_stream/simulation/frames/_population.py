@@ -22,24 +22,24 @@ __all__ = [
     "population_moments",
 ]
 
-LEAST_SHARE = 0.99
-"""Less of a population than this among the clusters is another population than the one asked for."""
+MIN_FRACTION = 0.99
+"""A population of which less than this is among the clusters is no longer the nominal one."""
 
 EXACT = 1e-12
-"""Relative error of an exact mean: rounding."""
+"""Relative tolerance of an exact mean: rounding."""
 
 
 class Weighting(StrEnum):
-    """What a size distribution counts."""
+    """Quantity that a size distribution counts."""
 
     NUMBER = "number"
-    """Clusters: the distribution of a TEM histogram, and that of the paper."""
+    """Clusters, as a TEM histogram and the paper do."""
     MASS = "mass"
-    """Mass of the clusters: what X-rays weigh."""
+    """Mass of the clusters, to which X-ray scattering is proportional."""
 
 
 class Sampling(StrEnum):
-    """How a continuous distribution becomes fractions of clusters that stand apart."""
+    """How a continuous distribution becomes fractions of discrete clusters."""
 
     POINTS = "points"
     """Its density at each cluster, as in the paper: the mean shifts where it is narrower than a step
@@ -48,7 +48,7 @@ class Sampling(StrEnum):
     """Its integral from half-way to the smaller neighbour to half-way to the larger: less shift (-2.8 %),
     more width."""
     EXACT_MEAN = "exact-mean"
-    """Its density at each cluster, moved until the realised mean is the one asked for."""
+    """Its density at each cluster, shifted until the realised mean is the nominal one."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,14 @@ def lognormal_weights(
     dispersion: NDArray[np.float64],
     weighting: Weighting = Weighting.NUMBER,
     sampling: Sampling = Sampling.POINTS,
-    least_share: float = LEAST_SHARE,
+    min_fraction: float = MIN_FRACTION,
 ) -> NDArray[np.float64]:
     """Number fractions of a log-normal distribution.
 
     The density is exp(-(ln D - μ)²/2s²)/D with s² = ln(1 + r²) and μ = ln⟨D⟩ - s²/2; where the
-    distribution counts mass, the fractions are divided by D_k³. A warning tells where the clusters hold
-    too little of the distribution: the rest is left out, and the realised moments are not those asked for.
+    distribution counts mass, the fractions are divided by D_k³. A warning is issued where the clusters
+    cover too little of the distribution: the rest is left out, and the realised moments differ from the
+    nominal ones.
 
     Parameters
     ----------
@@ -87,12 +88,12 @@ def lognormal_weights(
     dispersion
         Standard deviation over the mean, shape (n_populations,).
     weighting
-        What the distribution counts.
+        Quantity that the distribution counts.
     sampling
-        How the distribution is shared out to the clusters.
-    least_share
-        Share of each distribution, of what it counts, that the clusters have to hold; 0 for a caller
-        who wants it cut and goes by the realised moments.
+        How the distribution is discretised.
+    min_fraction
+        Fraction of each distribution that the clusters must cover; 0 for callers that want it cut off and
+        use the realised moments.
 
     Returns
     -------
@@ -108,13 +109,13 @@ def lognormal_weights(
     centre = np.log(mean_nm) - s_squared / 2
     with np.errstate(divide="ignore"):  # the first bin may begin at 0
         cumulative = ndtr((np.log(bin_edges(diameters_nm))[:, None] - centre) / np.sqrt(s_squared))
-    shares = cumulative[-1] - cumulative[0]
-    if np.any(shares < least_share):
-        worst = int(np.argmin(shares))
+    covered = cumulative[-1] - cumulative[0]
+    if np.any(covered < min_fraction):
+        worst = int(np.argmin(covered))
         warnings.warn(
-            f"{shares[worst]:.3%} of the population of {mean_nm[worst]:.4g} nm with dispersion "
+            f"{covered[worst]:.3%} of the population of {mean_nm[worst]:.4g} nm with dispersion "
             f"{dispersion[worst]:.4g} are among the clusters ({diameters_nm[0]:.4g} … {diameters_nm[-1]:.4g} "
-            f"nm), the rest is left out: simulate more clusters, or go by the realised moments",
+            f"nm), the rest is left out: simulate more clusters, or use the realised moments",
             stacklevel=2,
         )
     if sampling is Sampling.BINS:
@@ -157,7 +158,7 @@ def check_means(
     """
     if not (np.all(mean_nm > 0) and np.all(dispersion > 0)):
         raise PhysicsError(
-            f"a population needs a positive mean and dispersion, found means from {np.min(mean_nm)} nm "
+            f"means and dispersions of populations must be positive, found means from {np.min(mean_nm)} nm "
             f"and dispersions from {np.min(dispersion)}"
         )
     if np.any((mean_nm < diameters_nm[0]) | (mean_nm > diameters_nm[-1])):
@@ -175,7 +176,7 @@ def histogram_weights(
 ) -> NDArray[np.float64]:
     """Number fractions of a histogram, such as one of sizes in micrographs.
 
-    Counts are spread evenly over their bin, and each cluster takes what lies nearer to it than to its
+    Counts are distributed evenly over their bin, and each cluster receives those nearer to it than to its
     neighbours.
 
     Parameters
@@ -185,9 +186,9 @@ def histogram_weights(
     edges_nm
         Edges of the bins, nm, ascending, shape (n_bins + 1,).
     counts
-        What was found in each bin, shape (n_bins,).
+        Counts in each bin, shape (n_bins,).
     weighting
-        Whether that is clusters or their mass.
+        Whether clusters or their mass were counted.
 
     Returns
     -------
@@ -196,7 +197,7 @@ def histogram_weights(
     Raises
     ------
     PhysicsError
-        The edges do not ascend, there is not one count a bin, counts are negative or all zero, or less
+        The edges do not ascend, there is not one count per bin, counts are negative or all zero, or less
         than 99 % of them are among the clusters.
     """
     if edges_nm.size != counts.size + 1 or not np.all(np.diff(edges_nm) > 0):
@@ -212,11 +213,11 @@ def histogram_weights(
     cumulative = np.interp(
         bin_edges(diameters_nm), edges_nm, np.append(0.0, np.cumsum(counts)) / counts.sum()
     )
-    share = cumulative[-1] - cumulative[0]
-    if share < LEAST_SHARE:
+    covered = cumulative[-1] - cumulative[0]
+    if covered < MIN_FRACTION:
         raise PhysicsError(
-            f"{share:.3%} of the histogram ({edges_nm[0]:.4g} … {edges_nm[-1]:.4g} nm) are among the "
-            f"clusters ({diameters_nm[0]:.4g} … {diameters_nm[-1]:.4g} nm), at least 99 % are needed: "
+            f"{covered:.3%} of the histogram ({edges_nm[0]:.4g} … {edges_nm[-1]:.4g} nm) are among the "
+            f"clusters ({diameters_nm[0]:.4g} … {diameters_nm[-1]:.4g} nm), which must be at least 99 %: "
             "simulate more clusters"
         )
     counted = np.diff(cumulative)
@@ -226,7 +227,7 @@ def histogram_weights(
 
 
 def population_moments(diameters_nm: NDArray[np.float64], weights: NDArray[np.float64]) -> Moments:
-    """Moments that populations have on their grid of sizes, whatever was asked for.
+    """Realised moments of populations on their grid of sizes.
 
     Parameters
     ----------
@@ -237,7 +238,7 @@ def population_moments(diameters_nm: NDArray[np.float64], weights: NDArray[np.fl
 
     Returns
     -------
-    The moments; mass goes with the third power of the diameter.
+    The moments; mass is proportional to the third power of the diameter.
     """
     d = diameters_nm
     first, second, third, fourth = (d**power @ weights for power in (1, 2, 3, 4))
@@ -275,7 +276,7 @@ def _log_density(
 def _centre_of_mean(
     diameters_nm: NDArray[np.float64], mean_nm: float, centre: float, s_squared: float
 ) -> float:
-    """μ at which what the distribution counts has this mean on the clusters; it rises with μ."""
+    """μ for which the distribution has this mean on the clusters; the mean rises with μ."""
 
     def excess(mu: float) -> float:
         exponent = _log_density(diameters_nm, mu, s_squared)
@@ -284,5 +285,5 @@ def _centre_of_mean(
 
     reach = 1.0
     while excess(centre - reach) > 0 or excess(centre + reach) < 0:
-        reach *= 2  # a mean near either end needs a distribution far beyond it
+        reach *= 2  # for a mean near either end, μ lies far beyond it
     return float(brentq(excess, centre - reach, centre + reach, xtol=EXACT))

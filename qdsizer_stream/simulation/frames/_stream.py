@@ -67,21 +67,21 @@ class FrameBatch:
 
 
 class FrameStream:
-    """Draws frames; one recipe and one seed give one sequence, however it is cut into batches.
+    """Generator of frames; recipe and seed determine the sequence, however it is divided into batches.
 
     Parameters
     ----------
     recipe
-        What to draw from.
+        Ranges.
     seed
         Seed of the sequence.
     n_threads
-        Threads that work at it; the frames do not depend on their number.
+        Number of threads; the frames do not depend on it.
 
     Raises
     ------
     PhysicsError
-        A structure cannot be had, or Q leaves a solvent's curve or the form-factor tables.
+        A structure is impossible, or Q leaves a solvent's curve or the form-factor tables.
     """
 
     def __init__(self, recipe: StreamRecipe, seed: int, n_threads: int = 1) -> None:
@@ -142,7 +142,9 @@ class FrameStream:
             `n` is not a positive multiple of 32.
         """
         if n <= 0 or n % GROUP:
-            raise ConfigurationError(f"{n} frames asked for: frames come {GROUP} at a time, give a multiple")
+            raise ConfigurationError(
+                f"{n} frames requested: frames come {GROUP} at a time, give a positive multiple of {GROUP}"
+            )
         numbers = range(self._next_group, self._next_group + n // GROUP)
         self._next_group = numbers.stop
         groups = list(self._pool.map(self._group, numbers))
@@ -159,7 +161,7 @@ class FrameStream:
         self._next_group += n // GROUP
 
     def _rng(self, what: str, number: int) -> np.random.Generator:
-        """Source of randomness of its own for everything that is drawn: threads cannot disturb it."""
+        """A separate random generator for each item drawn, so that results do not depend on threads."""
         # What joined later comes last: the sequences of the others, and so older frames, stay as they were.
         kinds = ("structure", "light", "group", "motion", "sizes", "more of a structure", "more of a group")
         kind = kinds.index(what)
@@ -251,10 +253,10 @@ class FrameStream:
 
         mean_nm = rng.uniform(*recipe.mean_diameter_nm, n)
         relative_sd = rng.uniform(*recipe.dispersion, n)
-        # The ends of the range are cut on purpose: the truth is what the frames realise.
+        # Populations are cut at the ends of the clusters; the truth are the realised moments.
         if recipe.distributions is None:
             weights = lognormal_weights(
-                structure.diameters_nm, mean_nm, relative_sd, sampling=Sampling.BINS, least_share=0.0
+                structure.diameters_nm, mean_nm, relative_sd, sampling=Sampling.BINS, min_fraction=0.0
             )
         else:
             sizes = self._rng("sizes", number)
@@ -340,7 +342,7 @@ class FrameStream:
         Each bin takes cubics through four points of the table, at the Gauss-Hermite points of the
         resolution, for each line.
         """
-        nodes, shares = np.polynomial.hermite_e.hermegauss(HERMITE_NODES if fwhm_deg > 0 else 1)
+        nodes, weights = np.polynomial.hermite_e.hermegauss(HERMITE_NODES if fwhm_deg > 0 else 1)
         offsets_deg = nodes * fwhm_deg / np.sqrt(8 * np.log(2))
         columns, values = [], []
         for line in light.source.lines:
@@ -354,7 +356,7 @@ class FrameStream:
                 -(u + 1) * u * (u - 2) / 2,
                 (u + 1) * u * (u - 1) / 6,
             )
-            weight = line.share * shares / shares.sum()
+            weight = line.share * weights / weights.sum()
             columns += [first + k for k in (-1, 0, 1, 2)]
             values += [weight * c for c in cubic]
         column = np.concatenate(columns, axis=1)
@@ -462,14 +464,14 @@ class FrameStream:
 
     def _background(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """A falling and a humped background in any proportion, shape (n, n_bins)."""
-        share = rng.random(GROUP)
+        fraction = rng.random(GROUP)
         decay = rng.uniform(0.3, 6.0, GROUP)
         fall = np.exp(((self._q[0] - self._q)[None, :] / decay[:, None]).astype(np.float32))
         centre, width = rng.uniform([[0.8], [0.5]], [[6.0], [3.0]], (2, GROUP))
         hump = _bump(self._q, centre, width)
         level = self.recipe.background * rng.beta(1.0, 3.0, GROUP) * (rng.random(GROUP) < 2 / 3)
-        return _times(level * share / fall.mean(axis=1), fall) + _times(
-            level * (1 - share) / hump.mean(axis=1), hump
+        return _times(level * fraction / fall.mean(axis=1), fall) + _times(
+            level * (1 - fraction) / hump.mean(axis=1), hump
         )
 
 

@@ -19,10 +19,10 @@ MAX_CORRELATED = 1.1
 
 
 class Source(Config):
-    """Light of a beamline or tube."""
+    """X-ray source: a beamline or a tube."""
 
     lines: tuple[SpectralLine, ...] = Field(min_length=1)
-    """Lines, shares adding up to 1; the first one turns angles into Q."""
+    """Lines, fractions adding up to 1; the first one converts angles to Q."""
     perpendicular_share: Range = (1.0, 1.0)
     """Fraction of the intensity that is polarised normal to the scattering plane, uniform."""
     zero_shift_deg: Range | None = None
@@ -40,7 +40,7 @@ class SolventFile(Config):
     wavelength_angstrom: float = Field(ge=0.05, le=5)
     """Wavelength it was measured at, Å."""
     axis: Axis = Axis.TWO_THETA
-    """What the first column holds."""
+    """Quantity in the first column."""
 
 
 class StreamRecipe(Config):
@@ -53,7 +53,7 @@ class StreamRecipe(Config):
     grid: BinGrid
     """Bins of the frames."""
     sources: tuple[Source, ...] = Field(min_length=1)
-    """Sources of light, all equally likely."""
+    """Sources, all equally likely."""
     mean_diameter_nm: Range
     """Number-weighted mean diameter, uniform, nm."""
     dispersion: Range
@@ -65,7 +65,7 @@ class StreamRecipe(Config):
     b_angstrom2: PositiveRange
     """Displacement parameter of the first element, log-uniform, Å²."""
     b_ratio: PositiveRange = (1.0, 1.0)
-    """Those of the other elements over it, log-uniform."""
+    """Displacement parameters of the other elements over that of the first, log-uniform."""
     correlated_motion: Range | None = Field(default=None)
     """Amplitude of the motion that neighbours share over the smallest B, uniform: 0.6 to 1.1 in PbS dots; one
     amplitude for each structure. Atoms move independently where left out or (0, 0)."""
@@ -76,20 +76,20 @@ class StreamRecipe(Config):
     """Standard deviation of the lattice parameter over its mean, uniform: peaks are broadened in proportion
     to Q. None where left out or (0, 0)."""
     area_fraction: PositiveRange
-    """Share of the dots in the area of dots and solvent, log-uniform."""
+    """Fraction of the dots in the area of dots and solvent, log-uniform."""
     pure: float = Field(default=0.0, ge=0, le=1)
-    """Share of frames without solvent."""
+    """Fraction of frames without solvent."""
     no_dots: float = Field(default=0.0, ge=0, lt=1)
-    """Share of frames without dots."""
+    """Fraction of frames without dots."""
     known_solvents: tuple[str, ...] = ()
-    """Solvents of the package, which with the measured ones make up half of the liquids; the others are
-    random."""
+    """Solvents of the package; mixtures of these and the measured ones are half of all solvents, the others
+    are random."""
     measured_solvents: tuple[SolventFile, ...] = ()
-    """Measured solvents; their curves have to cover the grid, stretched."""
+    """Measured solvents; their curves must cover the stretched grid."""
     solvent_stretch: float = Field(default=0.0, ge=0, lt=0.2)
-    """Largest relative stretch of a liquid's Q axis: temperature, and what the computed curves miss."""
+    """Largest relative stretch of a solvent's Q axis: temperature, and errors of the computed curves."""
     solvent_distortion: float = Field(default=0.0, ge=0, lt=1)
-    """Amplitude (sd) of the smooth relative distortion of a liquid."""
+    """Standard deviation of the smooth relative distortion of a solvent."""
     ligands_per_nm2: Range = (0.0, 0.0)
     """Oleate on the dots, uniform, nm⁻²."""
     halo_inv_angstrom: Range = (1.3, 1.5)
@@ -101,15 +101,15 @@ class StreamRecipe(Config):
     absorption_mu_r: Range = (0.0, 0.0)
     """Attenuation times radius of the capillary, uniform."""
     distortion: float = Field(default=0.0, ge=0, lt=1)
-    """Amplitude (sd) of the smooth relative distortion of the whole frame: flat field, the unknown."""
+    """Standard deviation of the smooth relative distortion of the whole frame: flat field, unknown errors."""
     zero_shift_deg: Range = (0.0, 0.0)
-    """Apparent less true scattering angle, uniform, degrees."""
+    """Apparent minus true scattering angle, uniform, degrees."""
     displacement_deg: Range = (0.0, 0.0)
-    """Shift by a displaced sample at 2θ = 0, which goes with cos 2θ, uniform, degrees."""
+    """Shift by a displaced sample at 2θ = 0, proportional to cos 2θ, uniform, degrees."""
     resolution_fwhm_deg: PositiveRange | None = None
     """Full width at half maximum of the resolution in 2θ, log-uniform, degrees; None for a perfect one."""
     resolution: ResolutionRanges | None = None
-    """Width of the instrument over a wide range, in place of `resolution_fwhm_deg`."""
+    """Width of the instrument, over a wide range, instead of `resolution_fwhm_deg`."""
     counts_per_bin: PositiveRange
     """Mean photons of a usable bin, log-uniform."""
     q_low_inv_angstrom: Range
@@ -117,25 +117,25 @@ class StreamRecipe(Config):
     q_high_inv_angstrom: Range
     """Last usable Q, uniform for half of the frames, Å⁻¹; the others run to the upper limit."""
     gaps: float = Field(default=0.0, ge=0, le=1)
-    """Share of frames with gaps between modules."""
+    """Fraction of frames with gaps between modules."""
     gap_pitch_deg: Range = (3.0, 6.0)
-    """From module to module, uniform, degrees."""
+    """Pitch of the modules, uniform, degrees."""
     gap_width_deg: Range = (0.1, 0.4)
     """Width of the gaps, uniform, degrees."""
     module_gain_step: Range | None = None
     """Largest difference of gain between two modules of the detector, uniform, relative. None where left out
     or (0, 0)."""
     coarse: float = Field(default=0.0, ge=0, le=1)
-    """Share of frames that are scans in coarse steps: of the bins, only those that a step meets hold data."""
+    """Fraction of frames that are scans in coarse steps: only bins that contain a step hold data."""
     coarse_step_inv_angstrom: Range = (0.015, 0.056)
     """Step of these scans, uniform, Å⁻¹."""
     coarse_averaged: float | None = Field(default=None, ge=0, le=1)
     """Fraction of these scans whose points are averages over a step, as of wide channels; the points of the
     others are samples."""
     missing: float = Field(default=0.0, ge=0, le=1)
-    """Share of frames with a dead stretch, as of a module."""
+    """Fraction of frames with a dead region, such as a module."""
     missing_inv_angstrom: Range = (0.1, 1.2)
-    """Width of that stretch, uniform, Å⁻¹."""
+    """Width of that region, uniform, Å⁻¹."""
 
     @model_validator(mode="after")
     def _check_resolution(self) -> "StreamRecipe":

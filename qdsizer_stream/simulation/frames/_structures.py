@@ -50,11 +50,11 @@ TWIN_PLANE = (0.0, 0.7)
 """Distance of twin planes from the centre over the radius: farther out, the smaller part has less than a
 fifteenth of the volume."""
 
-SMALLEST_UNITS = 2.5
+MIN_UNITS = 2.5
 """Diameter of the smallest cluster over that of the sphere of one primitive cell: 19 nodes in rock salt."""
 
 UNIT_STEP = 0.5
-"""Half a unit from cluster to cluster: a whole one leaves a 5 % population at 2 nm with one cluster."""
+"""Half a unit from cluster to cluster: with a whole one, a 5 % population at 2 nm would be one cluster."""
 
 PHASE_STEP = 0.6
 """Steps of the tables in Q times the longest distance: a cubic through four points is then within 3e-3 of the
@@ -67,7 +67,7 @@ TEXTURE_TOLERANCE = 1e-3
 """Sum of the Legendre coefficients left out of a texture: no film follows the March function so closely."""
 
 TEXTURE_MERGED_ANGSTROM = 0.04
-"""Distances of textured clusters that are taken as one: as B = 0.01 Å² does, it damps by 0.5 % at 15 Å⁻¹."""
+"""Distances of textured clusters that are merged: damps by 0.5 % at 15 Å⁻¹, like B = 0.01 Å²."""
 
 TEXTURE_PHASE_STEP = 1.5
 """Steps in Q times the longest distance at which textured sums are evaluated, before splines of degree 7
@@ -84,9 +84,9 @@ class StructureRanges(Config):
     cuts: tuple[SphereCut, ...] = Field(default=(SphereCut.NODE,), min_length=1)
     """Which atoms belong to a shape."""
     centre_averaged: float = Field(default=0.0, ge=0, le=1)
-    """Share of structures that are spheres averaged over their centre instead."""
+    """Fraction of structures that are spheres averaged over their centre instead."""
     faulted: float = Field(default=0.0, ge=0, le=1)
-    """Share of structures with stacking faults instead (zinc blende, wurtzite)."""
+    """Fraction of structures with stacking faults instead (zinc blende, wurtzite)."""
     reversal_probability: Range = (0.0, 1.0)
     """Probability that the stacking sense reverses at a layer of these, uniform."""
     twinned: float | None = Field(default=None, ge=0, le=1)
@@ -100,13 +100,13 @@ class StructureRanges(Config):
     """Coherence length of the disordered part (`StreamRecipe.disordered_nm`), uniform, nm; 1.2 to 1.6 where
     left out."""
     occupancy: dict[str, Range] = Field(default={})
-    """Share of the atoms that vacancies leave, by element, uniform."""
+    """Fraction of the sites that are occupied, by element, uniform."""
     poor_elements: tuple[str, ...] = ()
-    """Elements that a surface layer lacks; none for whole surfaces."""
+    """Elements that a metal-rich surface lacks; none for complete surfaces."""
     surface_thickness_angstrom: Range = (1.0, 3.0)
     """Depth of that layer, uniform, Å."""
     surface_occupancy: Range = (0.3, 1.0)
-    """Share of these atoms that it keeps, uniform."""
+    """Fraction of these atoms that remains in it, uniform."""
     min_coordination: tuple[int, ...] | None = None
     """Fewest neighbours of the other elements with which atoms of `poor_elements` stay, each value equally
     likely; 0 for a layer that lacks some of them, as where this is left out."""
@@ -118,9 +118,9 @@ class StructureRanges(Config):
     strain_along: Range = (0.0, 0.0)
     """Strain along it, uniform."""
     strained_along: float = Field(default=1.0, ge=0, le=1)
-    """Share of structures with this strain; the lattice of the others keeps its symmetry."""
+    """Fraction of structures with this strain; the lattice of the others keeps its symmetry."""
     textured: float = Field(default=0.0, ge=0, le=1)
-    """Share of structures that prefer a direction, which is along Q."""
+    """Fraction of structures with a preferred direction, along Q."""
     texture_axes: tuple[tuple[Vector, ...], ...] = (((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),)
     """Families of preferred directions, all equivalents of each; a structure has one family."""
     march_ratio: Range = (0.6, 1.4)
@@ -141,7 +141,8 @@ class StructureTable:
         Nominal diameters of the clusters, nm, ascending, shape (n_clusters,).
     sizes_nm
         Diameters of spheres of the whole crystal with as many atoms of its first element, nm, shape
-        (n_clusters,): what a small cluster or a poor surface holds is not what its outline promises.
+        (n_clusters,): the outline of a small cluster, or of one with a
+        metal-rich surface, does not determine how many atoms it has.
     mean_strain
         Isotropic part of the strain along an axis.
     group
@@ -190,11 +191,11 @@ def draw_structure(
     Parameters
     ----------
     ranges
-        What to draw from.
+        Ranges.
     rng
         Source of randomness.
     q_limits
-        Range that the tables have to cover, Å⁻¹.
+        Range that the tables must cover, Å⁻¹.
     q_step_inv_angstrom
         Width of the bins that frames will have, Å⁻¹.
     amplitude_angstrom2
@@ -212,7 +213,7 @@ def draw_structure(
     Raises
     ------
     PhysicsError
-        A range cannot be had with this material.
+        A range is impossible with this material.
     """
     more = np.random.default_rng(0) if more is None else more
     material = load_material(ranges.material)
@@ -227,7 +228,7 @@ def draw_structure(
         strain_axis = ranges.strain_axes[more.integers(len(ranges.strain_axes))]
     strain = axial_strain(strain_axis, along)
     kind = rng.random()
-    preferring = rng.random() < ranges.textured
+    preferred = rng.random() < ranges.textured
     ratio = rng.uniform(*ranges.march_ratio)
     axes = ranges.texture_axes[rng.integers(len(ranges.texture_axes))]
     shape = ranges.shapes[rng.integers(len(ranges.shapes))]
@@ -269,7 +270,7 @@ def draw_structure(
         if minimum:
             clusters = [coordinated(material, c, ranges.poor_elements, minimum) for c in clusters]
         material = crystal
-        if preferring:
+        if preferred:
             texture = MarchDollase(axes=axes, ratio=ratio)
             textured = textured_pairs(material, clusters, texture, TEXTURE_TOLERANCE, TEXTURE_MERGED_ANGSTROM)
             table = textured.table
@@ -319,7 +320,7 @@ def _sizes_nm(whole: Material, tabulated: Material, atoms: NDArray[np.float64]) 
 def _diameters(unit_nm: float, largest_nm: float) -> NDArray[np.float64]:
     """Diameters of clusters, nm: even steps, then even ratios."""
     last_even = UNIT_STEP / DIAMETER_STEP
-    even = np.arange(SMALLEST_UNITS, min(last_even, largest_nm / unit_nm), UNIT_STEP)
+    even = np.arange(MIN_UNITS, min(last_even, largest_nm / unit_nm), UNIT_STEP)
     n_ratios = max(int(np.log(largest_nm / unit_nm / even[-1]) / np.log1p(DIAMETER_STEP)), 0)
     ratios = even[-1] * (1 + DIAMETER_STEP) ** np.arange(1, n_ratios + 1)
     return np.asarray(unit_nm * np.concatenate([even, ratios]))

@@ -42,11 +42,11 @@ class SynthesisRecipe(Config):
     growth_time_s: float = Field(default=600.0, gt=0)
     """Time in which the distance to the last size falls to 1/e, s."""
     dispersion: float = Field(default=0.12, gt=0.01, lt=0.4)
-    """Relative standard deviation, constant: growth neither focuses nor ripens."""
+    """Relative standard deviation, constant: neither size focusing nor ripening."""
     first_area_fraction: float = Field(default=0.25, gt=0, le=1)
-    """Share of the dots in the pattern's area at nucleation."""
+    """Fraction of the dots in the pattern's area at nucleation."""
     last_area_fraction: float = Field(default=0.6, gt=0, le=1)
-    """Share of the dots in the pattern's area at the end."""
+    """Fraction of the dots in the pattern's area at the end."""
     background: float = Field(default=0.05, ge=0)
     """Constant background (fluorescence, air) over the mean of the solvent."""
 
@@ -59,7 +59,7 @@ class GrowingDots:
     recipe
         The synthesis.
     q_max_inv_angstrom
-        Largest Q that will be asked for, Å⁻¹.
+        Largest Q of later calls, Å⁻¹.
 
     Raises
     ------
@@ -116,8 +116,8 @@ class GrowingDots:
                 "give a larger q_max_inv_angstrom"
             )
         dots = self._dots @ self._weights(elapsed_s)
-        share = self._toward(self.recipe.first_area_fraction, self.recipe.last_area_fraction, elapsed_s)
-        total = (1 - share) * self._solvent + share * dots / dots.mean() + self.recipe.background
+        fraction = self._toward(self.recipe.first_area_fraction, self.recipe.last_area_fraction, elapsed_s)
+        total = (1 - fraction) * self._solvent + fraction * dots / dots.mean() + self.recipe.background
         return np.asarray(np.interp(q_inv_angstrom, self._q, total, left=0.0))
 
     def number_mean_nm(self, elapsed_s: float) -> float:
