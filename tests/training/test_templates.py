@@ -16,9 +16,18 @@ from qdsizer_stream.simulation import (
     load_material,
     lognormal_weights,
 )
-from qdsizer_stream.training import TemplatePhysics, simulate_templates
+from qdsizer_stream.training import TemplatePhysics, _templates, simulate_templates
+
+pytestmark = pytest.mark.usefixtures("few_sizes")
 
 GRID = BinGrid(q_first_inv_angstrom=1.5, q_step_inv_angstrom=0.04, n_bins=40)
+
+
+@pytest.fixture
+def few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seconds instead of a minute."""
+    monkeypatch.setattr(_templates, "SIZES_NM", np.array([2.0, 3.0, 4.5]))
+    monkeypatch.setattr(_templates, "LARGEST_NM", 9.0)
 
 
 def test_no_physics_gives_ideal_dots_to_the_last_bit() -> None:
@@ -31,10 +40,10 @@ def test_real_dots_are_their_core_and_a_disordered_part() -> None:
     """One population, mixed by hand: nm/D of the atoms of every core, coherent over 1.4 nm."""
     physics = TemplatePhysics(correlated_angstrom2=1.0, disordered_nm=0.3)
     found = simulate_templates("PbS", GRID, 0.56, physics)
-    number = 3 * 14 + 1
+    number = 3 * 1 + 1  # 3 nm, the usual dispersion
     material = load_material("PbS").with_b({"Pb": 0.6, "S": 0.6})
     motion = CorrelatedMotion(1.0, debye_wavenumber(material))
-    diameters = np.arange(1.0, 60.0, 0.5) * material.unit_diameter_angstrom
+    diameters = np.arange(1.0, 19.0, 0.5) * material.unit_diameter_angstrom
     weights = lognormal_weights(diameters / 10, found.mean_nm[[number]], found.dispersion[[number]])
     core = averaged_sphere_pairs(material, diameters)
     part = averaged_sphere_pairs(material, np.array([14.0]))

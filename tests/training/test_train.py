@@ -8,7 +8,7 @@ pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsize
 from qdsizer_stream.errors import ConfigurationError, ModelError
 from qdsizer_stream.models import load_model
 from qdsizer_stream.patterns import Pattern
-from qdsizer_stream.training import PaperRecipe, SizeRecipe, load_training_recipe, train
+from qdsizer_stream.training import PaperRecipe, SizeRecipe, _templates, load_training_recipe, train
 
 pytestmark = pytest.mark.slow
 
@@ -54,17 +54,18 @@ def test_one_recipe_gives_one_model(short_recipe: SizeRecipe, trained: Path, tmp
     )
 
 
-def test_the_recipe_of_real_dots_trains(tmp_path: Path) -> None:
+def test_the_recipe_of_real_dots_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that it switches on, at a size that takes seconds."""
+    monkeypatch.setattr(_templates, "LARGEST_NM", 25.0)
     recipe = load_training_recipe("pbs-next")
     assert isinstance(recipe, SizeRecipe)
     plain = recipe.model_dump()
     for part in ("generator", "held_out"):
-        structures = {**plain[part]["structures"], "max_cluster_nm": 6.0, "textured": 0.0}
+        structures = {**plain[part]["structures"], "max_cluster_nm": 5.0, "textured": 0.0}
         plain[part] = {
             **plain[part],
-            "n_structures": 2,
-            "mean_diameter_nm": (2.0, 4.0),
+            "n_structures": 1,
+            "mean_diameter_nm": (2.0, 3.5),
             "structures": structures,
         }
     short = {"name": "short", "steps": 2, "batch_size": 64, "calibration_frames": 64}

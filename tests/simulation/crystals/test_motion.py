@@ -37,21 +37,21 @@ def correlation(distance: float, material: Material) -> float:
 
 def double_sum(material: Material, cluster: Cluster, amplitude: float) -> NDArray[np.float64]:
     atoms = atoms_of(material, cluster)
-    site = [material.sites[s] for s in atoms.site]
-    b = np.array([s.b_angstrom2 for s in site])
-    total = np.zeros(Q.size)
+    elements = [material.sites[s].element for s in atoms.site]
+    b = np.array([material.sites[s].b_angstrom2 for s in atoms.site])
+    f = np.array([F[element] for element in elements])  # one atom a row
+    u = (Q / (4 * np.pi)) ** 2
+    total = np.sum(np.abs(f) ** 2, axis=0)
     known: dict[float, float] = {}
     for i, here in enumerate(atoms.positions):
-        for j, there in enumerate(atoms.positions):
-            fi, fj = F[site[i].element], F[site[j].element]
-            if i == j:
-                total += np.abs(fi) ** 2
-                continue
-            r = float(np.linalg.norm(here - there))
-            c = known.setdefault(round(r, 6), correlation(r, material))
-            u = (Q / (4 * np.pi)) ** 2
-            t = np.exp(-(b[i] + b[j]) * u + 2 * amplitude * c * u)
-            total += np.real(fi * np.conj(fj)) * t * np.sin(Q * r) / (Q * r)
+        others = np.arange(len(b)) != i
+        r = np.linalg.norm(atoms.positions[others] - here, axis=1)[:, None]
+        for one in r[:, 0]:
+            if round(one, 6) not in known:
+                known[round(one, 6)] = correlation(one, material)
+        c = np.array([[known[round(one, 6)]] for one in r[:, 0]])
+        t = np.exp(-(b[i] + b[others])[:, None] * u + 2 * amplitude * c * u)
+        total += np.sum(np.real(f[i] * np.conj(f[others])) * t * np.sin(Q * r) / (Q * r), axis=0)
     return total
 
 
