@@ -59,7 +59,7 @@ MAX_WORDS_PER_NAME = 3
 TWO_THETA = re.compile(
     r"(2|two)[-_ ]?(t(?![a-z])|th|theta|θ|ϑ)|tth|angle|ang\b|pos\.?\s*[\[(]?\s*°?\s*2|position", re.IGNORECASE
 )
-Q = re.compile(r"(q|s_?q)(?![a-z-])|momentum|scattering.vector", re.IGNORECASE)
+Q = re.compile(r"(q|s_?q)(?![a-z-])|\w+_q$|momentum|scattering.vector", re.IGNORECASE)
 """How programs name these columns: 2th_deg, 2-Theta, tth, two_theta; q_A^-1, q_inv_angstrom, Q(1/A)."""
 
 NANOMETRES = re.compile(r"nm|nano", re.IGNORECASE)
@@ -81,7 +81,7 @@ NOT_DIFFRACTION = {
     re.compile(r"log(10)?[\s(_]*i|ln[\s(_]*i|i?_?log$", re.IGNORECASE): "the logarithm of the intensity",
     re.compile(r"s\(q\)", re.IGNORECASE): "S(Q)",
     re.compile(r"f\(q\)", re.IGNORECASE): "F(Q)",
-    re.compile(r"g\(r\)|^gr?$", re.IGNORECASE): "G(r)",
+    re.compile(r"g\s*\(|gr?$|r\s*[(\[]", re.IGNORECASE): "G(r)",
 }
 
 ATTENUATOR = "attenuator"
@@ -119,6 +119,8 @@ def find_columns(path: Path, table: Table, axis: Axis | None) -> Columns:
         )
     if columns.axis is None:
         columns = _with_label(columns, table.header)
+    if columns.axis is None:
+        columns = _with_setting(columns, table.header)
     if axis is not None and columns.axis is not None and columns.axis is not axis:
         raise PatternFileError(
             f"{path}: the first column is named {columns.axis_name!r}, but {axis.value} is expected: give "
@@ -221,6 +223,20 @@ def _with_label(columns: Columns, header: tuple[str, ...]) -> Columns:
         return columns
     axis, label = labels[-1]
     return replace(columns, axis=axis, axis_name=re.split(r"[,;\s]+", label)[0], scale=_scale(axis, label))
+
+
+SPACE = re.compile(r"(?:integrationspace|dataformat)\s*=\s*(q|two?_?th|2th|tth)(\w*)", re.IGNORECASE)
+"""Axis in the settings that xPDFsuite and SrXgui write above their columns: qspace, QA, Qnm, twotheta."""
+
+
+def _with_setting(columns: Columns, header: tuple[str, ...]) -> Columns:
+    """Take the axis from a setting in the header."""
+    for line in header:
+        if found := SPACE.match(line.strip()):
+            axis = Axis.Q if found[1].lower() == "q" else Axis.TWO_THETA
+            name = found[1] + found[2]
+            return replace(columns, axis=axis, axis_name=name, scale=_scale(axis, name))
+    return columns
 
 
 def _scale(axis: Axis | None, name: str) -> float:

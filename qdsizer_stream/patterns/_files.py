@@ -114,6 +114,10 @@ def load_pattern(
     if columns.factor is not None:
         intensity *= table.values[:, columns.factor]
     _check_not_swapped(path, x, intensity)
+    if derived := not_a_pattern(intensity[np.argsort(x, kind="stable")]):
+        raise PatternFileError(
+            f"{path}: this looks like {derived}; sizes need the measured intensity against 2θ or Q"
+        )
     quantity = columns.axis or expected or _unnamed_axis(path, table, x, choice(Axis, unnamed, "unnamed"))
     wavelength = _wavelength(path, table, wavelength_angstrom, messages)
     q = _momentum_transfer(path, x, quantity, wavelength, columns)
@@ -123,10 +127,6 @@ def load_pattern(
         raise PatternFileError(f"{path}: {np.count_nonzero(keep)} points at Q > 0, there must be at least 2")
     order = np.flatnonzero(keep)[np.argsort(q[keep], kind="stable")]
     q, intensity = q[order], intensity[order]
-    if derived := not_a_pattern(intensity):
-        raise PatternFileError(
-            f"{path}: this looks like {derived}; sizes need the measured intensity against 2θ or Q"
-        )
     noise = scatter_noise(intensity)
     marked, message = gaps(intensity, noise.per_intensity)
     if message:

@@ -65,7 +65,7 @@ def not_sigma(sigma: NDArray[np.float64], intensity: NDArray[np.float64], named:
         return f"it rises in proportion to the intensity (power {power:.2f}), as another intensity does"
     if power is not None and power < (0 if named else MIN_POWER) - (0.1 if named else 0):
         return f"it does not rise with the intensity (power {power:.2f})"
-    return _other_scale(s, y, intensity)
+    return _other_scale(s, y, intensity) or ("" if named else _not_of_counts(s, y, intensity))
 
 
 def _power(sigma: NDArray[np.float64], intensity: NDArray[np.float64]) -> float | None:
@@ -77,6 +77,20 @@ def _power(sigma: NDArray[np.float64], intensity: NDArray[np.float64]) -> float 
     if x[-1] - x[0] < np.log(MIN_INTENSITY_RATIO):
         return None
     return float(np.polyfit(x, y, 1)[0])
+
+
+def _not_of_counts(
+    sigma: NDArray[np.float64], positive: NDArray[np.float64], intensity: NDArray[np.float64]
+) -> str:
+    """Reject a column that is far from the error of intensities that are counts, such as a background."""
+    finite = intensity[np.isfinite(intensity)]
+    scatter = counting_scale(intensity)
+    if not (np.all(finite == np.rint(finite)) and 1 / SAME_SCALE < scatter < SAME_SCALE):
+        return ""
+    ratio = float(np.median(sigma / np.sqrt(positive)))
+    if 1 / MIN_SCALE < ratio < MIN_SCALE:
+        return ""
+    return f"it is {ratio:.2g} times the error of the counts"
 
 
 def _other_scale(

@@ -173,6 +173,9 @@ NAMED: dict[str, str] = {
     "Q and units": "Q (nm-1), Intensity (counts), Error\n" + rows(10 * Q, COUNTS, SIGMA, separator=","),
     "FIT2D Q": "PbS\nQ (Inverse Nanometres)\nIntensity\n 2500\n" + rows(10 * Q, COUNTS),
     "FIT2D 2theta": "PbS\n2-Theta Angle (Degrees)\nIntensity\n 2500\n" + rows(ANGLES, COUNTS),
+    "SrXgui": "# SrXgui configration #\nintegrationspace = qspace\n#### start data\n"
+    + rows(Q, COUNTS, SIGMA),
+    "mean over Q": "# chi_Q chi_I\n" + rows(Q, COUNTS),
     "xPDFsuite": "[DEFAULT]\nversion = 1.0\nqmax = 20\n#### start data\n#S 1\n#L Q(A^-1) I(Q)\n"
     + rows(Q, COUNTS),
 }
@@ -195,6 +198,8 @@ def test_columns_are_found_by_their_names(write: Write, name: str) -> None:
         (MODEL, "it rises in proportion to the intensity (power 1."),
         (SECOND, "it rises in proportion to the intensity (power 1."),
         (SIGMA**2, "it is above the intensity everywhere"),
+        (0.005 * BACKGROUND + 1, r"it is 0.15 times the error of the counts"),
+        (BACKGROUND / 3, "it is 6.7 times the error of the counts"),
         (0.8 * MODEL, "it rises in proportion to the intensity (power 1."),
         (np.where(np.arange(ANGLES.size) % 50, SIGMA, -1.0), "50 of its values are negative"),
     ],
@@ -225,7 +230,7 @@ def test_the_error_of_counts_does_not_belong_to_a_rate(write: Write, factor: flo
     "sigma",
     [
         SIGMA,  # counts
-        np.sqrt(COUNTS) / 3,  # each point the mean of nine
+        np.sqrt(COUNTS) / 2.5,  # better than that of the counts, but not beyond belief
         np.sqrt(COUNTS + 3000),  # with a subtracted background
         np.hypot(SIGMA, 0.02 * COUNTS),  # with an error in proportion
         SIGMA * np.random.default_rng(2).uniform(0.7, 1.4, ANGLES.size),  # with flat field and gaps
@@ -503,6 +508,12 @@ def test_q_needs_no_wavelength_and_angles_do(write: Write) -> None:
             WAVELENGTH,
             None,
             "the logarithm of the intensity cannot be sized",
+        ),
+        (
+            "#L r($\\AA$)  G($\\AA^{-2}$)\n" + rows(ANGLES, COUNTS),
+            WAVELENGTH,
+            None,
+            r"named 'r.*': G\(r\) cannot be sized",
         ),
         (rows(ANGLES, COUNTS), 22.0, None, r"wavelength 22\.0 Å is not .* \(22 looks like keV: 0\.5636 Å\)"),
         (rows(ANGLES, COUNTS), 22000.0, None, r"22000 looks like eV: 0\.5636 Å"),
