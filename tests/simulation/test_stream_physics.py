@@ -465,6 +465,18 @@ def test_sizes_of_other_shapes_are_counted_too(material: str, settings: dict[str
     assert np.mean(table.sizes_nm / table.diameters_nm) == pytest.approx(1, abs=0.03)
 
 
+def test_layers_are_not_strained_along_an_axis() -> None:
+    """Nor does the truth say so."""
+    ranges = StructureRanges.model_validate(
+        {"material": "CdSe-zincblende", "faulted": 1.0, "max_cluster_nm": 2.0, "strain_along": (0.01, 0.01)}
+    )
+    strained = draw_structure(ranges, np.random.default_rng(0), (1.0, 2.0), 0.02)
+    assert strained.mean_strain == 0
+    even = ranges.model_copy(update={"strain_along": (0.0, 0.0)})
+    plain = draw_structure(even, np.random.default_rng(0), (1.0, 2.0), 0.02)
+    np.testing.assert_array_equal(strained.sums[0], plain.sums[0])
+
+
 def test_twins_are_drawn() -> None:
     """Half of the structures, their plane within the range; the truth is the whole dot, unstrained."""
     structures = {

@@ -261,7 +261,7 @@ def draw_structure(
         material = layers
         table = pair_table(layers, clusters)
     elif kind < ranges.centre_averaged + ranges.faulted:
-        crystal = material
+        crystal, strain = material, np.zeros((3, 3))
         material = close_packed_layers(material)
         clusters = [faulted_nanocrystal(material, shape, float(d)) for d in diameters]
         table = faulted_pair_table(material, clusters, rng.uniform(*ranges.reversal_probability))
