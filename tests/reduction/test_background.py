@@ -129,6 +129,15 @@ def test_errors_of_a_background_are_those_of_its_brute_force_propagation(noisy: 
     assert left.systematic["background"] == pytest.approx(np.abs(moved), rel=1e-6, abs=1e-9)
 
 
+def test_air_is_subtracted_once_without_a_pattern_of_the_empty_capillary() -> None:
+    filled = factors(MU_SAMPLE)
+    transmitted = 0.3 + 0.7 * straight_transmission(CAPILLARY, MU_SAMPLE)
+    sample = Pattern.from_arrays(Q, filled.sample_in_both * DOTS + transmitted * AIR, np.ones(Q.size))
+    air = Pattern.from_arrays(Q, AIR, np.ones(Q.size))
+    left = BackgroundSubtractor(settings(air_upstream=0.3), Q, WAVELENGTH, air=air).subtract(sample)
+    assert left.pattern.intensity == pytest.approx(DOTS, abs=1e-9)
+
+
 def test_plain_subtraction_takes_the_wall_too_often() -> None:
     # The reason for the factors: 1 vol% of PbS shadows a fifth of the wall.
     m = measured()

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from qdsizer_stream.errors import CalibrationError
-from qdsizer_stream.reduction import Standard, StripDetector, nominal_detector, refine_calibration
+from qdsizer_stream.reduction import (
+    Standard,
+    StripDetector,
+    StripSimulator,
+    nominal_detector,
+    refine_calibration,
+)
 
 from .standards import silicon_frame
 
@@ -52,6 +58,28 @@ def test_module_out_of_place_is_named_and_pulls_nothing(by_deg: float) -> None:
     (off,) = (module for module in fit.modules if module.module == 7)
     assert off.residual_deg == pytest.approx(-by_deg, abs=8e-4)
     assert fit.global_offset_deg == pytest.approx(2.0137, abs=4e-4)
+
+
+def test_wavelength_is_found_on_lanthanum_hexaboride() -> None:
+    # Primitive cubic, NIST SRM 660c at 22.5 °C: a = 4.156826 Å, every sum of three squares is a line.
+    sums = {h * h + k * k + m * m for h in range(13) for k in range(13) for m in range(13)} - {0}
+    lines = {n: 4.156826 for n in sums if n < 150}
+
+    def intensity(q: np.ndarray) -> np.ndarray:
+        angles = 2 * np.degrees(np.arcsin(q * TRUE_WAVELENGTH / (4 * np.pi)))
+        curve = np.full(q.size, 0.01)
+        for n, spacing in lines.items():
+            sine = TRUE_WAVELENGTH * np.sqrt(n) / (2 * spacing)
+            centre = 2 * np.degrees(np.arcsin(sine))
+            curve += np.exp(-n / 40) * np.exp(-0.5 * ((angles - centre) / 0.015) ** 2)
+        return 2e4 * curve
+
+    simulator = StripSimulator(detector=TRUE)
+    photons = simulator.photons(intensity, TRUE_WAVELENGTH, 0.0, exposure_s=1.0)
+    frame = simulator.count(photons, 1.0, np.random.default_rng(8))
+    fit = refine_calibration(believed(2.0), frame, 0.5636, 0.0, "LaB6")
+    assert fit.wavelength_angstrom == pytest.approx(TRUE_WAVELENGTH, rel=1e-5)
+    assert fit.global_offset_deg == pytest.approx(2.0137, abs=5e-4)
 
 
 def test_bad_strips_are_not_used() -> None:

@@ -187,6 +187,12 @@ def test_written_solid_angles_are_those_of_the_strips(tmp_path: Path, x04sa_pair
     solid_angle = np.loadtxt(tmp_path / "flat.txt", skiprows=1)[:, 3]
     # Normal strip: 0.05 mm × 8 mm at 760.27 mm.
     assert solid_angle[643] == pytest.approx(0.05 * 8 / 760.27**2, rel=1e-5)
+    # Strips at the edge: farther away, and seen at a slant.
+    distance, foot = 0.05 / 0.657661167459868e-4, 643.320033188550
+    for strip in (0, 1279):
+        across = (strip - foot) * 0.05
+        expected = 0.05 * 8 * distance / (distance**2 + across**2) ** 1.5
+        assert solid_angle[strip] == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(

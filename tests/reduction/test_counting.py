@@ -63,6 +63,10 @@ def test_settings_know_their_dead_times() -> None:
     assert DeadTime(shaping=Shaping.STANDARD).tau_s == pytest.approx(170e-9)
     assert DeadTime(shaping=Shaping.MYTHEN3).tau_s == pytest.approx(76.08e-9)
     assert DeadTime(shaping=Shaping.HIGH_GAIN).reported_above_cps == 100_000
+    assert DeadTime(shaping=Shaping.FAST).tau_s == pytest.approx(90e-9)
+    assert DeadTime(shaping=Shaping.HIGH_GAIN).tau_s == pytest.approx(750e-9)
+    limits = {shaping.value: DeadTime(shaping=shaping).reported_above_cps for shaping in Shaping}
+    assert limits == {"standard": 3e5, "fast": 1e6, "highgain": 1e5, "mythen3": 1e6}
     measured = DeadTime(shaping=Shaping.FAST, tau_ns=95.0)
     assert measured.tau_s == pytest.approx(95e-9)
     assert measured.reported_above_cps == 1_000_000
@@ -105,3 +109,11 @@ def test_simulated_counts_have_the_mean_and_scatter_of_a_paralysable_counter() -
 def test_simulated_counter_stops_at_its_end() -> None:
     simulator = StripSimulator(detector=nominal_detector(1, 0.0), bit_depth=8)
     assert simulator.count(np.full(1280, 400.0), 1.0, np.random.default_rng(0)).max() == 255
+
+
+def test_expected_photons_are_those_of_beam_response_noise_and_time() -> None:
+    detector = nominal_detector(1, 2.0)
+    simulator = StripSimulator(detector=detector, response=np.full(1280, 0.5), noise_cps=np.full(1280, 30.0))
+    photons = simulator.photons(lambda q: np.full(q.size, 100.0), 0.56, 0.0, exposure_s=0.2, monitor=3.0)
+    width = detector.strip_width_deg() / detector.strip_width_deg().mean()
+    assert photons == pytest.approx(100 * 0.5 * 3 * 0.2 * width + 30 * 0.2)

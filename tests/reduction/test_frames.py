@@ -84,6 +84,8 @@ def test_switches_of_admythen() -> None:
     assert AppliedCorrections.from_readings(on) == every
     assert AppliedCorrections.from_readings({**on, "ReadMode": "Raw"}) == AppliedCorrections()
     assert AppliedCorrections.from_readings({**on, "ReadMode": 0}) == AppliedCorrections()
+    assert AppliedCorrections.from_readings({**on, "ReadMode": "Processed"}) == every
+    assert AppliedCorrections.from_readings({**on, "ReadMode": 1}) == every
     assert AppliedCorrections.from_readings({**on, "UseFlatField": 0}).flat_field is False
 
 

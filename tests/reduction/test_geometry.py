@@ -160,3 +160,10 @@ def test_nominal_ring_spans_120_degrees() -> None:
     angles = nominal_detector(24, 2.0).two_theta(0.0)
     assert angles[-1] - angles[0] == pytest.approx(119.9, abs=0.1)
     assert np.all(np.diff(angles) > 0)
+
+
+def test_a_nominal_detector_is_that_of_the_x04sa_ring() -> None:
+    detector = nominal_detector(3, 2.0)
+    assert [module.distance_mm for module in detector.modules] == pytest.approx([760.0] * 3)
+    assert [module.offset_deg for module in detector.modules] == pytest.approx([0.0, 5.005, 10.01])
+    assert {module.centre_strip for module in detector.modules} == {639.5}

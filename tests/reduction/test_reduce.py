@@ -287,6 +287,87 @@ def test_variance_of_counts_divided_by_a_flat_field(tmp_path: Path) -> None:
     assert pooled.variance == pytest.approx(400 / relative**2, rel=1e-6)
 
 
+@pytest.mark.parametrize(("relative", "used"), [(0.095, False), (0.105, True)])
+def test_a_strip_needs_a_tenth_of_the_mean_response(tmp_path: Path, relative: float, used: bool) -> None:
+    response = ONES.copy()
+    response[10] = relative
+    reducer = Reducer(config(flat_field=flat_file(tmp_path, response)))
+    assert bool(reducer.reduce(ONES, WAVELENGTH).mask[10]) is not used
+
+
+def test_a_flat_field_is_valid_within_one_per_cent_of_its_energy(tmp_path: Path) -> None:
+    reducer = Reducer(config(flat_field=flat_file(tmp_path, ONES)))
+    at_flat = 12398.419843320026 / 22_000
+    for factor in (0.991, 1.009):
+        reducer.reduce(ONES, at_flat * factor)
+    for factor in (0.989, 1.011):
+        with pytest.raises(CalibrationError, match="give the flat field of this energy, within 1 %"):
+            reducer.reduce(ONES, at_flat * factor)
+
+
+@pytest.mark.parametrize(("others", "silent"), [(999, False), (1000, True)])
+def test_a_module_is_off_where_the_others_have_a_thousand_counts_each(others: int, silent: bool) -> None:
+    counts = np.zeros((3, 1280))
+    counts[0, :others] = 1
+    counts[2, :others] = 1
+    masked = Reducer(config()).reduce(counts, WAVELENGTH).mask.reshape(3, 1280)
+    assert masked[1].all() == silent
+    assert not masked[[0, 2]].any()
+
+
+def test_a_rate_that_a_control_system_cannot_have_corrected_is_masked() -> None:
+    tau_s, exposure_s = 170e-9, 0.1
+    counts = np.full(N, 1e4)
+    counts[:2] = exposure_s / tau_s, 0.999 * exposure_s / tau_s
+    reducer = Reducer(config(dead_time=DeadTime(shaping="standard")))
+    pooled = reducer.pool(counts, WAVELENGTH, exposure_s=exposure_s, applied=AppliedCorrections(rate=True))
+    assert "1 strip above the maximum rate of the counter" in pooled.warnings
+    assert np.flatnonzero(pooled.pattern().mask).tolist() == [0]
+
+
+def test_flat_error_of_single_strips_and_of_bins_with_bad_strips(tmp_path: Path) -> None:
+    # Poisson counts f of the flat: the response of a strip is known to 1/√f, whatever its size.
+    response = np.tile([0.5, 1.5], N // 2)
+    flat = flat_file(tmp_path, response, counts=400)
+    pooled = Reducer(config(flat_field=flat)).pool(100 * ONES, WAVELENGTH)
+    assert pooled.systematic()["flat_field"] / pooled.intensity() == pytest.approx(
+        1 / np.sqrt(400 * response)
+    )
+    counts = 100 * response
+    counts[1::2] = np.nan
+    halved = Reducer(config(flat_field=flat, bins=GRID)).pool(counts, WAVELENGTH)
+    full = halved.n_strips > 0
+    expected = 1 / np.sqrt(200 * halved.n_strips[full])
+    assert (halved.systematic()["flat_field"] / halved.intensity())[full] == pytest.approx(expected)
+    applied = AppliedCorrections(flat_field=True)
+    corrected = Reducer(config(flat_field=flat)).pool(100 * ONES, WAVELENGTH, applied=applied)
+    assert np.all(corrected.systematic()["flat_field"] == 0)
+
+
+def test_sums_keep_times_warnings_and_the_common_error_of_the_monitor() -> None:
+    reducer = Reducer(config(bins=GRID, normalise_monitor=True, monitor_relative_sigma=0.02))
+    counts = np.full(N, 50.0)
+    counts[0] = -1
+    one = reducer.pool(counts, WAVELENGTH, exposure_s=2.0, monitor=1.0)
+    three = one + one + one
+    assert (three.n_frames, three.exposure_s) == (3, 6.0)
+    assert three.warnings == ("1 strip with a negative or missing count",)
+    seen = three.exposure > 0
+    assert three.systematic()["monitor"][seen] == pytest.approx(0.02 * three.intensity()[seen])
+
+
+def test_pooled_bins_have_the_mean_square_distance_of_all_rates() -> None:
+    # ∫ (μ - N)² μ^N e^-μ / N! dμ by a sum, for a bin that counts what it does.
+    pooled = Reducer(config(bins=GRID)).pool(np.tile([0.0, 0.0, 1.0], N // 3), WAVELENGTH)
+    bin_index = int(np.argmax(pooled.n_strips))
+    n = pooled.counts[bin_index]
+    rates = np.linspace(0, n + 40 * np.sqrt(n) + 40, 200_001)
+    weights = np.exp(n * np.log(np.maximum(rates, 1e-300)) - rates - n * np.log(n) + n)
+    mean_square = np.sum((rates - n) ** 2 * weights) / np.sum(weights)
+    sigma = pooled.pattern().sigma[bin_index] * pooled.exposure[bin_index]
+    assert sigma**2 == pytest.approx(mean_square, rel=1e-6)
+
+
 def test_unknown_interpolated_strips_are_rejected() -> None:
     interpolated = AppliedCorrections(bad_strip_interpolation=True)
     with pytest.raises(
