@@ -153,7 +153,7 @@ class SimMythen(Device):  # type: ignore[misc]  # ophyd states no types
             time.sleep(max(exposure_s / self._speed - (time.monotonic() - began), 0.0))
             self._now_s += exposure_s
             self.monitor.put(self._beam(middle_s))
-            counts.flags.writeable = False  # documents hold this array, which nobody may change
+            counts.flags.writeable = False  # documents contain this array, so it must not change
             self._read_out(counts)
             self.elapsed.put(middle_s)
         except Exception as error:

@@ -22,7 +22,7 @@ class SigmaKind(StrEnum):
     NONE = "none"
     """There is no such column."""
     NAMED = "named"
-    """A column whose name says that it is the standard deviation."""
+    """A column with a name for the standard deviation."""
     PER_CENT = "per cent"
     """The standard deviation in per cent of the intensity."""
     VARIANCE = "variance"

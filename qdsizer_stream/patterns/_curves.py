@@ -24,7 +24,7 @@ MIN_GAP_POINTS = 3
 """A value repeated exactly this often marks points without data."""
 
 MIN_LEVEL = 30.0
-"""Counts next to a zero at which the zero is no accident: its probability is exp(-30)."""
+"""Typical counts at which a zero cannot be chance: its probability is exp(-30)."""
 
 
 def not_a_pattern(intensity: NDArray[np.float64]) -> str:

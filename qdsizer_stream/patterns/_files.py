@@ -54,7 +54,7 @@ COUNTS_SCALE = (0.4, 2.5)
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedPattern:
-    """A pattern with what its file says about it."""
+    """A pattern with the information in its file."""
 
     pattern: Pattern
     """The pattern, sorted by Q; gaps are masked."""
@@ -66,7 +66,7 @@ class LoadedPattern:
     """Where sigma is from: a column, or the scatter of neighbouring points."""
     photons_known: bool
     """Whether Σ (I/σ)² is a number of photons: with a column of sigma, or for counts. Otherwise the scatter
-    of the points says how precise the pattern is, but not how many photons were counted."""
+    of the points gives the precision of the pattern, but not the number of photons."""
     warnings: tuple[str, ...]
     """What is unusual, one line each, without the name of the file."""
 
@@ -78,7 +78,7 @@ def load_pattern(
     *,
     unnamed: Axis | str = Axis.TWO_THETA,
 ) -> LoadedPattern:
-    """Read a pattern with everything that its file says about it.
+    """Read a pattern with the information in its file.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ def read_curve(
 
 
 def _table(path: Path) -> Table:
-    """Read the numbers of a file, in whatever format its content has."""
+    """Read the numbers of a file in any of the formats."""
     content = read_bytes(path)
     if content.startswith(HDF5_MAGIC):
         return nexus_table(path)

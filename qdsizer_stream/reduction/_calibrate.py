@@ -279,7 +279,7 @@ def _measure_lines(
 
 
 def _fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float] | None:
-    """Position of a Gaussian on a sloping ground and its standard deviation; None where there is no line."""
+    """Position of a Gaussian on a sloping background and its standard deviation; None if there is no line."""
     if x.size < 20:  # of 64 strips in a window
         return None
     weight = 1 / np.sqrt(y + 1)

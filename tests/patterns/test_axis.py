@@ -4,7 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qdsizer_stream.errors import PatternError
-from qdsizer_stream.patterns import energy_ev_from_wavelength, q_from_two_theta, two_theta_from_q
+from qdsizer_stream.patterns import (
+    check_wavelength,
+    energy_ev_from_wavelength,
+    q_from_two_theta,
+    two_theta_from_q,
+)
 
 
 def test_sixty_degrees_at_22_kev() -> None:
@@ -34,3 +39,19 @@ def test_q_out_of_reach() -> None:
 def test_impossible_wavelength(wavelength: float) -> None:
     with pytest.raises(PatternError, match=r"is not an X-ray wavelength: give it in Å, between 0\.05 and 5"):
         q_from_two_theta(np.array([10.0]), wavelength)
+
+
+@pytest.mark.parametrize("wavelength", [0.05, 5.0])
+def test_wavelengths_up_to_the_limits_are_accepted(wavelength: float) -> None:
+    assert check_wavelength(wavelength) == wavelength
+
+
+@pytest.mark.parametrize("wavelength", [0.0499, 5.01, -0.56, np.inf, np.nan])
+def test_wavelengths_beyond_the_limits_are_rejected(wavelength: float) -> None:
+    with pytest.raises(PatternError, match=r"is not an X-ray wavelength: give it in Å, between 0\.05 and 5"):
+        check_wavelength(wavelength)
+
+
+def test_a_negative_q_is_limited_too() -> None:
+    with pytest.raises(PatternError, match=r"Q = 23 Å⁻¹ cannot be measured at 0\.56 Å"):
+        two_theta_from_q(np.array([-23.0]), 0.56)

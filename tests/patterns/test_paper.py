@@ -54,6 +54,21 @@ def test_a_module_gap_is_bridged_by_a_line() -> None:
     assert np.all(np.abs(vector[(Q > 5.0) & (Q < 5.04)] - 1) < 0.4)
 
 
+@pytest.mark.parametrize(("missing", "bridged"), [(5, True), (3, False)])
+def test_a_gap_of_more_than_five_steps_is_bridged(missing: int, bridged: bool) -> None:
+    step = Q[1] - Q[0]
+    points = Q[0] + 10 * step * np.arange(500)
+    keep = np.ones(points.size, bool)
+    keep[200 : 200 + missing] = False
+    intensity = 3 + np.sin(3 * points)
+    vector = paper_vector(Pattern.from_arrays(points[keep], intensity[keep]))
+    inside = (points[200] < Q) & (points[199 + missing] > Q)
+    outside = (points[100] < Q) & (points[180] > Q)
+    scale = (vector[outside] / (3 + np.sin(3 * Q[outside]))).mean()
+    line = np.interp(Q[inside], points[keep], intensity[keep])
+    assert np.allclose(vector[inside] / scale, line, rtol=1e-4) is bridged
+
+
 @pytest.mark.parametrize(
     ("q", "intensity", "message"),
     [
