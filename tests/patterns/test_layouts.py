@@ -168,6 +168,9 @@ NAMED: dict[str, str] = {
     "sigma before the intensity": "# 2theta esd counts\n" + rows(ANGLES, SIGMA, COUNTS),
     "pyFAI 2th_deg": "# == pyFAI calibration ==\n#     2th_deg    I    sigma\n" + rows(ANGLES, COUNTS, SIGMA),
     "pyFAI 2th_rad": "#     2th_rad    I    sigma\n" + rows(np.radians(ANGLES), COUNTS, SIGMA),
+    "attenuator and sigma": "# tth I attenuator esd\n"
+    + rows(ANGLES, COUNTS / 4, np.full(ANGLES.size, 4.0), SIGMA / 4),
+    "milliradians": "# 2th_mrad I\n" + rows(1000 * np.radians(ANGLES), COUNTS),
     "pyFAI q_A^-1": "#     q_A^-1    I    sigma\n" + rows(Q, COUNTS, SIGMA),
     "pyFAI q_nm^-1": "#     q_nm^-1    I    sigma\n" + rows(10 * Q, COUNTS, SIGMA),
     "Q and units": "Q (nm-1), Intensity (counts), Error\n" + rows(10 * Q, COUNTS, SIGMA, separator=","),
@@ -448,6 +451,7 @@ def test_a_nexus_file_without_a_pattern(tmp_path: Path) -> None:
         ("# wavelength = 0.05637 nm\n", 0.5637),
         ("# Wavelength (Å): 0.5637\n", 0.5637),
         ("# lambda 0.5637 A\n", 0.5637),
+        ("# wavelength 56.37 pm\n", 0.5637),
         ("# Energy: 22 keV\n", 0.563564538),
         ("# photon energy 21994.7 eV\n", 0.5637),
     ],
