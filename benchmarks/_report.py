@@ -41,7 +41,9 @@ class Measurement:
     def line(self) -> str:
         """The measurement as one line of text."""
         target = ""
-        if self.at_least is not None:
+        if self.at_least is not None and self.at_least == self.at_most:
+            target = f"= {self.at_least:g}"
+        elif self.at_least is not None:
             target = f">= {self.at_least:g}"
         elif self.at_most is not None:
             target = f"<= {self.at_most:g}"

@@ -160,11 +160,11 @@ def set_model_thresholds(
     Each threshold may reject one good frame in a thousand. The error rates of all thresholds together are
     measured on other simulated frames and on negative controls, and are stored on the card.
     """
-    from ..training import held_out_physics, set_limits
+    from ..training import held_out_simulations, set_thresholds
 
-    good = held_out_physics(path)
+    good = held_out_simulations(path)
     with progress_bar() as show:
-        card = set_limits(path, good, n_frames=frames, progress=show).card
+        card = set_thresholds(path, good, n_frames=frames, progress=show).card
     if as_json:
         typer.echo(json.dumps({"guard": card.thresholds.model_dump(), "evaluation": card.evaluation}))
         return

@@ -4,16 +4,16 @@ from ._checkpoint import Checkpoint
 from ._degrade import Degradation, degrade, degrade_randomly
 from ._export import export_model
 from ._interval_calibration import interval_floors, interval_scale
-from ._limits import held_out_physics, set_limits
 from ._networks import MovingSums, PaperNetwork, PositionalNetwork, SizeNetwork
 from ._paper_fit import PaperFit, fit_paper
 from ._paper_set import PaperAugmentation, PaperSet, Split, augment, split_by_parent
 from ._progress import silent
-from ._recard import recard
 from ._recipe import PaperRecipe, SizeRecipe, TrainingRecipe, load_training_recipe
 from ._size_fit import ShuffledFrames, SizeFit, fit_size
 from ._templates import TemplatePhysics, simulate_templates
+from ._thresholds import error_rates, held_out_simulations, round_up, set_thresholds
 from ._train import train
+from ._update_model_card import update_model_card
 
 __all__ = [
     "Checkpoint",
@@ -35,17 +35,19 @@ __all__ = [
     "augment",
     "degrade",
     "degrade_randomly",
+    "error_rates",
     "export_model",
     "fit_paper",
     "fit_size",
-    "held_out_physics",
+    "held_out_simulations",
     "interval_floors",
     "interval_scale",
     "load_training_recipe",
-    "recard",
-    "set_limits",
+    "round_up",
+    "set_thresholds",
     "silent",
     "simulate_templates",
     "split_by_parent",
     "train",
+    "update_model_card",
 ]

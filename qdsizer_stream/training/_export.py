@@ -21,7 +21,7 @@ from ..models import (
     load_model,
     pack_arrays,
 )
-from ._recard import packed_templates
+from ._update_model_card import packed_templates
 
 __all__ = ["OPSET", "export_model"]
 

@@ -50,7 +50,7 @@ def interval_scale(error: NDArray[np.float64], network_sd: NDArray[np.float64]) 
 
     Returns
     -------
-    The factor; 1 where the predicted ones already suffice.
+    The factor; 1 if the predicted ones are already large enough.
     """
     return max(1.0, float(np.quantile(np.abs(error / network_sd), 0.95)) / TWO_SIDED_95)
 

@@ -1,6 +1,7 @@
-"""Recipes of models: everything that a training depends on."""
+"""Training recipes: everything that determines the trained model."""
 
 import hashlib
+import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,11 +24,11 @@ class _Common(Config):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     """Name of the model."""
     description: str
-    """What the model is for."""
+    """Purpose of the model."""
     seed: int = Field(ge=0)
-    """Seed of weights, shuffles and noise."""
+    """Seed of initial weights, shuffling and noise."""
     size_range_nm: tuple[float, float]
-    """Number-weighted mean diameters that the model answers for, nm."""
+    """Range of number-weighted mean diameters for which the model is valid, nm."""
     thresholds: AcceptanceThresholds = Field(alias="guard")
     """Thresholds of the acceptance checks; the table in files is `[model.guard]`."""
     templates: TemplatePhysics | None = None
@@ -36,64 +37,64 @@ class _Common(Config):
     @property
     def sha256(self) -> str:
         """Hash of the recipe, hexadecimal."""
-        # Settings of later versions are None here and leave the hashes of older recipes alone.
+        # Settings of later versions are None by default, which does not change the hashes of older recipes.
         return hashlib.sha256(self.model_dump_json(exclude_none=True).encode()).hexdigest()
 
 
 class PaperRecipe(_Common):
-    """The paper's classifier on the paper's augmentation of a library."""
+    """Classifier or regression of the paper, trained on an augmented library."""
 
     kind: Literal["paper"]
-    """Discriminator."""
+    """Kind of the recipe."""
     library: str
-    """Recipe of the library."""
+    """Name or path of the recipe of the library."""
     augmentation: PaperAugmentation
-    """What is made of every library pattern."""
+    """Augmentation of every library pattern."""
     n_folds: int = Field(ge=2)
-    """Parents are split into this many folds; the first is the test."""
+    """Number of folds of parents; the first is the test set."""
     batch_size: int = Field(ge=1)
-    """Patterns a step."""
+    """Patterns per step."""
     learning_rates: tuple[float, ...] = Field(min_length=1)
-    """Adam steps, one a stage; each stage starts from the best weights of the one before."""
+    """Learning rates of Adam, one per stage; each stage starts from the best weights of the previous one."""
     max_epochs: int = Field(ge=1)
-    """Passes over the training patterns at most, in each stage."""
+    """Maximum number of passes over the training patterns per stage."""
     patience: int = Field(ge=1)
-    """Epochs without a better validation loss after which a stage ends."""
+    """Number of epochs without a lower validation loss after which a stage ends."""
     target: Literal["size"] | None = None
-    """What the network learns: the size in nm, as the paper's regression does; the class where left out."""
+    """Target of the network: "size" for the size in nm, as the paper's regression; None for the class."""
     n_hidden: int | None = Field(default=None, ge=1)
-    """Units of a network that reads the patterns place by place; the paper's network where left out."""
+    """Units of the dense layer of a network with positional features; None for the network of the paper."""
 
 
 class SizeRecipe(_Common):
-    """A size network on frames simulated as it trains."""
+    """Size network, trained on frames that are simulated during training."""
 
     kind: Literal["size"]
-    """Discriminator."""
+    """Kind of the recipe."""
     generator: StreamRecipe
-    """Frames to train on."""
+    """Frames for training."""
     held_out: StreamRecipe
-    """Frames with physics kept out of training, on which the intervals are made honest."""
+    """Held-out simulations, on which the intervals are calibrated."""
     steps: int = Field(ge=1)
-    """Training steps."""
+    """Number of training steps."""
     batch_size: int = Field(ge=64, multiple_of=64)
-    """Frames a step."""
+    """Frames per step."""
     learning_rate: float = Field(gt=0)
-    """Peak of the one-cycle schedule (AdamW)."""
+    """Maximum learning rate of the one-cycle schedule of AdamW."""
     calibration_frames: int = Field(ge=32, multiple_of=32)
-    """Frames for the intervals, and as many for the evaluation on the card."""
+    """Number of frames to calibrate the intervals, and again for the evaluation on the card."""
 
 
 TrainingRecipe = PaperRecipe | SizeRecipe
 
 
-class _File(Config):
+class _RecipeFile(Config):
     model: Annotated[TrainingRecipe, Field(discriminator="kind")]
     """The recipe."""
 
 
-def load_training_recipe(name_or_path: str) -> TrainingRecipe:
-    """Load a training recipe of the package or of a file.
+def load_training_recipe(name_or_path: str | os.PathLike[str]) -> TrainingRecipe:
+    """Load a training recipe of the package or from a file.
 
     Parameters
     ----------
@@ -107,13 +108,17 @@ def load_training_recipe(name_or_path: str) -> TrainingRecipe:
     Raises
     ------
     ConfigurationError
-        There is no such recipe, or a setting in it is wrong.
+        There is no such recipe, or one of its settings is invalid.
     """
     folder = files(__package__) / "recipes"
     names = sorted(e.name.removesuffix(".toml") for e in folder.iterdir() if e.name.endswith(".toml"))
-    path = Path(str(folder / f"{name_or_path}.toml")) if name_or_path in names else Path(name_or_path)
+    path = Path(name_or_path)
+    if str(name_or_path) in names:
+        path = Path(str(folder / f"{name_or_path}.toml"))
     if not path.is_file():
         raise ConfigurationError(
-            f"training recipe {name_or_path!r} is unknown: choose {', '.join(names)} or give a TOML file"
+            f"training recipe {str(name_or_path)!r} is unknown: choose "
+            f"from {', '.join(names)}, or give the path "
+            "of a TOML file"
         )
-    return load_toml(_File, path).model
+    return load_toml(_RecipeFile, path).model

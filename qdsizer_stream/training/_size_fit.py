@@ -1,4 +1,4 @@
-"""Training of a size network on frames that are simulated as it trains."""
+"""Training of a size network on frames that are simulated during training."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,20 +21,20 @@ __all__ = ["ShuffledFrames", "SizeFit", "fit_size"]
 
 TARGET_OFFSET = (float(np.log(5.0)), float(np.log(5.0)), 0.14, 0.0)
 TARGET_SCALE = (0.5, 0.5, 0.06, 0.004)
-"""Centre and spread of ln size, ln mass mean, dispersion and strain: the network starts near 1."""
+"""Offsets and scales of ln size, ln mass mean, dispersion and strain, so that targets are of order 1."""
 
 PRESENCE_WEIGHT = 0.5
-"""Weight of the dots-or-none loss: it settles early, and the sizes matter more."""
+"""Weight of the loss for the presence of dots, which converges early and matters less than the sizes."""
 
 WEIGHT_DECAY = 1e-4
-GRADIENT_LIMIT = 1.0
-"""Norm at which gradients are cut: one confident miss must not undo a thousand steps."""
+MAX_GRADIENT_NORM = 1.0
+"""Norm to which gradients are clipped, so that one outlier does not undo a thousand steps."""
 
 SHUFFLED_FRAMES = 8192
-"""Frames that batches are drawn from: 256 structures, strains and sources."""
+"""Number of newest frames from which batches are drawn: 256 combinations of structure, strain and source."""
 
 CHECKPOINT_STEPS = 250
-"""A minute of work on two cores is all that an interruption costs."""
+"""Steps between saves: an interruption costs at most one minute of training on two cores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +44,11 @@ class SizeFit:
     network: SizeNetwork
     """The network."""
     output: GaussianOutput
-    """Scales of its answers."""
+    """Scales of its outputs."""
     evaluation: dict[str, float]
-    """Results on fresh frames."""
+    """Results on new frames."""
     seconds: float
-    """Wall time."""
+    """Wall time, s."""
 
 
 def fit_size(
@@ -57,14 +57,14 @@ def fit_size(
     checkpoint: Checkpoint | None = None,
     checkpoint_steps: int = CHECKPOINT_STEPS,
 ) -> SizeFit:
-    """Train, then set the width of the intervals.
+    """Train a size network, then calibrate its intervals.
 
     Parameters
     ----------
     recipe
-        What to train.
+        Recipe of the training.
     progress
-        Told of each step.
+        Called at each step.
     checkpoint
         Where the state is saved and from which training resumes; None to save nothing.
     checkpoint_steps
@@ -77,9 +77,9 @@ def fit_size(
     Raises
     ------
     ModelError
-        The checkpoint is damaged or of another recipe.
+        The checkpoint is damaged or belongs to another recipe.
     """
-    began = time.perf_counter()
+    start = time.perf_counter()
     progress("tabulating dots", 0, recipe.steps)
     torch.manual_seed(recipe.seed)
     network = SizeNetwork(recipe.generator.grid, len(TARGET_SCALE))
@@ -87,37 +87,37 @@ def fit_size(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=recipe.steps, pct_start=0.1
     )
-    first, running, spent = 1, 0.0, 0.0
+    first_step, running_loss, earlier_seconds = 1, 0.0, 0.0
     state = None if checkpoint is None else checkpoint.load()
     if state is not None:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
-        first, running, spent = state["step"] + 1, state["running"], state["seconds"]
-    # The next batch is drawn while the network learns from this one.
+        first_step, running_loss, earlier_seconds = state["step"] + 1, state["running"], state["seconds"]
+    # The next batch is drawn while the network trains on this one.
     with ThreadPoolExecutor(1) as pool:
-        if first <= recipe.steps:
-            frames = ShuffledFrames(recipe, first)
-            following = pool.submit(frames.draw)
-        for step in range(first, recipe.steps + 1):
-            vectors, targets, present = following.result()
+        if first_step <= recipe.steps:
+            frames = ShuffledFrames(recipe, first_step)
+            next_batch = pool.submit(frames.draw)
+        for step in range(first_step, recipe.steps + 1):
+            vectors, targets, present = next_batch.result()
             if step < recipe.steps:
-                following = pool.submit(frames.draw)
+                next_batch = pool.submit(frames.draw)
             loss = _loss(network, vectors, targets, present)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_LIMIT)
+            nn.utils.clip_grad_norm_(network.parameters(), MAX_GRADIENT_NORM)
             optimizer.step()
             schedule.step()
-            running += (1.0 if step == 1 else 0.02) * (loss.item() - running)
+            running_loss += (1.0 if step == 1 else 0.02) * (loss.item() - running_loss)
             if step % 10 == 0 or step == recipe.steps:
-                progress(f"training, loss {running:.3f}", step, recipe.steps)
+                progress(f"training, loss {running_loss:.3f}", step, recipe.steps)
             if checkpoint is not None and (step % checkpoint_steps == 0 or step == recipe.steps):
                 checkpoint.save(
                     {
                         "step": step,
-                        "running": running,
-                        "seconds": spent + time.perf_counter() - began,
+                        "running": running_loss,
+                        "seconds": earlier_seconds + time.perf_counter() - start,
                         "network": network.state_dict(),
                         "optimizer": optimizer.state_dict(),
                         "schedule": schedule.state_dict(),
@@ -125,53 +125,59 @@ def fit_size(
                 )
     network.eval()
     progress("calibrating intervals", recipe.steps, recipe.steps)
-    # Structures that the network has not seen, from the same ranges and from others.
-    few = {"n_structures": min(recipe.generator.n_structures, recipe.held_out.n_structures)}
-    fresh = FrameStream(recipe.generator.model_copy(update=few), recipe.seed + 1, torch.get_num_threads())
+    # New structures, from the ranges of the training and from those of the held-out simulations.
+    changes = {"n_structures": min(recipe.generator.n_structures, recipe.held_out.n_structures)}
+    fresh = FrameStream(recipe.generator.model_copy(update=changes), recipe.seed + 1, torch.get_num_threads())
     held_out = FrameStream(recipe.held_out, recipe.seed + 2, torch.get_num_threads())
     output = _calibrated(recipe, network, fresh, held_out)
+    # Names of results are stored in model files and keep their wording.
     evaluation = {
-        f"{name}, {where}": value
-        for where, source in (("training physics", fresh), ("held-out physics", held_out))
-        for name, value in _evaluate(network, output, source.batch(recipe.calibration_frames)).items()
+        f"{name}, {origin}": value
+        for origin, stream in (("training physics", fresh), ("held-out physics", held_out))
+        for name, value in _evaluate(network, output, stream.batch(recipe.calibration_frames)).items()
     }
-    return SizeFit(network, output, evaluation, spent + time.perf_counter() - began)
+    return SizeFit(network, output, evaluation, earlier_seconds + time.perf_counter() - start)
 
 
 class ShuffledFrames:
-    """Batches drawn from the newest frames of a stream, each seen twice on the average.
+    """Batches drawn from the newest frames of a stream; each frame is used twice on average.
 
-    The stream draws 32 frames of one structure, strain and source at a time; a batch of a few such
-    groups would pull the network to and fro.
+    The stream draws 32 frames of one structure, strain and source at a time. Training on batches of a few
+    such groups would be unstable.
 
     Parameters
     ----------
     recipe
-        What to draw.
+        Recipe of the training.
     step
-        Step of the first batch: the batches do not depend on where a training was taken up again.
+        Step of the first batch; the batches do not depend on where a training is resumed.
     """
 
     def __init__(self, recipe: SizeRecipe, step: int) -> None:
         self._recipe, self._step = recipe, step
         self._stream = FrameStream(recipe.generator, recipe.seed, torch.get_num_threads())
-        self._fresh = recipe.batch_size // 2
-        self._stream.skip((step - 1) * self._fresh)
-        n_blocks = min(SHUFFLED_FRAMES // self._fresh, recipe.steps)  # a short training need not draw more
+        self._n_new = recipe.batch_size // 2
+        self._stream.skip((step - 1) * self._n_new)
+        n_blocks = min(SHUFFLED_FRAMES // self._n_new, recipe.steps)  # short trainings need fewer
         self._kept = [self._new() for _ in range(n_blocks)]
 
     def _new(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-        batch = self._stream.batch(self._fresh)
+        batch = self._stream.batch(self._n_new)
         return binned_vectors(batch.intensity, batch.sigma, batch.mask), _targets(batch), batch.present
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw a batch: network inputs, targets and whether there are dots."""
+        """Draw the next batch.
+
+        Returns
+        -------
+        Network inputs, shape (n, 3, n_bins), targets, shape (n, n_targets), and presence of dots, shape (n,).
+        """
         rng = np.random.default_rng([self._recipe.seed, self._step])
         self._step += 1
         self._kept = [*self._kept[1:], self._new()]
-        chosen = rng.integers(len(self._kept) * self._fresh, size=self._recipe.batch_size)
+        chosen = rng.integers(len(self._kept) * self._n_new, size=self._recipe.batch_size)
         vectors, targets, present = (
-            torch.from_numpy(np.array([part[n // self._fresh][n % self._fresh] for n in chosen]))
+            torch.from_numpy(np.array([part[n // self._n_new][n % self._n_new] for n in chosen]))
             for part in zip(*self._kept, strict=True)
         )
         return vectors, targets, present
@@ -184,23 +190,24 @@ def _targets(batch: FrameBatch) -> NDArray[np.float32]:
 
 
 def _loss(network: SizeNetwork, vectors: Tensor, targets: Tensor, present: Tensor) -> Tensor:
-    """Gaussian negative log likelihood where there are dots, plus cross-entropy of their presence."""
-    # bfloat16 products halve the time of a step where the processor has them. Its two digits are too few for
-    # the patterns that go in and the sizes that come out.
+    """Gaussian negative log-likelihood of frames with dots, plus cross-entropy of the presence of dots."""
+    # bfloat16 products halve the time of a step on processors that support them. Their precision of two
+    # digits
+    # is too low for the input patterns and the output sizes.
     stems = network.stems(vectors)
     with torch.autocast("cpu", torch.bfloat16):
         features = network.features(*stems)
     mean, log_sigma, presence = network.outputs(features.float())
     squared = ((mean - targets) / log_sigma.exp()) ** 2
     likelihood = (0.5 * squared + log_sigma)[present].mean()
-    crossed = nn.functional.binary_cross_entropy_with_logits(presence, present.float())
-    return torch.as_tensor(likelihood + PRESENCE_WEIGHT * crossed)
+    presence_loss = nn.functional.binary_cross_entropy_with_logits(presence, present.float())
+    return torch.as_tensor(likelihood + PRESENCE_WEIGHT * presence_loss)
 
 
 def _sizes(
     network: SizeNetwork, batch: FrameBatch
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Error of ln size, its predicted sd and the probability of dots, each of shape (n,)."""
+    """Error of ln size, its predicted standard deviation and the probability of dots, each of shape (n,)."""
     vectors = torch.from_numpy(binned_vectors(batch.intensity, batch.sigma, batch.mask))
     with torch.no_grad():
         parts = [network(vectors[start : start + 1024]) for start in range(0, len(vectors), 1024)]
@@ -212,17 +219,17 @@ def _sizes(
 def _calibrated(
     recipe: SizeRecipe, network: SizeNetwork, fresh: FrameStream, held_out: FrameStream
 ) -> GaussianOutput:
-    """Scale so that 95 % of fresh frames are covered, then floors so that 95 % of held-out ones are."""
+    """Set the scale to cover 95 % of new training frames, then the floors to cover 95 % of held-out ones."""
     batch = fresh.batch(recipe.calibration_frames)
     error, sigma, _ = _sizes(network, batch)
     scale = interval_scale(error[batch.present], sigma[batch.present])
     batch = held_out.batch(recipe.calibration_frames)
     error, sigma, _ = _sizes(network, batch)
-    read_nm = batch.number_mean_nm * np.exp(error)
-    # The variance that each frame needs on top of the scaled one, for its truth to lie in the interval.
-    without_floors = log_size_sds(sigma, read_nm, scale=scale)
+    size_nm = batch.number_mean_nm * np.exp(error)
+    # Additional variance that each frame needs for its interval to contain the true size.
+    without_floors = log_size_sds(sigma, size_nm, scale=scale)
     needed = np.maximum((error / TWO_SIDED_95) ** 2 - without_floors**2, 0.0)
-    floor, floor_nm = interval_floors(needed[batch.present], read_nm[batch.present])
+    floor, floor_nm = interval_floors(needed[batch.present], size_nm[batch.present])
     return GaussianOutput(
         target_offset=TARGET_OFFSET,
         target_scale=TARGET_SCALE,
@@ -235,10 +242,10 @@ def _calibrated(
 def _evaluate(network: SizeNetwork, output: GaussianOutput, batch: FrameBatch) -> dict[str, float]:
     error, sigma, presence = _sizes(network, batch)
     present = batch.present
-    read_nm = batch.number_mean_nm * np.exp(error)
+    size_nm = batch.number_mean_nm * np.exp(error)
     width = log_size_sds(
         sigma,
-        read_nm,
+        size_nm,
         scale=output.interval_scale,
         floor=output.interval_floor,
         floor_nm=output.interval_floor_nm,

@@ -1,4 +1,4 @@
-"""Curves of the physics check, simulated once and shipped in the model file."""
+"""Template curves of the physics check, which are simulated once and stored in the model file."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,52 +26,53 @@ from ..simulation import (
 __all__ = ["TemplatePhysics", "simulate_templates"]
 
 SIZES_NM = np.geomspace(1.0, 24.0, 40)
-"""Steps of 8.5 %, half the width of the narrowest interval that models give; far past what they answer for,
-so that the check can tell what lies outside."""
+"""Mean diameters of the templates, nm: steps of 8.5 %, half the width of the narrowest intervals of
+models. The range is much wider than that of models, so that the check can detect sizes outside it."""
 
 DISPERSIONS = (0.06, 0.14, 0.24)
-"""Narrow, usual and broad populations."""
+"""Dispersions of the templates: narrow, typical and broad populations."""
 
-LARGEST_NM = 40.0
-"""Largest cluster: the broad population of 24 nm is cut there, which nobody will mistake for a dot."""
+MAX_CLUSTER_NM = 40.0
+"""Largest cluster, nm; it truncates the broad population of 24 nm, which is far outside the range of
+models."""
 
 B_ANGSTROM2 = 0.6
-"""Displacement parameter of all sites: colder than any sample, since the check damps templates but never
-sharpens them."""
+"""Displacement parameter of all sites, Å²: smaller than in any sample, because the check can only damp the
+templates further."""
 
 STRETCHES = (0.96, 1.0, 1.04)
-"""Stretches of the solvents' Q axis: other temperatures, other alkanes."""
+"""Factors on the Q axis of the solvents, which represent other temperatures and other alkanes."""
 
-FINENESS = 9
-"""Template points per bin of the check, odd so that an average is centred: lines between them are within 1 %
-of the peaks of a 12 nm dot."""
+POINTS_PER_BIN = 9
+"""Template points per bin of the check; odd, so that averages are centred. Linear interpolation between
+them is within 1 % of the peaks of a 12 nm dot."""
 
 MARGIN = 0.04
-"""Relative reach past the bins on either side: the strains that will be tried."""
+"""Relative margin beyond the bins on either side, for the strains that the check fits."""
 
 PEAK_SIZE_NM = 6.0
-"""Population whose maxima are the peaks: large enough to tell neighbours apart, small enough to merge those
-that no dot shows apart."""
+"""Mean diameter of the population whose maxima define the peaks, nm: large enough to resolve neighbouring
+peaks, small enough to merge those that dots never resolve."""
 
 PEAK_PROMINENCE = 0.03
-"""Prominence of a peak over the median intensity."""
+"""Minimum prominence of a peak, relative to the median intensity."""
 
 
 class TemplatePhysics(Config):
-    """What the dots of the physics check do that ideal ones do not."""
+    """Deviations of the templates from ideal dots."""
 
     correlated_angstrom2: float = Field(default=0.0, ge=0, lt=5)
-    """Amplitude of the motion that neighbours share, Å²; 1 is that of PbS at room temperature."""
+    """Amplitude of the correlated motion of neighbours, Å²; 1 for PbS at room temperature."""
     disordered_nm: float = Field(default=0.0, ge=0, lt=2)
-    """Atoms in a disordered part over those in the ordered core, times the diameter of the core, nm."""
+    """Atoms in a disordered part divided by those in the ordered core, times the diameter of the core, nm."""
     disordered_coherence_nm: float = Field(default=1.4, gt=0.5, lt=5)
-    """Coherence length of that part, nm."""
+    """Coherence length of the disordered part, nm."""
 
 
 def simulate_templates(
     material_name: str, grid: BinGrid, wavelength_angstrom: float, physics: TemplatePhysics | None = None
 ) -> Templates:
-    """Simulate the curves that a frame is checked against.
+    """Simulate the template curves with which the physics check fits frames.
 
     Parameters
     ----------
@@ -80,39 +81,39 @@ def simulate_templates(
     grid
         Bins of the frames.
     wavelength_angstrom
-        Wavelength of f', f'' and the Compton recoil, Å; the check grants the templates far more error than
-        another wavelength makes.
+        Wavelength of f', f'' and the Compton recoil, Å; its effect is much smaller than the template errors
+        that the check allows.
     physics
-        Correlated motion and a disordered part; ideal dots where left out.
+        Correlated motion and a disordered part; None for ideal dots.
 
     Returns
     -------
-    Patterns of dots of forty sizes and three dispersions, and the solvents of the package at three
-    stretches.
+    Patterns of dots of forty sizes and three dispersions, and of the solvents of the package with three
+    stretches of Q.
     """
     physics = TemplatePhysics() if physics is None else physics
     material = load_material(material_name)
     low, high = grid.edges[0] * (1 - MARGIN), grid.edges[-1] * (1 + MARGIN)
-    q = np.arange(low, high, grid.q_step_inv_angstrom * pooled_bins(grid) / FINENESS)
+    q = np.arange(low, high, grid.q_step_inv_angstrom * pooled_bins(grid) / POINTS_PER_BIN)
     unit = material.unit_diameter_angstrom
-    diameters = np.arange(1.0, 10 * LARGEST_NM / unit, 0.5) * unit
+    diameters = np.arange(1.0, 10 * MAX_CLUSTER_NM / unit, 0.5) * unit
     mean_nm, dispersion = (v.ravel() for v in np.meshgrid(SIZES_NM, DISPERSIONS, indexing="ij"))
     weights = lognormal_weights(diameters / 10, mean_nm, dispersion, min_fraction=0.0)
     if physics.disordered_nm > 0:
-        # One more sphere, as often as its atoms are there for each of those in the cores.
+        # One more sphere, with the number of atoms of the disordered part.
         pieces = physics.disordered_nm * (diameters**3 / (diameters / 10)) @ weights
         diameters = np.append(diameters, 10 * physics.disordered_coherence_nm)
         weights = np.vstack([weights, pieces / diameters[-1] ** 3])
     table = averaged_sphere_pairs(material, diameters)
     motion = CorrelatedMotion(physics.correlated_angstrom2, debye_wavenumber(material))
-    sums = [uniform_filter1d(s, FINENESS, axis=0) for s in correlated_sums(table, q, motion)]
+    sums = [uniform_filter1d(s, POINTS_PER_BIN, axis=0) for s in correlated_sums(table, q, motion)]
     cold = material.with_b({site.element: B_ANGSTROM2 for site in material.sites})
     coherent = pattern_sums(cold, table, sums, q, form_factors(material, q, wavelength_angstrom))
     compton = compton_intensity(material, q, wavelength_angstrom, list(table.self_terms))
     dots = ((coherent + compton) @ weights).T
     solvents = [load_solvent(name) for name in solvent_names()]
-    # What little a stretch takes from beyond the end of a curve is its last value.
-    liquids = np.array(
+    # A stretch needs few points beyond the end of a curve; these have its last value.
+    stretched = np.array(
         [
             solvent.intensity(np.clip(q * stretch, *solvent.q_inv_angstrom[[0, -1]]), wavelength_angstrom)
             for solvent in solvents
@@ -125,7 +126,7 @@ def simulate_templates(
         mean_nm=mean_nm,
         dispersion=dispersion,
         dots=dots,
-        solvents=liquids / liquids.mean(axis=1, keepdims=True),
+        solvents=stretched / stretched.mean(axis=1, keepdims=True),
         peaks_inv_angstrom=_peaks(q, dots[np.argmin(np.abs(np.log(mean_nm / PEAK_SIZE_NM)) + dispersion)]),
     )
 

@@ -1,5 +1,6 @@
-"""From a recipe to a model file."""
+"""Training of a model file from a recipe."""
 
+import os
 import platform
 import time
 from pathlib import Path
@@ -32,29 +33,29 @@ from ._templates import simulate_templates
 __all__ = ["train"]
 
 N_REFERENCES = 4
-"""Reference inputs stored in a model file."""
+"""Number of reference inputs stored in a model file."""
 
 CHECK_GRID = BinGrid(q_first_inv_angstrom=0.96, q_step_inv_angstrom=0.02, n_bins=704)
-"""Bins of the physics check of a model that is not binned itself."""
+"""Bins of the physics check of models without binned input."""
 
 TEMPLATE_WAVELENGTH_ANGSTROM = 0.56
-"""Wavelength of the templates, that of the paper."""
+"""Wavelength of the templates, as in the paper, Å."""
 
 
-def train(recipe: TrainingRecipe, path: Path, progress: Progress = silent) -> SizingModel:
+def train(recipe: TrainingRecipe, path: str | os.PathLike[str], progress: Progress = silent) -> SizingModel:
     """Train a model and write its file.
 
-    While it trains its state is kept beside the file (`Checkpoint.beside`). A training that was interrupted
-    goes on from there, and ends in the same model.
+    During training, a checkpoint is stored next to the file (`Checkpoint.beside`). An interrupted training is
+    resumed from it and gives the same model.
 
     Parameters
     ----------
     recipe
-        What to train.
+        Recipe of the training.
     path
         Model file to write (.onnx).
     progress
-        Told of each step.
+        Called at each step.
 
     Returns
     -------
@@ -63,11 +64,12 @@ def train(recipe: TrainingRecipe, path: Path, progress: Progress = silent) -> Si
     Raises
     ------
     ModelError
-        The folder does not exist, the checkpoint beside the file is damaged or of another recipe, or the
-        file does not reproduce the network.
+        The folder does not exist, the checkpoint next to the file is damaged or belongs to another recipe,
+        or the file does not reproduce the network.
     """
-    if not path.parent.is_dir():  # known now, not after an hour
-        raise ModelError(f"folder {path.parent} does not exist: make it first")
+    path = Path(path)
+    if not path.parent.is_dir():  # fails now rather than after an hour
+        raise ModelError(f"folder {path.parent} does not exist: create it first")
     checkpoint = Checkpoint.beside(path, recipe.sha256)
     match recipe:
         case PaperRecipe():
@@ -81,7 +83,8 @@ def train(recipe: TrainingRecipe, path: Path, progress: Progress = silent) -> Si
 def _train_paper(recipe: PaperRecipe, path: Path, progress: Progress, checkpoint: Checkpoint) -> SizingModel:
     library = load_recipe(recipe.library)
     fit = fit_paper(recipe, progress, checkpoint)
-    right = "accuracy" if recipe.target is None else "share within 0.25 nm"
+    # Names of results are stored in model files and keep their wording.
+    accuracy = "accuracy" if recipe.target is None else "share within 0.25 nm"
     by_fraction = fit.accuracy_by_area_fraction
     card = _card(
         recipe,
@@ -100,8 +103,8 @@ def _train_paper(recipe: PaperRecipe, path: Path, progress: Progress, checkpoint
             "processor seconds": round(fit.cpu_seconds),
         },
         evaluation={
-            f"{right}, parents never seen": fit.accuracy,
-            **{f"{right} at area fraction {x:g}": share for x, share in by_fraction.items()},
+            f"{accuracy}, parents never seen": fit.accuracy,
+            **{f"{accuracy} at area fraction {x:g}": value for x, value in by_fraction.items()},
         },
     )
     vectors = np.random.default_rng(0).gamma(4.0, 0.25, (N_REFERENCES, library.grid.n_points))
@@ -126,8 +129,8 @@ def _train_size(recipe: SizeRecipe, path: Path, progress: Progress, checkpoint: 
         },
         evaluation=fit.evaluation,
     )
-    one = recipe.held_out.model_copy(update={"n_structures": 1})  # more would take minutes
-    batch = FrameStream(one, recipe.seed).batch(32)
+    one_structure = recipe.held_out.model_copy(update={"n_structures": 1})  # more would take minutes
+    batch = FrameStream(one_structure, recipe.seed).batch(32)
     vectors = binned_vectors(batch.intensity, batch.sigma, batch.mask)[:N_REFERENCES]
     templates = simulate_templates(
         recipe.generator.structures.material,

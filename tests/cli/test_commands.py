@@ -192,7 +192,7 @@ def test_simulate_writes_a_library(run: Run, tmp_path: Path) -> None:
 def test_simulate_into_nowhere(run: Run, tmp_path: Path) -> None:
     result = run("simulate", "--out", tmp_path / "no" / "library.h5")
     assert result.code == 1
-    assert "does not exist: make it first" in result.err
+    assert "does not exist: create it first" in result.err
 
 
 def test_models_are_listed_shown_and_verified(run: Run) -> None:
@@ -205,5 +205,5 @@ def test_models_are_listed_shown_and_verified(run: Run) -> None:
 def test_unknown_training_recipe(run: Run, tmp_path: Path) -> None:
     result = run("train", "--recipe", "gold", "--out", tmp_path / "gold.onnx")
     assert result.code == 1
-    assert "training recipe 'gold' is unknown: choose cdse, pbs, pbs-paper, " in result.err
+    assert "training recipe 'gold' is unknown: choose from cdse, pbs, pbs-paper, " in result.err
     assert list(tmp_path.iterdir()) == []

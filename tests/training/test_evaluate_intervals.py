@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsize
 from qdsizer_stream.errors import ConfigurationError, ModelError
 from qdsizer_stream.models import PhysicsFit, Templates, load_model
 from qdsizer_stream.patterns import Pattern
-from qdsizer_stream.training import SizeRecipe, load_training_recipe, recard
+from qdsizer_stream.training import SizeRecipe, load_training_recipe, update_model_card
 from qdsizer_stream.training.evaluation import (
     STRATUM_AXES,
     EvaluationSettings,
@@ -21,8 +21,8 @@ from qdsizer_stream.training.evaluation import (
     coverage_by_stratum,
     evaluate,
     frames_of,
-    least_half_width_nm,
     load_families,
+    min_half_width_nm,
     needed_widening,
     recipe_without,
 )
@@ -46,7 +46,7 @@ def model_path(recipe: SizeRecipe, tmp_path_factory: pytest.TempPathFactory) -> 
     """The shipped network with the shortened recipe on its card."""
     path = tmp_path_factory.mktemp("model") / "tiny.onnx"
     path.write_bytes(load_model("pbs").path.read_bytes())
-    recard(path, name="tiny", recipe=recipe.model_dump(mode="json"), recipe_sha256=recipe.sha256)
+    update_model_card(path, name="tiny", recipe=recipe.model_dump(mode="json"), recipe_sha256=recipe.sha256)
     return path
 
 
@@ -152,7 +152,7 @@ def test_the_photons_limit_is_the_scatter_of_repeated_fits() -> None:
     sigma = np.sqrt(truth)
     nothing = np.zeros(q.size)
     fit = PhysicsFit(0, 1, 1e6, 1, 0, 3.05, 0, 0, 0, truth, nothing, nothing)
-    limit = least_half_width_nm(templates, Pattern.from_arrays(q, truth, sigma), fit, 3.05, 0.06)
+    limit = min_half_width_nm(templates, Pattern.from_arrays(q, truth, sigma), fit, 3.05, 0.06)
     # The same model by explicit least squares: size, amount, dispersion, strain, B; the last three have
     # priors.
     slopes = [
@@ -181,7 +181,7 @@ def test_the_photons_limit_falls_with_the_square_root_of_the_photons() -> None:
     def limit(photons: float) -> float:
         counts = photons * shape
         fit = PhysicsFit(0, 1, 1e6, 1, 0, 5.0, 0, 0, 0, counts, nothing, nothing)
-        return least_half_width_nm(
+        return min_half_width_nm(
             model.templates, Pattern.from_arrays(q, counts, np.sqrt(counts)), fit, 5.0, 0.06
         )
 

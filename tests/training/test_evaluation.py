@@ -25,7 +25,14 @@ from qdsizer_stream.simulation import (
     simulate,
 )
 from qdsizer_stream.sizing import SizeEstimate, Sizer, SizingConfig, Status
-from qdsizer_stream.training import PaperRecipe, export_model, fit_paper, load_training_recipe, recard, silent
+from qdsizer_stream.training import (
+    PaperRecipe,
+    export_model,
+    fit_paper,
+    load_training_recipe,
+    silent,
+    update_model_card,
+)
 from qdsizer_stream.training.evaluation import (
     PAPER_AREA_RATIO,
     PAPER_PERCENT,
@@ -258,7 +265,7 @@ def test_the_command_leaves_rows_of_missing_trainings_empty(tiny_model: Path, tm
     mine.write_bytes(tiny_model.read_bytes())
     recipe = load_model(str(tiny_model)).card.recipe
     augmentation = {**recipe["augmentation"], "solvents": ["toluene"]}
-    recard(mine, name="mine", recipe={**recipe, "name": "mine", "augmentation": augmentation})
+    update_model_card(mine, name="mine", recipe={**recipe, "name": "mine", "augmentation": augmentation})
     command = ["evaluate", "--model", str(tiny_model), "--suite", "paper", "--patterns", "32"]
     result = CliRunner().invoke(app, [*command, "--json", "--out", str(out)])
     assert result.exit_code == 0, result.output

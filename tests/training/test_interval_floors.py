@@ -15,7 +15,7 @@ def test_floors_are_those_of_the_errors(relative: float, length_nm: float) -> No
     size_nm = rng.uniform(2, 10, 40_000)
     error = rng.standard_normal(size_nm.size) * np.hypot(relative, length_nm / size_nm)
     floors = interval_floors((error / TWO_SIDED_95) ** 2, size_nm)
-    # 10 000 frames a quarter know its quantile to 1 %: a length of 0.014 nm may be seen where there is none.
+    # 10 000 frames per quarter determine its quantile to 1 %, so a length of 0.014 nm can appear by chance.
     assert floors[0] == pytest.approx(relative, abs=0.005)
     assert floors[1] == pytest.approx(length_nm, abs=0.02)
     covered = np.abs(error) <= TWO_SIDED_95 * np.hypot(floors[0], floors[1] / size_nm)

@@ -93,7 +93,7 @@ def test_the_papers_training_ends_in_a_classifier(tmp_path: Path) -> None:
 
 
 def test_nowhere_to_write(short_recipe: SizeRecipe, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="does not exist: make it first"):
+    with pytest.raises(ModelError, match="does not exist: create it first"):
         train(short_recipe, tmp_path / "no" / "model.onnx")
 
 

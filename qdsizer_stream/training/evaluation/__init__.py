@@ -8,7 +8,7 @@ from ._information_limit import most_probable_class_nm
 from ._intervals_suite import STRATUM_AXES, StratumAxis, coverage_by_stratum
 from ._negative_controls_suite import confidently_wrong
 from ._paper_suite import PAPER_AREA_RATIO, PAPER_PERCENT
-from ._photon_limit import least_half_width_nm
+from ._photon_limit import min_half_width_nm
 from ._report import Report, Section
 from ._robustness_suite import RobustnessRow, load_robustness_rows, robustness_cells, robustness_stream
 from ._sized_frames import SizedFrames
@@ -32,9 +32,9 @@ __all__ = [
     "coverage_by_stratum",
     "evaluate",
     "frames_of",
-    "least_half_width_nm",
     "load_families",
     "load_robustness_rows",
+    "min_half_width_nm",
     "most_probable_class_nm",
     "needed_widening",
     "patterns_of",

@@ -1,4 +1,4 @@
-"""New templates and limits for a model file, without training it again."""
+"""Update of the model card and templates in a model file, without training."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from ..models import (
     pack_arrays,
 )
 
-__all__ = ["packed_templates", "recard"]
+__all__ = ["packed_templates", "update_model_card"]
 
 
 def packed_templates(templates: Templates) -> str:
@@ -31,35 +31,35 @@ def packed_templates(templates: Templates) -> str:
 
     Returns
     -------
-    Text, the curves in single precision: they are granted errors of per cents.
+    Text, with the curves in single precision: the physics check allows errors of per cents.
     """
     return pack_arrays(**templates.to_arrays())
 
 
-def recard(
-    path: Path,
+def update_model_card(
+    path: str | os.PathLike[str],
     *,
     templates: Templates | None = None,
     thresholds: AcceptanceThresholds | None = None,
     evaluation: dict[str, float] | None = None,
     **fields: Any,
 ) -> SizingModel:
-    """Put new templates and card fields into a model file, which may be too old to be loaded.
+    """Replace templates and card fields of a model file, which may be too old to be loaded.
 
-    The network and its reference answers stay; the file appears whole and verified, or not at all.
+    The network and its reference outputs stay. The file is verified, and replaced only if it is valid.
 
     Parameters
     ----------
     path
-        Model file, replaced.
+        Model file to update.
     templates
         Curves of the physics check; None keeps those of the file.
     thresholds
         Thresholds of the acceptance checks; None keeps those of the file.
     evaluation
-        Results that join those on the card, in place of any of the same name.
+        Results to add to those on the card; results of the same name are replaced.
     **fields
-        Other fields of the card.
+        Other fields of the card, by their name in the file.
 
     Returns
     -------
@@ -68,12 +68,13 @@ def recard(
     Raises
     ------
     ModelError
-        The file has no card, or what would come out cannot be loaded.
+        The file has no card, or the updated file is not valid.
     """
+    path = Path(path)
     proto = onnx.load(path)
     metadata = {entry.key: entry for entry in proto.metadata_props}
     if CARD_KEY not in metadata:
-        raise ModelError(f"model file {path} has no card: it was not made by 'qdsizer-stream train'")
+        raise ModelError(f"model file {path} has no card: give a file from 'qdsizer-stream train'")
     card = json.loads(metadata[CARD_KEY].value)
     if thresholds is not None:
         card["guard"] = thresholds.model_dump(mode="json")

@@ -1,10 +1,11 @@
-"""Limits from rates, on a real model and few frames."""
+"""Thresholds from error rates, on a real model with few frames."""
 
 import shutil
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from scipy.stats import chi2
 
 pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
 
@@ -12,9 +13,13 @@ from qdsizer_stream.errors import ModelError
 from qdsizer_stream.models import BinnedInput, load_model
 from qdsizer_stream.simulation import Source, SpectralLine, StreamRecipe, StructureRanges
 from qdsizer_stream.sizing import Status
-from qdsizer_stream.training import held_out_physics, load_training_recipe, set_limits
-from qdsizer_stream.training._limits import MAX_LOST, _rounded
-from qdsizer_stream.training._recard import recard
+from qdsizer_stream.training import (
+    held_out_simulations,
+    load_training_recipe,
+    round_up,
+    set_thresholds,
+    update_model_card,
+)
 
 RATES = (
     "good frames refused",
@@ -29,7 +34,7 @@ RATES = (
 def copy(tmp_path: Path) -> Path:
     shipped = Path(str(files("qdsizer_stream.models") / "shipped" / "pbs.onnx"))
     path = Path(shutil.copy(shipped, tmp_path / "mine.onnx"))
-    recard(path, evaluation=dict.fromkeys(RATES, -1.0))
+    update_model_card(path, evaluation=dict.fromkeys(RATES, -1.0))
     return path
 
 
@@ -55,10 +60,10 @@ def good(copy: Path) -> StreamRecipe:
 
 
 @pytest.mark.slow
-def test_limits_and_their_rates_come_onto_the_card(copy: Path, good: StreamRecipe) -> None:
+def test_thresholds_and_error_rates_are_stored_on_the_card(copy: Path, good: StreamRecipe) -> None:
     before = load_model(str(copy)).card
-    after = set_limits(copy, good, n_frames=96, n_hostile=1, seed=5).card
-    assert after.thresholds.max_delta_chi2_better_size == MAX_LOST
+    after = set_thresholds(copy, good, n_frames=96, n_negative_controls=1, seed=5).card
+    assert after.thresholds.max_delta_chi2_better_size == pytest.approx(chi2.ppf(0.999, 1), abs=0.05)
     assert 0 < after.thresholds.max_misfit < 10
     assert after.thresholds.min_explained > 0.9
     assert after.thresholds.min_counts == before.thresholds.min_counts
@@ -75,20 +80,22 @@ def test_limits_and_their_rates_come_onto_the_card(copy: Path, good: StreamRecip
 
 
 @pytest.mark.slow
-def test_good_frames_without_empty_ones_set_no_limits(copy: Path, good: StreamRecipe) -> None:
+def test_thresholds_need_frames_without_dots(copy: Path, good: StreamRecipe) -> None:
     content = copy.read_bytes()
-    with pytest.raises(ModelError, match=r"and 0 without dots: .* with no_dots above 0"):
-        set_limits(copy, good.model_copy(update={"no_dots": 0.0}), n_frames=32, n_hostile=1)
+    with pytest.raises(ModelError, match=r"and 0 are without dots: .* with no_dots above 0"):
+        set_thresholds(copy, good.model_copy(update={"no_dots": 0.0}), n_frames=32, n_negative_controls=1)
     assert copy.read_bytes() == content
 
 
-def test_good_frames_are_those_kept_out_of_training() -> None:
+def test_good_frames_are_the_held_out_simulations() -> None:
     shipped = Path(str(files("qdsizer_stream.models") / "shipped"))
-    assert held_out_physics(shipped / "pbs.onnx") == load_training_recipe("pbs").held_out
-    with pytest.raises(ModelError, match=r"model 'pbs-paper' is of kind 'paper', which keeps no physics out"):
-        held_out_physics(shipped / "pbs-paper.onnx")
+    assert held_out_simulations(shipped / "pbs.onnx") == load_training_recipe("pbs").held_out
+    with pytest.raises(
+        ModelError, match=r"model 'pbs-paper' is of kind 'paper', which has no held-out simulations: give"
+    ):
+        held_out_simulations(shipped / "pbs-paper.onnx")
 
 
 @pytest.mark.parametrize(("value", "rounded"), [(1.234, 1.3), (0.001231, 0.0013), (57.1, 58.0), (0.0, 0.0)])
-def test_limits_are_rounded_to_the_safe_side(value: float, rounded: float) -> None:
-    assert _rounded(value) == pytest.approx(rounded, rel=1e-9)
+def test_thresholds_are_rounded_up(value: float, rounded: float) -> None:
+    assert round_up(value) == pytest.approx(rounded, rel=1e-9)

@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsize
 
 from qdsizer_stream.errors import ModelError
 from qdsizer_stream.models import load_model
-from qdsizer_stream.training._recard import recard
+from qdsizer_stream.training import update_model_card
 
 SHIPPED = Path(str(files("qdsizer_stream.models") / "shipped"))
 
@@ -20,10 +20,10 @@ def copy(tmp_path: Path) -> Path:
     return Path(shutil.copy(SHIPPED / "pbs-paper.onnx", tmp_path / "mine.onnx"))
 
 
-def test_new_limits_leave_the_rest_as_it_was(copy: Path) -> None:
+def test_new_thresholds_keep_the_rest(copy: Path) -> None:
     before = load_model(str(copy))
     thresholds = before.card.thresholds.model_copy(update={"min_significance": 77.0})
-    after = recard(copy, thresholds=thresholds, evaluation={"good frames refused": 0.004})
+    after = update_model_card(copy, thresholds=thresholds, evaluation={"good frames refused": 0.004})
     assert after.card.thresholds == thresholds
     assert after.card.evaluation == before.card.evaluation | {"good frames refused": 0.004}
     assert after.card.recipe == before.card.recipe
@@ -33,26 +33,26 @@ def test_new_limits_leave_the_rest_as_it_was(copy: Path) -> None:
     assert list(copy.parent.iterdir()) == [copy]
 
 
-def test_new_templates_come_back_as_they_went_in(copy: Path) -> None:
+def test_new_templates_are_stored_unchanged(copy: Path) -> None:
     templates = load_model("pbs").templates
-    after = recard(copy, templates=templates)
+    after = update_model_card(copy, templates=templates)
     np.testing.assert_array_equal(after.templates.dots, templates.dots)
     np.testing.assert_array_equal(after.templates.peaks_inv_angstrom, templates.peaks_inv_angstrom)
 
 
-def test_a_file_without_a_card_stays_as_it_is(copy: Path) -> None:
+def test_a_file_without_a_card_is_unchanged(copy: Path) -> None:
     proto = onnx.load(copy)
     del proto.metadata_props[:]
     onnx.save(proto, copy)
     content = copy.read_bytes()
-    with pytest.raises(ModelError, match="has no card: it was not made by 'qdsizer-stream train'"):
-        recard(copy, evaluation={})
+    with pytest.raises(ModelError, match="has no card: give a file from 'qdsizer-stream train'"):
+        update_model_card(copy, evaluation={})
     assert copy.read_bytes() == content
 
 
-def test_a_wrong_field_leaves_the_file_alone(copy: Path) -> None:
+def test_an_invalid_field_leaves_the_file_unchanged(copy: Path) -> None:
     content = copy.read_bytes()
     with pytest.raises(ModelError, match="size_range_nm"):
-        recard(copy, size_range_nm=("small", "large"))
+        update_model_card(copy, size_range_nm=("small", "large"))
     assert copy.read_bytes() == content
     assert list(copy.parent.iterdir()) == [copy]
