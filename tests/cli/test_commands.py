@@ -205,5 +205,5 @@ def test_models_are_listed_shown_and_verified(run: Run) -> None:
 def test_unknown_training_recipe(run: Run, tmp_path: Path) -> None:
     result = run("train", "--recipe", "gold", "--out", tmp_path / "gold.onnx")
     assert result.code == 1
-    assert "training recipe 'gold' is unknown: choose from cdse, pbs, pbs-paper, " in result.err
+    assert "training recipe 'gold' is unknown: choose from cdse, pbs, pbs-next, pbs-paper, " in result.err
     assert list(tmp_path.iterdir()) == []

@@ -326,7 +326,7 @@ def build_library(
         The recipe cannot be simulated.
     """
     if not path.parent.is_dir():
-        raise LibraryError(f"folder {path.parent} does not exist: make it first")
+        raise LibraryError(f"folder {path.parent} does not exist: create it first")
     kept = KeptBlocks(path, recipe.sha256, (recipe.n_patterns // recipe.n_strains, recipe.grid.n_points))
     blocks = kept.load(recipe.n_strains)
     missing = [number for number in range(recipe.n_strains) if number not in blocks]
