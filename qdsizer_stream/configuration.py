@@ -2,9 +2,10 @@
 
 import os
 import tomllib
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
 
@@ -116,7 +117,35 @@ def validated(kind: type[ConfigT], values: dict[str, Any], where: str, folder: P
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc'])) or kind.__name__}: {problem['msg']}"
-            + ("" if problem["type"] in ("missing", "extra_forbidden") else f" (found {problem['input']!r})")
+            + ("" if problem["type"] == "missing" else f" (found {problem['input']!r})")
+            if problem["type"] != "extra_forbidden"
+            else _unknown_key(kind, problem["loc"])
             for problem in error.errors(include_url=False)
         )
         raise ConfigurationError(f"{where}: {problems}") from error
+
+
+def _unknown_key(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    """Message for a key that does not exist: its table, the allowed keys and the nearest of them."""
+    *tables, key = location
+    at: type[BaseModel] | None = kind
+    for table in tables:
+        # An index, or the tag of one kind of several, names no field: it stays in the same table.
+        field = None if at is None else at.model_fields.get(f"{table}")
+        if field is not None:
+            at = _table_of(field.annotation)
+    table_name = ".".join(map(str, tables))
+    missing = f"table [{table_name}] has no key {key!r}" if tables else f"there is no key {key!r}"
+    if at is None:
+        return missing
+    allowed = sorted(at.model_fields)
+    nearest = get_close_matches(f"{key}", allowed, 1)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return f"{missing}: {hint}allowed are {', '.join(allowed)}"
+
+
+def _table_of(annotation: Any) -> type[BaseModel] | None:
+    """The model of a field, also behind `| None`; None where there is none, or several."""
+    found = [one for one in (annotation, *get_args(annotation)) if isinstance(one, type)]
+    models = [one for one in found if issubclass(one, BaseModel)]
+    return models[0] if len(models) == 1 else None

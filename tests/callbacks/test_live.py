@@ -179,7 +179,10 @@ def test_a_run_may_override_settings(raw: Documents, through: Through) -> None:
 @pytest.mark.parametrize(
     ("overrides", "reason"),
     [
-        ({"wavelenght": 0.6}, "start document, key 'qdsizer': wavelenght: Extra inputs are not permitted"),
+        (
+            {"wavelenght": 0.6},
+            "start document, key 'qdsizer': there is no key 'wavelenght': did you mean 'wavelength'?",
+        ),
         ({"sizing": {"model": "no-such-model"}}, "no-such-model"),
         (5, "start document, key 'qdsizer': found 5, allowed is a table as in the TOML file"),
     ],

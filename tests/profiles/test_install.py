@@ -86,7 +86,10 @@ def test_settings_from_a_file(tmp_path: Path) -> None:
     ("wrong", "message"),
     [
         (TOML.replace("keV", "MeV"), "wavelength.unit: Input should be 'angstrom', 'nm', 'keV' or 'eV'"),
-        (TOML.replace("queue_policy", "queue_polizy"), "queue_polizy: Extra inputs are not permitted"),
+        (
+            TOML.replace("queue_policy", "queue_polizy"),
+            "there is no key 'queue_polizy': did you mean 'queue_policy'?",
+        ),
         ("[sizing]\nmodel = 'pbs'", "sizing.reduction is missing: live frames are raw counts"),
         ("[sizing", "is not TOML"),
     ],
