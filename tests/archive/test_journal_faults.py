@@ -204,7 +204,16 @@ class Unknown:
         ({7: "seven"}, {7: "seven"}),
         (np.array([Unknown(), None]), ["no plain value", None]),
     ],
-    ids=repr,
+    ids=[
+        "datetime",
+        "path",
+        "large integer",
+        "complex",
+        "object",
+        "half a surrogate",
+        "integer key",
+        "objects",
+    ],
 )
 def test_values_that_messagepack_cannot_hold_are_kept_readable(value: Any, kept: Any, tmp_path: Path) -> None:
     start = {"uid": "u", "time": 0.0, "value": value, "nested": [value]}
