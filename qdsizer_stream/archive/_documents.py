@@ -1,10 +1,10 @@
 """Documents of an archived run, every frame inline."""
 
+import logging
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
@@ -13,12 +13,15 @@ from event_model import unpack_event_page
 from numpy.typing import NDArray
 
 from ..callbacks import STREAM_NAME, LiveConfig, frame_keys
-from ..errors import ArchiveError
+from ..callbacks.documents import PRIMARY, FrameReadings, Unreadable, rows_per_event
+from ..errors import ArchiveError, ConfigurationError
 from ._ahead import ahead
 from ._connect import plain_errors
 from ._select import in_tables, plain_run
 
 __all__ = ["FRAME_DOCUMENTS", "run_documents"]
+
+logger = logging.getLogger(__name__)
 
 Documents = Iterator[tuple[str, dict[str, Any]]]
 
@@ -162,18 +165,21 @@ class _Tables:
         with plain_errors(f"run {self._run.metadata['start']['uid']}"):
             names = [name for name in _streams(self._run) if name != STREAM_NAME]
             described = {name: self._run[name].descriptors for name in names}
-        self.streams = sorted(described, key=lambda name: described[name][0]["time"])
+        # The main stream first: frames of others are left out where it has any.
+        self.streams = sorted(described, key=lambda name: (name != PRIMARY, described[name][0]["time"]))
+        framed: dict[str, list[str]] = {}
         for name in self.streams:
-            descriptors = described[name]
-            keys = frame_keys(self._config, descriptors[0])
-            if not keys or self._config.stream not in (None, name):
-                continue
-            self.found = True
-            for descriptor in descriptors:
-                if descriptor["uid"] not in self._described:
-                    self._described.add(descriptor["uid"])
-                    yield "descriptor", _inline(descriptor, keys)
-            for doc in self._events(name, descriptors, keys, ended):
+            keys = frame_keys(self._config, described[name][0])
+            if keys and self._config.stream in (None, name):
+                framed[name] = keys
+            if keys or name == PRIMARY:
+                yield from self._descriptors(described[name], keys)
+        self.found |= bool(framed)
+        for name, keys in framed.items():
+            wanted = PRIMARY not in framed or name == PRIMARY or not self._given[PRIMARY]
+            # Where there are other streams, one without its array must not end the replay of all.
+            alone = len(framed) == 1
+            for doc in self._events(name, described[name], keys, ended, wanted, alone):
                 self._given[name] += 1
                 yield "event", doc
 
@@ -187,26 +193,96 @@ class _Tables:
                     f"{name}; `qdsizer-stream audit` lists such runs; a spooled journal may have the rest"
                 )
 
+    def _descriptors(self, descriptors: list[dict[str, Any]], keys: list[str]) -> Documents:
+        for descriptor in descriptors:
+            if descriptor["uid"] not in self._described:
+                self._described.add(descriptor["uid"])
+                yield "descriptor", _inline(descriptor, keys)
+
     def _events(
-        self, name: str, descriptors: list[dict[str, Any]], keys: list[str], ended: bool
+        self,
+        name: str,
+        descriptors: list[dict[str, Any]],
+        keys: list[str],
+        ended: bool,
+        wanted: bool,
+        alone: bool,
     ) -> Iterator[dict[str, Any]]:
         """Events of one stream that were not given before, a chunk of frames at a time."""
-        stored = self._stored(name, descriptors[0], keys, ended)
+        where = f"run {self._run.metadata['start']['uid']}, stream {name}"
+        stored = self._stored(where, name, keys, ended)
         if stored is None:
-            return  # not readable yet: the next look at the run tries again
-        n_events = stored.n_events
+            return
+        table, arrays = stored
+        problem, rows_each = "" if wanted else "left out", dict.fromkeys(arrays, 1)
+        if missing := [key for key in keys if key not in arrays]:
+            announced = len(table) or self._stop.get("num_events", {}).get(name)
+            if not ended or not announced:
+                return
+            problem = f"{where} announces {', '.join(missing)} but holds no such array"
+            if alone:
+                raise ArchiveError(problem)
+            logger.warning("%s", problem)
+        else:
+            try:
+                rows_each = {key: _rows_each(array, descriptors[0], key) for key, array in arrays.items()}
+            except ArchiveError as error:
+                problem = problem or f"{error}"
+        # A fly scan has no table: its frames are numbered from one and dated by the run. While a run goes on,
+        # its table may be behind its arrays.
+        all_external = all("external" in key for key in descriptors[0]["data_keys"].values())
+        flown = not len(table) and bool(arrays) and (ended or all_external)
+        if flown:
+            self._flown.add(name)
+        self._given[name] += 0  # compared with the stop document even where nothing is there
+        _check_not_doubled(where, table)
+        n_events = min((one.shape[0] // rows_each[key] for key, one in arrays.items()), default=len(table))
+        n_events = n_events if flown else min(n_events, len(table))
         skipped = max(min(self._skip, n_events - self._given[name]), 0)
         self._skip -= skipped
         self._given[name] += skipped
-        chunks = _chunks(stored.where, stored.arrays, stored.rows_each, self._given[name], n_events)
-        for first, last, frames in ahead(chunks):
-            yield from self._events_of_chunk(stored, descriptors, first, last, frames)
+        if flown and len(descriptors) > 1:
+            problem = problem or self._differing(descriptors)
+        first = self._given[name]
+        chunks: Iterator[tuple[int, int, Mapping[str, Any]]]
+        if problem:
+            chunks = iter([(first, n_events, {key: _Nothing(problem) for key in keys})])
+        else:
+            read: Iterator[tuple[int, int, Mapping[str, Any]]]
+            read = _chunks(where, arrays, rows_each, first, n_events)
+            chunks = ahead(read)
+        yield from self._of_chunks(descriptors, table, rows_each, chunks)
+
+    def _of_chunks(
+        self,
+        descriptors: list[dict[str, Any]],
+        table: Any,
+        rows_each: Mapping[str, int],
+        chunks: Iterator[tuple[int, int, Mapping[str, Any]]],
+    ) -> Iterator[dict[str, Any]]:
+        """Events from rows of the table and chunks of frames."""
+        started = self._run.metadata["start"]["time"]
+        began = [descriptor["time"] for descriptor in descriptors]
+        for first, last, arrays in chunks:
+            rows = table.iloc[first:last].to_dict("records")
+            for index in range(first, last):
+                row = rows[index - first] if rows else {"seq_num": index + 1, "time": started}
+                # Configuration changes with a descriptor, which is older than its events.
+                descriptor = descriptors[max(bisect_right(began, float(row["time"])) - 1, 0)]
+                frames = {
+                    key: chunk[(index - first) * rows_each.get(key, 1) :][: rows_each.get(key, 1)]
+                    for key, chunk in arrays.items()
+                }
+                yield _event(descriptor["uid"], row, frames)
+
+    @property
+    def _stop(self) -> Mapping[str, Any]:
+        return self._run.metadata.get("stop") or {}
 
     def _stored(
-        self, name: str, descriptor: Mapping[str, Any], keys: list[str], ended: bool
-    ) -> "_StoredStream | None":
-        """Table and frame arrays of a stream, unread; None where a run in progress does not have them yet."""
-        where = f"run {self._run.metadata['start']['uid']}, stream {name}"
+        self, where: str, name: str, keys: list[str], ended: bool
+    ) -> tuple[Any, dict[str, Any]] | None:
+        """Table of a stream without its frames, and its arrays; None where they cannot be read yet."""
         try:
             with plain_errors(where):
                 stream = _streams(self._run)[name]
@@ -216,72 +292,44 @@ class _Tables:
         except ArchiveError as error:
             if ended or not _is_fault_of_server(error.__cause__):
                 raise
-            return None  # a table cannot be read while its first rows are written
-        arrays: dict[str, Any] = {key: parts[key] for key in keys if key in parts} | columns
-        if missing := [key for key in keys if key not in arrays]:
-            stop = self._run.metadata.get("stop") or {}
-            if ended and (len(table) or stop.get("num_events", {}).get(name)):
-                raise ArchiveError(f"{where} announces {', '.join(missing)} but holds no such array")
-            return None
-        rows_each = {
-            key: _rows_each(array.shape, descriptor["data_keys"][key]["shape"])
-            for key, array in arrays.items()
-        }
-        flown = not len(table) and all("external" in key for key in descriptor["data_keys"].values())
-        if flown:
-            self._flown.add(name)
-        self._given[name] += 0  # compared with the stop document even where nothing is there
-        if len(table) and int(table.duplicated(["seq_num", "time"]).sum()):
-            doubled = int(table.duplicated(["seq_num", "time"]).sum())
-            raise ArchiveError(
-                f"{where}: {doubled} of {len(table)} rows are there twice, because a request was repeated "
-                "after its answer was lost: repair the run with `qdsizer-stream audit ARCHIVE --mend`"
-            )
-        return _StoredStream(where, table, arrays, rows_each, flown)
+            return None  # a table cannot be read while its first rows are written; the next look will
+        return table, {key: parts[key] for key in keys if key in parts} | columns
 
-    def _events_of_chunk(
-        self,
-        stored: "_StoredStream",
-        descriptors: list[dict[str, Any]],
-        first: int,
-        last: int,
-        frames: Mapping[str, NDArray[np.generic]],
-    ) -> Iterator[dict[str, Any]]:
-        """Events `first` to `last` of a stream, each with its row of the table and its frames."""
-        run_time = self._run.metadata["start"]["time"]
-        began = [descriptor["time"] for descriptor in descriptors]
-        rows = stored.table.iloc[first:last].to_dict("records")
-        for index in range(first, last):
-            row = rows[index - first] if rows else {"seq_num": index + 1, "time": run_time}
-            descriptor = descriptors[max(bisect_right(began, float(row["time"])) - 1, 0)]
-            of_event = {
-                key: chunk[(index - first) * stored.rows_each[key] :][: stored.rows_each[key]]
-                for key, chunk in frames.items()
-            }
-            yield _event(descriptor["uid"], row, of_event)
+    def _differing(self, descriptors: list[dict[str, Any]]) -> str:
+        """Why frames of a flown stream cannot be sized where its configuration changed; empty otherwise."""
+        readings = FrameReadings(self._config, self._run.metadata["start"])
+        found: list[Any] = []
+        for descriptor in descriptors:
+            try:
+                found.append(readings.read(descriptor, {}))
+            except ConfigurationError as error:
+                found.append(f"{error}")
+        if all(one == found[0] for one in found):
+            return ""
+        return (
+            f"the configuration of this flown stream changed ({len(descriptors)} descriptors), and the "
+            "archive does not hold which frame belongs to which: size such runs live, or give the changed "
+            "setting as value"
+        )
 
 
-@dataclass(frozen=True)
-class _StoredStream:
-    """Table and frame arrays of one stream, as the archive holds them now."""
+class _Nothing:
+    """Stands in place of an array that is not read."""
 
-    where: str
-    """Run and stream, for error messages."""
-    table: Any
-    """Columns of the stream without its frames, one row per event; empty for a fly scan."""
-    arrays: Mapping[str, Any]
-    """Arrays of frames by data key, unread."""
-    rows_each: Mapping[str, int]
-    """Rows of each array per event."""
-    flown: bool
-    """Whether the stream is a fly scan without a table: its frames are numbered from one and have the time
-    of the run."""
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
 
-    @property
-    def n_events(self) -> int:
-        """Events that are complete; the arrays may be ahead of the table."""
-        in_arrays = min(int(array.shape[0]) // self.rows_each[key] for key, array in self.arrays.items())
-        return in_arrays if self.flown else min(in_arrays, len(self.table))
+    def __getitem__(self, _: slice) -> Any:
+        return self if _.stop is None else Unreadable(self._reason)
+
+
+def _check_not_doubled(where: str, table: Any) -> None:
+    doubled = int(table.duplicated(["seq_num", "time"]).sum()) if len(table) else 0
+    if doubled:
+        raise ArchiveError(
+            f"{where}: {doubled} of {len(table)} rows are there twice, because a request was repeated "
+            "after its answer was lost: repair the run with `qdsizer-stream audit ARCHIVE --mend`"
+        )
 
 
 def _is_fault_of_server(error: BaseException | None) -> bool:
@@ -367,6 +415,9 @@ def _event(descriptor: str, row: Mapping[str, Any], frames: Mapping[str, Any]) -
     }
 
 
-def _rows_each(total: tuple[int, ...], datum: Sequence[int]) -> int:
-    """Rows of an archived array that belong to one event: stacked arrays have an axis more."""
-    return 1 if len(total) == len(datum) + 1 else max(datum[0], 1)
+def _rows_each(array: Any, descriptor: Mapping[str, Any], key: str) -> int:
+    """Rows of an archived array that belong to one event."""
+    described = descriptor["data_keys"][key]
+    if "external" not in described:
+        return 1  # the writer stores inline frames row by row, whatever shape they were described with
+    return rows_per_event(array.shape, described["shape"])

@@ -146,12 +146,14 @@ def sized_steps(
     try:
         documents = run_documents(run, config, skip, patience_s)
         for item in _submitted(documents, sizing, workers.n_ahead if workers is not None else 0):
-            ended |= item.name == "stop"
+            if item.name == "stop":  # what is left is sized by `finish`
+                ended = True
+                continue
             derived = [(kind, one) for kind, one, _ in sizing.documents(item)]
             n_waiting += item.frames_done
             n_waiting -= sum(one["data"]["qdsizer_n_frames"] for kind, one in derived if kind == "event")
             if item.name in FRAME_DOCUMENTS:
-                yield Step(derived, complete=not shared and n_waiting == 0)
+                yield Step(derived, complete=not shared and n_waiting == 0 and not sizing.holding)
         rest = [(kind, one) for kind, one, _ in sizing.finish()]
     except Exception as error:
         yield end([], "fail", f"{error}")

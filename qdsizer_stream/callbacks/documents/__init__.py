@@ -14,12 +14,15 @@ from ._quantity import (
     read_exposure,
     read_wavelength,
 )
+from ._readings import FrameReadings
 from ._rows import rows_per_event
 from ._run_index import RunIndex
 from ._source import FrameSource, frame_keys
+from ._stream_choice import PRIMARY
 
 __all__ = [
     "OBJECT_NAME",
+    "PRIMARY",
     "RUN_KEY",
     "STREAM_NAME",
     "AngleSource",
@@ -28,6 +31,7 @@ __all__ = [
     "ExposureSource",
     "Frame",
     "FrameDocuments",
+    "FrameReadings",
     "FrameSource",
     "LinkedRun",
     "LiveConfig",

@@ -48,6 +48,11 @@ class EventMatch:
         waiting = [one.deadline for one in self._descriptors.values() if one.frames and _dated_only(one)]
         return min(waiting, default=None)
 
+    @property
+    def holding(self) -> bool:
+        """Whether frames wait for their event."""
+        return any(state.frames for state in self._descriptors.values())
+
     def frames(self, announced: list[Announced], required: list[str]) -> Iterator[Announced]:
         """Take frames.
 

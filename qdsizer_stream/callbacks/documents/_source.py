@@ -139,6 +139,16 @@ class FrameSource:
         """When `release` has frames to give, s on the monotonic clock; None where none wait for a time."""
         return min((one for one in (self._match.due, self._choice.due) if one is not None), default=None)
 
+    @property
+    def holding(self) -> bool:
+        """Whether frames that documents have announced wait for other documents."""
+        return bool(
+            self._choice.holding
+            or self._match.holding
+            or self._events_before_datum
+            or any(resource.waiting for resource in self._stream_resources.values())
+        )
+
     def frames(self, name: str, doc: Any, received: float) -> Iterator[Frame]:
         """Take one document and read the frames that it completes.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ._frame import Announced
 
-__all__ = ["StreamChoice"]
+__all__ = ["PRIMARY", "StreamChoice"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +55,11 @@ class StreamChoice:
     def due(self) -> float | None:
         """When held frames are to be released, s on the monotonic clock; None where none wait for a time."""
         return self._deadline if self._waiting() else None
+
+    @property
+    def holding(self) -> bool:
+        """Whether frames wait for the choice."""
+        return bool(self._held)
 
     def declare(self, stream: str, has_frames: bool) -> list[Announced]:
         """Take note of a descriptor.

@@ -96,6 +96,11 @@ class RunSizing:
         """When `release` has estimates to give, s on the monotonic clock; None where no frame waits."""
         return self._source.due
 
+    @property
+    def holding(self) -> bool:
+        """Whether frames that documents have announced wait for other documents."""
+        return self._source.holding
+
     def take(self, item: Item) -> None:
         """Take one raw document, before it is passed on; reads no file.
 
