@@ -27,7 +27,7 @@ GRID = BinGrid(q_first_inv_angstrom=1.5, q_step_inv_angstrom=0.04, n_bins=40)
 def few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds instead of a minute."""
     monkeypatch.setattr(_templates, "SIZES_NM", np.array([2.0, 3.0, 4.5]))
-    monkeypatch.setattr(_templates, "LARGEST_NM", 9.0)
+    monkeypatch.setattr(_templates, "MAX_CLUSTER_NM", 9.0)
 
 
 def test_no_physics_gives_ideal_dots_to_the_last_bit() -> None:
