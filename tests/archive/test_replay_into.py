@@ -600,7 +600,9 @@ def test_one_replay_at_a_time(tmp_path: Path) -> None:
 
 def test_a_journal_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(ArchiveError, match=r"cannot write .*: .*; give --work a folder with room"):
+    with pytest.raises(
+        ArchiveError, match=r"cannot write .*: .*; choose a folder with free space with --work"
+    ):
         ReplayJournal(tmp_path / "file" / "one.replay")
     with (
         pytest.raises(ConfigurationError, match=r"cannot write .*: .*; give a folder that exists"),

@@ -136,7 +136,7 @@ def test_a_spooled_run_is_listed_and_uploaded(demo: dict, tmp_path: Path) -> Non
     assert uid in listed.stdout.replace("\n", "")
     uploaded = run("spool", "upload", str(tmp_path), demo["archive"])
     assert uploaded.exit_code == 0, uploaded.output
-    assert f"run {uid} is in the archive" in uploaded.stdout
+    assert f"run {uid}: 3 of 3 in primary" in uploaded.stdout
     assert "no runs waiting" in run("spool", "list", str(tmp_path)).stdout
     assert "no runs waiting" in run("spool", "upload", str(tmp_path), demo["archive"]).stdout
 
