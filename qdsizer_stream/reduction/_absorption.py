@@ -207,7 +207,7 @@ def attenuation_per_cm(formula: str, density_g_cm3: float, wavelength_angstrom: 
     Parameters
     ----------
     formula
-        Chemical formula, such as C7H8.
+        Chemical formula, such as C7H8; upper and lower case matter: CO is carbon monoxide, Co cobalt.
     density_g_cm3
         Density, g/cm³.
     wavelength_angstrom
@@ -229,7 +229,16 @@ def attenuation_per_cm(formula: str, density_g_cm3: float, wavelength_angstrom: 
     if not density_g_cm3 > 0:
         raise ConfigurationError(f"density {density_g_cm3} g/cm³ of {formula} must be positive")
     try:
-        value = xraydb.material_mu(formula, energy_ev_from_wavelength(wavelength_angstrom), density_g_cm3)
-    except ValueError as error:
-        raise ConfigurationError(f"{formula!r} is not a chemical formula: give one such as C7H8") from error
-    return float(value)
+        composition = xraydb.chemparse(formula)
+    except ValueError:
+        composition = {}
+    if not composition:
+        raise ConfigurationError(f"{formula!r} is not a chemical formula: give one such as C7H8")
+    # Element by element: `xraydb.material_mu` looks names of materials up first, whatever their case, and
+    # takes CO, carbon monoxide, for cobalt.
+    energy_ev = energy_ev_from_wavelength(wavelength_angstrom)
+    masses = {element: count * xraydb.atomic_mass(element) for element, count in composition.items()}
+    mass_attenuation = sum(
+        mass * float(xraydb.mu_elam(element, energy_ev)) for element, mass in masses.items()
+    )
+    return float(density_g_cm3 * mass_attenuation / sum(masses.values()))

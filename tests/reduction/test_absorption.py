@@ -141,3 +141,21 @@ def test_what_is_no_substance() -> None:
         attenuation_per_cm("C7H8", 0, WAVELENGTH)
     with pytest.raises(ConfigurationError, match=r"attenuation -1 cm⁻¹ of the sample must not be negative"):
         paalman_pings(Capillary(outer_diameter_mm=1, wall_mm=0.1, wall_attenuation_per_cm=1), -1, ANGLES)
+
+
+def test_a_formula_is_never_taken_for_the_name_of_a_material() -> None:
+    """CO is carbon monoxide: 12.011 of 28.010 g/mol are carbon, so μ/ρ lies between those of C and O."""
+    carbon, oxygen, cobalt, monoxide = (
+        attenuation_per_cm(formula, 1.0, WAVELENGTH) for formula in ("C", "O", "Co", "CO")
+    )
+    assert monoxide == pytest.approx((12.011 * carbon + 15.999 * oxygen) / 28.010, rel=1e-4)
+    assert cobalt > 30 * monoxide
+    # Hubbell and Seltzer (NIST, 1996), 20 keV: μ/ρ of water 0.8096 and of carbon 0.442 cm²/g.
+    assert attenuation_per_cm("H2O", 1.0, 12.39842 / 20) == pytest.approx(0.8096, rel=0.03)
+    assert attenuation_per_cm("C", 1.0, 12.39842 / 20) == pytest.approx(0.442, rel=0.03)
+
+
+@pytest.mark.parametrize("formula", ["", "water", "C7H8)", "Xx2"])
+def test_words_are_not_formulas(formula: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not a chemical formula: give one such as C7H8"):
+        attenuation_per_cm(formula, 1.0, WAVELENGTH)
