@@ -15,9 +15,9 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from .._notebook import html_table
 from ..configuration import validated
 from ..errors import ModelError
-from ..notebook import html_table
 from ..patterns import Pattern, bin_pattern, paper_vector
 from ._answer import Answer, class_answer, gaussian_answer, size_answer, upper_widening
 from ._card import BinnedInput, Card, ClassOutput, GaussianOutput, PaperInput, SizeOutput

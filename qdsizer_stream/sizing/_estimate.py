@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from ..notebook import html_table
+from .._notebook import html_table
 
 __all__ = ["SizeEstimate", "Status"]
 

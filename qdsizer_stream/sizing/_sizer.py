@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._notebook import html_table
 from ..configuration import validated
 from ..errors import CalibrationError, ConfigurationError, PatternError
 from ..models import Answer, BinnedInput, Card, PhysicsCheck, PhysicsFit, SizingModel, load_model
-from ..notebook import html_table
 from ..patterns import Axis, BinGrid, Pattern, bin_pattern, load_pattern
 from ..reduction import NOTHING_APPLIED, AppliedCorrections, PooledCounts, Reducer, ReductionConfig
 from ._acceptance import run_checks
