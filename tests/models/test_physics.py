@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from scipy.interpolate import BSpline
 from scipy.optimize import nnls
 
 from qdsizer_stream.models import PhysicsCheck, PhysicsFit, load_model, pooled_bins
-from qdsizer_stream.models._physics import LOOSE_RIDGE, _chi2_with_each, _nonnegative
 from qdsizer_stream.patterns import BinGrid, Pattern
 
 GRID = BinGrid(q_first_inv_angstrom=0.96, q_step_inv_angstrom=0.02, n_bins=704)
@@ -133,23 +133,83 @@ def test_bins_are_taken_together_up_to_a_width(step: float, pooled: int) -> None
     assert pooled_bins(BinGrid(q_first_inv_angstrom=1.0, q_step_inv_angstrom=step, n_bins=100)) == pooled
 
 
-def test_normal_equations_agree_with_plain_least_squares() -> None:
-    rng = np.random.default_rng(3)
-    columns, target = rng.random((8, 200)), rng.random(200)
-    expected, _ = nnls(columns.T, target)
-    np.testing.assert_allclose(_nonnegative(columns @ columns.T, columns @ target), expected, atol=1e-6)
+def design(template: int, strain: float) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of the check, written out: liquids, halos and splines; dots times a triangle at each peak."""
+    first, crowded = float(TEMPLATES.q_inv_angstrom[0]), int(np.sum(GRID.centres < 6.5))
+    groups = [
+        *np.split(np.arange(crowded), range(2, crowded, 2)),
+        *np.split(np.arange(crowded, 704), range(4, 704 - crowded, 4)),
+    ]
+    q = np.array([GRID.centres[group].mean() for group in groups if group.size])
+    halos = [(c, 0.18) for c in 0.9 + 0.15 * np.arange(12)] + [(c, 0.35) for c in (2.7, 3.0, 3.3)]
+    fine, n_coarse = q[0] + 0.8 * np.arange(int((6.5 - q[0]) / 0.8) + 1), 1
+    while (q[-1] - fine[-1]) / n_coarse > 1.6:
+        n_coarse += 1
+    inner = np.append(fine, fine[-1] + (q[-1] - fine[-1]) / n_coarse * np.arange(1, n_coarse + 1))
+    knots = np.r_[[q[0]] * 3, inner, [q[-1]] * 3]
+    splines = [BSpline(knots, np.eye(knots.size - 4)[k], 3)(q) for k in range(knots.size - 4)]
+    smooth = [np.interp(q, TEMPLATES.q_inv_angstrom, curve) for curve in TEMPLATES.solvents]
+    smooth += [np.exp(-((q - c) ** 2) / 2 / w**2) for c, w in halos] + splines
+    nodes = [TEMPLATES.peaks_inv_angstrom[0]]
+    for peak in TEMPLATES.peaks_inv_angstrom:
+        if peak < 6.5 and peak - nodes[-1] >= 0.25:
+            nodes.append(peak)
+    nodes = np.append(nodes, np.arange(nodes[-1] + 1.5, q[-1], 1.5))
+    step = TEMPLATES.q_inv_angstrom[1] - first
+    stretched = q * (1 + strain)
+    half = round(0.02 / step) * step  # of the bins' width
+    narrow, low, high = (
+        np.interp(stretched + s, TEMPLATES.q_inv_angstrom, TEMPLATES.dots[template]) for s in (0, -half, half)
+    )
+    shape = np.where(stretched > 6.5, (low + high) / 2, narrow)
+    dots_columns = [shape * np.interp(q, nodes, top) for top in np.eye(nodes.size)]
+    return np.array(smooth), np.array(dots_columns)
 
 
-def test_chi2_with_each_column_is_that_of_plain_least_squares() -> None:
-    frame = CHECK._pooled(counted(dots(4.0)[0], 100.0), np.ones(GRID.n_bins, bool))
-    columns = CHECK._columns[CHECK._nearest_index(frame.q), 40:80:10]
-    target = frame.intensity * frame.weight
-    n_smooth = frame.norm.size
-    expected = []
-    for column in columns.T:
-        both = np.vstack([frame.smooth, column * frame.weight]).T
-        ridge = np.hstack([np.sqrt(LOOSE_RIDGE) * np.eye(n_smooth), np.zeros((n_smooth, 1))])
-        padded = np.append(target, np.zeros(n_smooth))
-        _, chi2, *_ = np.linalg.lstsq(np.vstack([both, ridge]), padded)
-        expected.append(float(chi2[0]))
-    np.testing.assert_allclose(_chi2_with_each(frame, columns, frame.weight), expected, rtol=1e-6)
+def pooled(pattern: Pattern) -> tuple[np.ndarray, np.ndarray]:
+    """Intensity and standard deviation, with 2 % granted, of what the check takes together."""
+    crowded = int(np.sum(GRID.centres < 6.5))
+    starts = [*range(0, crowded, 2), *range(crowded, 704, 4)]
+    groups = [slice(a, b) for a, b in zip(starts, [*starts[1:], 704], strict=True)]
+    intensity = np.array([pattern.intensity[group].mean() for group in groups])
+    variance = np.array(
+        [np.sum(pattern.sigma[group] ** 2) / (group.stop - group.start) ** 2 for group in groups]
+    )
+    return intensity, np.sqrt(variance + (0.02 * intensity) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("area_fraction", "counts", "clear"), [(0.02, 300.0, False), (0.4, 50.0, True)], ids=["faint", "clear"]
+)
+def test_the_check_is_plain_least_squares(area_fraction: float, counts: float, clear: bool) -> None:
+    curve, mean_nm = dots(5.0)
+    frame = counted(area_fraction * curve + (1 - area_fraction) * on_grid(TEMPLATES.solvents[4]), counts)
+    fit = fit_near(frame, mean_nm)
+    intensity, sd = pooled(frame)
+    target, chi2 = intensity / sd, []
+    for template in np.flatnonzero(np.abs(np.log(TEMPLATES.mean_nm / mean_nm)) < 0.1):
+        smooth, with_dots = (columns / sd for columns in design(template, fit.strain))
+        chi2.append(nnls(np.vstack([smooth, with_dots]).T, target)[1] ** 2)
+    assert fit.misfit * intensity.size == pytest.approx(min(chi2), rel=2e-3)
+    # Where dots are clear, χ² without them is bounded from below: the amounts may be negative.
+    smooth /= np.linalg.norm(smooth, axis=1)[:, None]
+    rhs = smooth @ target
+    bound = target @ target - rhs @ np.linalg.solve(smooth @ smooth.T + 1e-6 * np.eye(len(smooth)), rhs)
+    without = bound if clear else nnls(smooth.T, target)[1] ** 2
+    assert fit.significance == pytest.approx(without - min(chi2), rel=2e-3, abs=0.5)
+    left = without - intensity.size
+    assert fit.explained == pytest.approx(fit.significance / max(left, fit.significance), rel=2e-3)
+
+
+def test_a_better_size_is_that_of_a_fit_with_it() -> None:
+    curve, mean_nm = dots(6.0)
+    frame = counted(0.6 * curve + 0.4 * on_grid(TEMPLATES.solvents[4]), 200.0)
+    misfits = {float(nm): fit_near(frame, nm).misfit for nm in np.unique(TEMPLATES.mean_nm)}
+    best_nm = min(misfits, key=misfits.__getitem__)
+    assert best_nm == pytest.approx(mean_nm, rel=0.05)
+    wrong = fit_near(frame, 3.0)
+    n = pooled(frame)[0].size
+    fall = n * (wrong.misfit - misfits[best_nm]) / max(misfits[best_nm], 1.0)
+    assert wrong.delta_chi2_better_size == pytest.approx(fall, rel=0.05)
+    assert wrong.best_nm == pytest.approx(best_nm, rel=0.06)
+    assert fit_near(frame, best_nm).delta_chi2_better_size == pytest.approx(0.0, abs=2.0)
