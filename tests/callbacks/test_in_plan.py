@@ -58,7 +58,7 @@ def test_a_plan_stops_at_a_size(live: Callable[..., LiveSizer], mythen: Callable
 def test_triggering_before_any_frame_says_what_to_do(live: Callable[..., LiveSizer]) -> None:
     with pytest.raises(FailedStatus) as failure:
         RunEngine({})(count([SizeDevice(name="size", live=live())]))
-    assert "trigger the detector in an event of its own" in str(failure.value.__cause__)
+    assert "trigger and read the detector in its own event before this device" in str(failure.value.__cause__)
 
 
 def test_counters_are_current(live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen]) -> None:

@@ -295,6 +295,10 @@ class FrameSource:
             return
         data, key = event.get("data", {}), described.data_key
         seq_num, time = _seq_num(event.get("seq_num")), _time(event.get("time"), received)
+        if not isinstance(data, Mapping):
+            problem = f"the data of the event are not a mapping: found {type(data).__name__!r} object"
+            yield self._announced(described, seq_num, time, lambda: None, problem=problem)
+            return
         others = {name: owned(value) for name, value in data.items() if name != key}
         if described.external.startswith("STREAM"):
             yield from self._match.event(
@@ -412,6 +416,8 @@ class FrameSource:
         self._events_before_datum = []
         for uid, resource in self._stream_resources.items():
             for doc, received in resource.waiting:
+                if "indices" not in doc:
+                    continue  # it announces no frame
                 rest += [
                     self._announced(
                         self._descriptors[doc["descriptor"]],

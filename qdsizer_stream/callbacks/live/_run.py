@@ -110,6 +110,7 @@ class RunSizing:
             The document, which keeps the frames that it completes.
         """
         if self.uid not in item.work:
+            item.work[self.uid] = Work([])  # a document that cannot be taken is not tried again
             item.work[self.uid] = self._work(self._source.take(item.name, item.doc, item.received))
 
     def submit(self, item: Item) -> None:
