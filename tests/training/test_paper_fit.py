@@ -193,7 +193,7 @@ def test_an_interrupted_command_keeps_its_checkpoint(tiny: PaperRecipe, tmp_path
         process.send_signal(signal.SIGINT)
         output = process.communicate(timeout=60)[1]
     assert process.returncode != 0
-    assert "tiny.onnx.checkpoint holds what is done: the same command goes on from there" in output
+    assert f"interrupted; the same command continues from the checkpoint {checkpoint}" in output
     done = len(Checkpoint(checkpoint, recipe.sha256).load()["history"])
     assert 1 <= done < 400
     assert not (tmp_path / "tiny.onnx").exists()
