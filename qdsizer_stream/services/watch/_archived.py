@@ -58,6 +58,7 @@ class WatchedRun:
         self._wanted: deque[SizedFrame] = deque()
         self._n_wanted = 0
         self._unsized: set[str] = set()  # ended runs without sizes, which need not be asked for again
+        self._all_searched = False
         self.record = SynthesisRecord(self)
         """State that the picture is drawn from."""
         self.examination: Examination | None = None
@@ -140,22 +141,32 @@ class WatchedRun:
 
     def _newest(self) -> str:
         """The newest run with sizes; empty where there is none."""
-        uids = self._catalog.keys()
-        for last in range(len(uids), 0, -RUNS_PER_REQUEST):
-            for uid in reversed(list(uids[max(last - RUNS_PER_REQUEST, 0) : last])):
+        n_seen, n_wanted = 0, RUNS_PER_REQUEST
+        while True:
+            # Not by the length of the archive: the client remembers it for a second.
+            uids = list(self._catalog.keys().tail(n_wanted))
+            for uid in reversed(uids[: len(uids) - n_seen]):
                 if uid == self._uid:
                     return str(uid)
-                if uid in self._unsized:
-                    continue
-                run = self._catalog[uid]
-                if STREAM_NAME in set(run):
-                    # An old run that is sized again must not hide the one that is being measured.
-                    measuring = self._uid and not self.record.exit_status
-                    if not (measuring and "original_run_uid" in run.metadata["start"]):
-                        return str(uid)
-                elif run.metadata.get("stop"):
-                    self._unsized.add(str(uid))
-        return ""
+                if self._shows(str(uid)):
+                    return str(uid)
+            if self._all_searched or len(uids) < n_wanted:
+                self._all_searched = True  # from now on only what is new is looked at
+                return ""
+            n_seen, n_wanted = n_wanted, 2 * n_wanted
+
+    def _shows(self, uid: str) -> bool:
+        """Whether a run has sizes and may be turned to."""
+        if uid in self._unsized:
+            return False
+        run = self._catalog[uid]
+        if STREAM_NAME not in set(run):
+            if run.metadata.get("stop"):
+                self._unsized.add(uid)
+            return False
+        # An old run that is sized again must not hide the one that is being measured.
+        measuring = self._uid and not self.record.exit_status
+        return not (measuring and "original_run_uid" in run.metadata["start"])
 
     def _stop_of(self, run: Any) -> Mapping[str, Any] | None:
         """Stop of a run; of a linked run that of its original, whose frames it shows."""
