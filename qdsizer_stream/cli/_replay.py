@@ -41,9 +41,7 @@ def replay(
             help="Folder of an embedded archive, URL of a Tiled server, or name of a Tiled profile."
         ),
     ],
-    run: Annotated[
-        str | None, typer.Argument(help="Identifier of the run (uid), or its first characters.")
-    ] = None,
+    run: Annotated[str | None, typer.Argument(help="Unique identifier of the run (uid).")] = None,
     scan_id: Annotated[int | None, typer.Option(help="Newest run with this scan_id.")] = None,
     since: Annotated[
         datetime | None, typer.Option(formats=TIME_FORMATS, help="Runs that started at this time or later.")
