@@ -30,7 +30,7 @@ TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 @app.command(
     epilog=examples(
-        "replay demo/archive 5d3f2c81 --model pbs",
+        "replay demo/archive --scan-id 12 --model pbs",
         "replay http://tiled.beamline:8000 --since 2026-11-01 --config qdsizer.toml --out sizes.csv",
     )
 )
