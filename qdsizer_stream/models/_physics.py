@@ -11,6 +11,7 @@ from scipy.linalg.lapack import dpotrf, dtrtrs
 from scipy.optimize import nnls
 
 from ..patterns import BinGrid, Pattern
+from ._dot_curves import CROWDED_INV_ANGSTROM, DotCurves, InstrumentCurves
 from ._templates import Templates, pooled_bins
 
 __all__ = ["PhysicsCheck", "PhysicsFit"]
@@ -22,10 +23,6 @@ a frame of 10⁷ photons must not be rejected for that."""
 KNOT_STEPS_INV_ANGSTROM = (0.8, 1.6)
 """Knots of the smooth background below and above `CROWDED`: its bumps are wider than any peak of a dot above
 1.5 nm."""
-
-CROWDED_INV_ANGSTROM = 6.5
-"""Beyond this Q, neighbouring peaks of a dot overlap too much to be scaled separately, and bins of twice the
-width lose no information on the size."""
 
 FACTOR_STEP_INV_ANGSTROM = 1.5
 """Distance of the nodes of the factor on the dots beyond `CROWDED_INV_ANGSTROM`: thermal displacement,
@@ -168,12 +165,11 @@ class PhysicsCheck:
         self._templates = templates
         self._pool = pooled_bins(grid)
         width = self._pool * grid.q_step_inv_angstrom
-        # Files hold single precision, in which sums of squares would lose the differences between sizes.
-        self._dots = _wider_beyond(templates.q_inv_angstrom, templates.dots.astype(np.float64), width)
-        self._columns = np.ascontiguousarray(self._dots.T)
         self._log_mean = np.log(templates.mean_nm)
+        self._size_range_nm = float(templates.mean_nm.min()), float(templates.mean_nm.max())
         self._half_step = 0.5 * float(np.max(np.diff(np.unique(self._log_mean))))
         self._grid_q = grid.centres
+        self._instruments = InstrumentCurves(templates, self._grid_q, width)
         self.covered = np.ones(grid.n_bins, bool) if solvent is None else np.isfinite(solvent)
         """Bins that are fitted, shape (n_bins,)."""
         # The last pooled bin of either part may hold fewer bins than the others.
@@ -194,10 +190,14 @@ class PhysicsCheck:
         self._hats = _hats(self._q, templates.peaks_inv_angstrom)
         self._first = float(templates.q_inv_angstrom[0])
         self._step = float(templates.q_inv_angstrom[1]) - self._first
-        self._slopes = np.gradient(self._dots, self._step, axis=1)
 
     def fit(
-        self, binned: Pattern, size_low_nm: float, size_high_nm: float, dispersion: float = np.nan
+        self,
+        binned: Pattern,
+        size_low_nm: float,
+        size_high_nm: float,
+        dispersion: float = np.nan,
+        resolution_inv_angstrom: NDArray[np.float64] | None = None,
     ) -> PhysicsFit:
         """Fit a frame with dots of the sizes in an interval, then test whether any other size fits better.
 
@@ -206,37 +206,49 @@ class PhysicsCheck:
         binned
             Frame on the bins; it has data in at least one bin that the solvent covers.
         size_low_nm, size_high_nm
-            Ends of the interval of number-weighted mean diameters, nm.
+            Ends of the interval of number-weighted mean diameters, nm. Where it lies outside the templates,
+            the nearest of them are fitted.
         dispersion
             Dispersion to start from, NaN where unknown; all are tried.
+        resolution_inv_angstrom
+            Full width at half maximum of the instrument's peaks at each bin centre, Å⁻¹, shape (n_bins,);
+            None for a perfect instrument. The curves of the newest instruments are kept.
 
         Returns
         -------
         The fit by the best population whose mean lies in the interval.
+
+        Raises
+        ------
+        ConfigurationError
+            The resolution does not fit the bins, or holds a width that is negative or not finite.
         """
+        curves = self._instruments.curves(resolution_inv_angstrom)
         usable = binned.usable & self.covered
         frame = self._pooled(binned, usable)
         n = frame.q.size
-        middle = 0.5 * (np.log(size_low_nm) + np.log(size_high_nm))
+        smallest_nm, largest_nm = self._size_range_nm
+        log_low, log_high = np.log(np.clip((size_low_nm, size_high_nm), smallest_nm, largest_nm))
+        middle = 0.5 * (log_low + log_high)
         # A template stands for the sizes half a step to either side.
-        reach = 0.5 * (np.log(size_high_nm) - np.log(size_low_nm)) + self._half_step
+        reach = 0.5 * (log_high - log_low) + self._half_step
         near = np.abs(self._log_mean - middle) < reach
         start = self._template(middle, dispersion)
-        strain, strain_sd = self._best_strain(frame, start)
-        first = self._mixture(frame, start, strain)
-        profile = self._profile(frame, strain, first.factor)
+        strain, strain_sd = self._best_strain(frame, curves, start)
+        first = self._mixture(frame, curves, start, strain)
+        profile = self._profile(frame, curves, strain, first.factor)
         rival = int(np.argmin(profile))
         template, mixture = start, first
         if not near[rival] or profile[start] - profile[rival] > WORTHWHILE * profile[rival]:
             template = int(np.flatnonzero(near)[np.argmin(profile[near])])
-            mixture = first if template == start else self._mixture(frame, template, strain)
+            mixture = first if template == start else self._mixture(frame, curves, template, strain)
         chi2_best_size, best = mixture.chi2, template
         if not near[rival] and profile[template] - profile[rival] > NEGLIGIBLE:
-            other = self._mixture(frame, rival, strain)
+            other = self._mixture(frame, curves, rival, strain)
             if other.chi2 < chi2_best_size:
                 # That factor belonged to dots which fit worse: with the new one the best size may change.
-                best = int(np.argmin(self._profile(frame, strain, other.factor)))
-                chi2_best_size = min(other.chi2, self._mixture(frame, best, strain).chi2)
+                best = int(np.argmin(self._profile(frame, curves, strain, other.factor)))
+                chi2_best_size = min(other.chi2, self._mixture(frame, curves, best, strain).chi2)
         chi2_background_only = frame.chi2_background_only
         if chi2_background_only - mixture.chi2 < CLEAR[0] * max(chi2_background_only - n, CLEAR[1]):
             chi2_background_only = self._chi2_background_only(frame)
@@ -244,7 +256,7 @@ class PhysicsCheck:
         n_solvents = self._n_solvents
         template_q = self._templates.q_inv_angstrom
         q = binned.q_inv_angstrom
-        peaks = np.interp(q * (1 + strain), template_q, self._dots[template])
+        peaks = np.interp(q * (1 + strain), template_q, curves.dots[template])
 
         def curve(part: NDArray[np.float64]) -> NDArray[np.float64]:
             return np.where(usable, np.interp(q, frame.q, part), np.nan)
@@ -258,7 +270,7 @@ class PhysicsCheck:
             best_nm=float(self._templates.mean_nm[best]),
             strain=strain,
             strain_sd=strain_sd,
-            shift_inv_angstrom=self._shift(frame, mixture, template, strain),
+            shift_inv_angstrom=self._shift(frame, curves, mixture, template, strain),
             dots=curve(mixture.factor) * peaks,
             solvent=curve(mixture.smooth[:n_solvents] @ self._smooth[:n_solvents, frame.rows]),
             background=curve(mixture.smooth[n_solvents:] @ self._smooth[n_solvents:, frame.rows]),
@@ -311,10 +323,10 @@ class PhysicsCheck:
         residuals = frame.target - _nonnegative(frame.gram, frame.rhs) @ frame.smooth
         return float(residuals @ residuals)
 
-    def _mixture(self, frame: _Frame, template: int, strain: float) -> _Mixture:
+    def _mixture(self, frame: _Frame, curves: DotCurves, template: int, strain: float) -> _Mixture:
         """Non-negative fit by one template, its factor, solvents and background."""
         stretched = frame.q * (1 + strain)
-        dots = np.interp(stretched, self._templates.q_inv_angstrom, self._dots[template])
+        dots = np.interp(stretched, self._templates.q_inv_angstrom, curves.dots[template])
         hats = self._hats[:, frame.rows]
         columns = hats * (dots * frame.weight)
         norm = np.sqrt(np.einsum("ij,ij->i", columns, columns))
@@ -340,9 +352,9 @@ class PhysicsCheck:
             residuals,
         )
 
-    def _best_strain(self, frame: _Frame, template: int) -> tuple[float, float]:
+    def _best_strain(self, frame: _Frame, curves: DotCurves, template: int) -> tuple[float, float]:
         """Vertex of the parabola through the best strain and its neighbours, and its standard deviation."""
-        columns = self._dots[template].take(self._nearest_index(np.outer(frame.q, 1 + STRAINS)))
+        columns = curves.dots[template].take(self._nearest_index(np.outer(frame.q, 1 + STRAINS)))
         chi2 = _chi2_with_each(frame, columns, frame.weight)
         best = int(np.clip(np.argmin(chi2), 1, STRAINS.size - 2))
         left, middle, right = chi2[best - 1 : best + 2]
@@ -353,10 +365,12 @@ class PhysicsCheck:
         offset = float(np.clip((left - right) / (2 * curvature), -0.5, 0.5))
         return float(STRAINS[best]) + offset * step, step * math.sqrt(2 / curvature)
 
-    def _shift(self, frame: _Frame, mixture: _Mixture, template: int, strain: float) -> float:
+    def _shift(
+        self, frame: _Frame, curves: DotCurves, mixture: _Mixture, template: int, strain: float
+    ) -> float:
         """Shift of the dots that improves the fit, together with a strain, less two standard deviations."""
         stretched = frame.q * (1 + strain)
-        slope = np.interp(stretched, self._templates.q_inv_angstrom, self._slopes[template])
+        slope = np.interp(stretched, self._templates.q_inv_angstrom, curves.slopes[template])
         shifted = slope * mixture.factor * frame.weight
         strained = shifted * frame.q
         a, b, c = shifted @ shifted, shifted @ strained, strained @ strained
@@ -367,24 +381,16 @@ class PhysicsCheck:
         sure = max(float(abs(shift)) - 2 * math.sqrt(c / determinant), 0.0)
         return math.copysign(sure, float(shift))
 
-    def _profile(self, frame: _Frame, strain: float, factor: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _profile(
+        self, frame: _Frame, curves: DotCurves, strain: float, factor: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """χ² with each template in turn, the factor on the dots given; shape (n_dots,)."""
-        columns = self._columns[self._nearest_index(frame.q * (1 + strain))]
+        columns = curves.columns[self._nearest_index(frame.q * (1 + strain))]
         return _chi2_with_each(frame, columns, frame.weight * factor)
 
     def _nearest_index(self, q: NDArray[np.float64]) -> NDArray[np.intp]:
         """Index of the nearest point of the templates."""
         return np.asarray((q - self._first) / self._step + 0.5, np.intp)
-
-
-def _wider_beyond(
-    q: NDArray[np.float64], curves: NDArray[np.float64], width_inv_angstrom: float
-) -> NDArray[np.float64]:
-    """Average over bins of twice the width, where peaks are crowded, curves averaged over single bins."""
-    half = round(width_inv_angstrom / 2 / (q[1] - q[0]))
-    wider = curves.copy()
-    wider[:, half:-half] = (curves[:, : -2 * half] + curves[:, 2 * half :]) / 2
-    return np.where(q > CROWDED_INV_ANGSTROM, wider, curves)
 
 
 def _splines(q: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """Patterns: intensity against momentum transfer, their files and their standard forms."""
 
 from ._axis import Axis, check_wavelength, energy_ev_from_wavelength, q_from_two_theta, two_theta_from_q
+from ._blur import FWHM_PER_SD, blur_matrix, blur_reach_bins
 from ._energy import wavelength_from_energy
 from ._files import LoadedPattern, load_pattern, read_curve, read_pattern, write_pattern
 from ._grid import BinGrid, bin_pattern
@@ -9,6 +10,7 @@ from ._paper import PAPER_GRID, PaperGrid, paper_vector
 from ._pattern import Pattern
 
 __all__ = [
+    "FWHM_PER_SD",
     "PAPER_GRID",
     "Axis",
     "BinGrid",
@@ -16,6 +18,8 @@ __all__ = [
     "PaperGrid",
     "Pattern",
     "bin_pattern",
+    "blur_matrix",
+    "blur_reach_bins",
     "check_wavelength",
     "counting_scale",
     "energy_ev_from_wavelength",

@@ -3,6 +3,7 @@ import pytest
 from scipy.interpolate import BSpline
 from scipy.optimize import nnls
 
+from qdsizer_stream.errors import ConfigurationError
 from qdsizer_stream.models import PhysicsCheck, PhysicsFit, load_model, pooled_bins
 from qdsizer_stream.patterns import BinGrid, Pattern
 
@@ -131,6 +132,99 @@ def test_one_frame_gives_one_fit_to_the_last_bit() -> None:
 @pytest.mark.parametrize(("step", "pooled"), [(0.0028, 14), (0.01, 4), (0.02, 2), (0.05, 1)])
 def test_bins_are_taken_together_up_to_a_width(step: float, pooled: int) -> None:
     assert pooled_bins(BinGrid(q_first_inv_angstrom=1.0, q_step_inv_angstrom=step, n_bins=100)) == pooled
+
+
+@pytest.mark.parametrize(
+    ("low_nm", "high_nm", "fitted_nm"), [(0.52, 0.90, 1.0), (30.0, 40.0, 24.0), (-0.3, 0.4, 1.0)]
+)
+def test_an_interval_outside_the_templates_takes_the_nearest(
+    low_nm: float, high_nm: float, fitted_nm: float
+) -> None:
+    """Also one below zero, which the interval of a model with a constant half-width can be."""
+    pattern, _ = dots(5.0)
+    frame = counted(pattern, 100.0)
+    fit, nearest = CHECK.fit(frame, low_nm, high_nm), CHECK.fit(frame, fitted_nm, fitted_nm)
+    assert fit.misfit == nearest.misfit
+    assert fit.delta_chi2_better_size == nearest.delta_chi2_better_size > 1000
+    assert fit.best_nm == pytest.approx(5.0, rel=0.2)
+    np.testing.assert_array_equal(fit.dots, nearest.dots)
+
+
+COARSE = BinGrid(q_first_inv_angstrom=0.97, q_step_inv_angstrom=0.04, n_bins=352)
+"""Bins that the check does not pool below 6.5 Å⁻¹, so that a frame of a template is that template."""
+COARSE_CHECK = PhysicsCheck(TEMPLATES, COARSE)
+(SEVEN_NM,) = np.flatnonzero((np.abs(TEMPLATES.mean_nm - 7.0) < 0.3) & (TEMPLATES.dispersion == 0.06))
+
+
+def convolved(template: int, fwhm: np.ndarray) -> np.ndarray:
+    """Convolution written out on the templates' points, the width of each bin its own; then at the bins."""
+    q = TEMPLATES.q_inv_angstrom
+    sd = np.interp(q, COARSE.centres, fwhm)[:, None] / (2 * np.sqrt(2 * np.log(2)))
+    gaussian = np.exp(-0.5 * ((q - q[:, None]) / sd) ** 2)
+    curve = (gaussian @ TEMPLATES.dots[template].astype(np.float64)) / gaussian.sum(axis=1)
+    return np.asarray(np.interp(COARSE.centres, q, curve))
+
+
+def clear_part(intensity: np.ndarray, sigma: np.ndarray) -> Pattern:
+    return Pattern.from_arrays(COARSE.centres, intensity, sigma, mask=COARSE.centres > 6.4)
+
+
+@pytest.mark.parametrize(
+    "fwhm",
+    [np.full(352, 0.02), np.full(352, 0.09), 0.015 * COARSE.centres],
+    ids=["0.02", "0.09", "1.5 % of Q"],
+)
+def test_templates_are_convolved_with_the_instrument(fwhm: np.ndarray) -> None:
+    """The fit of a frame without noise, one template blurred by brute force, is that frame."""
+    mean_nm, blurred = float(TEMPLATES.mean_nm[SEVEN_NM]), convolved(SEVEN_NM, fwhm)
+    fit = COARSE_CHECK.fit(clear_part(blurred, 1e-3 * blurred), mean_nm, mean_nm, 0.06, fwhm)
+    assert fit.best_nm == mean_nm
+    assert abs(fit.strain) < 1e-4
+    assert fit.misfit < 0.01
+    inside = (COARSE.centres > 1.3) & (COARSE.centres < 6.4)
+    np.testing.assert_allclose(fit.total[inside], blurred[inside], rtol=5e-3)
+    np.testing.assert_allclose(fit.dots[inside] + fit.background[inside], blurred[inside], rtol=0.05)
+
+
+def test_dots_of_a_blurred_frame_look_smaller_to_a_perfect_instrument() -> None:
+    mean_nm, fwhm = float(TEMPLATES.mean_nm[SEVEN_NM]), np.full(352, 0.06)
+    noisy = np.random.default_rng(0).poisson(3000 * convolved(SEVEN_NM, fwhm))
+    frame = clear_part(noisy, np.sqrt(noisy))
+    known, unknown = (COARSE_CHECK.fit(frame, mean_nm, mean_nm, 0.06, width) for width in (fwhm, None))
+    assert known.best_nm == pytest.approx(mean_nm, rel=0.1)
+    assert known.delta_chi2_better_size < 5
+    assert unknown.best_nm < 0.85 * mean_nm
+    assert unknown.delta_chi2_better_size > 100
+
+
+def test_a_resolution_of_zero_is_a_perfect_instrument() -> None:
+    curve, mean_nm = dots(6.0)
+    frame = counted(curve, 500.0)
+    fits = [CHECK.fit(frame, mean_nm, mean_nm, 0.14, fwhm) for fwhm in (None, np.zeros(704))]
+    assert fits[1].misfit == pytest.approx(fits[0].misfit, rel=1e-6)
+    np.testing.assert_allclose(fits[1].dots, fits[0].dots, rtol=1e-5, atol=1e-3)
+
+
+def test_changing_instruments_keep_their_own_curves() -> None:
+    curve, mean_nm = dots(6.0)
+    frame = counted(curve, 500.0)
+    check = PhysicsCheck(TEMPLATES, GRID)
+    widths = [0.02, 0.05, 0.09, 0.02]  # more than are kept, and the first again
+    misfits = [check.fit(frame, mean_nm, mean_nm, 0.14, np.full(704, width)).misfit for width in widths]
+    assert misfits[3] == misfits[0] < misfits[1] < misfits[2]
+
+
+@pytest.mark.parametrize(
+    ("fwhm", "message"),
+    [
+        (np.full(3, 0.02), r"has shape \(3,\), the physics check has 704 bins: give one FWHM for each bin"),
+        (np.full(704, -0.01), "holds -0.01 Å⁻¹: every FWHM must be finite and not negative"),
+        (np.append(np.zeros(703), np.nan), "holds nan Å⁻¹: every FWHM must be finite and not negative"),
+    ],
+)
+def test_resolutions_that_cannot_be(fwhm: np.ndarray, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        CHECK.fit(counted(dots(6.0)[0], 100.0), 5.0, 6.0, resolution_inv_angstrom=fwhm)
 
 
 def design(template: int, strain: float) -> tuple[np.ndarray, np.ndarray]:

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from qdsizer_stream.patterns import two_theta_from_q
+from qdsizer_stream.patterns import blur_matrix, blur_reach_bins, two_theta_from_q
 from qdsizer_stream.simulation import ResolutionRanges
-from qdsizer_stream.simulation.frames._resolution import blur_matrix, blur_reach_bins
 
 WAVELENGTH = 0.56
 Q = np.linspace(1, 15, 29)

@@ -8,7 +8,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from ...errors import ConfigurationError
-from ...patterns import q_from_two_theta, two_theta_from_q
+from ...patterns import FWHM_PER_SD, blur_matrix, blur_reach_bins, q_from_two_theta, two_theta_from_q
 from ..crystal import load_material
 from ..scattering import load_solvent, read_solvent
 from ._detector import CoarseScans, averaged_over_steps, drawn_mask, drawn_modules
@@ -20,7 +20,6 @@ from ._instrument import cylinder_absorption, polarisation_factor
 from ._light import MAX_ANGLE_DEG, Light, Margins, light_on_grid
 from ._photons import fast_poisson
 from ._population import Sampling, lognormal_weights, population_moments
-from ._resolution import FWHM_PER_SD, blur_matrix, blur_reach_bins
 from ._stream_recipe import Source, StreamRecipe
 from ._structures import StructureTable, draw_structure
 
