@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, Val
 
 from .errors import ConfigurationError
 
-__all__ = ["Config", "SettingsPath", "choice", "load_toml", "validated"]
+__all__ = ["Config", "SettingsPath", "choice", "load_toml", "toml_table", "validated"]
 
 
 class Config(BaseModel):
@@ -87,6 +87,40 @@ def load_toml(kind: type[ConfigT], path: str | os.PathLike[str]) -> ConfigT:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"configuration {path} is not TOML: {error}") from error
     return validated(kind, values, str(path), path.parent)
+
+
+def toml_table(path: str | os.PathLike[str], name: str) -> dict[str, Any] | None:
+    """Read one table of a TOML file.
+
+    Parameters
+    ----------
+    path
+        TOML file.
+    name
+        Name of the table.
+
+    Returns
+    -------
+    The table; None if the file has no such table.
+
+    Raises
+    ------
+    ConfigurationError
+        The file is missing or not TOML, or that name is not a table.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"cannot read configuration {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"configuration {path} is not TOML: {error}") from error
+    table = values.get(name)
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"configuration {path}: {name} is {table!r}, but must be a table [{name}]")
+    return table
 
 
 def validated(kind: type[ConfigT], values: dict[str, Any], where: str, folder: Path | None = None) -> ConfigT:

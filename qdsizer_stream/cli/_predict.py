@@ -46,6 +46,10 @@ def predict(
     solvent: Annotated[
         Path | None, typer.Option(help="Measured pattern of the pure solvent: Q (Å⁻¹), intensity.")
     ] = None,
+    resolution: Annotated[
+        str | None,
+        typer.Option(help="FWHM of the instrument's lines: 0.02/A (in Q) or 0.05deg (in 2θ)."),
+    ] = None,
     model: Annotated[str, typer.Option(help="Name of a shipped model, or path of a model file.")] = "pbs",
     raw: Annotated[bool, typer.Option("--raw", help="The files contain raw detector frames.")] = False,
     config: Annotated[
@@ -60,9 +64,9 @@ def predict(
     ] = False,
 ) -> None:
     """Size the nanocrystals in pattern files or raw frames; prints a table, or JSON in a pipe."""
-    from ..patterns import check_wavelength, wavelength_from_energy
+    from ..patterns import InstrumentResolution, check_wavelength, wavelength_from_energy
     from ..reduction import load_reduction
-    from ..sizing import Sizer, SizingConfig
+    from ..sizing import Sizer, SizingConfig, load_instrument
 
     if raw != (config is not None):
         raise typer.BadParameter(
@@ -75,7 +79,10 @@ def predict(
     if wavelength is not None:
         check_wavelength(wavelength)
     reduction = None if config is None else load_reduction(config)
-    sizer = Sizer(SizingConfig(model=model, solvent=solvent, reduction=reduction))
+    instrument = None if config is None else load_instrument(config)
+    if resolution is not None:
+        instrument = InstrumentResolution.from_text(resolution)
+    sizer = Sizer(SizingConfig(model=model, solvent=solvent, reduction=reduction, instrument=instrument))
     errors = Console(stderr=True, soft_wrap=True)
     rows: list[TableRow] = []
     failed = 0
@@ -125,7 +132,7 @@ def _pattern(
     from ..patterns import load_pattern
 
     loaded = load_pattern(file, wavelength_angstrom, axis)
-    examined = sizer.examine(loaded.pattern)
+    examined = sizer.examine(loaded.pattern, wavelength_angstrom=loaded.wavelength_angstrom)
     row = {"file": str(file), **examined.estimate.to_dict(), "warnings": list(loaded.warnings)}
     if not loaded.photons_known:
         row["counts"] = math.nan

@@ -8,15 +8,18 @@ from ._grid import BinGrid, bin_pattern
 from ._noise import counting_scale
 from ._paper import PAPER_GRID, PaperGrid, paper_vector
 from ._pattern import Pattern
+from ._resolution import InstrumentResolution, WidthFile
 
 __all__ = [
     "FWHM_PER_SD",
     "PAPER_GRID",
     "Axis",
     "BinGrid",
+    "InstrumentResolution",
     "LoadedPattern",
     "PaperGrid",
     "Pattern",
+    "WidthFile",
     "bin_pattern",
     "blur_matrix",
     "blur_reach_bins",

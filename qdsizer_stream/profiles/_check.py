@@ -120,6 +120,13 @@ def _sources(settings: LiveConfig) -> Iterator[Finding]:
         if settings.sizing.solvent
         else "none measured: computed solvents are used",
     )
+    yield Finding(
+        "instrument",
+        None,
+        f"width {settings.sizing.instrument}"
+        if settings.sizing.instrument
+        else "width not declared: intervals allow for what is plausible; set [sizing.instrument]",
+    )
 
 
 def _detector(settings: LiveConfig, sizer: Sizer) -> Iterator[Finding]:

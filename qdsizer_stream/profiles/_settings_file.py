@@ -16,6 +16,9 @@ TEXT = """\
 model = "{model}"                       # qdsizer-stream models list
 # solvent = "toluene_measured.xy"   # measured pattern of the pure solvent: Q, intensity
 
+# [sizing.instrument]               # width of the instrument's lines, without which large dots are uncertain
+# file = "width.toml"               # qdsizer-stream calibrate width; or fwhm_deg = 0.03, or fwhm_inv_angstrom
+
 [sizing.reduction]                  # detector and corrections, see "From counts to a pattern"
 {arm_deg}
 # bad_strips = {{ path = "bad.chans" }}

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from ..configuration import Config, SettingsPath, validated
+from ..configuration import Config, SettingsPath, toml_table, validated
 from ..errors import ConfigurationError, PatternError
 from ..patterns import Axis, Pattern, energy_ev_from_wavelength, read_pattern, two_theta_from_q
 from ._absorption import Capillary, paalman_pings, straight_transmission
-from ._config import toml_table
 from ._reduced_files import read_reduced
 
 __all__ = [

@@ -1,7 +1,6 @@
 """Settings of the reduction."""
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from ..configuration import Config, SettingsPath, validated
+from ..configuration import Config, SettingsPath, toml_table, validated
 from ..errors import ConfigurationError
 from ..patterns import BinGrid
 from ._calibration_files import (
@@ -274,37 +273,3 @@ def load_reduction(path: str | os.PathLike[str]) -> ReductionConfig:
         )
     ((name, values),) = found.items()
     return validated(ReductionConfig, values, f"{path} [{name}]", path.parent)
-
-
-def toml_table(path: str | os.PathLike[str], name: str) -> dict[str, Any] | None:
-    """Read one table of a TOML file.
-
-    Parameters
-    ----------
-    path
-        TOML file.
-    name
-        Name of the table.
-
-    Returns
-    -------
-    The table; None if the file has no such table.
-
-    Raises
-    ------
-    ConfigurationError
-        The file is missing or not TOML, or that name is not a table.
-    """
-    path = Path(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"cannot read configuration {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"configuration {path} is not TOML: {error}") from error
-    table = values.get(name)
-    if table is None:
-        return None
-    if not isinstance(table, dict):
-        raise ConfigurationError(f"configuration {path}: {name} is {table!r}, but must be a table [{name}]")
-    return table

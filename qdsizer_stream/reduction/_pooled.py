@@ -39,6 +39,8 @@ class PooledCounts:
         is common to frames at one angle, and independent between angles.
     monitor_relative_sigma
         Relative error of the monitor, common to all bins and frames.
+    wavelength_angstrom
+        Wavelength, Å; in a sum that of its first frame.
     n_frames
         Number of frames in the sum.
     exposure_s
@@ -54,6 +56,7 @@ class PooledCounts:
     n_strips: NDArray[np.float64]
     flat_exposure_sigma: dict[float, NDArray[np.float64]]
     monitor_relative_sigma: float
+    wavelength_angstrom: float
     n_frames: int
     exposure_s: float
     warnings: tuple[str, ...]

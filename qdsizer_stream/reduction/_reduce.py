@@ -242,6 +242,7 @@ class Reducer:
             n_strips=n_strips,
             flat_exposure_sigma={arm_deg: flat_sigma * scale},
             monitor_relative_sigma=config.monitor_relative_sigma if config.normalise_monitor else 0.0,
+            wavelength_angstrom=wavelength_angstrom,
             n_frames=1,
             exposure_s=seconds,
             warnings=tuple(warnings),

@@ -2,7 +2,7 @@
 
 from ._acceptance import CHECKS, run_checks
 from ._check import Check, CheckResult
-from ._config import SizingConfig
+from ._config import SizingConfig, load_instrument
 from ._estimate import SizeEstimate, Status
 from ._evidence import FitEvidence, FrameEvidence
 from ._optics import MOREELS_2009, OpticsAgreement, OpticsCheck, SizingCurve, compare_with_peak
@@ -26,5 +26,6 @@ __all__ = [
     "SizingCurve",
     "Status",
     "compare_with_peak",
+    "load_instrument",
     "run_checks",
 ]

@@ -60,6 +60,9 @@ class SizeEstimate:
     """First usable Q, Å⁻¹."""
     q_max: float = math.nan
     """Last usable Q, Å⁻¹."""
+    resolution_inv_angstrom: float = math.nan
+    """Declared width of the instrument's lines that was used, FWHM averaged over the usable Q, Å⁻¹; NaN where
+    none was declared."""
     model: str = ""
     """Name of the model."""
 
@@ -84,6 +87,10 @@ class SizeEstimate:
             "residual": (f"{self.residual:.1%} of the mean intensity", self.residual),
             "photons": (f"{self.counts:.3g}", self.counts),
             "range of Q": (f"{self.q_min:.2f} to {self.q_max:.2f} Å⁻¹", self.q_min),
+            "declared width of the instrument": (
+                f"{self.resolution_inv_angstrom:.4f} Å⁻¹",
+                self.resolution_inv_angstrom,
+            ),
         }
         known = {name: text for name, (text, value) in values.items() if not math.isnan(value)}
         reason = {"reason": self.reason} if self.reason else {}

@@ -88,6 +88,8 @@ class Sizer:
         self._check = PhysicsCheck(self.model.templates, self._grid, liquid)
         self.reducer = None if config.reduction is None else Reducer(self._in_bins(config.reduction))
         """Reduces raw frames; None where none are expected."""
+        self.instrument = None if config.instrument is None else config.instrument.loaded()
+        """Declared width of the instrument, read from its file where it is in one; None where undeclared."""
 
     def __repr__(self) -> str:
         return f"<Sizer: {'; '.join(self._described().values())}>"
@@ -98,9 +100,11 @@ class Sizer:
     def _described(self) -> dict[str, str]:
         card, solvent = self.model.card, self.config.solvent
         low, high = card.size_range_nm
+        width = {"instrument": f"width of the instrument {self.instrument}"} if self.instrument else {}
         return {
             "model": f"model {card.name} ({card.material}, {low:g}–{high:g} nm)",
             "solvent": f"solvent {solvent}" if solvent else "no measured solvent",
+            **width,
             "frames": repr(self.reducer) if self.reducer else "patterns only, no detector",
         }
 
@@ -155,19 +159,21 @@ class Sizer:
         )
         return self.examine_frame(frame).estimate
 
-    def size(self, pattern: Pattern) -> SizeEstimate:
+    def size(self, pattern: Pattern, *, wavelength_angstrom: float | None = None) -> SizeEstimate:
         """Size one pattern.
 
         Parameters
         ----------
         pattern
             Reduced pattern.
+        wavelength_angstrom
+            As in `examine`.
 
         Returns
         -------
         The estimate.
         """
-        return self.examine(pattern).estimate
+        return self.examine(pattern, wavelength_angstrom=wavelength_angstrom).estimate
 
     def examine_frame(self, frame: RawFrame) -> Examination:
         """Size one raw frame and keep the values that the estimate is based on.
@@ -230,7 +236,9 @@ class Sizer:
         The estimate with the binned frame and its fit.
         """
         try:
-            examination = self.examine(pooled.pattern(), self._photons(pooled))
+            examination = self.examine(
+                pooled.pattern(), self._photons(pooled), wavelength_angstrom=pooled.wavelength_angstrom
+            )
         except (CalibrationError, PatternError) as error:
             examination = self._bad_frame(str(error))
         return replace(examination, n_frames=pooled.n_frames, warnings=pooled.warnings)
@@ -246,7 +254,9 @@ class Sizer:
         seen = variance > 0
         return float(np.sum(counts[seen] ** 2 / variance[seen]))
 
-    def examine(self, pattern: Pattern, photons: float | None = None) -> Examination:
+    def examine(
+        self, pattern: Pattern, photons: float | None = None, *, wavelength_angstrom: float | None = None
+    ) -> Examination:
         """Size one pattern and keep the values that the estimate is based on.
 
         Parameters
@@ -255,6 +265,9 @@ class Sizer:
             Reduced pattern.
         photons
             Photons that the pattern holds; None to compute them from its sigma.
+        wavelength_angstrom
+            Wavelength, Å; None where it is not known. Needed where the width of the instrument is declared
+            in degrees.
 
         Returns
         -------
@@ -276,6 +289,13 @@ class Sizer:
             "q_max": frame.q_max_inv_angstrom,
             "model": self.model.name,
         }
+        try:
+            resolution = self._resolution(wavelength_angstrom)
+        except ConfigurationError as error:
+            estimate = SizeEstimate(status=Status.BAD_FRAME, reason=str(error), **seen)
+            return Examination(estimate, binned, checks=checks)
+        if resolution is not None and frame.n_usable:
+            seen["resolution_inv_angstrom"] = float(np.mean(resolution[binned.usable]))
         failed = first_failed(checks)
         if failed is not None:
             return Examination(_rejected(failed, seen), binned, checks=checks)
@@ -313,6 +333,12 @@ class Sizer:
             **seen,
         )
         return Examination(estimate, binned, fit, checks)
+
+    def _resolution(self, wavelength_angstrom: float | None) -> NDArray[np.float64] | None:
+        """Declared FWHM on the bins of the physics check, Å⁻¹; None where none was declared."""
+        if self.instrument is None:
+            return None
+        return self.instrument.fwhm_inv_angstrom_at(self._grid.centres, wavelength_angstrom)
 
     def _bad_frame(self, reason: str) -> Examination:
         """Reject a frame that could not be reduced."""

@@ -1,6 +1,7 @@
 """The live sizer: documents in, documents out, and nothing that goes wrong reaches the plan."""
 
 import copy
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -174,6 +175,23 @@ def test_a_run_may_override_settings(raw: Documents, through: Through) -> None:
     out = through(documents)
     (descriptor,) = [doc for name, doc in out if name == "descriptor" and doc["name"] == "qd_size"]
     assert descriptor["configuration"]["qdsizer"]["data"]["qdsizer_wavelength"] == 0.6
+
+
+def test_a_run_may_declare_the_width_of_its_instrument(raw: Documents, through: Through) -> None:
+    declared = {"sizing": {"instrument": {"fwhm_inv_angstrom": 0.02, "bandwidth": 0.001}}}
+    out = through(overriding(raw, declared))
+    (descriptor,) = [doc for name, doc in out if name == "descriptor" and doc["name"] == "qd_size"]
+    stated = descriptor["configuration"]["qdsizer"]["data"]["qdsizer_instrument"]
+    assert json.loads(stated) == {"fwhm_inv_angstrom": 0.02, "bandwidth": 0.001}
+    # √(0.02² + (0.001 Q)²), averaged over Q from 1 to 15 Å⁻¹.
+    assert size_data(out, "resolution") == pytest.approx([0.02172] * 6, abs=3e-4)
+
+
+def test_without_a_declared_width_none_is_stated(raw: Documents, through: Through) -> None:
+    out = through(raw)
+    (descriptor,) = [doc for name, doc in out if name == "descriptor" and doc["name"] == "qd_size"]
+    assert descriptor["configuration"]["qdsizer"]["data"]["qdsizer_instrument"] == "{}"
+    assert np.isnan(size_data(out, "resolution")).all()
 
 
 @pytest.mark.parametrize(

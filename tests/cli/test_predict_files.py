@@ -136,3 +136,19 @@ def test_one_bad_file_never_ends_a_batch_and_is_named(predict: Predict, counts: 
     assert [line.split("/")[-1].split(":")[0].split(" ")[0] for line in lines] == ["file_1.dat", "file_3.dat"]
     assert all(line.startswith("error: /") for line in lines)
     assert "is it in hundredths of a degree?" in lines[1]
+
+
+def test_the_width_of_the_instrument_is_declared_with_its_unit(
+    predict: Predict, counts: NDArray[np.float64]
+) -> None:
+    text = rows(ANGLES, counts, names="2theta I")
+    (row,), _ = predict(text, options=(*GIVEN, "--resolution", "0.02/A"))
+    assert row["resolution_inv_angstrom"] == pytest.approx(0.02, rel=1e-12)
+    (row,), _ = predict(text, options=(*GIVEN, "--resolution", "0.05deg"))
+    per_degree = np.radians(2 * np.pi / WAVELENGTH)  # times cos θ, 0.93 on average from 1 to 15 Å⁻¹
+    assert row["resolution_inv_angstrom"] == pytest.approx(0.05 * per_degree * 0.93, rel=0.03)
+    (row,), _ = predict(text)
+    assert row["resolution_inv_angstrom"] is None
+    no_rows, error = predict(text, options=(*GIVEN, "--resolution", "0.05nm"))
+    assert no_rows == []
+    assert "resolution '0.05nm' is not a width: give a number with its unit" in error

@@ -124,6 +124,27 @@ def test_a_raw_frame_is_sized_as_in_memory(
         assert row[key] == pytest.approx(expected[key], rel=1e-6)
 
 
+@pytest.mark.parametrize("table", ["instrument", "sizing.instrument"])
+def test_the_width_of_the_instrument_is_read_from_the_settings(
+    run: Run, tmp_path: Path, frame: np.ndarray, table: str
+) -> None:
+    file, config = as_text(tmp_path / "dots", frame), beamline(tmp_path)
+    config.write_text(f"{config.read_text()}\n[{table}]\nfwhm_inv_angstrom = 0.03\n")
+    given = ("predict", file, "--raw", "--config", config, "--wavelength", WAVELENGTH, "--json")
+    assert json.loads(run(*given).out)["resolution_inv_angstrom"] == pytest.approx(0.03, rel=1e-12)
+    other = json.loads(run(*given, "--resolution", "0.02/A").out)
+    assert other["resolution_inv_angstrom"] == pytest.approx(0.02, rel=1e-12)
+
+
+def test_the_width_of_the_instrument_is_in_one_table(run: Run, tmp_path: Path, frame: np.ndarray) -> None:
+    file, config = as_text(tmp_path / "dots", frame), beamline(tmp_path)
+    tables = "[instrument]\nfwhm_deg = 0.03\n[sizing.instrument]\nfwhm_deg = 0.03\n"
+    config.write_text(f"{config.read_text()}\n{tables}")
+    result = run("predict", file, "--raw", "--config", config, "--wavelength", WAVELENGTH, "--json")
+    assert result.code == 1
+    assert "has tables [instrument] and [sizing.instrument]: keep only one of them" in result.err
+
+
 def test_every_frame_of_a_file_has_its_line(run: Run, tmp_path: Path, frame: np.ndarray) -> None:
     hurt = frame.astype(np.int64)
     hurt[100:110] = -1

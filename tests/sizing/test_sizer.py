@@ -305,3 +305,39 @@ def test_a_solvent_on_another_axis_is_refused(tmp_path: Path) -> None:
     with_nanometres = Sizer(SizingConfig(solvent=path))
     frame = Pattern.from_arrays(Q, np.full(Q.size, 100.0))
     assert with_angles.size(frame).residual == pytest.approx(with_nanometres.size(frame).residual)
+
+
+def test_a_declared_width_is_stated_with_the_size(dots: GrowingDots, tmp_path: Path) -> None:
+    (tmp_path / "width.toml").write_text("[instrument]\nfwhm_deg = 0.03\n")
+    sizer = Sizer(
+        reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0),
+        instrument={"file": tmp_path / "width.toml"},
+    )
+    assert repr(sizer).startswith(
+        "<Sizer: model pbs (PbS, 1.8–11 nm); no measured solvent; width of the instrument 0.03°; <Reducer"
+    )
+    estimate = sizer.size_frame(frame(dots, 600.0, 300.0), WAVELENGTH_ANGSTROM)
+    assert estimate.status is Status.SIZED, estimate.reason
+    # dQ = 2π/λ cos θ d(2θ) at the mean Q of the bins from 1 to 15 Å⁻¹, whose cosines average to 0.93.
+    per_degree = math.radians(2 * math.pi / WAVELENGTH_ANGSTROM)
+    assert estimate.resolution_inv_angstrom == pytest.approx(0.03 * per_degree * 0.93, rel=0.02)
+    counts = frame(dots, 600.0, 300.0)
+    total = sizer.pool(RawFrame(counts=counts, wavelength_angstrom=WAVELENGTH_ANGSTROM))
+    assert sizer.examine_pooled(total + total).estimate.resolution_inv_angstrom == pytest.approx(
+        estimate.resolution_inv_angstrom, rel=1e-9
+    )
+
+
+def test_a_width_in_degrees_needs_the_wavelength_of_a_pattern() -> None:
+    pattern = Pattern.from_arrays(Q, np.full(Q.size, 100.0))
+    in_degrees = Sizer(instrument={"fwhm_deg": 0.03})
+    estimate = in_degrees.size(pattern)
+    assert estimate.status is Status.BAD_FRAME
+    assert estimate.reason == (
+        "the width of the instrument is given in degrees and the wavelength is unknown: give the wavelength, "
+        "or the width in Å⁻¹"
+    )
+    assert in_degrees.size(pattern, wavelength_angstrom=0.5637).status is Status.NO_CRYSTAL
+    in_q = Sizer(instrument={"fwhm_inv_angstrom": 0.03}).size(pattern)
+    assert (in_q.status, in_q.resolution_inv_angstrom) == (Status.NO_CRYSTAL, pytest.approx(0.03, rel=1e-12))
+    assert math.isnan(Sizer().size(pattern).resolution_inv_angstrom)

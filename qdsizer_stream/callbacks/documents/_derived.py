@@ -49,6 +49,7 @@ DATA_KEYS: dict[str, dict[str, Any]] = {
     "qdsizer_class_probability": _number(None, 3, 0.0, 1.0),
     "qdsizer_residual": _number(None, 4, 0.0, None),
     "qdsizer_counts": _number("counts", 0, 0.0, None),
+    "qdsizer_resolution": _number("angstrom^-1", 4, 0.0, None),
     "qdsizer_status": {**_TEXT, "choices": [status.value for status in Status]},
     "qdsizer_reason": dict(_TEXT),
     "qdsizer_warnings": dict(_TEXT),
@@ -82,6 +83,7 @@ def estimate_data(estimate: SizeEstimate) -> dict[str, Any]:
         "qdsizer_class_probability": estimate.class_probability,
         "qdsizer_residual": estimate.residual,
         "qdsizer_counts": estimate.counts,
+        "qdsizer_resolution": estimate.resolution_inv_angstrom,
         "qdsizer_status": estimate.status.value,
         "qdsizer_reason": estimate.reason,
     }
@@ -188,7 +190,9 @@ class SizeStream:
     ) -> ComposeDescriptorBundle:
         """Compose the descriptor, which holds everything required to size the frames again."""
         config = self._config
-        model, reducer = (None, None) if self._sizer is None else (self._sizer.model, self._sizer.reducer)
+        sizer = self._sizer
+        model, reducer = (None, None) if sizer is None else (sizer.model, sizer.reducer)
+        instrument = None if sizer is None else sizer.instrument
         configuration: dict[str, tuple[Any, dict[str, Any]]] = {
             "qdsizer_model": (model.name if model else "", _TEXT),
             "qdsizer_model_sha256": (model.sha256 if model else "", _TEXT),
@@ -205,6 +209,10 @@ class SizeStream:
             "qdsizer_arm_angle": (math.nan if arm_deg is None else arm_deg, _number("deg", 4, None, None)),
             "qdsizer_arm_angle_source": (
                 config.arm_angle.describe() if config.arm_angle else "arm_deg in [sizing.reduction]",
+                _TEXT,
+            ),
+            "qdsizer_instrument": (
+                json.dumps(instrument.model_dump(mode="json", exclude_none=True) if instrument else {}),
                 _TEXT,
             ),
             "qdsizer_reduction": (json.dumps(reducer.provenance() if reducer else {}, sort_keys=True), _TEXT),

@@ -20,7 +20,7 @@ class SizerIdentity:
     settings: str
     """Its `SizingConfig`, as JSON."""
     sha256: tuple[str, ...]
-    """Hashes of the model, of the files of the reduction and of the solvent."""
+    """Hashes of the model, the files of the reduction, the solvent and the width of the instrument."""
 
 
 @lru_cache(SIZERS_KEPT)
@@ -46,6 +46,8 @@ def identity(sizer: Sizer) -> SizerIdentity:
         hashes += sizer.reducer.provenance()["sha256"].values()  # in the order of the settings
     if sizer.config.solvent is not None:
         hashes.append(sha256(sizer.config.solvent.read_bytes()).hexdigest())
+    if sizer.instrument is not None:  # as it was read: its file may have changed since
+        hashes.append(sha256(sizer.instrument.model_dump_json().encode()).hexdigest())
     return SizerIdentity(sizer.config.model_dump_json(), tuple(hashes))
 
 
@@ -72,7 +74,8 @@ def sizer_of(wanted: SizerIdentity) -> Sizer:
     sizer = Sizer(SizingConfig.model_validate_json(wanted.settings))
     if identity(sizer).sha256 != wanted.sha256:
         raise ModelError(
-            f"model {sizer.config.model!r}, a file of the reduction or the solvent has changed on disk since "
-            "the session began: make a new live sizer, so that the sizes say what they were made with"
+            f"model {sizer.config.model!r}, a file of the reduction, the solvent or the instrument has "
+            "changed on disk since the session began: make a new live sizer, so that the sizes state "
+            "what they were made with"
         )
     return sizer

@@ -207,6 +207,17 @@ def test_a_model_file_that_is_not_what_it_was(
         process.submit(Sizer.examine_frame, other, frames[0]).result()
 
 
+def test_a_width_that_is_not_what_it_was(
+    tmp_path: Path, sizer: Sizer, process: SizingProcess, frames: list[RawFrame]
+) -> None:
+    path = tmp_path / "width.toml"
+    path.write_text("[instrument]\nfwhm_deg = 0.03\n")
+    other = Sizer(reduction=sizer.config.reduction, instrument={"file": path})
+    path.write_text("[instrument]\nfwhm_deg = 0.04\n")
+    with pytest.raises(ModelError, match="or the instrument has changed on disk since the session began"):
+        process.submit(Sizer.examine_frame, other, frames[0]).result()
+
+
 def test_it_ends_with_its_parent() -> None:
     code = (
         "import os, sys, time\n"
