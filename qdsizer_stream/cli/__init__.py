@@ -6,6 +6,7 @@ from . import (  # noqa: F401  (each registers its command)
     _demo,
     _evaluate,
     _ioc,
+    _materials,
     _models,
     _predict,
     _profile,

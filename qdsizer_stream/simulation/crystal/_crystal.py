@@ -2,6 +2,7 @@
 
 import gemmi
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from ...configuration import Config
@@ -62,6 +63,8 @@ class Crystal(Config):
     """Atoms of the asymmetric unit."""
     reference: Reference | None = None
     """Measured values to test against."""
+    notes: tuple[str, ...] = ()
+    """What was assumed where the source of the structure leaves it open, one line each."""
 
     @model_validator(mode="after")
     def _check_symmetry(self) -> "Crystal":
@@ -87,12 +90,22 @@ class Crystal(Config):
     def _cell(self) -> gemmi.UnitCell:
         return gemmi.UnitCell(*self.lengths_angstrom, *self.angles_deg)
 
+    @property
+    def conventional_vectors_angstrom(self) -> NDArray[np.float64]:
+        """Vectors of the conventional cell, Å, shape (3, 3), one per row; a along x, b in the xy plane."""
+        return np.array(self._cell.orth.mat.tolist()).T
+
     def primitive_cell(self) -> PrimitiveCell:
         """Apply the symmetry operations to the asymmetric unit.
 
         Returns
         -------
         The primitive cell and all its atoms.
+
+        Raises
+        ------
+        PhysicsError
+            It contains more than 200 atoms.
         """
         group = gemmi.find_spacegroup_by_name(self.space_group, *self.angles_deg[::2])
         assert group is not None  # validated when the crystal was created

@@ -1,10 +1,9 @@
 """Materials: primitive cells from which clusters are cut."""
 
-import tomllib
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
+import gemmi
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
@@ -14,15 +13,13 @@ from ...errors import PhysicsError
 from ._crystal import Crystal
 
 __all__ = [
+    "MAX_B_ANGSTROM2",
     "OVERLAP_ANGSTROM",
     "Material",
     "Site",
     "Vector",
     "axial_strain",
-    "load_material",
     "material_from_crystal",
-    "material_names",
-    "read_crystal",
     "unit_vector",
 ]
 
@@ -31,6 +28,9 @@ Vector = tuple[float, float, float]
 OVERLAP_ANGSTROM = 0.7
 """Sites closer than this cannot be occupied at the same time (the shortest bond, H-H, is 0.74 Å). They are
 alternatives for one atom, as in alloys and split positions, and form no pair."""
+
+GRAMS_PER_DALTON = 1.66053906892e-24
+"""Unified atomic mass unit, g (CODATA 2022)."""
 
 MAX_B_ANGSTROM2 = 20.0
 """Upper limit of displacement parameters: at √⟨u²⟩ = 0.5 Å the solid is no longer crystalline."""
@@ -66,6 +66,8 @@ class Material(Config):
     """Atoms of the primitive cell."""
     diameter_range_nm: tuple[float, float] = (1.0, 20.0)
     """Smallest and largest diameter expected of its quantum dots, nm."""
+    notes: tuple[str, ...] = ()
+    """What was assumed where the source of the structure leaves it open, one line each."""
 
     @model_validator(mode="after")
     def _check_overlap(self) -> "Material":
@@ -100,6 +102,12 @@ class Material(Config):
     def cell_volume_angstrom3(self) -> float:
         """Volume of the primitive cell, Å³."""
         return float(abs(np.linalg.det(self.cell_angstrom)))
+
+    @property
+    def density_g_per_cm3(self) -> float:
+        """Density of the bulk, g/cm³."""
+        mass = sum(gemmi.Element(site.element).weight * site.occupancy for site in self.sites)
+        return mass * GRAMS_PER_DALTON / (self.cell_volume_angstrom3 * 1e-24)
 
     @property
     def unit_diameter_angstrom(self) -> float:
@@ -298,61 +306,6 @@ def material_from_crystal(crystal: Crystal) -> Material:
             for origin, position in zip(primitive.origins, primitive.positions_angstrom, strict=True)
         ],
         "diameter_range_nm": crystal.diameter_range_nm,
+        "notes": crystal.notes,
     }
     return validated(Material, values, f"material {crystal.name}")
-
-
-def material_names() -> list[str]:
-    """List the materials of the package.
-
-    Returns
-    -------
-    Names in alphabetical order.
-    """
-    folder = files(__package__) / "materials"
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
-    )
-
-
-def read_crystal(name: str) -> Crystal:
-    """Read the crystal structure of a material of the package, including its reference values.
-
-    Parameters
-    ----------
-    name
-        One of `material_names`.
-
-    Returns
-    -------
-    The structure.
-
-    Raises
-    ------
-    PhysicsError
-        The package has no material with this name.
-    """
-    if name not in material_names():
-        raise PhysicsError(f"material {name!r} is unknown: choose from {', '.join(material_names())}")
-    resource = files(__package__) / "materials" / f"{name}.toml"
-    return validated(Crystal, tomllib.loads(resource.read_text(encoding="utf-8")), f"material {name}")
-
-
-def load_material(name: str) -> Material:
-    """Load a material of the package.
-
-    Parameters
-    ----------
-    name
-        One of `material_names`.
-
-    Returns
-    -------
-    The material.
-
-    Raises
-    ------
-    PhysicsError
-        The package has no material with this name.
-    """
-    return material_from_crystal(read_crystal(name))

@@ -7,11 +7,17 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PrimitiveCell", "primitive_cell"]
+from ...errors import PhysicsError
+
+__all__ = ["MAX_ATOMS", "SAME_ATOM_ANGSTROM", "PrimitiveCell", "primitive_cell"]
 
 SAME_ATOM_ANGSTROM = 0.1
 """Images of one atom closer than this are the same atom on a special position. Coordinates are often given
 to three digits (1/3 as 0.333, an error of 0.003 Å), and atoms of a crystal never come this close."""
+
+MAX_ATOMS = 200
+"""Largest number of atoms in a primitive cell: pairs of sites are counted one by one, and crystals of quantum
+dots have 1 to 40 atoms."""
 
 CELL_BORDER = 1e-6
 """Tolerance below 0 within which a fractional coordinate counts as 0, so that rounding does not move an
@@ -38,7 +44,10 @@ class PrimitiveCell:
 
 
 def primitive_cell(
-    operations: gemmi.GroupOps, cell: gemmi.UnitCell, fractional: Sequence[Sequence[float]]
+    operations: gemmi.GroupOps,
+    cell: gemmi.UnitCell,
+    fractional: Sequence[Sequence[float]],
+    max_atoms: int | None = MAX_ATOMS,
 ) -> PrimitiveCell:
     """Fill the primitive cell with the images of the atoms of the asymmetric unit.
 
@@ -50,11 +59,18 @@ def primitive_cell(
         Conventional cell.
     fractional
         Fractional coordinates of the asymmetric unit in the conventional cell, shape (n, 3).
+    max_atoms
+        Largest number of atoms; None for any.
 
     Returns
     -------
     The primitive cell; the first image of each atom stays at its given coordinates, the others lie in
     the cell at the origin.
+
+    Raises
+    ------
+    PhysicsError
+        It contains more atoms than `max_atoms`.
     """
     space_group = gemmi.find_spacegroup_by_ops(operations)
     # An unlisted setting keeps its conventional cell, which describes the same crystal with more atoms.
@@ -79,4 +95,9 @@ def primitive_cell(
             positions.append(image @ vectors)
             origins.append(origin)
             remaining = remaining[~same]
+    if max_atoms is not None and len(positions) > max_atoms:
+        raise PhysicsError(
+            f"the primitive cell contains {len(positions)} atoms: at most {max_atoms} are supported; give "
+            "the smallest cell that describes the crystal"
+        )
     return PrimitiveCell(vectors, np.array(positions), tuple(origins))

@@ -19,7 +19,7 @@ from ... import __version__
 from ...configuration import Config, load_toml
 from ...errors import LibraryError
 from ...patterns import PaperGrid
-from ..crystal import Material, SphereCut, load_material, sphere
+from ..crystal import Material, MaterialSource, SphereCut, load_material, sphere
 from ..scattering import PairTable, StrainedSums, compton_intensity, form_factors, pair_table, pattern_sums
 from ._blocks import KeptBlocks, Progress, blocks_by_dask
 from ._population import Sampling, Weighting, lognormal_weights, population_moments
@@ -42,8 +42,8 @@ class LibraryRecipe(Config):
 
     name: str = Field(min_length=1)
     """Name of the recipe."""
-    material: str
-    """Material of the package."""
+    material: MaterialSource
+    """Material of the package, or a TOML or CIF file relative to the folder of the recipe."""
     b_angstrom2: dict[str, float]
     """Displacement parameters by element, Å²; elements left out keep the material's."""
     wavelength_angstrom: float = Field(ge=0.05, le=5)

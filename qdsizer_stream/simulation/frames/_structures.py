@@ -11,6 +11,7 @@ from scipy.ndimage import uniform_filter1d
 from ...configuration import Config
 from ..crystal import (
     Material,
+    MaterialSource,
     Shape,
     Sphere,
     SphereCut,
@@ -77,8 +78,8 @@ fill in the rest: they follow the longest distances within 3e-3, the mean one wi
 class StructureRanges(Config):
     """Ranges that structures of dots are drawn from."""
 
-    material: str
-    """Material of the package."""
+    material: MaterialSource
+    """Material of the package, or a TOML or CIF file relative to the folder of the recipe."""
     shapes: tuple[Shape, ...] = (Sphere(),)
     """Shapes."""
     cuts: tuple[SphereCut, ...] = Field(default=(SphereCut.NODE,), min_length=1)

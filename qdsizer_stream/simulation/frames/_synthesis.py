@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ...configuration import Config
 from ...errors import PhysicsError
-from ..crystal import load_material, sphere
+from ..crystal import MaterialSource, load_material, sphere
 from ..scattering import (
     compton_intensity,
     form_factors,
@@ -29,8 +29,8 @@ EDGE_INV_ANGSTROM = 0.3
 class SynthesisRecipe(Config):
     """A batch synthesis after hot injection."""
 
-    material: str = "PbS"
-    """Material of the package."""
+    material: MaterialSource = "PbS"
+    """Material of the package, or a TOML or CIF file relative to the folder of the recipe."""
     solvent: str = "toluene"
     """Solvent of the package."""
     wavelength_angstrom: float = Field(ge=0.05, le=5)

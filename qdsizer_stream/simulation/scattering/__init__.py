@@ -7,6 +7,7 @@ from ._ligands import LigandShell
 from ._motion import CorrelatedMotion, correlated_sums, debye_wavenumber
 from ._pairs import PairTable, averaged_sphere_pairs, bin_averaged, pair_table
 from ._random_solvents import random_solvents
+from ._reflections import Reflection, reflections
 from ._scattering import compton_intensity, compton_per_atom, form_factors, recoil
 from ._solvents import Solvent, load_solvent, read_solvent, solvent_names
 from ._stacking import close_packed_layers, faulted_nanocrystal, faulted_pair_table
@@ -17,6 +18,7 @@ __all__ = [
     "LigandShell",
     "MarchDollase",
     "PairTable",
+    "Reflection",
     "Solvent",
     "StrainedSums",
     "TexturedPairs",
@@ -37,6 +39,7 @@ __all__ = [
     "random_solvents",
     "read_solvent",
     "recoil",
+    "reflections",
     "solvent_names",
     "structure_sums",
     "textured_pairs",

@@ -17,6 +17,9 @@ __all__ = ["compton_intensity", "compton_per_atom", "form_factors", "recoil"]
 COMPTON_WAVELENGTH_ANGSTROM = 0.0242631
 """Compton wavelength of the electron, h / (m c), Å."""
 
+MAX_ATOMIC_NUMBER = 92
+"""Last element of Chantler's tables."""
+
 MAX_F0_Q_INV_ANGSTROM = 6.0 * 4 * np.pi
 """Upper end of the tables of f0: Waasmaier and Kirfel fitted it for sin θ/λ up to 6 Å⁻¹."""
 
@@ -45,8 +48,14 @@ def form_factors(
     Raises
     ------
     PhysicsError
-        A Q lies beyond the tables (75.4 Å⁻¹) or is negative.
+        A Q lies beyond the tables (75.4 Å⁻¹) or is negative, or an element is not in them.
     """
+    for element in {site.element for site in material.sites}:
+        if (number := xraydb.atomic_number(element)) > MAX_ATOMIC_NUMBER:
+            raise PhysicsError(
+                f"{element} (atomic number {number}) of {material.name} has no dispersion corrections in the "
+                f"tables, which end at uranium ({MAX_ATOMIC_NUMBER}): choose a material without it"
+            )
     if q_inv_angstrom.min() < 0 or q_inv_angstrom.max() > MAX_F0_Q_INV_ANGSTROM:
         raise PhysicsError(
             f"Q from {q_inv_angstrom.min():.4g} to {q_inv_angstrom.max():.4g} Å⁻¹ is outside the form-factor "
