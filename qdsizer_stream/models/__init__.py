@@ -20,7 +20,7 @@ from ._file import (
     model_names,
     pack_arrays,
 )
-from ._input import N_CHANNELS, binned_vector, binned_vectors
+from ._input import N_CHANNELS, WIDTH_LIMITS_INV_ANGSTROM, binned_vector, binned_vectors
 from ._interval import TWO_SIDED_95, log_size_sd
 from ._physics import PhysicsCheck, PhysicsFit
 from ._templates import Templates, pooled_bins
@@ -32,6 +32,7 @@ __all__ = [
     "REFERENCE_TOLERANCE",
     "TEMPLATES_KEY",
     "TWO_SIDED_95",
+    "WIDTH_LIMITS_INV_ANGSTROM",
     "AcceptanceThresholds",
     "Answer",
     "BinnedInput",

@@ -34,6 +34,8 @@ class BinnedInput(Config):
     """Discriminator."""
     grid: BinGrid
     """Bins of the vector."""
+    resolution: bool = False
+    """Whether the network also takes the width of the instrument at each bin."""
 
 
 class ClassOutput(Config):

@@ -151,7 +151,7 @@ class SizingModel:
         """Name of the model."""
         return self.card.name
 
-    def answer(self, pattern: Pattern) -> Answer:
+    def answer(self, pattern: Pattern, resolution_inv_angstrom: NDArray[np.float64] | None = None) -> Answer:
         """Run the network on one pattern.
 
         Frames are always run one at a time: a batch could round differently, and a replay must reproduce
@@ -161,6 +161,8 @@ class SizingModel:
         ----------
         pattern
             Pattern with any spacing.
+        resolution_inv_angstrom
+            As in `answer_binned`.
 
         Returns
         -------
@@ -175,23 +177,30 @@ class SizingModel:
             case PaperInput(grid=grid):
                 return self._answer(paper_vector(pattern, grid))
             case BinnedInput(grid=grid):
-                return self.answer_binned(bin_pattern(pattern, grid))
+                return self.answer_binned(bin_pattern(pattern, grid), resolution_inv_angstrom)
 
-    def answer_binned(self, binned: Pattern) -> Answer:
+    def answer_binned(
+        self, binned: Pattern, resolution_inv_angstrom: NDArray[np.float64] | None = None
+    ) -> Answer:
         """Run the network on one pattern that is already on the bins of the model.
 
         Parameters
         ----------
         binned
             Pattern on the bins of the card.
+        resolution_inv_angstrom
+            Full width at half maximum of the instrument at each bin, Å⁻¹, shape (n_bins,); None for a perfect
+            one. Models whose card does not ask for it ignore it.
 
         Returns
         -------
         Answer of the network, before any acceptance check.
         """
         assert isinstance(self.card.input, BinnedInput)
-        grid = self.card.input.grid
-        return self._answer(binned_vector(binned, grid))
+        grid, width = self.card.input.grid, None
+        if self.card.input.resolution:
+            width = np.zeros(grid.n_bins) if resolution_inv_angstrom is None else resolution_inv_angstrom
+        return self._answer(binned_vector(binned, grid, width))
 
     def allow_for_channels(self, answer: Answer, binned: Pattern) -> Answer:
         """Raise the upper end of the interval by what wide detector channels may hide.

@@ -5,10 +5,14 @@ from numpy.typing import NDArray
 
 from ..patterns import BinGrid, Pattern
 
-__all__ = ["N_CHANNELS", "binned_vector", "binned_vectors"]
+__all__ = ["N_CHANNELS", "WIDTH_LIMITS_INV_ANGSTROM", "binned_vector", "binned_vectors"]
 
 N_CHANNELS = 3
-"""Log intensity, log relative noise, coverage."""
+"""Log intensity, log relative noise, coverage; the width of the instrument may be one more."""
+
+WIDTH_LIMITS_INV_ANGSTROM = (0.002, 0.2)
+"""Widths of the instrument (FWHM) that the network tells apart: narrower ones move no size below 11 nm, wider
+ones hide every dot."""
 
 INTENSITY_FLOOR = 0.02
 """Smallest intensity over the mean that the logarithm resolves: no pattern of a dot falls so low, and noise
@@ -26,6 +30,7 @@ def binned_vectors(
     sigma: NDArray[np.floating],
     mask: NDArray[np.bool_],
     offset: NDArray[np.floating] | None = None,
+    resolution_inv_angstrom: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float32]:
     """Turn binned patterns into network inputs.
 
@@ -43,13 +48,21 @@ def binned_vectors(
     offset
         Mean momentum transfer of the points in each bin less its centre, in bins, shape (n, n_bins); None
         where they are at the centres.
+    resolution_inv_angstrom
+        Full width at half maximum of the instrument at each bin, Å⁻¹, shape (n, n_bins), for networks that
+        take it; None for the others.
 
     Returns
     -------
-    Network inputs, shape (n, 3, n_bins): log of intensity over its mean; log10 of sigma over the mean
-    intensity; 1 where there is data, ½ between data, 0 outside. Undefined values are zero.
+    Network inputs, shape (n, 3, n_bins), or (n, 4, n_bins) with the width of the instrument: log of intensity
+    over its mean; log10 of sigma over the mean intensity; 1 where there is data, ½ between data, 0 outside;
+    log10 of the width over the geometric mean of `WIDTH_LIMITS_INV_ANGSTROM`. Undefined values are zero.
     """
-    vectors = np.zeros((mask.shape[0], N_CHANNELS, mask.shape[1]), np.float32)
+    n_channels = N_CHANNELS + (resolution_inv_angstrom is not None)
+    vectors = np.zeros((mask.shape[0], n_channels, mask.shape[1]), np.float32)
+    if resolution_inv_angstrom is not None:
+        low, high = WIDTH_LIMITS_INV_ANGSTROM
+        vectors[:, 3] = np.log10(np.clip(resolution_inv_angstrom, low, high) / np.sqrt(low * high))
     centre = np.arange(mask.shape[1], dtype=np.float64)
     for row, vector in enumerate(vectors):
         usable = np.flatnonzero(~mask[row])
@@ -68,7 +81,9 @@ def binned_vectors(
     return vectors
 
 
-def binned_vector(binned: Pattern, grid: BinGrid) -> NDArray[np.float32]:
+def binned_vector(
+    binned: Pattern, grid: BinGrid, resolution_inv_angstrom: NDArray[np.floating] | None = None
+) -> NDArray[np.float32]:
     """Turn one binned pattern into a network input.
 
     Parameters
@@ -77,11 +92,15 @@ def binned_vector(binned: Pattern, grid: BinGrid) -> NDArray[np.float32]:
         Pattern on the bins of the model.
     grid
         Those bins.
+    resolution_inv_angstrom
+        Full width at half maximum of the instrument at each bin, Å⁻¹, shape (n_bins,), for networks that take
+        it.
 
     Returns
     -------
-    Network input, shape (3, n_bins).
+    Network input, shape (3, n_bins) or (4, n_bins).
     """
     offset = (binned.q_inv_angstrom - grid.centres) / grid.q_step_inv_angstrom
     one = binned.intensity[None], binned.sigma[None], binned.mask[None], offset[None]
-    return np.asarray(binned_vectors(*one)[0], np.float32)
+    width = None if resolution_inv_angstrom is None else resolution_inv_angstrom[None]
+    return np.asarray(binned_vectors(*one, width)[0], np.float32)

@@ -6,9 +6,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..models import N_CHANNELS, WIDTH_LIMITS_INV_ANGSTROM
 from ..patterns import BinGrid
 
 __all__ = ["MovingSums", "PaperNetwork", "PositionalNetwork", "SizeNetwork"]
+
+
+FWHM_PER_SD = math.sqrt(8 * math.log(2))
+"""Full width at half maximum of a Gaussian over its standard deviation."""
 
 
 class PaperNetwork(nn.Module):
@@ -120,6 +125,8 @@ class SizeNetwork(nn.Module):
         Bins of the patterns.
     n_targets
         Number of quantities to predict.
+    resolution
+        Whether the inputs hold the width of the instrument.
     """
 
     # (filters, kernel, stride). The 0.15 Å⁻¹ kernel of the stem spans a peak. The strides leave 44 positions
@@ -143,9 +150,14 @@ class SizeNetwork(nn.Module):
     POWER_SCALE = 0.3
     """Scales the logarithm of the power to the magnitude of the other inputs."""
 
-    rise: Tensor
+    MAX_DAMPING = 6.0
+    """Largest fall of the logarithm of the power by the width of the instrument that is passed on: beyond it,
+    nothing is left of the power."""
 
-    def __init__(self, grid: BinGrid, n_targets: int) -> None:
+    rise: Tensor
+    distance_squared: Tensor
+
+    def __init__(self, grid: BinGrid, n_targets: int, resolution: bool = False) -> None:
         super().__init__()
         step = grid.q_step_inv_angstrom
         self.smooth = 2 * round(self.SMOOTH_INV_ANGSTROM / step / 2) + 1
@@ -157,9 +169,15 @@ class SizeNetwork(nn.Module):
         self.n_distances = min(round(self.MAX_DISTANCE_ANGSTROM / spacing), self.n_transform // 2)
         # Intensity falls with the form factors: one signal is relative to its surroundings, one absolute.
         self.register_buffer("rise", torch.from_numpy(grid.centres / grid.centres.mean()).float())
-        self.q_stem, n_q = _convolutions(self.Q_LAYERS[:1], 3, grid.n_bins)
+        distance = torch.arange(self.n_distances, dtype=torch.float64) * spacing
+        self.register_buffer(
+            "distance_squared", (distance / FWHM_PER_SD).square().float(), persistent=resolution
+        )
+        self.resolution = resolution
+        n_channels = N_CHANNELS + resolution
+        self.q_stem, n_q = _convolutions(self.Q_LAYERS[:1], n_channels, grid.n_bins)
         self.over_q, n_q = _convolutions(self.Q_LAYERS[1:], self.Q_LAYERS[0][0], n_q)
-        self.distance_stem, n_r = _convolutions(self.DISTANCE_LAYERS[:1], 2, self.n_distances)
+        self.distance_stem, n_r = _convolutions(self.DISTANCE_LAYERS[:1], 2 + resolution, self.n_distances)
         self.over_distance, n_r = _convolutions(self.DISTANCE_LAYERS[1:], self.DISTANCE_LAYERS[0][0], n_r)
         n_features = n_q * self.Q_LAYERS[-1][0] + n_r * self.DISTANCE_LAYERS[-1][0]
         self.head = nn.Sequential(
@@ -173,7 +191,8 @@ class SizeNetwork(nn.Module):
         Parameters
         ----------
         vectors
-            Network inputs from `qdsizer_stream.models.binned_vectors`, shape (n, 3, n_bins).
+            Network inputs from `qdsizer_stream.models.binned_vectors`, shape (n, 3, n_bins), or
+            (n, 4, n_bins) with the width of the instrument.
 
         Returns
         -------
@@ -184,7 +203,10 @@ class SizeNetwork(nn.Module):
 
     def stems(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """First layers, over Q and over distance; their inputs need more precision than bfloat16."""
-        return self.q_stem(vectors), self.distance_stem(self.log_powers(vectors))
+        powers = self.log_powers(vectors)
+        if self.resolution:
+            powers = torch.cat([powers, self.damping(vectors)[:, None]], dim=1)
+        return self.q_stem(vectors), self.distance_stem(powers)
 
     def features(self, over_q: Tensor, over_distance: Tensor) -> Tensor:
         """Middle layers, most of the computation: features of the pattern, shape (n, n_features)."""
@@ -210,7 +232,7 @@ class SizeNetwork(nn.Module):
         -------
         Relative to the surroundings and absolute, times `POWER_SCALE`, shape (n, 2, n_distances).
         """
-        logarithm, noise, coverage = vectors.unbind(1)
+        logarithm, noise, coverage = vectors[:, :N_CHANNELS].unbind(1)
         # Coverage is 1 where there are data, 0.5 between data.
         covered, measured = coverage.ceil(), coverage.floor()
         intensity = logarithm.exp() * covered
@@ -224,6 +246,28 @@ class SizeNetwork(nn.Module):
         sd = (noise * math.log(10)).exp() * measured
         noise_power = (sd[:, None] * weights).square().sum(dim=-1, keepdim=True)
         return self.POWER_SCALE * torch.log(power + self.NOISE_FRACTION * noise_power + self.MIN_POWER)
+
+    def damping(self, vectors: Tensor) -> Tensor:
+        """Fall of the logarithm of the power at each distance by the width of the instrument.
+
+        A Gaussian of standard deviation s multiplies the transform by exp(-s²r²/2), its power by exp(-s²r²).
+        Where the width varies with Q, its mean square over the data is taken.
+
+        Parameters
+        ----------
+        vectors
+            Network inputs with the width of the instrument, shape (n, 4, n_bins).
+
+        Returns
+        -------
+        Fall, scaled as `log_powers`, shape (n, n_distances).
+        """
+        middle = math.sqrt(WIDTH_LIMITS_INV_ANGSTROM[0] * WIDTH_LIMITS_INV_ANGSTROM[1])
+        squared = (vectors[:, N_CHANNELS] * (2 * math.log(10))).exp() * middle**2
+        covered = vectors[:, N_CHANNELS - 1].ceil()
+        mean_square = (squared * covered).sum(dim=1) / covered.sum(dim=1).clamp(min=1.0)
+        damping = mean_square[:, None] * self.distance_squared
+        return self.POWER_SCALE * damping.clamp(max=self.MAX_DAMPING)
 
     def _power_spectra(self, pair: Tensor) -> Tensor:
         """Power spectra of two real curves, shape (n, 2, n_distances), from one complex transform.

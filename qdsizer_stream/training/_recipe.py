@@ -75,6 +75,8 @@ class SizeRecipe(_Common):
     """Frames for training."""
     held_out: StreamRecipe
     """Held-out simulations, on which the intervals are calibrated."""
+    resolution: bool | None = None
+    """Whether the network takes the width of the instrument; it does not where left out."""
     steps: int = Field(ge=1)
     """Number of training steps."""
     batch_size: int = Field(ge=64, multiple_of=64)

@@ -17,11 +17,14 @@ from ._networks import SizeNetwork
 from ._progress import Progress
 from ._recipe import SizeRecipe
 
-__all__ = ["ShuffledFrames", "SizeFit", "fit_size"]
+__all__ = ["ShuffledFrames", "SizeFit", "fit_size", "frame_vectors"]
 
 TARGET_OFFSET = (float(np.log(5.0)), float(np.log(5.0)), 0.14, 0.0)
 TARGET_SCALE = (0.5, 0.5, 0.06, 0.004)
 """Offsets and scales of ln size, ln mass mean, dispersion and strain, so that targets are of order 1."""
+
+WIDTH_ERROR = 0.05
+"""Relative error of the width of the instrument that networks are given: standards give it no better."""
 
 PRESENCE_WEIGHT = 0.5
 """Weight of the loss for the presence of dots, which converges early and matters less than the sizes."""
@@ -82,7 +85,7 @@ def fit_size(
     start = time.perf_counter()
     progress("tabulating dots", 0, recipe.steps)
     torch.manual_seed(recipe.seed)
-    network = SizeNetwork(recipe.generator.grid, len(TARGET_SCALE))
+    network = SizeNetwork(recipe.generator.grid, len(TARGET_SCALE), bool(recipe.resolution))
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=recipe.steps, pct_start=0.1
@@ -163,14 +166,16 @@ class ShuffledFrames:
 
     def _new(self) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
         batch = self._stream.batch(self._n_new)
-        return binned_vectors(batch.intensity, batch.sigma, batch.mask), _targets(batch), batch.present
+        vectors = frame_vectors(batch, bool(self._recipe.resolution))
+        return vectors, _targets(batch), batch.present
 
     def draw(self) -> tuple[Tensor, Tensor, Tensor]:
         """Draw the next batch.
 
         Returns
         -------
-        Network inputs, shape (n, 3, n_bins), targets, shape (n, n_targets), and presence of dots, shape (n,).
+        Network inputs, shape (n, 3 or 4, n_bins), targets, shape (n, n_targets), and presence of dots,
+        shape (n,).
         """
         rng = np.random.default_rng([self._recipe.seed, self._step])
         self._step += 1
@@ -181,6 +186,29 @@ class ShuffledFrames:
             for part in zip(*self._kept, strict=True)
         )
         return vectors, targets, present
+
+
+def frame_vectors(batch: FrameBatch, resolution: bool) -> NDArray[np.float32]:
+    """Network inputs of simulated frames.
+
+    Parameters
+    ----------
+    batch
+        Frames.
+    resolution
+        Whether the network takes the width of the instrument, which is then known to `WIDTH_ERROR`.
+
+    Returns
+    -------
+    Network inputs, shape (n, 3, n_bins) or (n, 4, n_bins).
+    """
+    if not resolution:
+        return binned_vectors(batch.intensity, batch.sigma, batch.mask)
+    # The error follows from the frame, so that batches do not depend on how they are divided.
+    seeds = batch.intensity.sum(axis=1).astype(np.uint64) + (batch.mass_mean_nm * 1e6).astype(np.uint64)
+    errors = [np.random.default_rng(int(seed)).standard_normal() for seed in seeds]
+    width = batch.resolution_inv_angstrom * np.exp(WIDTH_ERROR * np.array(errors))[:, None]
+    return binned_vectors(batch.intensity, batch.sigma, batch.mask, resolution_inv_angstrom=width)
 
 
 def _targets(batch: FrameBatch) -> NDArray[np.float32]:
@@ -208,7 +236,7 @@ def _sizes(
     network: SizeNetwork, batch: FrameBatch
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Error of ln size, its predicted standard deviation and the probability of dots, each of shape (n,)."""
-    vectors = torch.from_numpy(binned_vectors(batch.intensity, batch.sigma, batch.mask))
+    vectors = torch.from_numpy(frame_vectors(batch, network.resolution))
     with torch.no_grad():
         parts = [network(vectors[start : start + 1024]) for start in range(0, len(vectors), 1024)]
     mean, log_sigma, presence = (torch.cat(column).double().numpy() for column in zip(*parts, strict=True))

@@ -18,7 +18,6 @@ from ..models import (
     PaperInput,
     SizeOutput,
     SizingModel,
-    binned_vectors,
 )
 from ..patterns import BinGrid
 from ..simulation import FrameStream, load_material, load_recipe
@@ -27,7 +26,7 @@ from ._export import OPSET, export_model
 from ._paper_fit import fit_paper
 from ._progress import Progress, silent
 from ._recipe import PaperRecipe, SizeRecipe, TrainingRecipe
-from ._size_fit import fit_size
+from ._size_fit import fit_size, frame_vectors
 from ._templates import simulate_templates
 
 __all__ = ["train"]
@@ -119,7 +118,7 @@ def _train_size(recipe: SizeRecipe, path: Path, progress: Progress, checkpoint: 
     card = _card(
         recipe,
         material=recipe.generator.structures.material,
-        input=BinnedInput(grid=recipe.generator.grid),
+        input=BinnedInput(grid=recipe.generator.grid, resolution=bool(recipe.resolution)),
         output=fit.output,
         strain_range=recipe.generator.strain,
         training={
@@ -131,7 +130,7 @@ def _train_size(recipe: SizeRecipe, path: Path, progress: Progress, checkpoint: 
     )
     one_structure = recipe.held_out.model_copy(update={"n_structures": 1})  # more would take minutes
     batch = FrameStream(one_structure, recipe.seed).batch(32)
-    vectors = binned_vectors(batch.intensity, batch.sigma, batch.mask)[:N_REFERENCES]
+    vectors = frame_vectors(batch, bool(recipe.resolution))[:N_REFERENCES]
     templates = simulate_templates(
         recipe.generator.structures.material,
         recipe.generator.grid,

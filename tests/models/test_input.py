@@ -54,3 +54,19 @@ def test_a_frame_without_data_or_light_is_silent() -> None:
     vectors = binned_vectors(np.zeros((2, 300)), np.ones((2, 300)), mask)
     np.testing.assert_array_equal(vectors[0], 0)
     assert np.all(np.isfinite(vectors[1]))
+
+
+def test_the_width_of_the_instrument_joins_by_its_logarithm() -> None:
+    mask = np.zeros((2, 300), bool)
+    frames = np.tile(falling(GRID.centres), (2, 1))
+    width = np.stack([np.full(300, 0.02), np.linspace(0.0, 0.5, 300)])
+    vectors = binned_vectors(frames, np.sqrt(frames), mask, resolution_inv_angstrom=width)
+    np.testing.assert_array_equal(vectors[:, :3], binned_vectors(frames, np.sqrt(frames), mask))
+    np.testing.assert_allclose(vectors[0, 3], 0.0, atol=1e-6)  # the middle of 0.002 and 0.2
+    assert vectors[1, 3, 0] == pytest.approx(-1.0)
+    assert vectors[1, 3, 12] == pytest.approx(np.log10(width[1, 12] / 0.02), abs=1e-6)
+    assert vectors[1, 3, -1] == pytest.approx(1.0)
+    q = GRID.centres
+    one = binned_vector(bin_pattern(Pattern.from_arrays(q, falling(q)), GRID), GRID, np.full(300, 0.2))
+    assert one.shape == (4, 300)
+    np.testing.assert_allclose(one[3], 1.0, atol=1e-6)

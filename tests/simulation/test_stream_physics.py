@@ -39,6 +39,7 @@ from qdsizer_stream.simulation import (
     twin_layers,
     twinned_sphere,
 )
+from qdsizer_stream.simulation.frames._by_products import by_product_lines
 from qdsizer_stream.simulation.frames._structures import draw_structure
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stream" / "frames.npz"
@@ -127,6 +128,9 @@ def test_frames_of_older_recipes_are_what_they_were() -> None:
 
 
 NOTHING: dict[str, dict[str, Any]] = {
+    "by-products": {"by_products": (0.0, 0.0), "with_by_products": 1.0},
+    "by-products of no frame": {"by_products": (0.1, 0.2), "with_by_products": 0.0},
+    "even cuts": {"q_high_logarithmic": False},
     "correlated motion": {"correlated_motion": (0.0, 0.0)},
     "disordered part": {"disordered_nm": (0.0, 0.0)},
     "microstrain": {"microstrain": (0.0, 0.0)},
@@ -451,7 +455,7 @@ def test_amounts_that_cannot_be(settings: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("material", "settings"),
     [
-        ("PbS", {"twinned": 1.0}),
+        ("PbS", {"twinned": 1.0, "twin_plane": (0.999, 0.999)}),
         ("PbS", {"shapes": [{"kind": "fused-spheres", "n_spheres": 3, "overlap": 0.2}], "cuts": ["atom"]}),
         ("CdSe-zincblende", {"faulted": 1.0}),
         ("CdSe-wurtzite", {"faulted": 1.0}),
@@ -463,6 +467,48 @@ def test_sizes_of_other_shapes_are_counted_too(material: str, settings: dict[str
     table = draw_structure(ranges, np.random.default_rng(0), (1.0, 2.0), 0.02)
     np.testing.assert_allclose(table.sizes_nm / table.diameters_nm, 1, atol=0.12)
     assert np.mean(table.sizes_nm / table.diameters_nm) == pytest.approx(1, abs=0.03)
+
+
+def test_by_products_have_their_share() -> None:
+    """A frame with lines, less the frame without them, holds nothing negative and the share asked for."""
+    plain = batch(EXACT, 32).intensity
+    mixed = batch(EXACT, 32, by_products=(0.2, 0.2), with_by_products=1.0).intensity
+    # Photons are the same in both, so the dots of the mixed frame are one part in 1.2.
+    lines = 1.2 * mixed / mixed.mean(axis=1, keepdims=True) - plain / plain.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(lines.mean(axis=1), 0.2, rtol=1e-6)
+    assert np.abs(np.minimum(lines, 0)).max() < 1e-3
+    # Lines, not a background: half of the bins hold next to nothing of the strongest.
+    assert np.median(np.median(lines, axis=1) / lines.max(axis=1)) < 0.1
+    assert not np.allclose(lines[0], lines[1], atol=0.05)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_lines_of_by_products_are_no_narrower_than_the_instrument(seed: int) -> None:
+    q = np.linspace(1, 10, 3001)
+    lines = by_product_lines(np.random.default_rng(seed), q, np.full(q.size, 0.15))
+    assert lines.mean() == pytest.approx(1, rel=1e-5)
+    peak = int(np.argmax(lines))
+    above = lines > lines[peak] / 2
+    left = np.flatnonzero(~above[:peak])[-1] + 1 if not above[:peak].all() else 0
+    right = peak + np.flatnonzero(~above[peak:])[0] if not above[peak:].all() else q.size
+    assert (right - left) * 0.003 > 0.14
+
+
+def test_cuts_by_their_logarithm_are_shorter() -> None:
+    wide = {
+        "q_high_inv_angstrom": (2.5, 15.0),
+        "grid": {"q_first_inv_angstrom": 1.2, "q_step_inv_angstrom": 0.02, "n_bins": 690},
+        "n_structures": 1,
+        "structures": {"material": "PbS", "max_cluster_nm": 3.0},
+        "mean_diameter_nm": (2.0, 2.5),
+    }
+    fractions = []
+    for logarithmic in (False, True):
+        frames = batch(LIVELY, 512, **wide, q_high_logarithmic=logarithmic)
+        ends = 1.2 + 0.02 * (690 - np.argmax(~frames.mask[:, ::-1], axis=1))
+        fractions.append(np.mean(ends < 4.0))
+    # Half of the frames are cut: 1.5 of 12.5 Å⁻¹, and ln 1.6 of ln 6, lie below 4 Å⁻¹.
+    np.testing.assert_allclose(fractions, (0.06, 0.131), atol=0.035)
 
 
 def test_layers_are_not_strained_along_an_axis() -> None:
@@ -478,7 +524,7 @@ def test_layers_are_not_strained_along_an_axis() -> None:
 
 
 def test_twins_are_drawn() -> None:
-    """Half of the structures, their plane within the range; the truth is the whole dot, unstrained."""
+    """Half of the structures, their plane within the range; the truth is the larger domain, unstrained."""
     structures = {
         "material": "PbS",
         "max_cluster_nm": 4.0,
@@ -503,3 +549,14 @@ def test_twins_are_drawn() -> None:
             layers, twinned_sphere(layers, 10 * table.diameters_nm[4], 0.3), ["S"], 5, bond
         )
         np.testing.assert_array_equal(table.self_terms[:, 4], expected.n_atoms)
+        # Slices of a unit sphere below the plane, over all of them.
+        height = np.linspace(-1, 1, 20001)
+        area = 1 - height**2
+        metal = sum(
+            atoms
+            for site, atoms in zip(table.material.sites, table.self_terms, strict=True)
+            if site.element == "Pb"
+        )
+        domain = metal * area[height < 0.3].sum() / area.sum()
+        unit_nm = load_material("PbS").unit_diameter_angstrom / 10
+        np.testing.assert_allclose(table.sizes_nm, unit_nm * np.cbrt(domain / 4), rtol=1e-4)

@@ -71,6 +71,35 @@ def test_noise_hides_power(network: SizeNetwork) -> None:
     assert float(quiet.max() - quiet.median()) > 5 * float(loud.max() - loud.median())
 
 
+@pytest.mark.parametrize("fwhm", [0.02, 0.06])
+def test_damping_is_what_the_instrument_takes_from_the_power(fwhm: float) -> None:
+    """The power of a pattern blurred by a Gaussian, less that of the sharp one, at each distance."""
+    network = SizeNetwork(GRID, 4, resolution=True).eval()
+    q, sd = GRID.centres, fwhm / math.sqrt(8 * math.log(2))
+    distances = np.array([20.0, 35.0, 50.0])
+    sharp = 1 + sum(0.1 * np.sin(r * q) for r in distances)
+    blurred = 1 + sum(0.1 * np.exp(-((sd * r) ** 2) / 2) * np.sin(r * q) for r in distances)
+    width = torch.full((1, 1, q.size), math.log10(fwhm / 0.02))
+    powers, damping = [], torch.empty(0)
+    for curve in (sharp, blurred):
+        vectors = torch.cat([vectors_of(np.log(curve), -6.0), width], dim=1)
+        powers.append(network.log_powers(vectors)[0, 1])
+        damping = network.damping(vectors)[0]
+    spacing = 2 * math.pi / (0.01 * network.n_transform)
+    for r in distances:
+        k = round(r / spacing)
+        assert float(powers[0][k] - powers[1][k]) == pytest.approx(float(damping[k]), abs=0.02)
+
+
+def test_networks_that_know_the_width_take_four_channels(recipe: SizeRecipe) -> None:
+    network = SizeNetwork(GRID, 4, resolution=True).eval()
+    vectors = torch.cat([vectors_of(-GRID.centres / 3), torch.zeros(1, 1, GRID.n_bins)], dim=1)
+    wide = vectors.clone()
+    wide[:, 3] = 1.0
+    with torch.no_grad():
+        assert not torch.allclose(network(vectors)[0], network(wide)[0])
+
+
 @pytest.mark.parametrize("width", [1, 5, 11])
 def test_moving_sums(width: int) -> None:
     curves = torch.from_numpy(np.random.default_rng(1).random((3, 200)).astype(np.float32))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ._draws import log_uniform
 from ._stream_recipe import StreamRecipe
 
 __all__ = ["CoarseScans", "Modules", "averaged_over_steps", "drawn_mask", "drawn_modules"]
@@ -113,7 +114,11 @@ def drawn_mask(
     lowest, highest = recipe.q_low_inv_angstrom[0], min(recipe.q_high_inv_angstrom[1], reach)
     low = np.where(rng.random(n) < 0.5, rng.uniform(*recipe.q_low_inv_angstrom, n), lowest)
     first_end = min(recipe.q_high_inv_angstrom[0], highest)
-    high = np.where(rng.random(n) < 0.5, rng.uniform(first_end, highest, n), highest)
+    short = rng.random(n) < 0.5
+    if recipe.q_high_logarithmic:
+        high = np.where(short, log_uniform(rng, (first_end, highest), n), highest)
+    else:
+        high = np.where(short, rng.uniform(first_end, highest, n), highest)
     mask = (q < low[:, None]) | (q > high[:, None])
     gapped = np.flatnonzero(rng.random(n) < recipe.gaps)
     pitch = rng.uniform(*recipe.gap_pitch_deg, (gapped.size, 1)).astype(np.float32)

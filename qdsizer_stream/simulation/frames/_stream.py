@@ -11,6 +11,7 @@ from ...errors import ConfigurationError
 from ...patterns import FWHM_PER_SD, blur_matrix, blur_reach_bins, q_from_two_theta, two_theta_from_q
 from ..crystal import load_material
 from ..scattering import load_solvent, read_solvent
+from ._by_products import by_product_lines
 from ._detector import CoarseScans, averaged_over_steps, drawn_mask, drawn_modules
 from ._disordered import atoms_per_core
 from ._displacements import amplitude_angstrom2, displacements_angstrom2
@@ -162,7 +163,10 @@ class FrameStream:
     def _rng(self, what: str, number: int) -> np.random.Generator:
         """A separate random generator for each item drawn, so that results do not depend on threads."""
         # What joined later comes last: the sequences of the others, and so older frames, stay as they were.
-        kinds = ("structure", "light", "group", "motion", "sizes", "more of a structure", "more of a group")
+        kinds = (
+            *("structure", "light", "group", "motion", "sizes", "more of a structure", "more of a group"),
+            "by-products",
+        )
         kind = kinds.index(what)
         return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(kind, number)))
 
@@ -276,6 +280,8 @@ class FrameStream:
         scale = fraction / frames[:, : light.n_bins].mean(axis=1)
         frames = _times(scale, frames)
         frames += _times((1 - fraction) / solvent[:, : light.n_bins].mean(axis=1), solvent)
+        if recipe.by_products is not None and _given(recipe.by_products):
+            self._add_by_products(self._rng("by-products", number), frames, light.n_bins, fwhm)
         instrument = polarisation_factor(true_deg, rng.uniform(*light.source.perpendicular_share))
         absorption = cylinder_absorption(true_deg, rng.uniform(*recipe.absorption_mu_r))
         frames *= (instrument * absorption).astype(np.float32)
@@ -448,6 +454,23 @@ class FrameStream:
         if recipe.solvent_distortion:
             solvent *= np.exp(np.float32(recipe.solvent_distortion) * self._smooth(rng))
         return solvent
+
+    def _add_by_products(
+        self,
+        rng: np.random.Generator,
+        frames: NDArray[np.float32],
+        n_bins: int,
+        fwhm: NDArray[np.float64],
+    ) -> None:
+        """Add the lines of another crystal to some frames, in place."""
+        if self.recipe.by_products is None:
+            return
+        level = np.asarray(rng.uniform(*self.recipe.by_products, frames.shape[0]))
+        with_lines = rng.random(frames.shape[0]) < (self.recipe.with_by_products or 0.0)
+        for row in np.flatnonzero(with_lines):
+            frames[row, :n_bins] += np.float32(level[row]) * by_product_lines(
+                rng, self._q[:n_bins], fwhm[:n_bins]
+            )
 
     def _smooth(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Smooth random curves of unit standard deviation, shape (n, n_bins)."""

@@ -94,6 +94,11 @@ class StreamRecipe(Config):
     """Oleate on the dots, uniform, nm⁻²."""
     halo_inv_angstrom: Range = (1.3, 1.5)
     """Centre of its halo, uniform, Å⁻¹."""
+    by_products: Range | None = None
+    """Mean intensity of the lines of another crystal over the mean of dots and solvent, uniform, for the
+    fraction `with_by_products` of the frames. None where left out or (0, 0)."""
+    with_by_products: float | None = Field(default=None, ge=0, le=1)
+    """Fraction of frames with such lines."""
     fluorescence: float = Field(default=0.0, ge=0)
     """Largest level of the fluorescence over the mean of dots and solvent, uniform."""
     background: float = Field(default=0.0, ge=0)
@@ -116,6 +121,8 @@ class StreamRecipe(Config):
     """First usable Q, uniform for half of the frames, Å⁻¹; the others begin at the lower limit."""
     q_high_inv_angstrom: Range
     """Last usable Q, uniform for half of the frames, Å⁻¹; the others run to the upper limit."""
+    q_high_logarithmic: bool | None = None
+    """Whether it is drawn by its logarithm instead: half an Å⁻¹ matters near 3, not near 14."""
     gaps: float = Field(default=0.0, ge=0, le=1)
     """Fraction of frames with gaps between modules."""
     gap_pitch_deg: Range = (3.0, 6.0)
@@ -145,7 +152,7 @@ class StreamRecipe(Config):
             )
         return self
 
-    @field_validator("disordered_nm", "microstrain", "module_gain_step")
+    @field_validator("disordered_nm", "microstrain", "module_gain_step", "by_products")
     @classmethod
     def _check_amount(cls, limits: Range | None) -> Range | None:
         if limits is not None and limits[0] < 0:

@@ -143,7 +143,8 @@ class StructureTable:
     sizes_nm
         Diameters of spheres of the whole crystal with as many atoms of its first element, nm, shape
         (n_clusters,): the outline of a small cluster, or of one with a
-        metal-rich surface, does not determine how many atoms it has.
+        metal-rich surface, does not determine how many atoms it has. Of a twin, the atoms of the larger
+        domain count: diffraction sees the size of one coherent lattice.
     mean_strain
         Isotropic part of the strain along an axis.
     group
@@ -245,6 +246,7 @@ def draw_structure(
         )
     bin_width = 0.0 if ranges.sampled and more.random() < ranges.sampled else q_step_inv_angstrom
     twinned = bool(ranges.twinned) and more.random() < (ranges.twinned or 0.0)
+    coherent = 1.0
     if twinned:
         strain = np.zeros((3, 3))
     whole, textured = material, None
@@ -255,6 +257,7 @@ def draw_structure(
     elif twinned:
         layers = twin_layers(material)
         plane = more.uniform(*(ranges.twin_plane or TWIN_PLANE))
+        coherent = _larger_domain(plane)
         clusters = [twinned_sphere(layers, float(d), plane) for d in diameters]
         if minimum:
             bond = material.shortest_distance(0, 1)
@@ -294,7 +297,7 @@ def draw_structure(
     return StructureTable(
         material,
         diameters_nm,
-        _sizes_nm(whole, material, table.self_terms),
+        _sizes_nm(whole, material, coherent * table.self_terms),
         float(np.trace(strain)) / 3,
         table.group,
         table.self_terms,
@@ -305,6 +308,11 @@ def draw_structure(
         table.longest_angstrom,
         disordered_terms,
     )
+
+
+def _larger_domain(plane: float) -> float:
+    """Fraction of a sphere on the larger side of a plane at this distance from its centre over its radius."""
+    return (2 - abs(plane)) * (1 + abs(plane)) ** 2 / 4
 
 
 def _sizes_nm(whole: Material, tabulated: Material, atoms: NDArray[np.float64]) -> NDArray[np.float64]:
