@@ -7,13 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from ..models import N_CHANNELS, WIDTH_LIMITS_INV_ANGSTROM
-from ..patterns import BinGrid
+from ..patterns import FWHM_PER_SD, BinGrid
 
 __all__ = ["MovingSums", "PaperNetwork", "PositionalNetwork", "SizeNetwork"]
-
-
-FWHM_PER_SD = math.sqrt(8 * math.log(2))
-"""Full width at half maximum of a Gaussian over its standard deviation."""
 
 
 class PaperNetwork(nn.Module):

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ...patterns import FWHM_PER_SD
 from ._draws import log_uniform
-from ._resolution import FWHM_PER_SD
 
 __all__ = ["by_product_lines"]
 
