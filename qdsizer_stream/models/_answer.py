@@ -33,8 +33,20 @@ class Answer:
     """Lower end of its 95 % interval, nm."""
     size_high_nm: float
     """Upper end of its 95 % interval, nm."""
+    size_frame_sd_nm: float = math.nan
+    """Standard deviation of `size_nm` by the frame itself, nm: it differs from frame to frame."""
+    size_shared_sd_nm: float = math.nan
+    """Standard deviation of `size_nm` that all frames of a sample share, nm: shape, surface, physics."""
     mass_mean_nm: float = math.nan
     """Mass-weighted mean diameter, nm."""
+    mass_mean_low_nm: float = math.nan
+    """Lower end of its 95 % interval, nm."""
+    mass_mean_high_nm: float = math.nan
+    """Upper end of its 95 % interval, nm."""
+    mass_mean_frame_sd_nm: float = math.nan
+    """Standard deviation of `mass_mean_nm` by the frame itself, nm."""
+    mass_mean_shared_sd_nm: float = math.nan
+    """Standard deviation of `mass_mean_nm` that all frames of a sample share, nm."""
     dispersion: float = math.nan
     """Relative standard deviation of the number distribution."""
     strain: float = math.nan
@@ -69,10 +81,15 @@ def class_answer(output: ClassOutput, logits: NDArray[np.float32]) -> Answer:
     low = int(np.searchsorted(cumulative, 0.025))
     high = min(int(np.searchsorted(cumulative, 0.975)), len(output.classes_nm) - 1)
     margin = CLASS_MARGIN * output.step_nm
+    low_nm, high_nm = output.classes_nm[low], output.classes_nm[high]
     return Answer(
         size_nm=output.classes_nm[best],
-        size_low_nm=output.classes_nm[low] - margin,
-        size_high_nm=output.classes_nm[high] + margin,
+        size_low_nm=low_nm - margin,
+        size_high_nm=high_nm + margin,
+        # The width of a class is scatter, since frames of a sample near its edge change class; the margin
+        # allows for a class that is wrong for all of them.
+        size_frame_sd_nm=math.hypot((high_nm - low_nm) / (2 * TWO_SIDED_95), output.step_nm / math.sqrt(12)),
+        size_shared_sd_nm=margin / TWO_SIDED_95,
         class_nm=output.classes_nm[best],
         class_probability=float(probability[best]),
     )
@@ -94,7 +111,12 @@ def size_answer(output: SizeOutput, scaled: float) -> Answer:
     """
     size = output.offset_nm + output.scale_nm * scaled
     return Answer(
-        size_nm=size, size_low_nm=size - output.half_width_nm, size_high_nm=size + output.half_width_nm
+        size_nm=size,
+        size_low_nm=size - output.half_width_nm,
+        size_high_nm=size + output.half_width_nm,
+        # One measured error for all frames, whose parts are not known: both are at most all of it.
+        size_frame_sd_nm=output.half_width_nm / TWO_SIDED_95,
+        size_shared_sd_nm=output.half_width_nm / TWO_SIDED_95,
     )
 
 
@@ -114,23 +136,31 @@ def gaussian_answer(
 
     Returns
     -------
-    Sizes; the interval is symmetric in the logarithm of the size.
+    Sizes; the intervals are symmetric in the logarithm of the size. That of the mass-weighted mean has the
+    floors of the number-weighted mean, for which they are set.
     """
     scale = np.array(output.target_scale)
     target = np.array(output.target_offset) + scale * mean.astype(np.float64)
-    size_nm = math.exp(target[0])
-    sigma = log_size_sd(
-        output.target_scale[0] * math.exp(log_sigma[0]),
-        size_nm,
-        scale=output.interval_scale,
-        floor=output.interval_floor,
-        floor_nm=output.interval_floor_nm,
-    )
+    size_nm, mass_mean_nm = math.exp(target[0]), math.exp(target[1])
+    settings = {
+        "scale": output.interval_scale,
+        "floor": output.interval_floor,
+        "floor_nm": output.interval_floor_nm,
+    }
+    network_sd, mass_network_sd = (output.target_scale[i] * math.exp(log_sigma[i]) for i in (0, 1))
+    sigma = log_size_sd(network_sd, size_nm, **settings)
+    mass_sigma = log_size_sd(mass_network_sd, mass_mean_nm, **settings)
     return Answer(
         size_nm=size_nm,
         size_low_nm=math.exp(target[0] - TWO_SIDED_95 * sigma),
         size_high_nm=math.exp(target[0] + TWO_SIDED_95 * sigma),
-        mass_mean_nm=math.exp(target[1]),
+        size_frame_sd_nm=size_nm * output.interval_scale * network_sd,
+        size_shared_sd_nm=size_nm * log_size_sd(0.0, size_nm, **settings),
+        mass_mean_nm=mass_mean_nm,
+        mass_mean_low_nm=math.exp(target[1] - TWO_SIDED_95 * mass_sigma),
+        mass_mean_high_nm=math.exp(target[1] + TWO_SIDED_95 * mass_sigma),
+        mass_mean_frame_sd_nm=mass_mean_nm * output.interval_scale * mass_network_sd,
+        mass_mean_shared_sd_nm=mass_mean_nm * log_size_sd(0.0, mass_mean_nm, **settings),
         dispersion=max(float(target[2]), 0.0),
         strain=float(target[3]),
         presence=1 / (1 + math.exp(-presence_logit)),

@@ -203,7 +203,7 @@ class SizingModel:
         return self._answer(binned_vector(binned, grid, width))
 
     def allow_for_channels(self, answer: Answer, binned: Pattern) -> Answer:
-        """Raise the upper end of the interval by what wide detector channels may hide.
+        """Raise the upper ends of the intervals by what wide detector channels may hide.
 
         Parameters
         ----------
@@ -214,7 +214,7 @@ class SizingModel:
 
         Returns
         -------
-        The answer, its interval no narrower; unchanged where the model takes the paper's vector.
+        The answer, its intervals no narrower; unchanged where the model takes the paper's vector.
         """
         if not isinstance(self.card.input, BinnedInput):
             return answer
@@ -222,7 +222,11 @@ class SizingModel:
         apart = float(np.median(np.diff(filled))) if filled.size > 1 else 1.0
         step = self.card.input.grid.q_step_inv_angstrom
         widening = upper_widening(answer.size_nm, apart * step, step)
-        return replace(answer, size_high_nm=answer.size_high_nm * widening)
+        return replace(
+            answer,
+            size_high_nm=answer.size_high_nm * widening,
+            mass_mean_high_nm=answer.mass_mean_high_nm * widening,
+        )
 
     def _answer(self, vector: NDArray[np.float32]) -> Answer:
         outputs = self._run(vector[None])

@@ -41,8 +41,20 @@ class SizeEstimate:
     """Lower end of the 95 % interval of `size_nm`, nm."""
     size_high_nm: float = math.nan
     """Upper end of the 95 % interval of `size_nm`, nm."""
+    size_frame_sd_nm: float = math.nan
+    """Part of the standard deviation of `size_nm` that differs from frame to frame, nm."""
+    size_shared_sd_nm: float = math.nan
+    """Part that all frames of a sample share, nm: shape, surface and physics that the model does not know."""
     mass_mean_nm: float = math.nan
     """Mass-weighted mean diameter, nm."""
+    mass_mean_low_nm: float = math.nan
+    """Lower end of the 95 % interval of `mass_mean_nm`, nm."""
+    mass_mean_high_nm: float = math.nan
+    """Upper end of the 95 % interval of `mass_mean_nm`, nm."""
+    mass_mean_frame_sd_nm: float = math.nan
+    """Part of the standard deviation of `mass_mean_nm` that differs from frame to frame, nm."""
+    mass_mean_shared_sd_nm: float = math.nan
+    """Part that all frames of a sample share, nm."""
     dispersion: float = math.nan
     """Standard deviation of the number distribution over its mean."""
     lattice_parameter_angstrom: float = math.nan
@@ -77,7 +89,7 @@ class SizeEstimate:
     def _repr_html_(self) -> str:
         values = {
             "number-weighted mean": (_interval(self), self.size_nm),
-            "mass-weighted mean": (f"{self.mass_mean_nm:.2f} nm", self.mass_mean_nm),
+            "mass-weighted mean": (_mass_interval(self), self.mass_mean_nm),
             "dispersion": (f"{self.dispersion:.1%}", self.dispersion),
             "lattice parameter": (
                 f"{self.lattice_parameter_angstrom:.4f} Å",
@@ -109,3 +121,10 @@ class SizeEstimate:
 
 def _interval(estimate: SizeEstimate) -> str:
     return f"{estimate.size_nm:.2f} nm [{estimate.size_low_nm:.2f}, {estimate.size_high_nm:.2f}]"
+
+
+def _mass_interval(estimate: SizeEstimate) -> str:
+    text = f"{estimate.mass_mean_nm:.2f} nm"
+    if math.isnan(estimate.mass_mean_low_nm):
+        return text
+    return f"{text} [{estimate.mass_mean_low_nm:.2f}, {estimate.mass_mean_high_nm:.2f}]"

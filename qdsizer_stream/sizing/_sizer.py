@@ -39,6 +39,9 @@ class Examination:
     checks: tuple[CheckResult, ...] = ()
     """Every acceptance check that was made, in order; those after the network are made only where all before
     it have passed."""
+    answer: Answer | None = None
+    """Answer of the network, also for a frame that was rejected; None where the network was not run, as for a
+    frame that cannot be reduced. Of a rejected frame it is evidence for the track of its run, not a size."""
     n_frames: int = 1
     """Number of frames that were added."""
     warnings: tuple[str, ...] = ()
@@ -298,12 +301,12 @@ class Sizer:
             seen["resolution_inv_angstrom"] = float(np.mean(resolution[binned.usable]))
         failed = first_failed(checks)
         if failed is not None:
-            return Examination(_rejected(failed, seen), binned, checks=checks)
+            # With too few photons for a size a frame still says something of it, which its run can collect.
+            faint = all(check.passed or check.status is Status.LOW_COUNTS for check in checks)
+            answer = self._faint_answer(pattern, binned) if faint else None
+            return Examination(_rejected(failed, seen), binned, checks=checks, answer=answer)
         try:
-            if isinstance(self.model.card.input, BinnedInput):
-                answer = self.model.answer_binned(binned)
-            else:
-                answer = self.model.answer(pattern)
+            answer = self._answer(pattern, binned)
         except PatternError as error:
             estimate = SizeEstimate(status=Status.BAD_FRAME, reason=str(error), **seen)
             return Examination(estimate, binned, checks=checks)
@@ -318,21 +321,40 @@ class Sizer:
         seen["residual"] = fit.residual
         failed = first_failed(checks)
         if failed is not None:
-            return Examination(_rejected(failed, seen), binned, fit, checks)
+            return Examination(_rejected(failed, seen), binned, fit, checks, answer)
         estimate = SizeEstimate(
             status=Status.SIZED,
             size_nm=answer.size_nm,
             size_low_nm=answer.size_low_nm,
             # Only now: a width that channels may hide is not a fault of the frame.
             size_high_nm=shown.size_high_nm,
+            size_frame_sd_nm=answer.size_frame_sd_nm,
+            size_shared_sd_nm=answer.size_shared_sd_nm,
             mass_mean_nm=answer.mass_mean_nm,
+            mass_mean_low_nm=answer.mass_mean_low_nm,
+            mass_mean_high_nm=shown.mass_mean_high_nm,
+            mass_mean_frame_sd_nm=answer.mass_mean_frame_sd_nm,
+            mass_mean_shared_sd_nm=answer.mass_mean_shared_sd_nm,
             dispersion=answer.dispersion,
             lattice_parameter_angstrom=self.model.card.lattice_parameter_angstrom * (1 + answer.strain),
             class_nm=answer.class_nm,
             class_probability=answer.class_probability,
             **seen,
         )
-        return Examination(estimate, binned, fit, checks)
+        return Examination(estimate, binned, fit, checks, answer)
+
+    def _answer(self, pattern: Pattern, binned: Pattern) -> Answer:
+        """Run the network on a pattern, or on its bins where it takes these."""
+        if isinstance(self.model.card.input, BinnedInput):
+            return self.model.answer_binned(binned)
+        return self.model.answer(pattern)
+
+    def _faint_answer(self, pattern: Pattern, binned: Pattern) -> Answer | None:
+        """Answer for a frame with too few photons; None where its pattern cannot be standardized."""
+        try:
+            return self._answer(pattern, binned)
+        except PatternError:
+            return None
 
     def _resolution(self, wavelength_angstrom: float | None) -> NDArray[np.float64] | None:
         """Declared FWHM on the bins of the physics check, Å⁻¹; None where none was declared."""

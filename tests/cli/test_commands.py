@@ -56,9 +56,10 @@ def test_predict_prints_one_json_object_a_file(run: Run, pattern_file: Path) -> 
     first, second = map(json.loads, result.out.splitlines())
     assert first == second
     assert list(first) == [
-        "file", "status", "reason", "size_nm", "size_low_nm", "size_high_nm", "mass_mean_nm", "dispersion",
-        "lattice_parameter_angstrom", "class_nm", "class_probability", "residual", "counts", "q_min",
-        "q_max", "model", "warnings",
+        "file", "status", "reason", "size_nm", "size_low_nm", "size_high_nm", "size_frame_sd_nm",
+        "size_shared_sd_nm", "mass_mean_nm", "mass_mean_low_nm", "mass_mean_high_nm", "mass_mean_frame_sd_nm",
+        "mass_mean_shared_sd_nm", "dispersion", "lattice_parameter_angstrom", "class_nm", "class_probability",
+        "residual", "counts", "q_min", "q_max", "model", "warnings",
     ]  # fmt: skip
     assert first["status"] == "sized"
     assert first["size_nm"] == pytest.approx(5.0, abs=0.25)

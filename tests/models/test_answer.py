@@ -35,6 +35,9 @@ def test_the_most_probable_class_and_its_quantiles() -> None:
     assert answer.class_probability == pytest.approx(0.6, rel=1e-6)
     # the 2.5 % quantile lies in class 2.5, the 97.5 % one in class 3.5; 1.5 classes on either side
     assert (answer.size_low_nm, answer.size_high_nm) == (1.75, 4.25)
+    # the quantiles are 1 nm apart, and a class is 0.5 nm wide; the margin of 0.75 nm is common to all frames
+    assert answer.size_frame_sd_nm == pytest.approx(math.sqrt((1 / 3.919928) ** 2 + 0.25 / 12))
+    assert answer.size_shared_sd_nm == pytest.approx(0.75 / 1.959964)
     assert np.isnan(answer.mass_mean_nm)
     assert np.isnan(answer.presence)
 
@@ -58,6 +61,7 @@ def test_a_certain_classifier_may_be_a_class_off() -> None:
 def test_a_regression_has_one_width_for_all() -> None:
     answer = size_answer(SizeOutput(offset_nm=6.0, scale_nm=2.0, half_width_nm=0.3), -0.5)
     assert (answer.size_nm, answer.size_low_nm, answer.size_high_nm) == (5.0, 4.7, 5.3)
+    assert answer.size_frame_sd_nm == answer.size_shared_sd_nm == pytest.approx(0.3 / 1.959964)
 
 
 def test_intervals_widen_by_scale_and_floor() -> None:
@@ -69,13 +73,21 @@ def test_intervals_widen_by_scale_and_floor() -> None:
         interval_floor_nm=0.1,
     )
     mean = np.array([0.1, 0.2, 1.0, -0.5], np.float32)
-    answer = gaussian_answer(output, mean, np.log(np.array([0.04, 9.0, 9.0, 9.0], np.float32)), 1.0)
+    answer = gaussian_answer(output, mean, np.log(np.array([0.04, 0.06, 9.0, 9.0], np.float32)), 1.0)
     size = 5 * math.exp(0.5 * 0.1)
     assert answer.size_nm == pytest.approx(size)
     sd = math.sqrt((2 * 0.5 * 0.04) ** 2 + 0.03**2 + (0.1 / size) ** 2)
     assert answer.size_low_nm == pytest.approx(size * np.exp(-1.959964 * sd))
     assert answer.size_high_nm == pytest.approx(size * np.exp(1.959964 * sd))
-    assert answer.mass_mean_nm == pytest.approx(5 * np.exp(0.1))
+    assert answer.size_frame_sd_nm == pytest.approx(size * 2 * 0.5 * 0.04)
+    assert answer.size_shared_sd_nm == pytest.approx(math.hypot(size * 0.03, 0.1))
+    mass = 5 * math.exp(0.1)
+    assert answer.mass_mean_nm == pytest.approx(mass)
+    assert answer.mass_mean_frame_sd_nm == pytest.approx(mass * 2 * 0.5 * 0.06)
+    assert answer.mass_mean_shared_sd_nm == pytest.approx(math.hypot(mass * 0.03, 0.1))
+    mass_sd = math.sqrt((2 * 0.5 * 0.06) ** 2 + 0.03**2 + (0.1 / mass) ** 2)
+    assert answer.mass_mean_low_nm == pytest.approx(mass * math.exp(-1.959964 * mass_sd))
+    assert answer.mass_mean_high_nm == pytest.approx(mass * math.exp(1.959964 * mass_sd))
     assert answer.dispersion == pytest.approx(0.15)
     assert answer.strain == pytest.approx(-0.002)
     assert answer.presence == pytest.approx(1 / (1 + math.exp(-1)))
@@ -121,8 +133,15 @@ def test_a_model_widens_by_the_usual_distance_of_the_bins_with_data(every: int, 
     mask = np.arange(q.size) % every != 0
     mask[600:640] = True  # a gap is not a distance
     binned = Pattern(q, np.where(mask, np.nan, 10.0), np.where(mask, np.nan, 1.0), mask)
-    answer = Answer(size_nm=6.0, size_low_nm=5.7, size_high_nm=6.3)
+    answer = Answer(
+        size_nm=6.0, size_low_nm=5.7, size_high_nm=6.3,
+        mass_mean_nm=6.2, mass_mean_low_nm=6.0, mass_mean_high_nm=6.4,
+        size_frame_sd_nm=0.1, size_shared_sd_nm=0.1, mass_mean_frame_sd_nm=0.05, mass_mean_shared_sd_nm=0.1,
+        dispersion=0.1, strain=0.0, class_nm=6.0, class_probability=1.0, presence=1.0,
+    )  # fmt: skip
     wide = model.allow_for_channels(answer, binned)
     assert wide.size_high_nm == pytest.approx(6.3 * factor, rel=1e-12)
     assert (wide.size_nm, wide.size_low_nm) == (6.0, 5.7)
+    assert wide.mass_mean_high_nm == pytest.approx(6.4 * factor, rel=1e-12)
+    assert (wide.mass_mean_nm, wide.mass_mean_low_nm, wide.size_frame_sd_nm) == (6.2, 6.0, 0.1)
     assert load_model("pbs-paper").allow_for_channels(answer, binned) == answer

@@ -13,6 +13,8 @@ SIZED = SizeEstimate(
     size_low_nm=4.7131,
     size_high_nm=4.9341,
     mass_mean_nm=5.01,
+    mass_mean_low_nm=4.9,
+    mass_mean_high_nm=5.12,
     dispersion=0.123,
     lattice_parameter_angstrom=5.9362,
     residual=0.021,
@@ -36,7 +38,7 @@ def test_an_estimate_in_a_notebook_shows_what_is_known() -> None:
     for text in (
         "<caption>sized, model pbs</caption>",
         "4.82 nm [4.71, 4.93]",
-        "5.01 nm",
+        "5.01 nm [4.90, 5.12]",
         "12.3%",
         "5.9362 Å",
         "2.1% of the mean intensity",

@@ -47,6 +47,16 @@ def test_a_clean_frame_is_sized_within_its_interval(
     assert estimate.size_low_nm <= dots.number_mean_nm(elapsed_s) <= estimate.size_high_nm
     assert estimate.size_nm == pytest.approx(dots.number_mean_nm(elapsed_s), abs=0.25)
     assert estimate.size_nm < estimate.mass_mean_nm < 1.3 * estimate.size_nm
+    # The interval has two parts, both of them in it.
+    for name, mean in (("size", estimate.size_nm), ("mass_mean", estimate.mass_mean_nm)):
+        frame_sd, shared_sd = (
+            getattr(estimate, f"{name}_frame_sd_nm"),
+            getattr(estimate, f"{name}_shared_sd_nm"),
+        )
+        low = getattr(estimate, f"{name}_low_nm")
+        assert math.log(mean / low) == pytest.approx(
+            1.959964 * math.hypot(frame_sd, shared_sd) / mean, rel=1e-9
+        )
     assert estimate.dispersion == pytest.approx(0.12, abs=0.06)
     assert estimate.lattice_parameter_angstrom == pytest.approx(5.934, rel=2e-3)
     assert estimate.reason == ""
@@ -87,6 +97,27 @@ def test_counts_are_photons(sizer: Sizer, dots: GrowingDots) -> None:
     assert estimate.counts == pytest.approx(counts[inside].sum(), rel=1e-3)
     assert estimate.q_min == pytest.approx(0.96, abs=0.021)
     assert estimate.q_max == pytest.approx(15.02, abs=0.021)
+
+
+def test_the_scatter_of_frames_is_their_own_part_of_the_interval(sizer: Sizer, dots: GrowingDots) -> None:
+    estimates = [sizer.size_frame(frame(dots, 300.0, 30.0, seed), WAVELENGTH_ANGSTROM) for seed in range(30)]
+    for name in ("size", "mass_mean"):
+        scatter = np.std([getattr(one, f"{name}_nm") for one in estimates], ddof=1)
+        stated = np.mean([getattr(one, f"{name}_frame_sd_nm") for one in estimates])
+        assert 0.6 < scatter / stated < 1.3, name  # 30 frames give a standard deviation to 13 %
+
+
+def test_a_faint_frame_keeps_the_answer_of_the_network(sizer: Sizer, dots: GrowingDots) -> None:
+    faint = sizer.examine_frame(
+        RawFrame(counts=frame(dots, 300.0, 0.01), wavelength_angstrom=WAVELENGTH_ANGSTROM)
+    )
+    assert faint.estimate.status is Status.LOW_COUNTS
+    assert math.isnan(faint.estimate.size_nm)
+    assert faint.answer is not None
+    assert faint.answer.mass_mean_frame_sd_nm > 0.5
+    # A frame that is bad for another reason says nothing of the size.
+    negative = Pattern.from_arrays(Q, np.where(np.arange(Q.size) % 2, 40.0, -30.0), np.full(Q.size, 4.0))
+    assert sizer.examine(negative).answer is None
 
 
 @pytest.mark.parametrize("level", [0.05, 0.5, 5.0])
