@@ -3,6 +3,7 @@
 from . import (  # noqa: F401  (each registers its command)
     _audit,
     _calibrate,
+    _calibrate_width,
     _demo,
     _evaluate,
     _ioc,

@@ -1,4 +1,4 @@
-"""``qdsizer-stream calibrate``: angle offset and wavelength from a frame of a standard."""
+"""``qdsizer-stream calibrate angles``: angle offset and wavelength from a frame of a standard."""
 
 import json
 from dataclasses import asdict
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 from rich.console import Console
 from rich.table import Table
 
@@ -14,19 +15,41 @@ from ._app import app, examples
 if TYPE_CHECKING:
     from ..reduction import CalibrationFit, Standard
 
-__all__ = ["calibrate"]
+__all__ = ["angles", "calibrate"]
 
 
-@app.command(
+class _AnglesByDefault(typer.core.TyperGroup):
+    """Takes ``calibrate FILE`` for ``calibrate angles FILE``, as it was called in earlier versions."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Insert the command where the first word is none."""
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = ["angles", *args]
+        return super().parse_args(ctx, args)
+
+
+calibrate = typer.Typer(
+    help="Calibrate the instrument with a powder standard: its angles, and the width of its lines.",
     epilog=examples(
-        "calibrate silicon.h5 --config qdsizer.toml --standard Si --wavelength 0.5637",
-        "calibrate lab6.h5 --config qdsizer.toml --standard LaB6 --wavelength 0.5637 --picture residuals.png",
+        "calibrate angles silicon.h5 --config qdsizer.toml --standard Si --wavelength 0.5637",
+        "calibrate width lab6.xye --material LaB6 --wavelength 0.5637 --out width.toml",
+    ),
+    no_args_is_help=True,
+    cls=_AnglesByDefault,
+)
+app.add_typer(calibrate, name="calibrate")
+
+
+@calibrate.command(
+    epilog=examples(
+        "calibrate angles silicon.h5 --config qdsizer.toml --standard Si --wavelength 0.5637",
+        "calibrate angles lab6.h5 --config qdsizer.toml --standard LaB6 --wavelength 0.56 --picture si.png",
     )
 )
-def calibrate(
+def angles(
     file: Annotated[Path, typer.Argument(help="File with one raw frame of the standard.")],
     config: Annotated[Path, typer.Option(help="TOML file of the beamline with a table \\[reduction].")],
-    standard: Annotated[str, typer.Option(help="Standard that was measured: Si or LaB6.")],
+    standard: Annotated[str, typer.Option(help="Standard that was measured: Si, LaB6, CeO2, Ni.")],
     wavelength: Annotated[float, typer.Option(help="Wavelength at which the fit starts, Å.")],
     arm: Annotated[
         float | None,
@@ -56,7 +79,7 @@ def calibrate(
 
     if standard not in list(Standard):
         raise typer.BadParameter(
-            f"{standard!r} is not a known standard: choose {' or '.join(Standard)}", param_hint="--standard"
+            f"{standard!r} is not a known standard: choose {', '.join(Standard)}", param_hint="--standard"
         )
 
     settings = load_reduction(config)

@@ -50,6 +50,13 @@ def predict(
         str | None,
         typer.Option(help="FWHM of the instrument's lines: 0.02/A (in Q) or 0.05deg (in 2θ)."),
     ] = None,
+    standard: Annotated[
+        Path | None,
+        typer.Option(help="Pattern of a powder standard from the same instrument, which gives its width."),
+    ] = None,
+    material: Annotated[
+        str | None, typer.Option(help="Material of that standard: Si, LaB6, CeO2, Ni.")
+    ] = None,
     model: Annotated[str, typer.Option(help="Name of a shipped model, or path of a model file.")] = "pbs",
     raw: Annotated[bool, typer.Option("--raw", help="The files contain raw detector frames.")] = False,
     config: Annotated[
@@ -80,6 +87,14 @@ def predict(
         check_wavelength(wavelength)
     reduction = None if config is None else load_reduction(config)
     instrument = None if config is None else load_instrument(config)
+    if (standard is None) != (material is None) or (standard is not None and resolution is not None):
+        raise typer.BadParameter(
+            "give a standard with its material, or a resolution", param_hint="--standard, --material"
+        )
+    if standard is not None and material is not None:
+        from ._calibrate_width import fit_standard
+
+        instrument = fit_standard(standard, material, wavelength).resolution
     if resolution is not None:
         instrument = InstrumentResolution.from_text(resolution)
     sizer = Sizer(SizingConfig(model=model, solvent=solvent, reduction=reduction, instrument=instrument))

@@ -52,12 +52,14 @@ from ._geometry import (
     strip_module_from_ee,
     two_theta,
 )
+from ._instrument_width import CRYSTALLITE_NM, InstrumentWidthFit, StandardLine, fit_instrument_width
 from ._pooled import PooledCounts
 from ._raw_files import RawFrame, read_raw_frames, write_nxmonopd, write_raw_text
 from ._reduce import Reducer
 from ._reduced_files import read_reduced, write_reduced, write_xye
 
 __all__ = [
+    "CRYSTALLITE_NM",
     "MODULE_STRIPS",
     "NOTHING_APPLIED",
     "SWITCHES",
@@ -78,6 +80,7 @@ __all__ = [
     "FlatFieldFile",
     "FlatLayout",
     "FrameAccumulator",
+    "InstrumentWidthFit",
     "ModuleResidual",
     "PatternFile",
     "Polarisation",
@@ -87,6 +90,7 @@ __all__ = [
     "ReductionConfig",
     "Shaping",
     "Standard",
+    "StandardLine",
     "StripDetector",
     "StripModule",
     "StripOrigin",
@@ -95,6 +99,7 @@ __all__ = [
     "attenuation_from_transmission",
     "attenuation_per_cm",
     "compton_electron_units",
+    "fit_instrument_width",
     "frame_layouts",
     "load_background",
     "load_reduction",

@@ -15,7 +15,14 @@ from ..patterns import check_wavelength
 from ._frames import strip_counts
 from ._geometry import MODULE_STRIPS, StripDetector
 
-__all__ = ["CalibrationFit", "ModuleResidual", "Standard", "refine_calibration"]
+__all__ = [
+    "LATTICE_ANGSTROM",
+    "CalibrationFit",
+    "ModuleResidual",
+    "Standard",
+    "line_spacings",
+    "refine_calibration",
+]
 
 
 class Standard(StrEnum):
@@ -25,10 +32,19 @@ class Standard(StrEnum):
     """Silicon, NIST SRM 640f."""
     LAB6 = "LaB6"
     """Lanthanum hexaboride, NIST SRM 660c."""
+    CEO2 = "CeO2"
+    """Cerium dioxide, NIST SRM 674b."""
+    NI = "Ni"
+    """Nickel powder, which is not certified: for the width of lines, not for angles to 10⁻⁴."""
 
 
-LATTICE_ANGSTROM = {Standard.SI: 5.431144, Standard.LAB6: 4.156826}
-"""Certified at 22.5 °C."""
+LATTICE_ANGSTROM = {
+    Standard.SI: 5.431144,
+    Standard.LAB6: 4.156826,
+    Standard.CEO2: 5.41165,
+    Standard.NI: 3.5238,
+}
+"""Certified at 22.5 °C; nickel from ICDD 4-850, at 26 °C."""
 
 WINDOW_DEG = 0.12
 """Half width of the range in which a line is fitted: eight times the width of a line at X04SA."""
@@ -127,7 +143,7 @@ def refine_calibration(
     arm_deg
         Angle of the detector arm, degrees.
     standard
-        Powder in the beam: "Si" or "LaB6".
+        Powder in the beam: "Si", "LaB6", "CeO2" or "Ni".
     lattice_parameter_angstrom
         Its lattice parameter, Å; None for the certified one.
     bad_strips
@@ -154,7 +170,7 @@ def refine_calibration(
     frame[list(bad_strips)] = np.nan
     frame[frame < 0] = np.nan
     angles = detector.two_theta(arm_deg)
-    spacings = _spacings(
+    spacings = line_spacings(
         standard, lattice_parameter_angstrom or LATTICE_ANGSTROM[standard], wavelength_angstrom
     )
     expected = _line_angles(spacings, wavelength_angstrom)
@@ -218,14 +234,35 @@ def refine_calibration(
     )
 
 
-def _spacings(standard: Standard, lattice_angstrom: float, wavelength_angstrom: float) -> NDArray[np.float64]:
-    """Lattice spacings that diffract at this wavelength, Å, in descending order."""
+def line_spacings(
+    standard: Standard, lattice_angstrom: float, wavelength_angstrom: float
+) -> NDArray[np.float64]:
+    """Lattice spacings that diffract at a wavelength.
+
+    Parameters
+    ----------
+    standard
+        Powder.
+    lattice_angstrom
+        Its lattice parameter, Å.
+    wavelength_angstrom
+        Wavelength, Å.
+
+    Returns
+    -------
+    Spacings, Å, in descending order.
+    """
     max_index = int(2 * lattice_angstrom / wavelength_angstrom) + 1
     sums = set()
     for h, k, l in product(range(max_index + 1), repeat=3):  # noqa: E741  (Miller indices)
         odd = {h % 2, k % 2, l % 2}
-        diamond = odd == {1} or (odd == {0} and (h + k + l) % 4 == 0)
-        if standard is Standard.LAB6 or diamond:
+        diffracts = {
+            Standard.LAB6: True,  # primitive
+            Standard.SI: odd == {1} or (odd == {0} and (h + k + l) % 4 == 0),  # diamond
+            Standard.CEO2: len(odd) == 1,  # face-centred
+            Standard.NI: len(odd) == 1,
+        }
+        if diffracts[standard]:
             sums.add(h * h + k * k + l * l)
     spacings = lattice_angstrom / np.sqrt(np.array(sorted(sums - {0}), dtype=np.float64))
     return np.asarray(spacings[2 * spacings > wavelength_angstrom])

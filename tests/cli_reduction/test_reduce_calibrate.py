@@ -276,7 +276,7 @@ def test_calibrate_says_when_a_module_is_off(run: Run, beamline: Path, tmp_path:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (("--standard", "Cu"), "'Cu' is not a known standard: choose Si or LaB6"),
+        (("--standard", "Cu"), "'Cu' is not a known standard: choose Si, LaB6, CeO2, Ni"),
         ((), "neither the frame file nor the settings state the angle of the arm"),
         (("--arm", "0"), "0 of 22 lines of Si found"),
     ],

@@ -1,0 +1,165 @@
+"""Width of the instrument's lines from simulated standards."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import voigt_profile
+
+from qdsizer_stream.errors import CalibrationError, ConfigurationError
+from qdsizer_stream.patterns import InstrumentResolution, Pattern, q_from_two_theta, two_theta_from_q
+from qdsizer_stream.reduction import fit_instrument_width
+from qdsizer_stream.reduction._line_width import line_profile
+
+# h² + k² + l² of the first lines, written out, and lattice parameters in Å.
+LINES = {
+    "LaB6": ([1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19, 20, 21, 22], 4.156826),
+    "Si": ([3, 8, 11, 16, 19, 24, 27, 32, 35, 40, 43, 48], 5.431144),
+    "CeO2": ([3, 4, 8, 11, 12, 16, 19, 20, 24, 27, 32, 35, 36, 40], 5.41165),
+    "Ni": ([3, 4, 8, 11, 12, 16, 19, 20, 24], 3.5238),
+}
+AT = np.array([2.5, 4.0, 6.0])
+
+
+def standard_pattern(
+    name: str,
+    width_inv_angstrom: Callable[[float], float],
+    *,
+    step: float = 0.002,
+    q_max: float = 7.0,
+    peak: float = 5000.0,
+    seed: int = 0,
+    lorentzian: float = 0.0,
+    shift: float = 0.0,
+    doublet: tuple[tuple[float, float], ...] = ((1.0, 1.0),),
+) -> Pattern:
+    """Voigt lines on a sloping background with a halo, counted."""
+    q = np.arange(1.0, q_max, step)
+    expected = 60 + 150 * np.exp(-0.5 * ((q - 1.9) / 0.5) ** 2) - 3 * q
+    square_sums, lattice = LINES[name]
+    strengths = np.random.default_rng(5).uniform(0.3, 1.0, len(square_sums))
+    for square_sum, strength in zip(square_sums, strengths, strict=True):
+        centre = 2 * np.pi * math.sqrt(square_sum) / lattice
+        fwhm = width_inv_angstrom(centre)
+        half_lorentz = lorentzian * fwhm / 2
+        gauss = math.sqrt((fwhm - 0.5346 * lorentzian * fwhm) ** 2 - 0.2166 * (lorentzian * fwhm) ** 2)
+        for ratio, fraction in doublet:
+            line = voigt_profile(q - centre * ratio - shift, gauss / 2.354820045, half_lorentz)
+            expected += fraction * peak * strength * fwhm * line
+    return Pattern.from_arrays(q, np.random.default_rng(seed).poisson(expected))
+
+
+def of_angles(
+    wavelength: float, fwhm_deg: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> Callable[[float], float]:
+    """Width in Q as the distance of the two half-maximum angles."""
+
+    def width(q: float) -> float:
+        centre = two_theta_from_q(np.array([q]), wavelength)
+        half = fwhm_deg(np.tan(np.radians(centre / 2))) / 2
+        ends = [q_from_two_theta(centre + sign * half, wavelength) for sign in (1, -1)]
+        return float((ends[0] - ends[1])[0])
+
+    return width
+
+
+COPPER = ((1.0, 2 / 3), (1.544427 / 1.540593, 1 / 3))
+
+LAWS: dict[str, tuple[str, float | None, Callable[[float], float], dict[str, object]]] = {
+    "constant in Q": ("LaB6", 0.56, lambda _: 0.02, {}),
+    "Q axis without wavelength": ("CeO2", None, lambda _: 0.05, {}),
+    "bandwidth": ("LaB6", 0.2, lambda q: math.hypot(0.02, 0.006 * q), {}),
+    "constant in angle": ("Si", 0.5637, of_angles(0.5637, lambda t: np.full(t.shape, 0.04)), {}),
+    "Caglioti": ("LaB6", 0.7, of_angles(0.7, lambda t: np.sqrt(0.02 * t**2 - 0.006 * t + 0.003)), {}),
+    "copper": (
+        "Si",
+        1.540593,
+        of_angles(1.540593, lambda t: np.sqrt(0.01 * t**2 - 0.004 * t + 0.006)),
+        {"doublet": COPPER, "peak": 20000.0},
+    ),
+    "Lorentzian": ("LaB6", 0.56, lambda _: 0.02, {"lorentzian": 0.7}),
+    "rapid acquisition": ("Ni", 0.18, lambda _: 0.11, {"step": 0.02, "q_max": 8.0, "shift": 0.02}),
+    "few photons": ("LaB6", 0.56, lambda _: 0.03, {"peak": 300.0}),
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_known_widths_are_found_within_their_errors(law: str, seed: int) -> None:
+    name, wavelength, width, settings = LAWS[law]
+    pattern = standard_pattern(name, width, seed=seed, **settings)
+    fit = fit_instrument_width(
+        pattern, name, wavelength_angstrom=wavelength, crystallite_nm=1e6, k_alpha_2=None
+    )
+    found, sigma = fit.fwhm_inv_angstrom(AT), fit.sigma_inv_angstrom(AT)
+    true = np.array([width(q) for q in AT])
+    assert np.all(np.abs(found - true) < 3.5 * sigma), (found, true, sigma)
+    assert np.all(sigma < (0.06 if law == "few photons" else 0.03) * true)
+    assert fit.k_alpha_2 is (law == "copper")
+    assert fit.lorentzian == pytest.approx(0.7 if law == "Lorentzian" else 0.0, abs=0.08)
+
+
+def test_the_size_of_the_crystallites_is_taken_off() -> None:
+    """Lines of 80 nm spheres, whose transform is the fraction of pairs within them, times a Gaussian."""
+    r = np.linspace(0.0, 800.0, 4001)
+    pairs = 1 - 1.5 * r / 800 + 0.5 * (r / 800) ** 3
+    gauss = np.exp(-0.5 * (0.012 / 2.354820045 * r) ** 2)
+    q = np.arange(1.0, 7.0, 0.001)
+    expected = np.full(q.size, 50.0)
+    for square_sum in LINES["LaB6"][0]:
+        centre = 2 * np.pi * math.sqrt(square_sum) / LINES["LaB6"][1]
+        near = np.abs(q - centre) < 0.12
+        expected[near] += 60 * np.trapezoid(np.cos(np.outer(q[near] - centre, r)) * pairs * gauss, r) / np.pi
+    pattern = Pattern.from_arrays(q, np.random.default_rng(0).poisson(expected))
+    fit = fit_instrument_width(pattern, "LaB6", wavelength_angstrom=0.56, crystallite_nm=80.0)
+    np.testing.assert_allclose(fit.fwhm_inv_angstrom(AT), 0.012, atol=3.5 * fit.sigma_inv_angstrom(AT).max())
+    assert fit.sigma_inv_angstrom(AT).max() < 2e-4
+    kept = fit_instrument_width(pattern, "LaB6", wavelength_angstrom=0.56, crystallite_nm=1e6)
+    assert kept.fwhm_inv_angstrom(AT).min() > 0.0145  # 0.0087 of the spheres on top
+
+
+def test_the_profile_is_voigts_for_large_crystallites() -> None:
+    distance = np.linspace(0, 0.1, 500)
+    for lorentzian in (0.0, 0.5, 1.0):
+        half = lorentzian * 0.02 / 2
+        gauss = math.sqrt(max((0.02 - 0.5346 * 2 * half) ** 2 - 0.2166 * (2 * half) ** 2, 0.0))
+        exact = voigt_profile(distance, gauss / 2.354820045, half)
+        found = line_profile(0.02, lorentzian, math.inf)(distance)
+        np.testing.assert_allclose(found, exact, atol=2e-4 * exact[0])
+
+
+def test_a_foreign_line_is_left_out() -> None:
+    pattern = standard_pattern("LaB6", lambda _: 0.02)
+    q = pattern.q_inv_angstrom
+    centre = 2 * np.pi * 3 / LINES["LaB6"][1]
+    wide = 4000 * np.exp(-0.5 * ((q - centre) / 0.016) ** 2)
+    spoilt = Pattern.from_arrays(q, pattern.intensity + np.random.default_rng(1).poisson(wide))
+    fit = fit_instrument_width(spoilt, "LaB6", wavelength_angstrom=0.56, crystallite_nm=1e6)
+    assert [line.square_sum for line in fit.lines if not line.used] == [9]
+    np.testing.assert_allclose(fit.fwhm_inv_angstrom(AT), 0.02, rtol=0.02)
+
+
+def test_what_is_no_standard() -> None:
+    q = np.arange(1.0, 7.0, 0.002)
+    flat = Pattern.from_arrays(q, np.random.default_rng(0).poisson(100.0, q.size))
+    with pytest.raises(CalibrationError, match=r"no line of the standard is seen between 1 and 7 Å"):
+        fit_instrument_width(flat, "Si", wavelength_angstrom=0.56)
+    with pytest.raises(ConfigurationError, match=r"standard is 'Cu': it must be one of Si, LaB6, CeO2, Ni"):
+        fit_instrument_width(flat, "Cu")
+    with pytest.raises(CalibrationError, match=r"crystallites of the standard are 0 nm: the diam"):
+        fit_instrument_width(flat, "Si", crystallite_nm=0.0)
+    with pytest.raises(CalibrationError, match=r"Kα2 is known for copper and molybdenum, and the"):
+        fit_instrument_width(flat, "Si", wavelength_angstrom=0.56, k_alpha_2=True)
+    coarse = standard_pattern("LaB6", lambda _: 0.004, step=0.02)
+    with pytest.raises(CalibrationError, match=r"apart: there must be at least 2 points across"):
+        fit_instrument_width(coarse, "LaB6", wavelength_angstrom=0.56)
+
+
+def test_the_result_is_what_the_settings_take() -> None:
+    pattern = standard_pattern("LaB6", lambda q: math.hypot(0.02, 0.006 * q))
+    fit = fit_instrument_width(pattern, "LaB6", wavelength_angstrom=0.2, crystallite_nm=1e6)
+    settings = fit.resolution.model_dump(exclude_none=True)
+    again = InstrumentResolution(**settings).fwhm_inv_angstrom_at(AT, 0.2)
+    np.testing.assert_array_equal(again, fit.fwhm_inv_angstrom(AT))
