@@ -71,8 +71,12 @@ def weights_of(kind: SizeDistribution, dispersion: float) -> np.ndarray:
     )
 
 
+SIMPLE = [k for k in SizeDistribution if k not in (SizeDistribution.TWO_MODES, SizeDistribution.GROWN)]
+"""Shapes with a density of their own; the others are sums."""
+
+
 @pytest.mark.parametrize("dispersion", [0.04, 0.15, 0.3])
-@pytest.mark.parametrize("kind", [k for k in SizeDistribution if k is not SizeDistribution.TWO_MODES])
+@pytest.mark.parametrize("kind", SIMPLE)
 def test_moments_are_those_of_the_density(kind: SizeDistribution, dispersion: float) -> None:
     of = density(kind, dispersion)
     whole, first, second, third, fourth = (moment(of, power, dispersion) for power in range(5))
@@ -87,7 +91,7 @@ def test_moments_are_those_of_the_density(kind: SizeDistribution, dispersion: fl
         assert found.dispersion[0] == pytest.approx(asked, rel=1e-3)
 
 
-@pytest.mark.parametrize("kind", [k for k in SizeDistribution if k is not SizeDistribution.TWO_MODES])
+@pytest.mark.parametrize("kind", SIMPLE)
 def test_cumulative_fractions_are_integrals(kind: SizeDistribution) -> None:
     of = density(kind, 0.12)
     at = np.array([0.0, 2.9, 3.6, 4.0, 4.3, 4.9, 6.5])
@@ -118,6 +122,18 @@ def test_two_modes_are_two() -> None:
     for part, mean_of in zip((low, high), means, strict=True):
         variance = number[part] @ (FINE[part] - mean_of) ** 2 / number[part].sum()
         assert np.sqrt(variance) / mean_of == pytest.approx(0.05, rel=0.02)
+
+
+def test_growth_within_a_frame() -> None:
+    """Moments of a sum of log-normals are the means of theirs: evenly spaced from 1 to 2 parts of 1.5."""
+    ranges = DistributionRanges(kinds=(SizeDistribution.GROWN,), growth_ratio=(2.0, 2.0))
+    weights = drawn_weights(np.random.default_rng(0), ranges, FINE, np.array([MEAN]), np.array([0.05]))
+    found = population_moments(FINE, weights)
+    means = MEAN * np.linspace(1, 2, 4001) / 1.5
+    square, cube, fourth = (np.mean(means**k) * 1.0025 ** (k * (k - 1) / 2) for k in (2, 3, 4))
+    assert found.number_mean_nm[0] == pytest.approx(MEAN, rel=2e-4)
+    assert found.dispersion[0] == pytest.approx(np.sqrt(square / MEAN**2 - 1), rel=5e-3)
+    assert found.mass_mean_nm[0] == pytest.approx(fourth / cube, rel=2e-3)
 
 
 def test_each_population_draws_its_shape() -> None:

@@ -20,6 +20,12 @@ SKEW_SHAPE = 4.0
 """Shape of the mirrored gamma distribution: skewness -2/√4 = -1, and no size beyond two standard deviations
 above the mean."""
 
+GROWTH_RATIO = (1.1, 2.2)
+"""Growth during one frame: a slow frame of a fast synthesis."""
+
+GROWTH_STEPS = 12
+"""Log-normals that a growing population is summed from: neighbours are closer than their widths."""
+
 NEWTON_STEPS = 4
 """Steps to the shape of a Weibull distribution: from within 10 % to rounding."""
 
@@ -42,6 +48,8 @@ class SizeDistribution(StrEnum):
     """Mirrored gamma: size focusing that leaves small ones behind."""
     UNIFORM = "uniform"
     """All sizes between two limits equally frequent: growth while the frame is counted."""
+    GROWN = "grown"
+    """Log-normals one after the other while the mean grows: a frame that was counted for long."""
     TWO_MODES = "two-modes"
     """Two log-normals: a second nucleation, a mixture of two batches."""
 
@@ -57,6 +65,10 @@ class DistributionRanges(Config):
     """Dispersion of each of two modes, uniform: the mixture has more."""
     mode_mass_fraction: Range = (0.1, 0.9)
     """Mass fraction of the larger of two modes, uniform."""
+
+    growth_ratio: PositiveRange | None = None
+    """Mean at the end over that at the beginning of a grown population, log-uniform; 1.1 to 2.2 where left
+    out."""
 
     @model_validator(mode="after")
     def _check_modes(self) -> "DistributionRanges":
@@ -119,6 +131,8 @@ def cumulative_fraction(
             result = np.clip(0.5 + deviation / np.sqrt(12), 0.0, 1.0)
         case SizeDistribution.TWO_MODES:
             raise ValueError("two modes are a sum of two distributions: take the cumulative fraction of each")
+        case SizeDistribution.GROWN:
+            raise ValueError("grown dots are a sum of distributions: take the cumulative fraction of each")
     return np.asarray(result)
 
 
@@ -163,6 +177,8 @@ def drawn_weights(
         mean, relative_sd = mean_nm[of_kind], dispersion[of_kind]
         if ranges.kinds[number] is SizeDistribution.TWO_MODES:
             cumulative[:, of_kind] = _two_modes(rng, ranges, edges, mean)
+        elif ranges.kinds[number] is SizeDistribution.GROWN:
+            cumulative[:, of_kind] = _grown(rng, ranges, edges, mean, relative_sd)
         else:
             cumulative[:, of_kind] = cumulative_fraction(ranges.kinds[number], edges, mean, relative_sd)
     counted = np.diff(cumulative, axis=0)
@@ -189,6 +205,22 @@ def _two_modes(
         (1 - larger) * cumulative_fraction(lognormal, edges_nm, smaller_mean, narrow)
         + larger * cumulative_fraction(lognormal, edges_nm, smaller_mean * ratio, broad)
     )
+
+
+def _grown(
+    rng: np.random.Generator,
+    ranges: DistributionRanges,
+    edges_nm: NDArray[np.float64],
+    mean_nm: NDArray[np.float64],
+    dispersion: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Mean cumulative fractions of log-normals whose mean grows evenly, shape (n_edges, n)."""
+    ratio = log_uniform(rng, ranges.growth_ratio or GROWTH_RATIO, mean_nm.size)
+    total = np.zeros((edges_nm.size, mean_nm.size))
+    for progress in (np.arange(GROWTH_STEPS) + 0.5) / GROWTH_STEPS:
+        now = mean_nm * (1 + progress * (ratio - 1)) / (1 + (ratio - 1) / 2)
+        total += cumulative_fraction(SizeDistribution.LOGNORMAL, edges_nm, now, dispersion)
+    return total / GROWTH_STEPS
 
 
 def _lsw(size: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -40,7 +40,8 @@ from ..scattering import (
     textured_sums,
 )
 from ._disordered import disordered_part
-from ._draws import Range
+from ._draws import PositiveRange, Range, log_uniform
+from ._shells import core_shell, disordered_surface, surface_damping
 
 __all__ = ["StructureRanges", "StructureTable", "draw_structure"]
 
@@ -75,6 +76,24 @@ TEXTURE_PHASE_STEP = 1.5
 fill in the rest: they follow the longest distances within 3e-3, the mean one within 1e-5."""
 
 
+class ShellRanges(Config):
+    """Zinc-blende shell on the anions of a rock-salt core, as of CdS on PbS; sizes are those of the core."""
+
+    element: str = Field(pattern=r"^[A-Z][a-z]?$")
+    """Metal of the shell."""
+    thickness_nm: PositiveRange
+    """Thickness, log-uniform, nm."""
+
+
+class DisorderedSurfaceRanges(Config):
+    """Outermost atoms displaced at random; sizes are those of the ordered core."""
+
+    depth_nm: PositiveRange
+    """Depth, log-uniform, nm."""
+    sd_angstrom: PositiveRange
+    """Standard deviation of the displacements along each axis, log-uniform, Å."""
+
+
 class StructureRanges(Config):
     """Ranges that structures of dots are drawn from."""
 
@@ -100,6 +119,10 @@ class StructureRanges(Config):
     disordered_coherence_nm: Range | None = None
     """Coherence length of the disordered part (`StreamRecipe.disordered_nm`), uniform, nm; 1.2 to 1.6 where
     left out."""
+    shell: ShellRanges | None = None
+    """Shell of another crystal on all structures, which are then spheres (rock salt); None for bare dots."""
+    disordered_surface: DisorderedSurfaceRanges | None = None
+    """Disordered surface of all structures, which are then spheres; None for ordered ones."""
     occupancy: dict[str, Range] = Field(default={})
     """Fraction of the sites that are occupied, by element, uniform."""
     poor_elements: tuple[str, ...] = ()
@@ -249,9 +272,18 @@ def draw_structure(
     coherent = 1.0
     if twinned:
         strain = np.zeros((3, 3))
-    whole, textured = material, None
+    whole, textured, sd_angstrom = material, None, 0.0
     crystal = material.strained(strain)
-    if kind < ranges.centre_averaged and not twinned:
+    if ranges.shell is not None:
+        thickness = 10 * log_uniform(more, ranges.shell.thickness_nm, 1)[0]
+        material, clusters = core_shell(crystal, ranges.shell.element, thickness, diameters)
+        table = pair_table(material, clusters)
+    elif ranges.disordered_surface is not None:
+        depth = 10 * log_uniform(more, ranges.disordered_surface.depth_nm, 1)[0]
+        sd_angstrom = log_uniform(more, ranges.disordered_surface.sd_angstrom, 1)[0]
+        material, clusters = disordered_surface(crystal, depth, diameters)
+        table = pair_table(material, clusters)
+    elif kind < ranges.centre_averaged and not twinned:
         material = crystal
         table = averaged_sphere_pairs(material, diameters)
     elif twinned:
@@ -288,6 +320,12 @@ def draw_structure(
         sums = [uniform_filter1d(s, per_bin, axis=0) if bin_width else s for s in fine]
     else:
         sums = correlated_sums(bin_averaged(table, bin_width), q, motion)
+    counted = coherent * table.self_terms
+    if sd_angstrom:
+        damping = surface_damping(material, list(table.group), sd_angstrom, q)
+        for factor, number in zip(damping, table.group.values(), strict=True):
+            sums[number] = sums[number] * factor[:, None]
+        counted[len(whole.sites) :] = 0.0
     disordered_terms = None
     if disordered:
         coherence = 10 * more.uniform(*(ranges.disordered_coherence_nm or COHERENCE_NM))
@@ -297,7 +335,7 @@ def draw_structure(
     return StructureTable(
         material,
         diameters_nm,
-        _sizes_nm(whole, material, coherent * table.self_terms),
+        _sizes_nm(whole, material, counted),
         float(np.trace(strain)) / 3,
         table.group,
         table.self_terms,
