@@ -21,7 +21,7 @@ FIRST_WIDTH = 24
 FILE_WIDTH = 200
 """Line width where the output is not a terminal, characters."""
 
-SUITES = ("paper", "robustness", "negative-controls", "intervals", "families", "all")
+SUITES = ("paper", "robustness", "negative-controls", "intervals", "adversarial", "families", "all")
 
 FORMER_SUITES = {"hostile": "negative-controls"}
 """Former names of suites, which are still accepted but not listed."""
@@ -57,7 +57,7 @@ def evaluate(
         int,
         typer.Option(
             min=1,
-            help="Frames per row of the suites robustness and families; intervals uses 64 times as many.",
+            help="Frames per row of robustness, adversarial and families; intervals uses 64 times as many.",
         ),
     ] = 256,
     negative_controls: Annotated[

@@ -7,6 +7,7 @@ from ._card import (
     Card,
     ClassOutput,
     GaussianOutput,
+    IntervalCalibration,
     PaperInput,
     SizeOutput,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "Card",
     "ClassOutput",
     "GaussianOutput",
+    "IntervalCalibration",
     "PaperInput",
     "PhysicsCheck",
     "PhysicsFit",

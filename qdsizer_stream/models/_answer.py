@@ -49,6 +49,10 @@ class Answer:
     """Standard deviation of `mass_mean_nm` that all frames of a sample share, nm."""
     dispersion: float = math.nan
     """Relative standard deviation of the number distribution."""
+    dispersion_low: float = math.nan
+    """Lower end of its 95 % interval."""
+    dispersion_high: float = math.nan
+    """Upper end of its 95 % interval."""
     strain: float = math.nan
     """Isotropic strain of the lattice."""
     class_nm: float = math.nan
@@ -137,7 +141,7 @@ def gaussian_answer(
     Returns
     -------
     Sizes; the intervals are symmetric in the logarithm of the size. That of the mass-weighted mean has the
-    floors of the number-weighted mean, for which they are set.
+    floors of the number-weighted mean where it has none of its own.
     """
     scale = np.array(output.target_scale)
     target = np.array(output.target_offset) + scale * mean.astype(np.float64)
@@ -149,7 +153,15 @@ def gaussian_answer(
     }
     network_sd, mass_network_sd = (output.target_scale[i] * math.exp(log_sigma[i]) for i in (0, 1))
     sigma = log_size_sd(network_sd, size_nm, **settings)
-    mass_sigma = log_size_sd(mass_network_sd, mass_mean_nm, **settings)
+    mass = settings if output.mass_interval is None else output.mass_interval.model_dump()
+    mass_sigma = log_size_sd(mass_network_sd, mass_mean_nm, **mass)
+    dispersion = max(float(target[2]), 0.0)
+    dispersion_sd = math.nan
+    if output.dispersion_interval is not None:
+        network = output.target_scale[2] * math.exp(log_sigma[2])
+        dispersion_sd = math.hypot(
+            output.dispersion_interval.scale * network, output.dispersion_interval.floor
+        )
     return Answer(
         size_nm=size_nm,
         size_low_nm=math.exp(target[0] - TWO_SIDED_95 * sigma),
@@ -159,9 +171,11 @@ def gaussian_answer(
         mass_mean_nm=mass_mean_nm,
         mass_mean_low_nm=math.exp(target[1] - TWO_SIDED_95 * mass_sigma),
         mass_mean_high_nm=math.exp(target[1] + TWO_SIDED_95 * mass_sigma),
-        mass_mean_frame_sd_nm=mass_mean_nm * output.interval_scale * mass_network_sd,
-        mass_mean_shared_sd_nm=mass_mean_nm * log_size_sd(0.0, mass_mean_nm, **settings),
-        dispersion=max(float(target[2]), 0.0),
+        mass_mean_frame_sd_nm=mass_mean_nm * mass["scale"] * mass_network_sd,
+        mass_mean_shared_sd_nm=mass_mean_nm * log_size_sd(0.0, mass_mean_nm, **mass),
+        dispersion=dispersion,
+        dispersion_low=max(dispersion - TWO_SIDED_95 * dispersion_sd, 0.0),
+        dispersion_high=dispersion + TWO_SIDED_95 * dispersion_sd,
         strain=float(target[3]),
         presence=1 / (1 + math.exp(-presence_logit)),
     )

@@ -13,6 +13,7 @@ __all__ = [
     "Card",
     "ClassOutput",
     "GaussianOutput",
+    "IntervalCalibration",
     "PaperInput",
     "SizeOutput",
 ]
@@ -65,6 +66,17 @@ class SizeOutput(Config):
     """Error that 95 % of the frames held out of the fit do not exceed, nm: the same for every frame."""
 
 
+class IntervalCalibration(Config):
+    """How the standard deviation of a network becomes that of a 95 % interval, for one target."""
+
+    scale: float = Field(ge=1)
+    """Factor on the predicted standard deviation with which the intervals cover 95 % of fresh frames."""
+    floor: float = Field(ge=0, lt=1)
+    """Standard deviation added in quadrature: relative for sizes, absolute for the dispersion."""
+    floor_nm: float = Field(default=0.0, ge=0, lt=1)
+    """Standard deviation of the size added in quadrature, nm; not for the dispersion."""
+
+
 class GaussianOutput(Config):
     """The model answers with means and log standard deviations of size, dispersion and strain.
 
@@ -85,6 +97,10 @@ class GaussianOutput(Config):
     interval_floor_nm: float = Field(ge=0, lt=1)
     """Standard deviation of the size added in quadrature, nm: the surfaces of dots differ by fractions of a
     layer of atoms at every size."""
+    mass_interval: IntervalCalibration | None = None
+    """Calibration for the mass mean; that of the number mean where left out."""
+    dispersion_interval: IntervalCalibration | None = None
+    """Calibration for the dispersion, which has no interval where it is left out."""
 
 
 class AcceptanceThresholds(Config):

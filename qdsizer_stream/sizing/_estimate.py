@@ -57,6 +57,10 @@ class SizeEstimate:
     """Part that all frames of a sample share, nm."""
     dispersion: float = math.nan
     """Standard deviation of the number distribution over its mean."""
+    dispersion_low: float = math.nan
+    """Lower end of its 95 % interval; NaN for models that do not give it."""
+    dispersion_high: float = math.nan
+    """Upper end of its 95 % interval."""
     lattice_parameter_angstrom: float = math.nan
     """Lattice parameter, Å."""
     class_nm: float = math.nan
@@ -90,7 +94,7 @@ class SizeEstimate:
         values = {
             "number-weighted mean": (_interval(self), self.size_nm),
             "mass-weighted mean": (_mass_interval(self), self.mass_mean_nm),
-            "dispersion": (f"{self.dispersion:.1%}", self.dispersion),
+            "dispersion": (_dispersion_interval(self), self.dispersion),
             "lattice parameter": (
                 f"{self.lattice_parameter_angstrom:.4f} Å",
                 self.lattice_parameter_angstrom,
@@ -128,3 +132,10 @@ def _mass_interval(estimate: SizeEstimate) -> str:
     if math.isnan(estimate.mass_mean_low_nm):
         return text
     return f"{text} [{estimate.mass_mean_low_nm:.2f}, {estimate.mass_mean_high_nm:.2f}]"
+
+
+def _dispersion_interval(estimate: SizeEstimate) -> str:
+    text = f"{estimate.dispersion:.1%}"
+    if math.isnan(estimate.dispersion_low):
+        return text
+    return f"{text} [{estimate.dispersion_low:.1%}, {estimate.dispersion_high:.1%}]"

@@ -111,6 +111,11 @@ class Sizer:
             "frames": repr(self.reducer) if self.reducer else "patterns only, no detector",
         }
 
+    @property
+    def bins(self) -> BinGrid:
+        """Bins of the physics check, which are those of the network where it takes bins."""
+        return self._grid
+
     @staticmethod
     def _check_grid(model: SizingModel) -> BinGrid:
         match model.card.input:
@@ -258,7 +263,12 @@ class Sizer:
         return float(np.sum(counts[seen] ** 2 / variance[seen]))
 
     def examine(
-        self, pattern: Pattern, photons: float | None = None, *, wavelength_angstrom: float | None = None
+        self,
+        pattern: Pattern,
+        photons: float | None = None,
+        *,
+        wavelength_angstrom: float | None = None,
+        resolution_inv_angstrom: NDArray[np.float64] | None = None,
     ) -> Examination:
         """Size one pattern and keep the values that the estimate is based on.
 
@@ -271,6 +281,9 @@ class Sizer:
         wavelength_angstrom
             Wavelength, Å; None where it is not known. Needed where the width of the instrument is declared
             in degrees.
+        resolution_inv_angstrom
+            Full width at half maximum of the instrument at each bin of the physics check, Å⁻¹, shape
+            (n_bins,), in place of the declared one; None for that.
 
         Returns
         -------
@@ -293,7 +306,9 @@ class Sizer:
             "model": self.model.name,
         }
         try:
-            resolution = self._resolution(wavelength_angstrom)
+            resolution = resolution_inv_angstrom
+            if resolution is None:
+                resolution = self._resolution(wavelength_angstrom)
         except ConfigurationError as error:
             estimate = SizeEstimate(status=Status.BAD_FRAME, reason=str(error), **seen)
             return Examination(estimate, binned, checks=checks)
@@ -303,16 +318,16 @@ class Sizer:
         if failed is not None:
             # With too few photons for a size a frame still says something of it, which its run can collect.
             faint = all(check.passed or check.status is Status.LOW_COUNTS for check in checks)
-            answer = self._faint_answer(pattern, binned) if faint else None
+            answer = self._faint_answer(pattern, binned, resolution) if faint else None
             return Examination(_rejected(failed, seen), binned, checks=checks, answer=answer)
         try:
-            answer = self._answer(pattern, binned)
+            answer = self._answer(pattern, binned, resolution)
         except PatternError as error:
             estimate = SizeEstimate(status=Status.BAD_FRAME, reason=str(error), **seen)
             return Examination(estimate, binned, checks=checks)
         shown = self.model.allow_for_channels(answer, binned)
         interval_nm = clip_to_model_range(self.model.card, shown)
-        fit = self._check.fit(binned, *interval_nm, answer.dispersion)
+        fit = self._check.fit(binned, *interval_nm, answer.dispersion, resolution_inv_angstrom=resolution)
         checks += run_checks(
             FitEvidence(
                 card=self.model.card, answer=answer, interval_nm=interval_nm, fit=fit, counts=frame.counts
@@ -336,6 +351,8 @@ class Sizer:
             mass_mean_frame_sd_nm=answer.mass_mean_frame_sd_nm,
             mass_mean_shared_sd_nm=answer.mass_mean_shared_sd_nm,
             dispersion=answer.dispersion,
+            dispersion_low=answer.dispersion_low,
+            dispersion_high=answer.dispersion_high,
             lattice_parameter_angstrom=self.model.card.lattice_parameter_angstrom * (1 + answer.strain),
             class_nm=answer.class_nm,
             class_probability=answer.class_probability,
@@ -343,16 +360,18 @@ class Sizer:
         )
         return Examination(estimate, binned, fit, checks, answer)
 
-    def _answer(self, pattern: Pattern, binned: Pattern) -> Answer:
+    def _answer(self, pattern: Pattern, binned: Pattern, resolution: NDArray[np.float64] | None) -> Answer:
         """Run the network on a pattern, or on its bins where it takes these."""
         if isinstance(self.model.card.input, BinnedInput):
-            return self.model.answer_binned(binned)
+            return self.model.answer_binned(binned, resolution)
         return self.model.answer(pattern)
 
-    def _faint_answer(self, pattern: Pattern, binned: Pattern) -> Answer | None:
+    def _faint_answer(
+        self, pattern: Pattern, binned: Pattern, resolution: NDArray[np.float64] | None
+    ) -> Answer | None:
         """Answer for a frame with too few photons; None where its pattern cannot be standardized."""
         try:
-            return self._answer(pattern, binned)
+            return self._answer(pattern, binned, resolution)
         except PatternError:
             return None
 

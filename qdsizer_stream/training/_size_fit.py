@@ -1,15 +1,17 @@
 """Training of a size network on frames that are simulated during training."""
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..models import TWO_SIDED_95, GaussianOutput, binned_vectors
+from ..models import TWO_SIDED_95, GaussianOutput, IntervalCalibration, binned_vectors
 from ..simulation import FrameBatch, FrameStream
 from ._checkpoint import Checkpoint
 from ._interval_calibration import interval_floors, interval_scale, log_size_sds
@@ -232,60 +234,84 @@ def _loss(network: SizeNetwork, vectors: Tensor, targets: Tensor, present: Tenso
     return torch.as_tensor(likelihood + PRESENCE_WEIGHT * presence_loss)
 
 
-def _sizes(
-    network: SizeNetwork, batch: FrameBatch
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Error of ln size, its predicted standard deviation and the probability of dots, each of shape (n,)."""
+class _Predictions(NamedTuple):
+    """Errors of a batch and the standard deviations that the network predicts for them."""
+
+    error: NDArray[np.float64]
+    """Errors of ln number mean, ln mass mean and dispersion, shape (n, 3)."""
+    sd: NDArray[np.float64]
+    """Predicted standard deviations, shape (n, 3)."""
+    presence: NDArray[np.float64]
+    """Probability of dots, shape (n,)."""
+
+
+def _predictions(network: SizeNetwork, batch: FrameBatch) -> _Predictions:
     vectors = torch.from_numpy(frame_vectors(batch, network.resolution))
     with torch.no_grad():
         parts = [network(vectors[start : start + 1024]) for start in range(0, len(vectors), 1024)]
     mean, log_sigma, presence = (torch.cat(column).double().numpy() for column in zip(*parts, strict=True))
-    error = TARGET_OFFSET[0] + TARGET_SCALE[0] * mean[:, 0] - np.log(batch.number_mean_nm)
-    return error, TARGET_SCALE[0] * np.exp(log_sigma[:, 0]), 1 / (1 + np.exp(-presence))
+    truth = np.stack([np.log(batch.number_mean_nm), np.log(batch.mass_mean_nm), batch.dispersion], axis=1)
+    offset, scale = np.array(TARGET_OFFSET[:3]), np.array(TARGET_SCALE[:3])
+    error = offset + scale * mean[:, :3] - truth
+    return _Predictions(error, scale * np.exp(log_sigma[:, :3]), 1 / (1 + np.exp(-presence)))
 
 
 def _calibrated(
     recipe: SizeRecipe, network: SizeNetwork, fresh: FrameStream, held_out: FrameStream
 ) -> GaussianOutput:
-    """Set the scale to cover 95 % of new training frames, then the floors to cover 95 % of held-out ones."""
+    """Set the scales to cover 95 % of new training frames, then the floors to cover 95 % of held-out ones."""
     batch = fresh.batch(recipe.calibration_frames)
-    error, sigma, _ = _sizes(network, batch)
-    scale = interval_scale(error[batch.present], sigma[batch.present])
+    trained, present = _predictions(network, batch), batch.present
+    scales = [interval_scale(trained.error[present, k], trained.sd[present, k]) for k in range(3)]
     batch = held_out.batch(recipe.calibration_frames)
-    error, sigma, _ = _sizes(network, batch)
-    size_nm = batch.number_mean_nm * np.exp(error)
-    # Additional variance that each frame needs for its interval to contain the true size.
-    without_floors = log_size_sds(sigma, size_nm, scale=scale)
-    needed = np.maximum((error / TWO_SIDED_95) ** 2 - without_floors**2, 0.0)
-    floor, floor_nm = interval_floors(needed[batch.present], size_nm[batch.present])
+    found, present = _predictions(network, batch), batch.present
+    intervals = []
+    for k, truth in enumerate((batch.number_mean_nm, batch.mass_mean_nm)):
+        error = found.error[present, k]
+        size_nm = truth[present] * np.exp(error)
+        # Additional variance that each frame needs for its interval to contain the true size.
+        without_floors = log_size_sds(found.sd[present, k], size_nm, scale=scales[k])
+        needed = np.maximum((error / TWO_SIDED_95) ** 2 - without_floors**2, 0.0)
+        floor, floor_nm = interval_floors(needed, size_nm)
+        intervals.append(IntervalCalibration(scale=scales[k], floor=floor, floor_nm=floor_nm))
+    needed = (found.error[present, 2] / TWO_SIDED_95) ** 2 - (scales[2] * found.sd[present, 2]) ** 2
+    dispersion_floor = math.sqrt(max(float(np.quantile(needed, 0.95)), 0.0))
+    number, mass = intervals
     return GaussianOutput(
         target_offset=TARGET_OFFSET,
         target_scale=TARGET_SCALE,
-        interval_scale=scale,
-        interval_floor=floor,
-        interval_floor_nm=floor_nm,
+        interval_scale=number.scale,
+        interval_floor=number.floor,
+        interval_floor_nm=number.floor_nm,
+        mass_interval=mass,
+        dispersion_interval=IntervalCalibration(scale=scales[2], floor=dispersion_floor),
     )
 
 
 def _evaluate(network: SizeNetwork, output: GaussianOutput, batch: FrameBatch) -> dict[str, float]:
-    error, sigma, presence = _sizes(network, batch)
-    present = batch.present
-    size_nm = batch.number_mean_nm * np.exp(error)
-    width = log_size_sds(
-        sigma,
-        size_nm,
-        scale=output.interval_scale,
-        floor=output.interval_floor,
-        floor_nm=output.interval_floor_nm,
+    found, present = _predictions(network, batch), batch.present
+    number = IntervalCalibration(
+        scale=output.interval_scale, floor=output.interval_floor, floor_nm=output.interval_floor_nm
     )
-    size_error = np.abs(np.expm1(error) * batch.number_mean_nm)[present]
-    return {
-        "median error (nm)": float(np.median(size_error)),
-        "mean error (nm)": float(np.mean(size_error)),
-        "coverage of 95 % interval": float(np.mean(np.abs(error) <= TWO_SIDED_95 * width, where=present)),
-        "median interval half-width (nm)": float(
-            np.median((TWO_SIDED_95 * width * batch.number_mean_nm)[present])
-        ),
-        "frames without dots called dots": float(np.mean(presence[~present] > 0.5)),
-        "frames with dots called empty": float(np.mean(presence[present] < 0.5)),
+    results: dict[str, float] = {}
+    # Names of results are stored in model files and keep their wording.
+    for k, (name, truth, interval) in enumerate(
+        (
+            ("", batch.number_mean_nm, number),
+            (" of the mass mean", batch.mass_mean_nm, output.mass_interval or number),
+        )
+    ):
+        error = found.error[present, k]
+        size_nm = truth[present] * np.exp(error)
+        width = log_size_sds(found.sd[present, k], size_nm, **interval.model_dump())
+        size_error = np.abs(np.expm1(error) * truth[present])
+        results |= {
+            f"median error{name} (nm)": float(np.median(size_error)),
+            f"mean error{name} (nm)": float(np.mean(size_error)),
+            f"coverage of 95 % interval{name}": float(np.mean(np.abs(error) <= TWO_SIDED_95 * width)),
+            f"median interval half-width{name} (nm)": float(np.median(TWO_SIDED_95 * width * truth[present])),
+        }
+    return results | {
+        "frames without dots called dots": float(np.mean(found.presence[~present] > 0.5)),
+        "frames with dots called empty": float(np.mean(found.presence[present] < 0.5)),
     }

@@ -184,8 +184,8 @@ def error_rates(
     sizer = Sizer(SizingConfig(model=str(model.path)))
     low, high = model.card.size_range_nm
     statuses, missed, empty = [], [], []
-    for pattern, size_nm, present in _patterns(batch, good):
-        estimate = sizer.size(pattern)
+    for pattern, size_nm, present, width in _patterns(batch, good, sizer):
+        estimate = sizer.examine(pattern, resolution_inv_angstrom=width).estimate
         if not present:
             empty.append(estimate.status is Status.SIZED)
         elif low <= size_nm <= high:
@@ -210,13 +210,16 @@ def error_rates(
     }
 
 
-def _patterns(batch: FrameBatch, good: StreamRecipe) -> Iterator[tuple[Pattern, float, bool]]:
-    """Frames, their number-weighted mean diameter, nm, and whether they contain dots."""
+def _patterns(
+    batch: FrameBatch, good: StreamRecipe, sizer: Sizer
+) -> Iterator[tuple[Pattern, float, bool, NDArray[np.float64]]]:
+    """Frames, number-weighted mean diameter, nm, presence of dots, and width of the instrument, Å⁻¹."""
     for row in range(batch.mask.shape[0]):
         mask = batch.mask[row]
         intensity = np.where(mask, np.nan, batch.intensity[row])
         pattern = Pattern(good.grid.centres, intensity, batch.sigma[row], mask)
-        yield pattern, float(batch.number_mean_nm[row]), bool(batch.present[row])
+        width = np.interp(sizer.bins.centres, good.grid.centres, batch.resolution_inv_angstrom[row])
+        yield pattern, float(batch.number_mean_nm[row]), bool(batch.present[row]), width
 
 
 def _fits(model: SizingModel, batch: FrameBatch, good: StreamRecipe) -> tuple[list[PhysicsFit], list[float]]:
@@ -224,24 +227,27 @@ def _fits(model: SizingModel, batch: FrameBatch, good: StreamRecipe) -> tuple[li
     sizer = Sizer(SizingConfig(model=str(model.path)))
     low, high = model.card.size_range_nm
     correct, empty = [], []
-    for pattern, size_nm, present in _patterns(batch, good):
-        examination = sizer.examine(pattern)
+    for pattern, size_nm, present, width in _patterns(batch, good, sizer):
+        examination = sizer.examine(pattern, resolution_inv_angstrom=width)
         if examination.fit is None:  # rejected before the physics check
             continue
         if not present:
-            empty.append(_detected(model, pattern, examination.fit))
+            empty.append(_detected(model, pattern, examination.fit, width))
             continue
         assert examination.binned is not None  # it has been fitted
-        answer = model.allow_for_channels(model.answer(pattern), examination.binned)
+        answer = model.allow_for_channels(model.answer(pattern, width), examination.binned)
         detected = examination.fit.significance >= model.card.thresholds.min_significance
         if detected and low <= size_nm <= high and answer.size_low_nm <= size_nm <= answer.size_high_nm:
             correct.append(examination.fit)
     return correct, empty
 
 
-def _detected(model: SizingModel, pattern: Pattern, fit: PhysicsFit) -> float:
+def _detected(
+    model: SizingModel, pattern: Pattern, fit: PhysicsFit, width: NDArray[np.float64] | None = None
+) -> float:
     """Decrease of χ² due to dots; 0 if the network detects no dots."""
-    return fit.significance if model.answer(pattern).presence >= model.card.thresholds.min_presence else 0.0
+    presence = model.answer(pattern, width).presence
+    return fit.significance if presence >= model.card.thresholds.min_presence else 0.0
 
 
 def _quantile(values: Sequence[float]) -> NDArray[np.float64]:

@@ -6,8 +6,9 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
 
 from qdsizer_stream.errors import ConfigurationError, ModelError
-from qdsizer_stream.models import load_model
+from qdsizer_stream.models import GaussianOutput, load_model
 from qdsizer_stream.patterns import Pattern
+from qdsizer_stream.sizing import Sizer
 from qdsizer_stream.training import PaperRecipe, SizeRecipe, _templates, load_training_recipe, train
 
 pytestmark = pytest.mark.slow
@@ -74,6 +75,25 @@ def test_the_recipe_of_real_dots_trains(tmp_path: Path, monkeypatch: pytest.Monk
     assert stored.generator.resolution == recipe.generator.resolution
     assert stored.templates is not None
     assert stored.templates.correlated_angstrom2 == 1.0
+    # Both means and the dispersion have their intervals, and the network listens to the instrument's width.
+    assert isinstance(model.card.output, GaussianOutput)
+    assert model.card.output.mass_interval is not None
+    assert model.card.output.dispersion_interval is not None
+    assert "coverage of 95 % interval of the mass mean, held-out physics" in model.card.evaluation
+    pattern = Pattern.from_arrays(np.linspace(1, 15, 1400), 1e4 + 1e3 * np.sin(np.linspace(0, 400, 1400)))
+    sharp, wide = (
+        model.answer(pattern, np.full(recipe.generator.grid.n_bins, fwhm)) for fwhm in (0.002, 0.1)
+    )
+    assert sharp.size_nm != wide.size_nm
+    assert model.answer(pattern).size_nm == sharp.size_nm
+    sizer = Sizer(model=str(tmp_path / "short.onnx"))
+    answers = [
+        sizer.examine(pattern, resolution_inv_angstrom=np.full(sizer.bins.n_bins, fwhm)).answer
+        for fwhm in (0.002, 0.1)
+    ]
+    for answer, expected in zip(answers, (sharp, wide), strict=True):
+        assert answer is not None
+        assert answer.size_nm == expected.size_nm
 
 
 def test_the_papers_training_ends_in_a_classifier(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Evaluation of models: the paper's table, robustness, negative controls, intervals and held-out families."""
 
+from ._adversarial_suite import AdversarialFamily, load_adversarial_families
 from ._benchmark import Benchmark, Condition, Sample, patterns_of, within_class
 from ._evaluate import EvaluationSettings, Suite, evaluate
 from ._families import Family, frames_of, load_families, recipe_without
@@ -17,6 +18,7 @@ __all__ = [
     "PAPER_AREA_RATIO",
     "PAPER_PERCENT",
     "STRATUM_AXES",
+    "AdversarialFamily",
     "Benchmark",
     "Condition",
     "EvaluationSettings",
@@ -32,6 +34,7 @@ __all__ = [
     "coverage_by_stratum",
     "evaluate",
     "frames_of",
+    "load_adversarial_families",
     "load_families",
     "load_robustness_rows",
     "min_half_width_nm",

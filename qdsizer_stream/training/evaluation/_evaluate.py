@@ -12,6 +12,7 @@ from ...errors import ModelError
 from ...models import SizingModel, load_model
 from ...simulation import SolventFile
 from .._progress import Progress, silent
+from ._adversarial_suite import evaluate_adversarial
 from ._families import Family
 from ._families_suite import evaluate_families
 from ._intervals_suite import evaluate_intervals
@@ -24,9 +25,10 @@ from ._robustness_suite import evaluate_robustness
 __all__ = ["EvaluationSettings", "Suite", "evaluate"]
 
 
-Suite = Literal["paper", "robustness", "negative-controls", "intervals", "families", "all"]
+Suite = Literal["paper", "robustness", "negative-controls", "intervals", "adversarial", "families", "all"]
 """Suites: the paper's table with the information limit; frames that deviate from ideal conditions;
-out-of-distribution frames that must be rejected; coverage of the intervals by stratum; families of
+out-of-distribution frames that must be rejected; coverage of the intervals by stratum; kinds of dots and
+instruments that a size may be wrong for; families of
 simulations held out from training; or all that are possible for a model (families only with training)."""
 
 INTERVALS_FRAMES_FACTOR = 64
@@ -45,8 +47,8 @@ class EvaluationSettings:
     n_patterns: int = 2048
     """Minimum number of patterns in each row of the paper suite."""
     n_frames: int = 256
-    """Minimum number of frames in each row of the suites robustness and families; the intervals suite draws
-    64 times as many from each stream."""
+    """Minimum number of frames in each row of the suites robustness, adversarial and families; the intervals
+    suite draws 64 times as many from each stream."""
     n_negative_controls: int = 20
     """Number of frames of each kind of negative control."""
     may_train: bool = False
@@ -125,6 +127,8 @@ def evaluate(
         intervals = evaluate_intervals(model, INTERVALS_FRAMES_FACTOR * settings.n_frames, progress)
         draw_intervals(intervals, model.name, folder / "intervals.png")
         sections += intervals.sections
+    if "adversarial" in suites:
+        sections.append(evaluate_adversarial(model, settings.n_frames, progress))
     if "families" in suites:
         sections.append(
             evaluate_families(

@@ -149,7 +149,8 @@ def size_frames(
         for i in np.flatnonzero(batch.present):
             pattern = Pattern(q_inv_angstrom, batch.intensity[i], batch.sigma[i], batch.mask[i])
             usable = pattern.usable
-            examination = sizer.examine(pattern)
+            width = np.interp(sizer.bins.centres, q_inv_angstrom, batch.resolution_inv_angstrom[i])
+            examination = sizer.examine(pattern, resolution_inv_angstrom=width)
             binned, fit = examination.binned, examination.fit
             truth_nm, dispersion = float(batch.number_mean_nm[i]), float(batch.dispersion[i])
             limit_nm = math.nan
@@ -163,7 +164,7 @@ def size_frames(
                     float(pattern.intensity[usable].mean()),
                     float(pattern.q_inv_angstrom[usable][-1]),
                     examination.estimate.status.value,
-                    *_predicted(model, pattern, binned),
+                    *_predicted(model, pattern, binned, width),
                     limit_nm,
                 )
             )
@@ -171,11 +172,13 @@ def size_frames(
     return SizedFrames(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
-def _predicted(model: SizingModel, pattern: Pattern, binned: Pattern | None) -> tuple[float, float, float]:
+def _predicted(
+    model: SizingModel, pattern: Pattern, binned: Pattern | None, width: NDArray[np.float64]
+) -> tuple[float, float, float]:
     """Size and interval that the network predicts, nm, whether the frame is rejected or not."""
     assert binned is not None  # a pattern always has bins, filled or empty
     try:
-        answer = model.allow_for_channels(model.answer(pattern), binned)
+        answer = model.allow_for_channels(model.answer(pattern, width), binned)
     except PatternError:  # no usable points, so the sizer has rejected the frame
         return math.nan, math.nan, math.nan
     return answer.size_nm, answer.size_low_nm, answer.size_high_nm
