@@ -1,4 +1,4 @@
-"""``qdsizer-stream models``: list, show and verify models, and set their acceptance thresholds."""
+"""``qdsizer-stream models``: list, show, verify and seal models, and set their acceptance thresholds."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from ._progress import progress_bar
 if TYPE_CHECKING:
     from ..models import Card
 
-__all__ = ["list_models", "set_model_thresholds", "show_model", "verify_model"]
+__all__ = ["list_models", "seal", "set_model_thresholds", "show_model", "verify_model"]
 
 models = typer.Typer(
     help="List, show and verify models, and set their acceptance thresholds.",
@@ -122,6 +122,7 @@ def verify_model(name: ModelArgument, as_json: JsonOption = False) -> None:
         "graph": f"runs in ONNX Runtime {onnxruntime.__version__}, operator set {model.card.opset}",
         "card": f"format {model.card.format_version}, complete, no unknown fields",
         "templates": "curves of the physics check present",
+        "seal": "the file is as it was written",
         "references": f"{model.n_references} inputs reproduced within {model.reference_error:.1g} "
         f"(allowed {REFERENCE_TOLERANCE:g})",
         "recipe": f"hash {model.card.recipe_sha256}",
@@ -136,6 +137,19 @@ def verify_model(name: ModelArgument, as_json: JsonOption = False) -> None:
     for check, found in checks.items():
         table.add_row(check, found)
     Console().print(table)
+
+
+@models.command("seal", epilog=examples("models seal my-material.onnx"))
+def seal(path: Annotated[Path, typer.Argument(help="Model file; it is updated in place.")]) -> None:
+    """Seal a model file of an earlier version, if you trust it as it is.
+
+    The seal is a hash over network, card, templates and references, and is checked at every load. Files
+    written by this version have one.
+    """
+    from ..training import seal_model
+
+    model = seal_model(path)
+    typer.echo(f"{model.name} is sealed: {path}, sha256 {model.sha256[:12]}")
 
 
 @models.command(

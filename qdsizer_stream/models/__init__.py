@@ -1,6 +1,14 @@
 """Models: model files, their inference, their thresholds and the physics check."""
 
-from ._answer import Answer, class_answer, gaussian_answer, size_answer, upper_widening
+from ._answer import (
+    Answer,
+    class_answer,
+    gaussian_answer,
+    interpreted,
+    size_answer,
+    size_with_interval,
+    upper_widening,
+)
 from ._card import (
     AcceptanceThresholds,
     BinnedInput,
@@ -20,17 +28,21 @@ from ._file import (
     load_model,
     model_names,
     pack_arrays,
+    unpack_arrays,
 )
 from ._input import N_CHANNELS, WIDTH_LIMITS_INV_ANGSTROM, binned_vector, binned_vectors
 from ._interval import TWO_SIDED_95, log_size_sd
 from ._physics import PhysicsCheck, PhysicsFit
+from ._seal import BLANK_SEAL, SEAL_KEY, sealed
 from ._templates import Templates, pooled_bins
 
 __all__ = [
+    "BLANK_SEAL",
     "CARD_KEY",
     "N_CHANNELS",
     "REFERENCES_KEY",
     "REFERENCE_TOLERANCE",
+    "SEAL_KEY",
     "TEMPLATES_KEY",
     "TWO_SIDED_95",
     "WIDTH_LIMITS_INV_ANGSTROM",
@@ -51,11 +63,15 @@ __all__ = [
     "binned_vectors",
     "class_answer",
     "gaussian_answer",
+    "interpreted",
     "load_model",
     "log_size_sd",
     "model_names",
     "pack_arrays",
     "pooled_bins",
+    "sealed",
     "size_answer",
+    "size_with_interval",
+    "unpack_arrays",
     "upper_widening",
 ]

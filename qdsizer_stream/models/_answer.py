@@ -1,6 +1,7 @@
 """The answer of a network for one frame, in physical units."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,15 @@ from numpy.typing import NDArray
 from ._card import ClassOutput, GaussianOutput, SizeOutput
 from ._interval import TWO_SIDED_95, log_size_sd
 
-__all__ = ["Answer", "class_answer", "gaussian_answer", "size_answer", "upper_widening"]
+__all__ = [
+    "Answer",
+    "class_answer",
+    "gaussian_answer",
+    "interpreted",
+    "size_answer",
+    "size_with_interval",
+    "upper_widening",
+]
 
 CLASS_MARGIN = 1.5
 """Classes by which a classifier's interval extends beyond its quantiles: half of one is the class itself, and
@@ -179,6 +188,37 @@ def gaussian_answer(
         strain=float(target[3]),
         presence=1 / (1 + math.exp(-presence_logit)),
     )
+
+
+def interpreted(
+    output: ClassOutput | SizeOutput | GaussianOutput, outputs: Sequence[NDArray[np.float32]]
+) -> Answer:
+    """Turn the outputs of a network for one frame into sizes.
+
+    Parameters
+    ----------
+    output
+        Output on the card.
+    outputs
+        Outputs of the graph, in its order, without the axis of frames.
+
+    Returns
+    -------
+    The answer.
+    """
+    match output:
+        case ClassOutput() as classes:
+            return class_answer(classes, outputs[0])
+        case SizeOutput() as size:
+            return size_answer(size, float(outputs[0][0]))
+        case GaussianOutput() as gaussian:
+            mean, log_sigma, presence = outputs
+            return gaussian_answer(gaussian, mean, log_sigma, float(presence))
+
+
+def size_with_interval(answer: Answer) -> NDArray[np.float64]:
+    """Size and the ends of its interval, nm, shape (3,): what a model file stores for its references."""
+    return np.array([answer.size_nm, answer.size_low_nm, answer.size_high_nm])
 
 
 def upper_widening(size_nm: float, width_inv_angstrom: float, trained_inv_angstrom: float) -> float:

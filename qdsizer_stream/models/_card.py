@@ -19,7 +19,13 @@ __all__ = [
 ]
 
 
-class PaperInput(Config):
+class _Finite(Config):
+    """Part of a card: numbers that are not finite are errors, since no comparison with NaN ever fails."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class PaperInput(_Finite):
     """The model takes the paper's standardized vector."""
 
     kind: Literal["paper"] = "paper"
@@ -28,7 +34,7 @@ class PaperInput(Config):
     """Points of the vector."""
 
 
-class BinnedInput(Config):
+class BinnedInput(_Finite):
     """The model takes a binned pattern with its mask and noise."""
 
     kind: Literal["binned"] = "binned"
@@ -39,7 +45,7 @@ class BinnedInput(Config):
     """Whether the network also takes the width of the instrument at each bin."""
 
 
-class ClassOutput(Config):
+class ClassOutput(_Finite):
     """The model answers with logits of size classes."""
 
     kind: Literal["classes"] = "classes"
@@ -53,7 +59,7 @@ class ClassOutput(Config):
         return self.classes_nm[1] - self.classes_nm[0]
 
 
-class SizeOutput(Config):
+class SizeOutput(_Finite):
     """The model answers with a single value, the scaled size."""
 
     kind: Literal["size"] = "size"
@@ -66,7 +72,7 @@ class SizeOutput(Config):
     """Error that 95 % of the frames held out of the fit do not exceed, nm: the same for every frame."""
 
 
-class IntervalCalibration(Config):
+class IntervalCalibration(_Finite):
     """How the standard deviation of a network becomes that of a 95 % interval, for one target."""
 
     scale: float = Field(ge=1)
@@ -77,7 +83,7 @@ class IntervalCalibration(Config):
     """Standard deviation of the size added in quadrature, nm; not for the dispersion."""
 
 
-class GaussianOutput(Config):
+class GaussianOutput(_Finite):
     """The model answers with means and log standard deviations of size, dispersion and strain.
 
     Targets: ln number mean (nm), ln mass mean (nm), dispersion, strain of the lattice.
@@ -103,7 +109,7 @@ class GaussianOutput(Config):
     """Calibration for the dispersion, which has no interval where it is left out."""
 
 
-class AcceptanceThresholds(Config):
+class AcceptanceThresholds(_Finite):
     """Thresholds of the acceptance checks; the evaluation on the card states their error rates.
 
     Files keep the keys of earlier versions where a name has changed.
@@ -139,7 +145,7 @@ class AcceptanceThresholds(Config):
     """Largest width of the 95 % interval over the size."""
 
 
-class Card(Config):
+class Card(_Finite):
     """Metadata of a model file."""
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)

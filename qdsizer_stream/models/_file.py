@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import zipfile
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
@@ -19,9 +20,10 @@ from .._notebook import html_table
 from ..configuration import validated
 from ..errors import ModelError
 from ..patterns import Pattern, bin_pattern, paper_vector
-from ._answer import Answer, class_answer, gaussian_answer, size_answer, upper_widening
-from ._card import BinnedInput, Card, ClassOutput, GaussianOutput, PaperInput, SizeOutput
+from ._answer import Answer, interpreted, size_with_interval, upper_widening
+from ._card import BinnedInput, Card, ClassOutput, PaperInput
 from ._input import binned_vector
+from ._seal import SEAL_KEY, check_seal
 from ._templates import Templates
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "load_model",
     "model_names",
     "pack_arrays",
+    "unpack_arrays",
 ]
 
 CARD_KEY = "qdsizer_stream.card"
@@ -44,6 +47,10 @@ REFERENCES_KEY = "qdsizer_stream.references"
 
 ENTRY_POINT_GROUP = "qdsizer_stream.models"
 """Entry points by which other packages offer models: each gives the path of a model file."""
+
+SIZE_TOLERANCE = 2e-3
+"""Largest relative difference of a reference size or of an end of its interval: `REFERENCE_TOLERANCE` in all
+outputs of the network moves them by less."""
 
 REFERENCE_TOLERANCE = 1e-3
 """Largest difference of a reference output, in network units, at most 0.05 % of a size: two runtimes of one
@@ -67,7 +74,18 @@ def pack_arrays(**arrays: NDArray[Any]) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _unpack_arrays(text: str) -> dict[str, NDArray[Any]]:
+def unpack_arrays(text: str) -> dict[str, NDArray[Any]]:
+    """Unpack arrays from the metadata of a model file.
+
+    Parameters
+    ----------
+    text
+        Text from `pack_arrays`.
+
+    Returns
+    -------
+    Arrays by name.
+    """
     with np.load(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
@@ -109,13 +127,14 @@ class SizingModel:
             raise ModelError(f"model file {path} is damaged or not ONNX: {error}") from error
         if CARD_KEY not in metadata:
             raise ModelError(f"model file {path} has no card: it was not made by 'qdsizer-stream train'")
+        check_seal(content, metadata.get(SEAL_KEY), str(path))
         try:
             self.card = validated(Card, json.loads(metadata[CARD_KEY]), "its card")
             """Contents of the card."""
-            self.templates = Templates.from_arrays(_unpack_arrays(metadata[TEMPLATES_KEY]))
+            self.templates = Templates.from_arrays(unpack_arrays(metadata[TEMPLATES_KEY]))
             """Curves of the physics check."""
-            references = _unpack_arrays(metadata[REFERENCES_KEY])
-        except (KeyError, TypeError, ValueError, OSError) as error:
+            references = unpack_arrays(metadata[REFERENCES_KEY])
+        except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
             raise ModelError(f"model file {path} is damaged or of another version: {error}") from error
         self._input = self._session.get_inputs()[0].name
         self.n_references = len(references["inputs"])
@@ -229,20 +248,16 @@ class SizingModel:
         )
 
     def _answer(self, vector: NDArray[np.float32]) -> Answer:
-        outputs = self._run(vector[None])
-        match self.card.output:
-            case ClassOutput() as classes:
-                return class_answer(classes, outputs[0][0])
-            case SizeOutput() as size:
-                return size_answer(size, float(outputs[0][0, 0]))
-            case GaussianOutput() as gaussian:
-                mean, log_sigma, presence = outputs
-                return gaussian_answer(gaussian, mean[0], log_sigma[0], float(presence[0]))
+        return self._interpreted(self._run(vector[None]))
+
+    def _interpreted(self, outputs: list[NDArray[np.float32]]) -> Answer:
+        return interpreted(self.card.output, [output[0] for output in outputs])
 
     def _run(self, vectors: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         return list(self._session.run(None, {self._input: vectors}))
 
     def _verify(self, references: dict[str, NDArray[Any]]) -> float:
+        """Compare the outputs of the network, and the sizes and intervals that follow from them."""
         worst = 0.0
         for row, vector in enumerate(references["inputs"]):
             for index, found in enumerate(self._run(vector[None])):
@@ -254,6 +269,15 @@ class SizingModel:
                         f"(threshold {REFERENCE_TOLERANCE:g}): the file or the ONNX Runtime here is damaged"
                     )
                 worst = max(worst, error)
+            size = size_with_interval(self._interpreted(self._run(vector[None])))
+            expected = references["sizes_nm"][row]
+            # A classifier's size and quantiles are steps: an output on the edge of one may fall either way.
+            step_nm = self.card.output.step_nm if isinstance(self.card.output, ClassOutput) else 0.0
+            if not np.allclose(size, expected, rtol=SIZE_TOLERANCE, atol=step_nm):
+                raise ModelError(
+                    f"model file {self.path} gives {_text_nm(size)} for a reference input, but its author "
+                    f"found {_text_nm(expected)}: this version of the package or of ONNX Runtime differs"
+                )
         return worst
 
     def to_dict(self) -> dict[str, Any]:
@@ -269,6 +293,10 @@ class SizingModel:
             "path": str(self.path),
             "card": self.card.model_dump(mode="json"),
         }
+
+
+def _text_nm(size: NDArray[np.float64]) -> str:
+    return "{:.3f} nm [{:.3f}, {:.3f}]".format(*size)
 
 
 def _shipped() -> dict[str, Path]:

@@ -13,7 +13,7 @@ from ._size_fit import ShuffledFrames, SizeFit, fit_size
 from ._templates import TemplatePhysics, simulate_templates
 from ._thresholds import error_rates, held_out_simulations, round_up, set_thresholds
 from ._train import train
-from ._update_model_card import update_model_card
+from ._update_model_card import seal_model, update_model_card
 
 __all__ = [
     "Checkpoint",
@@ -44,6 +44,7 @@ __all__ = [
     "interval_scale",
     "load_training_recipe",
     "round_up",
+    "seal_model",
     "set_thresholds",
     "silent",
     "simulate_templates",

@@ -3,7 +3,6 @@
 import logging
 import os
 import warnings
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -18,10 +17,9 @@ from ..models import (
     Card,
     SizingModel,
     Templates,
-    load_model,
     pack_arrays,
 )
-from ._update_model_card import packed_templates
+from ._update_model_card import packed_templates, write_model
 
 __all__ = ["OPSET", "export_model"]
 
@@ -60,7 +58,6 @@ def export_model(
     ModelError
         The exported graph does not reproduce the outputs of the network.
     """
-    path = Path(path)
     network.eval()
     inputs = torch.from_numpy(references)
     with torch.no_grad():
@@ -75,14 +72,7 @@ def export_model(
         ),
     }.items():
         proto.metadata_props.add(key=key, value=value)
-    part = path.with_name(path.name + ".part.onnx")
-    try:
-        part.write_bytes(proto.SerializeToString())
-        load_model(str(part))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return load_model(str(path))
+    return write_model(proto, path)
 
 
 def _graph(network: nn.Module, inputs: torch.Tensor, n_outputs: int) -> onnx.ModelProto:

@@ -5,20 +5,30 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 
+from ..configuration import validated
 from ..errors import ModelError
 from ..models import (
+    BLANK_SEAL,
     CARD_KEY,
+    REFERENCES_KEY,
+    SEAL_KEY,
     TEMPLATES_KEY,
     AcceptanceThresholds,
+    Card,
     SizingModel,
     Templates,
+    interpreted,
     load_model,
     pack_arrays,
+    sealed,
+    size_with_interval,
+    unpack_arrays,
 )
 
-__all__ = ["packed_templates", "update_model_card"]
+__all__ = ["packed_templates", "seal_model", "update_model_card", "write_model"]
 
 
 def packed_templates(templates: Templates) -> str:
@@ -83,11 +93,79 @@ def update_model_card(
     metadata[CARD_KEY].value = json.dumps(card, ensure_ascii=False)
     if templates is not None:
         metadata[TEMPLATES_KEY].value = packed_templates(templates)
+    return write_model(proto, path)
+
+
+def seal_model(path: str | os.PathLike[str]) -> SizingModel:
+    """Seal a model file of an earlier version, whose contents are trusted as they are.
+
+    Parameters
+    ----------
+    path
+        Model file, updated in place.
+
+    Returns
+    -------
+    The model as loaded from the sealed file.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read, is not a model file, or does not give its reference answers.
+    """
+    return update_model_card(path)
+
+
+def write_model(proto: onnx.ModelProto, path: str | os.PathLike[str]) -> SizingModel:
+    """Seal a graph with its metadata, verify it by loading, and move it into place only if it is valid.
+
+    Parameters
+    ----------
+    proto
+        Graph with card, templates and references in its metadata; the sizes of the references and the seal
+        are set here.
+    path
+        File to write; an existing one is replaced.
+
+    Returns
+    -------
+    The model as loaded from the file.
+
+    Raises
+    ------
+    ModelError
+        The card is invalid, or the graph does not reproduce its references.
+    """
+    path = Path(path)
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    try:
+        card = validated(Card, json.loads(metadata[CARD_KEY]), "its card")
+    except ValueError as error:
+        raise ModelError(f"model file {path} cannot be written: {error}") from error
+    references = unpack_arrays(metadata[REFERENCES_KEY])
+    n = len(references["inputs"])
+    outputs = [references[f"output_{k}"] for k in range(sum(key.startswith("output_") for key in references))]
+    references["sizes_nm"] = np.array(
+        [
+            size_with_interval(interpreted(card.output, [output[row] for output in outputs]))
+            for row in range(n)
+        ]
+    )
+    _set(proto, REFERENCES_KEY, pack_arrays(**references))
+    _set(proto, SEAL_KEY, BLANK_SEAL)
     part = path.with_name(path.name + ".part.onnx")
     try:
-        part.write_bytes(proto.SerializeToString())
+        part.write_bytes(sealed(proto.SerializeToString()))
         load_model(str(part))
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
     return load_model(str(path))
+
+
+def _set(proto: onnx.ModelProto, key: str, value: str) -> None:
+    for entry in proto.metadata_props:
+        if entry.key == key:
+            entry.value = value
+            return
+    proto.metadata_props.add(key=key, value=value)

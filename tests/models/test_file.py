@@ -9,7 +9,15 @@ import pytest
 from onnx import numpy_helper
 
 from qdsizer_stream.errors import ModelError
-from qdsizer_stream.models import CARD_KEY, SizingModel, load_model, model_names
+from qdsizer_stream.models import (
+    BLANK_SEAL,
+    CARD_KEY,
+    SEAL_KEY,
+    SizingModel,
+    load_model,
+    model_names,
+    sealed,
+)
 
 SHIPPED = Path(str(files("qdsizer_stream.models") / "shipped"))
 
@@ -21,6 +29,12 @@ def copy(tmp_path: Path) -> Path:
 
 def metadata(proto: onnx.ModelProto, key: str) -> onnx.StringStringEntryProto:
     return next(entry for entry in proto.metadata_props if entry.key == key)
+
+
+def resealed(proto: onnx.ModelProto, path: Path) -> None:
+    """Save a changed graph as its author would have: what is inside is then checked, not the seal."""
+    metadata(proto, SEAL_KEY).value = BLANK_SEAL
+    path.write_bytes(sealed(proto.SerializeToString()))
 
 
 def test_shipped_models_answer_their_references() -> None:
@@ -53,6 +67,71 @@ def test_a_model_shows_what_it_sizes() -> None:
         assert text in html
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_any_changed_byte_is_found(copy: Path, seed: int) -> None:
+    """A flipped bit anywhere: in a weight, a digit of the card, the templates, the references, the seal."""
+    content = bytearray(copy.read_bytes())
+    rng = np.random.default_rng(seed)
+    content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+    copy.write_bytes(bytes(content))
+    with pytest.raises(ModelError, match=r"is damaged|has no seal|has no card"):
+        load_model(str(copy))
+
+
+def test_a_digit_of_the_card_is_found(copy: Path) -> None:
+    """Each digit of a limit would give other sizes or let other frames pass."""
+    content = copy.read_bytes()
+    for text in (b'"interval_scale": ', b'"target_offset": [', b'"max_residual": '):
+        at = content.index(text) + len(text)
+        digit = content[at : at + 1]
+        other = b"7" if digit != b"7" else b"3"
+        copy.write_bytes(content[:at] + other + content[at + 1 :])
+        with pytest.raises(
+            ModelError, match=r"graph, card, templates or references have changed since it was"
+        ):
+            load_model(str(copy))
+
+
+def test_a_file_without_a_seal_names_the_remedy(copy: Path) -> None:
+    proto = onnx.load(copy)
+    keep = [entry for entry in proto.metadata_props if entry.key != SEAL_KEY]
+    del proto.metadata_props[:]
+    proto.metadata_props.extend(keep)
+    onnx.save(proto, copy)
+    with pytest.raises(
+        ModelError, match=r"has no seal: .* seal it with: qdsizer-stream models seal .*mine\.onnx"
+    ):
+        load_model(str(copy))
+
+
+def test_numbers_that_are_not_finite_are_refused(copy: Path) -> None:
+    proto = onnx.load(copy)
+    entry = metadata(proto, CARD_KEY)
+    card = json.loads(entry.value)
+    card["guard"]["max_residual"] = float("nan")
+    entry.value = json.dumps(card)
+    resealed(proto, copy)
+    with pytest.raises(ModelError, match="max_residual: Input should be a finite number"):
+        load_model(str(copy))
+
+
+def test_sizes_of_the_references_are_checked(copy: Path) -> None:
+    """The network answers as before, but the card makes another size of it."""
+    proto = onnx.load(copy)
+    entry = metadata(proto, CARD_KEY)
+    card = json.loads(entry.value)
+    card["output"]["interval_scale"] += 0.2
+    entry.value = json.dumps(card)
+    resealed(proto, copy)
+    with pytest.raises(ModelError, match=r"nm \[.*\] for a reference input, but its author found .* nm \["):
+        load_model(str(copy))
+
+
+def test_only_one_blank_seal_is_sealed() -> None:
+    with pytest.raises(ModelError, match="the file holds 2 blank seals"):
+        sealed(2 * BLANK_SEAL.encode())
+
+
 def test_unknown_name_lists_the_known() -> None:
     known = "pbs, pbs-paper, pbs-paper-cut"
     with pytest.raises(ModelError, match=f"model 'pbz' is unknown: choose {known} or give the path of"):
@@ -83,7 +162,7 @@ def test_a_card_of_another_format_is_refused(copy: Path) -> None:
     proto = onnx.load(copy)
     entry = metadata(proto, CARD_KEY)
     entry.value = json.dumps({**json.loads(entry.value), "format_version": 2})
-    onnx.save(proto, copy)
+    resealed(proto, copy)
     with pytest.raises(ModelError, match="another version: its card: format_version: Input should be 1"):
         load_model(str(copy))
 
@@ -94,7 +173,7 @@ def test_a_changed_weight_is_found(copy: Path) -> None:
     values = numpy_helper.to_array(weights).copy()
     values[:] = values * 1.01
     weights.CopyFrom(numpy_helper.from_array(values, weights.name))
-    onnx.save(proto, copy)
+    resealed(proto, copy)
     with pytest.raises(ModelError, match=r"differs from its reference answers by .* \(threshold 0\.001\)"):
         load_model(str(copy))
 
@@ -104,6 +183,6 @@ def test_missing_templates_are_found(copy: Path) -> None:
     keep = [entry for entry in proto.metadata_props if "templates" not in entry.key]
     del proto.metadata_props[:]
     proto.metadata_props.extend(keep)
-    onnx.save(proto, copy)
+    resealed(proto, copy)
     with pytest.raises(ModelError, match=r"damaged or of another version: 'qdsizer_stream\.templates'"):
         load_model(str(copy))
