@@ -21,7 +21,16 @@ FIRST_WIDTH = 24
 FILE_WIDTH = 200
 """Line width where the output is not a terminal, characters."""
 
-SUITES = ("paper", "robustness", "negative-controls", "intervals", "adversarial", "families", "all")
+SUITES = (
+    "paper",
+    "robustness",
+    "negative-controls",
+    "other-crystals",
+    "intervals",
+    "adversarial",
+    "families",
+    "all",
+)
 
 FORMER_SUITES = {"hostile": "negative-controls"}
 """Former names of suites, which are still accepted but not listed."""
@@ -61,7 +70,11 @@ def evaluate(
         ),
     ] = 256,
     negative_controls: Annotated[
-        int, typer.Option(min=1, help="Frames of each kind in the suite negative-controls.")
+        int,
+        typer.Option(
+            min=1,
+            help="Frames of each kind in negative-controls; other-crystals has 4 times as many.",
+        ),
     ] = 20,
     hostile: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
     train: Annotated[

@@ -32,6 +32,7 @@ from ._file import (
 )
 from ._input import N_CHANNELS, WIDTH_LIMITS_INV_ANGSTROM, binned_vector, binned_vectors
 from ._interval import TWO_SIDED_95, log_size_sd
+from ._peak_ratios import PeakRatios, RatioMisfit
 from ._physics import PhysicsCheck, PhysicsFit
 from ._seal import BLANK_SEAL, SEAL_KEY, sealed
 from ._templates import Templates, pooled_bins
@@ -54,8 +55,10 @@ __all__ = [
     "GaussianOutput",
     "IntervalCalibration",
     "PaperInput",
+    "PeakRatios",
     "PhysicsCheck",
     "PhysicsFit",
+    "RatioMisfit",
     "SizeOutput",
     "SizingModel",
     "Templates",

@@ -133,6 +133,10 @@ class AcceptanceThresholds(_Finite):
     """Largest relative residual of the full fit."""
     max_misfit: float = Field(default=8.0, gt=0)
     """Largest χ² per bin of the full fit, with an error of 2 % allowed for the templates."""
+    max_ratio_misfit: float = Field(default=11.0, gt=0)
+    """Largest χ² of the heights of the peaks below 4.4 Å⁻¹ where the dots have no preferred orientation."""
+    max_ratio_misfit_textured: float = Field(default=5.5, gt=0)
+    """The same where a texture of one axis is fitted as well."""
     max_shift_inv_angstrom: float = Field(default=0.006, gt=0)
     """Largest shift of all peaks, as a wrong 2θ zero causes, Å⁻¹."""
     max_delta_chi2_better_size: float = Field(default=10.8, ge=0, alias="max_lost")

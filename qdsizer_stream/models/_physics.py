@@ -12,6 +12,7 @@ from scipy.optimize import nnls
 
 from ..patterns import BinGrid, Pattern
 from ._dot_curves import CROWDED_INV_ANGSTROM, DotCurves, InstrumentCurves
+from ._peak_ratios import PeakRatios, RatioMisfit
 from ._templates import Templates, pooled_bins
 
 __all__ = ["PhysicsCheck", "PhysicsFit"]
@@ -83,6 +84,8 @@ class PhysicsFit:
     """Strain at which the dots fit best."""
     strain_sd: float
     """Its standard deviation."""
+    ratio_misfit: RatioMisfit
+    """Misfit of the heights of the peaks."""
     shift_inv_angstrom: float
     """Shift of all peaks beside the strain, as a wrong 2θ zero causes, less two standard deviations, Å⁻¹."""
     dots: NDArray[np.float64]
@@ -139,6 +142,12 @@ class _Mixture(NamedTuple):
     """Root mean square misfit beyond counting noise, over the mean intensity."""
     residuals: NDArray[np.float64]
     """Weighted intensity less the fit, shape (n,)."""
+    amounts: NDArray[np.float64]
+    """Amounts of the normalised columns, those of the dots' nodes last."""
+    node_norm: NDArray[np.float64]
+    """Norms of the columns of the nodes, 0 for a peak outside the frame, shape (n_nodes,)."""
+    gram: NDArray[np.float64]
+    """Products of the normalised columns."""
 
 
 class PhysicsCheck:
@@ -154,13 +163,19 @@ class PhysicsCheck:
         Curves of dots and solvents.
     grid
         Bins of the frames.
+    lattice_parameter_angstrom
+        Lattice parameter of the dots, Å.
     solvent
         Measured curve of this experiment's solvent on the bins, shape (n_bins,), or None; bins
         where it is NaN are left out.
     """
 
     def __init__(
-        self, templates: Templates, grid: BinGrid, solvent: NDArray[np.float64] | None = None
+        self,
+        templates: Templates,
+        grid: BinGrid,
+        lattice_parameter_angstrom: float,
+        solvent: NDArray[np.float64] | None = None,
     ) -> None:
         self._templates = templates
         self._pool = pooled_bins(grid)
@@ -187,7 +202,9 @@ class PhysicsCheck:
         )
         self._n_solvents = len(solvents)
         self._smooth = np.vstack([*solvents, _splines(self._q)])
-        self._hats = _hats(self._q, templates.peaks_inv_angstrom)
+        nodes = _nodes(self._q, templates.peaks_inv_angstrom)
+        self._hats = np.array([np.interp(self._q, nodes, top) for top in np.eye(nodes.size)])
+        self._ratios = PeakRatios(nodes, templates.peaks_inv_angstrom, lattice_parameter_angstrom)
         self._first = float(templates.q_inv_angstrom[0])
         self._step = float(templates.q_inv_angstrom[1]) - self._first
 
@@ -270,6 +287,7 @@ class PhysicsCheck:
             best_nm=float(self._templates.mean_nm[best]),
             strain=strain,
             strain_sd=strain_sd,
+            ratio_misfit=self._ratio_misfit(mixture),
             shift_inv_angstrom=self._shift(frame, curves, mixture, template, strain),
             dots=curve(mixture.factor) * peaks,
             solvent=curve(mixture.smooth[:n_solvents] @ self._smooth[:n_solvents, frame.rows]),
@@ -329,8 +347,8 @@ class PhysicsCheck:
         dots = np.interp(stretched, self._templates.q_inv_angstrom, curves.dots[template])
         hats = self._hats[:, frame.rows]
         columns = hats * (dots * frame.weight)
-        norm = np.sqrt(np.einsum("ij,ij->i", columns, columns))
-        norm[norm == 0] = 1.0  # a peak outside the frame
+        node_norm = np.sqrt(np.einsum("ij,ij->i", columns, columns))
+        norm = np.where(node_norm == 0, 1.0, node_norm)  # a peak outside the frame
         columns /= norm[:, None]
         n_smooth = frame.norm.size
         gram = np.empty((n_smooth + norm.size,) * 2)
@@ -350,7 +368,21 @@ class PhysicsCheck:
             factor,
             math.sqrt(max(float(excess), 0.0)) / mean if mean > 0 else math.inf,
             residuals,
+            amounts,
+            node_norm,
+            gram,
         )
+
+    def _ratio_misfit(self, mixture: _Mixture) -> RatioMisfit:
+        """Misfit of the factors at the nodes, solvents and background that are present free to follow."""
+        n_smooth = mixture.smooth.size
+        present = np.flatnonzero(mixture.amounts[:n_smooth] > 0)
+        gram, norm = mixture.gram, mixture.node_norm
+        upper, _ = dpotrf(gram[np.ix_(present, present)] + RIDGE * np.eye(present.size))
+        parts, _ = dtrtrs(upper, np.asfortranarray(gram[present, n_smooth:]), trans=1)
+        precision = (gram[n_smooth:, n_smooth:] - parts.T @ parts) * np.outer(norm, norm)
+        factors = mixture.amounts[n_smooth:] / np.where(norm == 0, 1.0, norm)
+        return self._ratios.misfit(factors, precision)
 
     def _best_strain(self, frame: _Frame, curves: DotCurves, template: int) -> tuple[float, float]:
         """Vertex of the parabola through the best strain and its neighbours, and its standard deviation."""
@@ -404,15 +436,15 @@ def _splines(q: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(BSpline.design_matrix(q, padded, 3).toarray().T)
 
 
-def _hats(q: NDArray[np.float64], peaks: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Triangles that add up to 1, each with its top at a peak, shape (n_nodes, n_q)."""
+def _nodes(q: NDArray[np.float64], peaks: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Peaks with a factor of their own, and points beyond them, Å⁻¹, shape (n_nodes,)."""
     nodes = [float(peaks[0])]
     for peak in peaks[peaks < CROWDED_INV_ANGSTROM]:
         if peak - nodes[-1] >= PEAK_GAP_INV_ANGSTROM:
             nodes.append(float(peak))
     step = FACTOR_STEP_INV_ANGSTROM
     nodes.extend(np.arange(nodes[-1] + step, q[-1], step))
-    return np.array([np.interp(q, nodes, top) for top in np.eye(len(nodes))])
+    return np.array(nodes)
 
 
 def _chi2_with_each(

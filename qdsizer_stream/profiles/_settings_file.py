@@ -14,6 +14,7 @@ TEXT = """\
 
 {frames}[sizing]
 model = "{model}"                       # qdsizer-stream models list
+# texture = false                   # dots in a solvent: other crystals are then recognised more surely
 # solvent = "toluene_measured.xy"   # measured pattern of the pure solvent: Q, intensity
 
 # [sizing.instrument]               # width of the instrument's lines, without which large dots are uncertain

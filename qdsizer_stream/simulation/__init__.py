@@ -35,6 +35,7 @@ from .crystal import (
 from .frames import (
     COPPER_K_ALPHA,
     EMPTY_KINDS,
+    INDISTINGUISHABLE,
     NEGATIVE_CONTROL_KINDS,
     Background,
     Displacement,
@@ -76,6 +77,8 @@ from .frames import (
     load_recipe,
     log_uniform,
     lognormal_weights,
+    look_alike_frames,
+    look_alike_names,
     mix_by_area,
     mix_by_weight,
     mixed_pairs,
@@ -121,6 +124,7 @@ from .scattering import (
 __all__ = [
     "COPPER_K_ALPHA",
     "EMPTY_KINDS",
+    "INDISTINGUISHABLE",
     "NEGATIVE_CONTROL_KINDS",
     "Background",
     "Cluster",
@@ -199,6 +203,8 @@ __all__ = [
     "load_solvent",
     "log_uniform",
     "lognormal_weights",
+    "look_alike_frames",
+    "look_alike_names",
     "material_from_cif",
     "material_from_crystal",
     "material_names",

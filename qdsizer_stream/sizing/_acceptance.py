@@ -68,6 +68,14 @@ def _better_size(evidence: FitEvidence, delta_chi2: float) -> str:
     return f"{text}; the frame differs from the model's training"
 
 
+def _other_heights(evidence: FitEvidence, misfit: float) -> str:
+    hint = "" if evidence.textured else ", or a film: then set texture = true"
+    return (
+        f"the heights of the peaks are not those of {evidence.card.material}: χ² {misfit:.1f} (threshold "
+        f"{evidence.max_ratio_misfit:g}); another crystal with peaks at about the same Q{hint}?"
+    )
+
+
 def _class_distance(evidence: FitEvidence) -> float:
     """Largest distance of a classifier's size from the size that fits best, nm."""
     output = evidence.card.output
@@ -223,6 +231,14 @@ CHECKS: tuple[Check[FrameEvidence] | Check[FitEvidence], ...] = (
             f"{e.card.material} explains {explained:.0%} of the χ² that solvent + background leave "
             f"(threshold {e.thresholds.min_explained:.0%})"
         ),
+    ),
+    Check[FitEvidence](
+        name="heights of the peaks",
+        needs=FitEvidence,
+        value=lambda e: e.ratio_misfit,
+        maximum=lambda e: e.max_ratio_misfit,
+        status=lambda _: Status.OUT_OF_DOMAIN,
+        message=_other_heights,
     ),
     Check[FitEvidence](
         name="size",

@@ -31,6 +31,10 @@ class SizingConfig(Config):
     instrument: InstrumentResolution | None = None
     """Width of the instrument's lines; None where it is not known. A width that is not given may be mistaken
     for small dots, so that the interval of the size must allow for it."""
+    texture: bool = True
+    """Whether the nanocrystals may have a preferred orientation, as in a film. Set false for dots in a
+    solvent: the heights of their peaks then distinguish them more surely from other crystals with peaks at
+    about the same Q."""
 
 
 def load_instrument(path: str | os.PathLike[str]) -> InstrumentResolution | None:

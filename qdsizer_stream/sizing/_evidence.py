@@ -61,6 +61,20 @@ class FitEvidence:
     """Fit of the frame."""
     counts: float
     """Photons."""
+    textured: bool = True
+    """Whether the dots may have a preferred orientation."""
+
+    @property
+    def ratio_misfit(self) -> float:
+        """χ² of the heights of the peaks."""
+        misfit = self.fit.ratio_misfit
+        return misfit.textured if self.textured else misfit.untextured
+
+    @property
+    def max_ratio_misfit(self) -> float:
+        """Largest accepted χ² of the heights of the peaks."""
+        thresholds = self.thresholds
+        return thresholds.max_ratio_misfit_textured if self.textured else thresholds.max_ratio_misfit
 
     @property
     def thresholds(self) -> AcceptanceThresholds:

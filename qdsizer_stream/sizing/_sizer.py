@@ -88,7 +88,9 @@ class Sizer:
         self.model: SizingModel = load_model(config.model)
         self._grid = self._check_grid(self.model)
         liquid = None if config.solvent is None else _solvent_on(config.solvent, self._grid)
-        self._check = PhysicsCheck(self.model.templates, self._grid, liquid)
+        self._check = PhysicsCheck(
+            self.model.templates, self._grid, self.model.card.lattice_parameter_angstrom, liquid
+        )
         self.reducer = None if config.reduction is None else Reducer(self._in_bins(config.reduction))
         """Reduces raw frames; None where none are expected."""
         self.instrument = None if config.instrument is None else config.instrument.loaded()
@@ -330,7 +332,12 @@ class Sizer:
         fit = self._check.fit(binned, *interval_nm, answer.dispersion, resolution_inv_angstrom=resolution)
         checks += run_checks(
             FitEvidence(
-                card=self.model.card, answer=answer, interval_nm=interval_nm, fit=fit, counts=frame.counts
+                card=self.model.card,
+                answer=answer,
+                interval_nm=interval_nm,
+                fit=fit,
+                counts=frame.counts,
+                textured=self.config.texture,
             )
         )
         seen["residual"] = fit.residual

@@ -44,6 +44,14 @@ MIN_SIGNIFICANCE = 40.0
 MAX_DELTA_CHI2 = 10.8
 """χ² with one degree of freedom that is exceeded by chance once in a thousand frames."""
 
+MAX_RATIO_REJECTION = 0.003
+"""Maximum fraction of good frames whose peaks may have heights that are rejected: a stricter quantile would
+be that of frames with a handful of points, and accept every other crystal. The threshold for dots without
+preferred orientation stays that of the recipe, whose good frames include films."""
+
+MIN_RATIO_MISFIT = 5.5
+"""Smallest threshold for the heights of the peaks, χ²; it rejects 1 in 400 good frames of `pbs`."""
+
 MIN_SHIFT_INV_ANGSTROM = 0.004
 """Shift due to a 2θ zero error of 0.02° at 0.56 Å, which is common at beamlines, Å⁻¹."""
 
@@ -141,6 +149,10 @@ def set_thresholds(
             "min_explained": 1 - round_up(SAFETY_FACTOR * _quantile([1 - fit.explained for fit in fits])),
             "max_residual": round_up(SAFETY_FACTOR * _quantile([fit.residual for fit in fits])),
             "max_misfit": round_up(SAFETY_FACTOR * _quantile([fit.misfit for fit in fits])),
+            "max_ratio_misfit_textured": max(
+                MIN_RATIO_MISFIT,
+                round_up(np.quantile([fit.ratio_misfit.textured for fit in fits], 1 - MAX_RATIO_REJECTION)),
+            ),
             "max_shift_inv_angstrom": max(
                 MIN_SHIFT_INV_ANGSTROM,
                 round_up(SAFETY_FACTOR * _quantile([abs(fit.shift_inv_angstrom) for fit in fits])),

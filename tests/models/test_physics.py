@@ -9,7 +9,7 @@ from qdsizer_stream.patterns import BinGrid, Pattern
 
 GRID = BinGrid(q_first_inv_angstrom=0.96, q_step_inv_angstrom=0.02, n_bins=704)
 TEMPLATES = load_model("pbs").templates
-CHECK = PhysicsCheck(TEMPLATES, GRID)
+CHECK = PhysicsCheck(TEMPLATES, GRID, 5.934)
 
 
 def counted(expected: np.ndarray, counts: float, seed: int = 0) -> Pattern:
@@ -122,7 +122,7 @@ def test_a_coarse_scan_fits_like_a_fine_one() -> None:
 
 def test_one_frame_gives_one_fit_to_the_last_bit() -> None:
     curve, mean_nm = dots(6.0)
-    checks = (PhysicsCheck(TEMPLATES, GRID), PhysicsCheck(TEMPLATES, GRID))
+    checks = (PhysicsCheck(TEMPLATES, GRID, 5.934), PhysicsCheck(TEMPLATES, GRID, 5.934))
     fits = [check.fit(counted(curve, 50.0), 0.9 * mean_nm, 1.1 * mean_nm) for check in checks]
     assert fits[0].delta_chi2_better_size == fits[1].delta_chi2_better_size
     assert fits[0].significance == fits[1].significance
@@ -152,7 +152,7 @@ def test_an_interval_outside_the_templates_takes_the_nearest(
 
 COARSE = BinGrid(q_first_inv_angstrom=0.97, q_step_inv_angstrom=0.04, n_bins=352)
 """Bins that the check does not pool below 6.5 Å⁻¹, so that a frame of a template is that template."""
-COARSE_CHECK = PhysicsCheck(TEMPLATES, COARSE)
+COARSE_CHECK = PhysicsCheck(TEMPLATES, COARSE, 5.934)
 (SEVEN_NM,) = np.flatnonzero((np.abs(TEMPLATES.mean_nm - 7.0) < 0.3) & (TEMPLATES.dispersion == 0.06))
 
 
@@ -208,7 +208,7 @@ def test_a_resolution_of_zero_is_a_perfect_instrument() -> None:
 def test_changing_instruments_keep_their_own_curves() -> None:
     curve, mean_nm = dots(6.0)
     frame = counted(curve, 500.0)
-    check = PhysicsCheck(TEMPLATES, GRID)
+    check = PhysicsCheck(TEMPLATES, GRID, 5.934)
     widths = [0.02, 0.05, 0.09, 0.02]  # more than are kept, and the first again
     misfits = [check.fit(frame, mean_nm, mean_nm, 0.14, np.full(704, width)).misfit for width in widths]
     assert misfits[3] == misfits[0] < misfits[1] < misfits[2]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qdsizer_stream.models import AcceptanceThresholds, Answer, Card, PhysicsFit, load_model
+from qdsizer_stream.models import AcceptanceThresholds, Answer, Card, PhysicsFit, RatioMisfit, load_model
 from qdsizer_stream.patterns import BinGrid
 from qdsizer_stream.sizing import CHECKS, CheckResult, FitEvidence, FrameEvidence, Status, run_checks
 
@@ -22,6 +22,8 @@ THRESHOLDS = AcceptanceThresholds(
     min_explained=0.91,
     max_residual=0.17,
     max_misfit=8.5,
+    max_ratio_misfit=12.5,
+    max_ratio_misfit_textured=7.5,
     max_shift_inv_angstrom=0.0055,
     max_delta_chi2_better_size=10.0,
     max_delta_chi2_fraction=0.002,
@@ -44,6 +46,7 @@ FIT = PhysicsFit(
     best_nm=4.5,
     strain=0.001,
     strain_sd=0.0,
+    ratio_misfit=RatioMisfit(untextured=3.0, textured=2.0),
     shift_inv_angstrom=0.0,
     dots=CURVE,
     solvent=CURVE,
@@ -66,7 +69,11 @@ Checks = tuple[CheckResult, ...]
 
 
 def check_fit(
-    answer: Answer = ANSWER, fit: PhysicsFit = FIT, card: Card = GAUSSIAN, counts: float = 1e6
+    answer: Answer = ANSWER,
+    fit: PhysicsFit = FIT,
+    card: Card = GAUSSIAN,
+    counts: float = 1e6,
+    textured: bool = True,
 ) -> Checks:
     return run_checks(
         FitEvidence(
@@ -75,6 +82,7 @@ def check_fit(
             interval_nm=(answer.size_low_nm, answer.size_high_nm),
             fit=fit,
             counts=counts,
+            textured=textured,
         )
     )
 
@@ -284,6 +292,27 @@ FIT_EDGES = [
         Status.OUT_OF_DOMAIN,
         "PbS explains 91% of the χ² that solvent + background leave (threshold 91%)",
     ),
+    # Each of the two is far beyond the threshold of the other, which does not apply.
+    Edge(
+        "heights of the peaks",
+        7.5,
+        7.5 + STEP,
+        lambda chi2: check_fitted(ratio_misfit=RatioMisfit(untextured=99.0, textured=chi2)),
+        Status.OUT_OF_DOMAIN,
+        "the heights of the peaks are not those of PbS: χ² 7.5 (threshold 7.5); another crystal with peaks "
+        "at about the same Q?",
+    ),
+    Edge(
+        "heights of the peaks",
+        12.5,
+        12.5 + STEP,
+        lambda chi2: check_fit(
+            fit=replace(FIT, ratio_misfit=RatioMisfit(untextured=chi2, textured=99.0)), textured=False
+        ),
+        Status.OUT_OF_DOMAIN,
+        "χ² 12.5 (threshold 12.5); another crystal with peaks at about the same Q, or a film: then set "
+        "texture = true?",
+    ),
     Edge(
         "size",
         1.8,
@@ -394,6 +423,7 @@ def test_checks_are_made_in_order() -> None:
         "residual",
         "χ² per bin",
         "χ² explained by dots",
+        "heights of the peaks",
         "size",
         "χ² fall by other size",
         "class to best size",

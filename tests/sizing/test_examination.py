@@ -107,7 +107,7 @@ def test_checks_of_the_fit_wait_for_those_of_the_frame(sizer: Sizer, dots: Growi
     bright = sizer.examine(Pattern.from_arrays(q, rng.poisson(300 * expected / expected.mean())))
     assert bright.failed is None
     assert bright.fit is not None
-    assert len(bright.checks) == 19
+    assert len(bright.checks) == 20
     assert check(bright, "size").value == bright.estimate.size_nm
     assert check(bright, "χ² per bin").value == bright.fit.misfit
     assert bright.estimate.residual == bright.fit.residual == check(bright, "residual").value
@@ -156,7 +156,7 @@ def test_sizes_outside_the_range_of_the_model_are_not_fitted(
     binned = Pattern.from_arrays(grid.centres, np.random.default_rng(0).poisson(2 * curve))
     examined, answer = sizer.examine(binned), model.answer(binned)
     low, high = answer.size_low_nm, answer.size_high_nm
-    fits = PhysicsCheck(templates, grid)
+    fits = PhysicsCheck(templates, grid, 5.934)
     clipped = max(low, model_range[0]), min(high, model_range[1])
     assert clipped != (low, high)
     within = fits.fit(binned, *clipped, answer.dispersion)

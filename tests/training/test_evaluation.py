@@ -45,6 +45,7 @@ from qdsizer_stream.training.evaluation import (
     SizedFrames,
     confidently_wrong,
     evaluate,
+    evaluate_look_alikes,
     load_robustness_rows,
     most_probable_class_nm,
     patterns_of,
@@ -376,6 +377,20 @@ def test_what_is_confidently_wrong(truth_nm: float, status: Status, wrong: bool)
     frame = NegativeControl("kind", Pattern.from_arrays([1.0, 2.0], [1.0, 2.0]), truth_nm)
     estimate = SizeEstimate(status=status, size_nm=4.0, size_low_nm=3.9, size_high_nm=4.2)
     assert confidently_wrong(frame, estimate) is wrong
+
+
+def test_other_crystals_are_counted_by_crystal() -> None:
+    """EuS, whose patterns are those of PbS, is sized and counted apart."""
+    section = evaluate_look_alikes(load_model("pbs"), 8, lambda *_: None, ["Au", "EuS"])
+    first = section.rows[0][0]
+    (name, frames, in_film, rate, in_solvent, _, _) = section.rows[-1]
+    assert first == "EuS"
+    assert (name, frames) == ("all but EuS", 8)
+    assert in_film == in_solvent == rate == 0
+    row = dict(zip(section.columns, section.rows[0], strict=True))
+    assert 0 < row["sized in a film"] <= 8
+    assert row["sized in a film %"] == row["sized in a film"] / row["frames"] == row["sized in a film"] / 8
+    assert "out_of_domain" in str(row["rejected as"])
 
 
 def test_the_former_name_of_the_negative_controls_suite(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from ._instrument import (
     polarisation_factor,
 )
 from ._library import Library, LibraryRecipe, build_library, load_recipe, read_library, simulate
+from ._look_alike_frames import look_alike_frames, look_alike_names
+from ._look_alikes import INDISTINGUISHABLE
 from ._mixing import (
     area_fraction_from_weight_fraction,
     area_per_mass_ratio,
@@ -44,6 +46,7 @@ from ._synthesis import GrowingDots, SynthesisRecipe
 __all__ = [
     "COPPER_K_ALPHA",
     "EMPTY_KINDS",
+    "INDISTINGUISHABLE",
     "NEGATIVE_CONTROL_KINDS",
     "Background",
     "Displacement",
@@ -85,6 +88,8 @@ __all__ = [
     "load_recipe",
     "log_uniform",
     "lognormal_weights",
+    "look_alike_frames",
+    "look_alike_names",
     "mix_by_area",
     "mix_by_weight",
     "mixed_pairs",

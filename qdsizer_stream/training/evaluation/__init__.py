@@ -7,7 +7,7 @@ from ._families import Family, frames_of, load_families, recipe_without
 from ._families_suite import needed_widening
 from ._information_limit import most_probable_class_nm
 from ._intervals_suite import STRATUM_AXES, StratumAxis, coverage_by_stratum
-from ._negative_controls_suite import confidently_wrong
+from ._negative_controls_suite import confidently_wrong, evaluate_look_alikes
 from ._paper_suite import PAPER_AREA_RATIO, PAPER_PERCENT
 from ._photon_limit import min_half_width_nm
 from ._report import Report, Section
@@ -33,6 +33,7 @@ __all__ = [
     "confidently_wrong",
     "coverage_by_stratum",
     "evaluate",
+    "evaluate_look_alikes",
     "frames_of",
     "load_adversarial_families",
     "load_families",

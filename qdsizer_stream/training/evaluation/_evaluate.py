@@ -16,7 +16,7 @@ from ._adversarial_suite import evaluate_adversarial
 from ._families import Family
 from ._families_suite import evaluate_families
 from ._intervals_suite import evaluate_intervals
-from ._negative_controls_suite import evaluate_negative_controls
+from ._negative_controls_suite import evaluate_look_alikes, evaluate_negative_controls
 from ._paper_suite import evaluate_paper
 from ._pictures import check_drawing, draw_intervals, draw_paper, draw_trainings
 from ._report import Report, Section, write_report
@@ -25,15 +25,27 @@ from ._robustness_suite import evaluate_robustness
 __all__ = ["EvaluationSettings", "Suite", "evaluate"]
 
 
-Suite = Literal["paper", "robustness", "negative-controls", "intervals", "adversarial", "families", "all"]
+Suite = Literal[
+    "paper",
+    "robustness",
+    "negative-controls",
+    "other-crystals",
+    "intervals",
+    "adversarial",
+    "families",
+    "all",
+]
 """Suites: the paper's table with the information limit; frames that deviate from ideal conditions;
-out-of-distribution frames that must be rejected; coverage of the intervals by stratum; kinds of dots and
-instruments that a size may be wrong for; families of
-simulations held out from training; or all that are possible for a model (families only with training)."""
+out-of-distribution frames that must be rejected; frames of other crystals; coverage of the intervals by
+stratum; kinds of dots and instruments that a size may be wrong for; families of simulations held out from
+training; or all that are possible for a model (families only with training)."""
 
 INTERVALS_FRAMES_FACTOR = 64
 """Factor on the number of frames for each stream of the intervals suite, which divides them into 72
 strata."""
+
+LOOK_ALIKES_FACTOR = 4
+"""Factor on the number of negative controls for each other crystal: 5200 frames in the default evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +135,9 @@ def evaluate(
         sections.append(
             evaluate_negative_controls(model, settings.n_negative_controls, settings.solvents, progress)
         )
+    if "other-crystals" in suites:
+        n_per_crystal = LOOK_ALIKES_FACTOR * settings.n_negative_controls
+        sections.append(evaluate_look_alikes(model, n_per_crystal, progress))
     if "intervals" in suites:
         intervals = evaluate_intervals(model, INTERVALS_FRAMES_FACTOR * settings.n_frames, progress)
         draw_intervals(intervals, model.name, folder / "intervals.png")
@@ -156,7 +171,7 @@ def evaluate(
 
 def _possible_suites(model: SizingModel, settings: EvaluationSettings) -> tuple[str, ...]:
     """Suites that are possible for a model."""
-    suites = ["paper", "robustness", "negative-controls"]
+    suites = ["paper", "robustness", "negative-controls", "other-crystals"]
     if model.card.recipe.get("kind") == "size":
         suites += ["intervals", "families"] if settings.may_train else ["intervals"]
     return tuple(suites)
