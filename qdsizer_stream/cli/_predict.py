@@ -12,6 +12,8 @@ from rich.table import Table
 from ..errors import PatternFileError, QdsizerError
 from ..patterns import Axis
 from ._app import app, examples
+from ._picture import check_picture
+from ._table_output import check_table_path, write_table
 
 if TYPE_CHECKING:
     from ..sizing import Examination, Sizer
@@ -63,6 +65,14 @@ def predict(
         Path | None,
         typer.Option(help="For raw frames: TOML file of the beamline with a table \\[reduction]."),
     ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(help="Picture of the last pattern or frame with its fit (.png, .svg, .pdf)."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Table of all sizes (.csv, .xlsx or .parquet).")] = None,
+    fail_on_rejected: Annotated[
+        bool, typer.Option("--fail-on-rejected", help="Exit with 1 where a pattern or frame is not sized.")
+    ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show every acceptance check with its value and threshold.")
     ] = False,
@@ -98,22 +108,30 @@ def predict(
     if resolution is not None:
         instrument = InstrumentResolution.from_text(resolution)
     sizer = Sizer(SizingConfig(model=model, solvent=solvent, reduction=reduction, instrument=instrument))
+    if out is not None:
+        check_table_path(out)
+    if picture is not None:
+        check_picture(picture)
     errors = Console(stderr=True, soft_wrap=True)
     rows: list[TableRow] = []
+    last: tuple[str, Examination] | None = None
     failed = 0
     as_table = Console().is_terminal and not as_json
     for file in files:
         try:
             if raw:
-                sized = _frames(sizer, file, wavelength, explain)
+                examined = _frames(sizer, file, wavelength, explain)
             else:
-                sized = [_pattern(sizer, file, wavelength, axis, explain)]
+                examined = [_pattern(sizer, file, wavelength, axis, explain)]
         except (QdsizerError, OSError) as error:  # one bad file never ends a batch
             failed += 1
             named = str(error) if str(error).startswith(str(file)) else f"{file}: {error}"
             errors.print(f"error: {named}", style="red", highlight=False, markup=False)
             continue
+        sized = [row for row, _ in examined]
         rows.extend(sized)
+        if examined:
+            last = _name(examined[-1][0]), examined[-1][1]
         for row in [] if as_table else sized:
             typer.echo(json.dumps(_for_json(row)))
     if as_table and rows:
@@ -124,8 +142,24 @@ def predict(
             for warning in row["warnings"]:
                 text = f"warning: {row['file']}: {warning}"
                 errors.print(text, style="yellow", highlight=False, markup=False)
-    if failed:
+    if out is not None and rows:
+        write_table(rows, out)
+        errors.print(f"table: {out}", highlight=False, markup=False)
+    if picture is not None and last is not None:
+        _draw(*last, picture)
+        errors.print(f"picture: {picture}", highlight=False, markup=False)
+    if failed or (fail_on_rejected and any(row["status"] != "sized" for row in rows)):
         raise typer.Exit(1)
+
+
+def _draw(name: str, examined: "Examination", picture: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from ..callbacks.display import draw_examination
+
+    figure = Figure(figsize=(10, 7))
+    draw_examination(examined, figure, name)
+    figure.savefig(picture, dpi=120)
 
 
 def _for_json(value: Any) -> Any:
@@ -142,7 +176,7 @@ def _for_json(value: Any) -> Any:
 
 def _pattern(
     sizer: "Sizer", file: Path, wavelength_angstrom: float | None, axis: Axis | None, explain: bool
-) -> TableRow:
+) -> "tuple[TableRow, Examination]":
     """Size the pattern of a file."""
     from ..patterns import load_pattern
 
@@ -154,7 +188,7 @@ def _pattern(
         row["warnings"].append("the intensities are not counts: the number of photons is unknown")
     if row["reason"] and loaded.warnings:  # what is wrong with the file explains it best
         row["reason"] += f" ({'; '.join(loaded.warnings)})"
-    return row | _checks(examined, explain)
+    return row | _checks(examined, explain), examined
 
 
 def _checks(examined: "Examination", explain: bool) -> TableRow:
@@ -162,7 +196,9 @@ def _checks(examined: "Examination", explain: bool) -> TableRow:
     return {"checks": [check.to_dict() for check in examined.checks]} if explain else {}
 
 
-def _frames(sizer: "Sizer", file: Path, wavelength_angstrom: float | None, explain: bool) -> list[TableRow]:
+def _frames(
+    sizer: "Sizer", file: Path, wavelength_angstrom: float | None, explain: bool
+) -> "list[tuple[TableRow, Examination]]":
     """Size the raw frames of a file."""
     from ..reduction import read_raw_frames
     from ..sizing import RawFrame
@@ -183,21 +219,22 @@ def _frames(sizer: "Sizer", file: Path, wavelength_angstrom: float | None, expla
                 monitor=frame.monitor,
             )
         )
-        rows.append(
-            {
-                "file": str(file),
-                "frame": index,
-                **examined.estimate.to_dict(),
-                "warnings": list(examined.warnings),
-                **_checks(examined, explain),
-            }
-        )
+        row = {
+            "file": str(file),
+            "frame": index,
+            **examined.estimate.to_dict(),
+            "warnings": list(examined.warnings),
+            **_checks(examined, explain),
+        }
+        rows.append((row, examined))
     return rows
 
 
 def _table(rows: list[TableRow]) -> Table:
     table = Table(title=f"model {rows[0]['model']}")
-    for heading in ("file", "status", "size (nm)", "95 % interval", "class"):
+    headings = ["file", "status", "mass mean (nm)", "95 % interval", "number mean (nm)", "95 % interval"]
+    with_classes = any(not math.isnan(row["class_nm"]) for row in rows)
+    for heading in [*headings, "class"] if with_classes else headings:
         table.add_column(
             heading, justify="left" if heading in ("file", "status") else "right", overflow="fold"
         )
@@ -206,11 +243,22 @@ def _table(rows: list[TableRow]) -> Table:
         table.add_row(
             _name(row),
             row["status"] if sized else f"{row['status']}: {row['reason']}",
-            f"{row['size_nm']:.2f}" if sized else "",
-            f"{row['size_low_nm']:.2f} – {row['size_high_nm']:.2f}" if sized else "",
-            f"{row['class_nm']:.1f}" if sized and not math.isnan(row["class_nm"]) else "",
+            *(_mean(row, "mass_mean") if sized else ("", "")),
+            *(_mean(row, "size") if sized else ("", "")),
+            *((_class(row) if sized else "",) if with_classes else ()),
         )
     return table
+
+
+def _mean(row: TableRow, name: str) -> tuple[str, str]:
+    """A mean and its interval, empty where the model does not give them."""
+    value, low, high = (row[f"{name}{end}_nm"] for end in ("", "_low", "_high"))
+    interval = "" if math.isnan(low) else f"{low:.2f} – {high:.2f}"
+    return "" if math.isnan(value) else f"{value:.2f}", interval
+
+
+def _class(row: TableRow) -> str:
+    return "" if math.isnan(row["class_nm"]) else f"{row['class_nm']:.1f}"
 
 
 def _name(row: TableRow) -> str:

@@ -23,6 +23,7 @@ from ._view import (
 )
 
 if TYPE_CHECKING:
+    from ._examination import draw_examination
     from ._figure import LiveFigure, draw_synthesis
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Waterfall",
     "describe_failed_check",
     "describe_frame",
+    "draw_examination",
     "draw_synthesis",
     "footer",
     "freshness",
@@ -56,4 +58,8 @@ def __getattr__(name: str) -> Any:
         from . import _figure
 
         return getattr(_figure, name)
+    if name == "draw_examination":
+        from ._examination import draw_examination
+
+        return draw_examination
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

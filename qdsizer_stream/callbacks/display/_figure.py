@@ -10,11 +10,11 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from ...sizing import Status
+from ._examination import draw_fit
 from ._record import SizedFrame, SynthesisRecord
 from ._view import (
     LOOKS,
     STALE_COLOUR,
-    describe_failed_check,
     describe_frame,
     footer,
     headline,
@@ -24,8 +24,8 @@ from ._view import (
 
 __all__ = ["LiveFigure", "draw_synthesis"]
 
-SIZE, MEASURED, FIT, SOLVENT, BACKGROUND = "#0072B2", "#000000", "#D55E00", "#56B4E9", "#999999"
-"""Okabe and Ito's palette, as for the statuses."""
+SIZE = "#0072B2"
+"""Blue of Okabe and Ito's palette, as for the statuses."""
 
 FONT_POINTS = 12
 """Of axes and legends, on 16 by 9 inches; the top line is four times as large."""
@@ -193,36 +193,8 @@ def _dispersion(axes: Axes, frames: list[SizedFrame]) -> None:
 
 
 def _newest(axes: Axes, below: Axes, record: SynthesisRecord) -> None:
-    """Measured pattern, its parts as the physics check fits them, and the residual."""
-    below.set(xlabel="Q (Å⁻¹)", ylabel="residual (σ)")
-    axes.set_ylabel("counts per strip")
-    axes.tick_params(labelbottom=False)
+    draw_fit(axes, below, record.newest)
     axes.set_title("newest frame", loc="left")
-    examination = record.newest
-    if examination is None or examination.binned is None:
-        return
-    status = examination.estimate.status
-    axes.set_title(
-        describe_failed_check(examination), loc="right", fontsize=10, color=LOOKS[status].text_colour
-    )
-    binned = examination.binned
-    q, measured = binned.q_inv_angstrom, np.where(binned.mask, np.nan, binned.intensity)
-    axes.plot(q, measured, color=MEASURED, lw=0, marker=".", ms=2.5, label="measured")
-    fit = examination.fit
-    if fit is not None:
-        axes.plot(q, fit.total, color=FIT, lw=1.5, label="fit")
-        axes.fill_between(q, fit.background, color=BACKGROUND, alpha=0.45, lw=0, label="background")
-        axes.fill_between(q, fit.background, fit.background + fit.solvent, color=SOLVENT, alpha=0.45, lw=0,
-                          label="solvent")  # fmt: skip
-        axes.fill_between(q, fit.background + fit.solvent, fit.total, color=FIT, alpha=0.25, lw=0,
-                          label="dots")  # fmt: skip
-        below.plot(q, (measured - fit.total) / binned.sigma, ".", color=MEASURED, ms=2)
-        below.axhline(0, color=FIT, lw=1)
-        below.set_ylim(-6, 6)
-    axes.set_ylim(bottom=0)
-    axes.legend(frameon=False)
-    axes.grid(alpha=0.25)
-    below.grid(alpha=0.25)
 
 
 def _waterfall(figure: Figure, axes: Axes, record: SynthesisRecord) -> None:

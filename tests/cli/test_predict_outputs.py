@@ -1,0 +1,96 @@
+"""Tables and pictures of `predict`, and its exit status."""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+
+from qdsizer_stream.cli import main
+from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
+
+Run = Callable[..., int]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    def call(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["qdsizer-stream", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        return int(stopped.value.code or 0)
+
+    return call
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """One pattern that is sized, and one without dots."""
+    q = np.linspace(1.0, 12.0, 2200)
+    rng = np.random.default_rng(0)
+    dots = GrowingDots(SynthesisRecipe(wavelength_angstrom=0.5637, growth_time_s=1000.0), 16.0)
+    files = []
+    for name, curve in (("good.xye", 1000 * dots(q, 330.0)), ("flat.xye", np.full(q.size, 1000.0))):
+        counts = rng.poisson(curve)
+        files.append(tmp_path / name)
+        columns = np.column_stack([q, counts, np.sqrt(np.maximum(counts, 1))])
+        np.savetxt(files[-1], columns, header="Q(1/A) intensity sigma")
+    return files[0], files[1]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".parquet"])
+def test_tables_have_units_in_their_headings_and_no_empty_columns(
+    run: Run, files: tuple[Path, Path], tmp_path: Path, suffix: str
+) -> None:
+    out = tmp_path / f"sizes{suffix}"
+    assert run("predict", *files, "--out", out) == 0
+    readers = {".csv": pandas.read_csv, ".xlsx": pandas.read_excel, ".parquet": pandas.read_parquet}
+    table = readers[suffix](out)
+    assert list(table)[:4] == ["file", "status", "mass-weighted mean (nm)", "mass-weighted mean, low (nm)"]
+    assert list(table["status"]) == ["sized", "no_crystal"]
+    sized = table.iloc[0]
+    low, high = sized["number-weighted mean, low (nm)"], sized["number-weighted mean, high (nm)"]
+    assert low < sized["number-weighted mean (nm)"] < high
+    assert not table.isna().all().any()
+    assert "class (nm)" not in table  # pbs has no classes
+    assert pandas.isna(table["mass-weighted mean (nm)"][1])
+
+
+def test_a_picture_is_drawn_of_the_last(run: Run, files: tuple[Path, Path], tmp_path: Path) -> None:
+    assert run("predict", files[0], "--picture", tmp_path / "fit.png") == 0
+    assert (tmp_path / "fit.png").read_bytes().startswith(b"\x89PNG")
+    assert run("predict", files[1], "--picture", tmp_path / "fit.svg") == 0
+    drawn = (tmp_path / "fit.svg").read_text()
+    assert "<svg" in drawn
+
+
+def test_rejected_frames_may_fail_a_script(run: Run, files: tuple[Path, Path]) -> None:
+    assert run("predict", *files) == 0
+    assert run("predict", *files, "--fail-on-rejected") == 1
+    assert run("predict", files[0], "--fail-on-rejected") == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "message"),
+    [
+        ("--out", "sizes.txt", "cannot write a table to .*: its name must end in .csv, .xlsx, .parquet"),
+        ("--out", "none/sizes.csv", "the folder .*none does not exist, create it"),
+        ("--picture", "fit.bmp", "cannot write a picture to .*: its name must end in .png, .svg, .pdf"),
+    ],
+)
+def test_outputs_are_checked_before_anything_is_sized(
+    run: Run,
+    files: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    name: str,
+    message: str,
+) -> None:
+    assert run("predict", files[0], option, tmp_path / name) != 0
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert re.search(message, " ".join(output.err.split()))
