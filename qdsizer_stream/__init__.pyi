@@ -4,6 +4,7 @@ from . import (
     configuration,
     devices,
     errors,
+    fitting,
     models,
     patterns,
     profiles,
@@ -17,6 +18,7 @@ from . import (
 from ._size import size
 from .archive import replay
 from .callbacks import LiveConfig, LiveSizer
+from .fitting import refine
 from .patterns import Pattern, read_pattern
 from .profiles import install
 from .sizing import SizeEstimate, Sizer
@@ -33,12 +35,14 @@ __all__ = [
     "configuration",
     "devices",
     "errors",
+    "fitting",
     "install",
     "models",
     "patterns",
     "profiles",
     "read_pattern",
     "reduction",
+    "refine",
     "replay",
     "services",
     "simulation",

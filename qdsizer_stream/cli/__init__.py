@@ -12,6 +12,7 @@ from . import (  # noqa: F401  (each registers its command)
     _predict,
     _profile,
     _reduce,
+    _refine,
     _replay,
     _serve,
     _simulate,

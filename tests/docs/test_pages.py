@@ -31,7 +31,9 @@ FINDINGS = sorted((ROOT / "findings").glob("*.sh"))
 FOLDERS = "benchmarks|docs|findings|tests|qdsizer_stream"
 """Folders of the repository."""
 
-PACKAGES = "archive|callbacks|devices|models|patterns|profiles|reduction|services|simulation|sizing|training"
+PACKAGES = (
+    "archive|callbacks|devices|fitting|models|patterns|profiles|reduction|services|simulation|sizing|training"
+)
 """Packages, under which pages name modules and data files without the name of the whole."""
 
 

@@ -1,0 +1,104 @@
+"""Templates kept in the user's cache folder, so that the second fit of a material begins at once."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ..models.fit import FitTemplates
+from ..simulation import Material
+from ._simulate import Progress, TemplateRecipe, simulate_fit_templates
+
+__all__ = ["CACHE_VARIABLE", "cache_folder", "cached_templates", "replace_file"]
+
+CACHE_VARIABLE = "QDSIZER_CACHE"
+"""Environment variable that names another cache folder."""
+
+FORMAT = 1
+"""Version of the cached files: one of another version is never read."""
+
+
+def cache_folder() -> Path:
+    """Folder of cached files.
+
+    Returns
+    -------
+    The folder in the environment variable QDSIZER_CACHE, or `qdsizer-stream` in XDG_CACHE_HOME or ~/.cache.
+    It need not exist.
+    """
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qdsizer-stream"
+
+
+def cached_templates(
+    material: Material, recipe: TemplateRecipe, progress: Progress = lambda *_: None
+) -> tuple[FitTemplates, str]:
+    """Load the templates of a material from the cache, or simulate them and store them there.
+
+    Parameters
+    ----------
+    material
+        Crystal.
+    recipe
+        Ranges of the templates.
+    progress
+        Called at each step of a simulation.
+
+    Returns
+    -------
+    The templates, and why they could not be stored, one line; empty where they were.
+
+    Raises
+    ------
+    PhysicsError
+        As `simulate_fit_templates`.
+    """
+    described = {
+        "format": FORMAT,
+        "material": material.model_dump(mode="json"),
+        "recipe": recipe.model_dump(),
+    }
+    key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    path = cache_folder() / f"templates-{key[:32]}.npz"
+    try:
+        # The stream is closed here: a damaged archive leaves its own open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            return FitTemplates.from_arrays({name: archive[name] for name in archive.files}), ""
+    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
+        pass  # absent, or cut short by a full disk: simulate it again
+    templates = simulate_fit_templates(material, recipe, progress)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replace_file(path) as temporary:
+            np.savez(temporary, allow_pickle=False, **templates.to_arrays())
+    except OSError as error:
+        return templates, (
+            f"the templates could not be stored in {path.parent} ({error.strerror or error}) and are "
+            f"simulated each time: make room there, or name another folder in {CACHE_VARIABLE}"
+        )
+    return templates, ""
+
+
+class replace_file:  # noqa: N801  (used as a function)
+    """Write a file under another name and rename it when it is whole, so that no reader sees half of it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> Path:
+        number, name = tempfile.mkstemp(dir=self._path.parent, prefix=".", suffix=self._path.suffix)
+        os.close(number)
+        self._temporary = Path(name)
+        return self._temporary
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._temporary.replace(self._path)
+        else:
+            self._temporary.unlink(missing_ok=True)

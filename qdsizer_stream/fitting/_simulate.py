@@ -1,0 +1,207 @@
+"""Simulation of the templates of a fit."""
+
+from collections.abc import Callable
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from ..configuration import Config
+from ..models.fit import FitTemplates
+from ..simulation import (
+    CorrelatedMotion,
+    Material,
+    PairTable,
+    Solvent,
+    SphereCut,
+    averaged_sphere_pairs,
+    debye_wavenumber,
+    form_factors,
+    load_solvent,
+    pair_table,
+    solvent_names,
+    sphere,
+    structure_sums,
+)
+
+__all__ = ["TemplateRecipe", "simulate_fit_templates"]
+
+Progress = Callable[[str, int, int], None]
+"""Called with a description, the steps done and the number of steps."""
+
+NEAR_CORRELATION = 0.125
+"""Pairs more correlated than this are kept one by one: in PbS those within 9 Å."""
+
+MAX_NEAR = 24
+"""Largest number of near distances in a group: crystals of low symmetry have hundreds within 9 Å."""
+
+N_NODES = 4
+"""Chebyshev nodes of the correlation of far pairs: the damping of a pair is then within 1e-4 up to
+A = 3 Å² at 15 Å⁻¹, where B damps it by more than A strengthens it."""
+
+STRETCHES = (0.96, 1.0, 1.04)
+"""Factors on the Q axis of the solvents: other temperatures and other alkanes."""
+
+
+class Spheres(StrEnum):
+    """Which atoms the spheres of the templates contain."""
+
+    AVERAGED = "averaged"
+    """The mean over all positions of the centre, of any diameter."""
+    NODE = "node"
+    """Cells within half a diameter of a lattice node; the diameter grows in steps of one cell's, as in the
+    libraries of Debye fits."""
+
+
+class TemplateRecipe(Config):
+    """Ranges of the templates."""
+
+    spheres: Spheres = Spheres.AVERAGED
+    """Atoms of the spheres."""
+
+    q_first_inv_angstrom: float = Field(default=0.9, gt=0.2, lt=10)
+    """First momentum transfer, Å⁻¹."""
+    q_last_inv_angstrom: float = Field(default=15.3, gt=1, le=25)
+    """Last momentum transfer, Å⁻¹."""
+    q_step_inv_angstrom: float = Field(default=0.005, gt=0, le=0.02)
+    """Step; cubic interpolation between points is within 1e-4 of a peak of a 20 nm cluster."""
+    first_nm: float = Field(default=0.8, gt=0.3)
+    """Smallest cluster, nm."""
+    last_nm: float = Field(default=18.0, le=40)
+    """Largest cluster, nm."""
+    ratio: float = Field(default=1.04, gt=1, le=1.1)
+    """Diameter of a cluster over that of the next smaller one: populations down to 4 % are exact."""
+    wavelength_angstrom: float = Field(ge=0.05, le=5)
+    """Wavelength, Å."""
+
+
+def _spheres(material: Material, recipe: TemplateRecipe) -> tuple[NDArray[np.float64], PairTable]:
+    """Diameters, nm, and pairs of the spheres."""
+    if recipe.spheres is Spheres.AVERAGED:
+        n = int(np.ceil(np.log(recipe.last_nm / recipe.first_nm) / np.log(recipe.ratio))) + 1
+        diameters_nm = recipe.first_nm * recipe.ratio ** np.arange(n, dtype=np.float64)
+        return diameters_nm, averaged_sphere_pairs(material, 10 * diameters_nm)
+    unit_nm = material.unit_diameter_angstrom / 10
+    steps = np.arange(max(np.ceil(recipe.first_nm / unit_nm), 2), np.ceil(recipe.last_nm / unit_nm) + 1)
+    clusters = [sphere(material, 10 * unit_nm * float(k), SphereCut.NODE) for k in steps]
+    return np.asarray(unit_nm * steps), pair_table(material, clusters)
+
+
+def _stretched(
+    solvent: Solvent, q: NDArray[np.float64], factor: float, wavelength_angstrom: float
+) -> NDArray[np.float64]:
+    """A solvent on a stretched axis; beyond its curve, the last value."""
+    return solvent.intensity(np.clip(q * factor, *solvent.q_inv_angstrom[[0, -1]]), wavelength_angstrom)
+
+
+def simulate_fit_templates(
+    material: Material, recipe: TemplateRecipe, progress: Progress = lambda *_: None
+) -> FitTemplates:
+    """Simulate the templates of a material.
+
+    Parameters
+    ----------
+    material
+        Crystal.
+    recipe
+        Ranges.
+    progress
+        Called at each step.
+
+    Returns
+    -------
+    The templates.
+
+    Raises
+    ------
+    PhysicsError
+        Q leaves the tables of form factors, or an element has none.
+    """
+    q = np.arange(recipe.q_first_inv_angstrom, recipe.q_last_inv_angstrom, recipe.q_step_inv_angstrom)
+    progress("pair distances", 0, N_NODES + 1)
+    diameters_nm, table = _spheres(material, recipe)
+    n = diameters_nm.size
+    progress("structure sums", 1, N_NODES + 1)
+    motion = CorrelatedMotion(1.0, debye_wavenumber(material))
+    n_groups = len(table.distances_angstrom)
+    correlations = [motion.correlation(d) for d in table.distances_angstrom]
+    near = []
+    for d, c in zip(table.distances_angstrom, correlations, strict=True):
+        inside = c > NEAR_CORRELATION
+        inside &= np.arange(d.size) < MAX_NEAR
+        near.append(inside)
+    n_near = max(int(inside.sum()) for inside in near)
+    near_distance = np.ones((n_groups, n_near))
+    near_correlation = np.zeros((n_groups, n_near))
+    near_counts = np.zeros((n, n_groups, n_near))
+    nodes = np.zeros((n_groups, N_NODES))
+    for g, inside in enumerate(near):
+        count = int(inside.sum())
+        near_distance[g, :count] = table.distances_angstrom[g][inside]
+        near_correlation[g, :count] = correlations[g][inside]
+        near_counts[:, g, :count] = table.multiplicities[g][inside].T
+        far = correlations[g][~inside]
+        angles = (np.arange(N_NODES) + 0.5) * np.pi / N_NODES
+        nodes[g] = (far.min() + far.max()) / 2 + (far.max() - far.min()) / 2 * np.cos(angles)
+    sums = np.empty((n, n_groups, N_NODES, q.size), np.float32)
+    for k in range(N_NODES):
+        weighted = []
+        for g, inside in enumerate(near):
+            others = np.delete(nodes[g], k)
+            basis = np.prod((correlations[g][:, None] - others) / (nodes[g, k] - others), axis=1)
+            weighted.append(table.multiplicities[g] * np.where(inside, 0.0, basis)[:, None])
+        of_node = structure_sums(
+            PairTable(table.distances_angstrom, tuple(weighted), table.group, table.self_terms), q
+        )
+        for g, one in enumerate(of_node):
+            sums[:, g, k] = one.T
+        progress("structure sums", k + 2, N_NODES + 1)
+    factors = form_factors(material, q, recipe.wavelength_angstrom)
+    elements = sorted(
+        {site.element for site in material.sites}, key=lambda e: [s.element for s in material.sites].index(e)
+    )
+    # One group of the fit for each pair of elements: several site pairs may share a table of sums.
+    cells = table.self_terms[0] / material.sites[0].occupancy
+    pairs: dict[tuple[str, str, int], NDArray[np.float64]] = {}
+    for (s, t), g in table.group.items():
+        e1, e2 = sorted((material.sites[s].element, material.sites[t].element), key=elements.index)
+        value = (1 if s == t else 2) * np.real(factors[s] * np.conj(factors[t]))
+        key = (e1, e2, g)
+        pairs[key] = pairs[key] + value if key in pairs else value
+    groups = [g for _, _, g in pairs]
+    per_cell = table.self_terms[:, -1] / cells[-1]
+    self_terms = np.sum([np.abs(f) ** 2 * one for f, one in zip(factors, per_cell, strict=True)], axis=0)
+    b = [np.mean([site.b_angstrom2 for site in material.sites if site.element == e]) for e in elements]
+    solvents = [load_solvent(name) for name in solvent_names()]
+    stretched = np.array(
+        [
+            solvent.intensity(
+                np.clip(q * stretch, *solvent.q_inv_angstrom[[0, -1]]), recipe.wavelength_angstrom
+            )
+            for solvent in solvents
+            for stretch in STRETCHES
+        ]
+    )
+    return FitTemplates(
+        q_first_inv_angstrom=float(q[0]),
+        q_step_inv_angstrom=recipe.q_step_inv_angstrom,
+        diameters_nm=diameters_nm,
+        cells=cells,
+        far=sums[:, groups],
+        far_correlation=nodes[groups],
+        near_counts=near_counts[:, groups],
+        near_distance=near_distance[groups],
+        near_correlation=near_correlation[groups],
+        factor=np.array(list(pairs.values())),
+        self_terms=self_terms,
+        b_counts=np.array(
+            [[(e1 == e) + (e2 == e) for e in elements] for e1, e2, _ in pairs], dtype=np.float64
+        ),
+        b_names=tuple(elements),
+        b_angstrom2=np.array(b),
+        lattice_parameter_angstrom=material.lattice_parameter_angstrom,
+        wavelength_angstrom=recipe.wavelength_angstrom,
+        solvent_names=tuple(f"{s.name} ×{x:g}" for s in solvents for x in STRETCHES),
+        solvents=stretched / stretched.mean(axis=1, keepdims=True),
+    )

@@ -1,0 +1,616 @@
+"""Fit of one frame: populations, strain, zero and thermal motion by variable projection."""
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+from scipy.interpolate import BSpline
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.optimize import nnls
+
+from ...patterns import FWHM_PER_SD, blur_matrix
+from ._templates import Curves, FitTemplates, lognormal_population
+
+__all__ = ["FitOptions", "FitResult", "FrameFit", "Prior"]
+
+KNOT_STEPS_INV_ANGSTROM = (0.8, 1.6)
+"""Knots of the smooth background below and above `CROWDED_INV_ANGSTROM`, as in the physics check."""
+
+CROWDED_INV_ANGSTROM = 6.5
+"""Q beyond which no solvent has a peak: the background varies slowly there."""
+
+HALOS_INV_ANGSTROM = (
+    *((centre, 0.18) for centre in np.arange(0.9, 2.6, 0.15)),
+    *((centre, 0.35) for centre in (2.7, 3.0, 3.3)),
+)
+"""Centres and standard deviations of the halos of solvents that are not among the templates."""
+
+DISORDERED_DISPERSION = 0.1
+"""Dispersion of the disordered part's coherence length: any small one gives the same curve."""
+
+AVERAGE = ((-math.sqrt(0.15), 5 / 18), (0.0, 8 / 18), (math.sqrt(0.15), 5 / 18))
+"""Gauss-Legendre nodes and weights of the mean over an interval of length 1: the sine of a distance d is
+damped as by the mean within (d ΔQ/2)⁶/15750."""
+
+RIDGE = 1e-10
+"""Added to normal matrices of columns of length 1: keeps them invertible where columns coincide."""
+
+ERROR_ROUNDS = 3
+"""Fits with a raised error of the templates: the third changes it by less than a tenth."""
+
+SAME_ERROR = 0.1
+"""Relative rise of that error that is not worth another fit."""
+
+N_HALVINGS = 30
+"""Halvings of the range of that error: more than its precision."""
+
+MAX_ERROR: float = 0.3
+"""Largest relative error of the templates: beyond it nothing is fitted."""
+
+MAX_ITERATIONS = 40
+"""Steps after which a fit ends; most end after ten."""
+
+CONVERGED = 1e-3
+"""Fall of χ² over χ² per point below which a fit ends: a hundredth of a standard deviation."""
+
+STRAINS = np.linspace(-0.015, 0.015, 31)
+"""Strains tried at the beginning: steps of 0.001 move the outermost peaks by less than their width."""
+
+START_DISPERSION = 0.12
+"""Dispersion of the sizes tried at the beginning."""
+
+N_START_SIZES = 24
+"""Sizes tried at the beginning: steps of 12 % over a factor of 15."""
+
+N_FIRST_SIZES = 3
+"""Of these, sizes whose strain is searched for before the size is known."""
+
+
+class Prior(NamedTuple):
+    """Normal distribution of a parameter before the frame is seen."""
+
+    mean: float
+    """Mean."""
+    sd: float
+    """Standard deviation; infinite for no prior."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitOptions:
+    """What is refined, and what is known before."""
+
+    correlated_motion: bool = True
+    """Whether the amplitude of correlated motion is refined; otherwise atoms move independently."""
+    disordered_part: bool = True
+    """Whether a disordered part of the material is refined."""
+    disordered_coherence_nm: float = 1.4
+    """Its coherence length, nm."""
+    zero: bool = True
+    """Whether a zero of the 2θ scale is refined."""
+    common_b: bool = False
+    """Whether all elements' displacement parameters change by the same amount."""
+    model_error: float = 0.0
+    """Smallest relative error of the templates, added to the noise in quadrature."""
+    adapt_error: bool = True
+    """Whether that error is raised until χ² is 1 where the frame is fitted worse than its noise, so that the
+    strongest peaks do not outweigh all others."""
+    priors: dict[str, Prior] = field(default_factory=dict)
+    """Priors by name of the parameter: "log_mean", "log_dispersion", "strain", "zero_rad", "correlated" (Å²)
+    and "b" (each element's, Å², about the material's)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FitResult:
+    """Refined parameters with standard deviations; curves are per point that was fitted."""
+
+    number_mean_nm: float
+    """Number-weighted mean diameter, nm."""
+    number_mean_sd_nm: float
+    """Its standard deviation."""
+    mass_mean_nm: float
+    """Mass-weighted mean diameter, nm."""
+    mass_mean_sd_nm: float
+    """Its standard deviation."""
+    dispersion: float
+    """Standard deviation of the number distribution over its mean."""
+    dispersion_sd: float
+    """Its standard deviation."""
+    size_dispersion_correlation: float
+    """Correlation of number mean and dispersion."""
+    strain: float
+    """Isotropic strain."""
+    strain_sd: float
+    """Its standard deviation."""
+    lattice_parameter_angstrom: float
+    """Lattice parameter, Å."""
+    lattice_parameter_sd_angstrom: float
+    """Its standard deviation."""
+    b_angstrom2: dict[str, float]
+    """Displacement parameters by element, Å²."""
+    b_sd_angstrom2: dict[str, float]
+    """Their standard deviations."""
+    correlated_angstrom2: float
+    """Amplitude of the correlated motion, Å²."""
+    correlated_sd_angstrom2: float
+    """Its standard deviation; 0 where it was not refined."""
+    two_theta_zero_deg: float
+    """Apparent minus true scattering angle, degrees."""
+    two_theta_zero_sd_deg: float
+    """Its standard deviation; 0 where it was not refined."""
+    shares: dict[str, float]
+    """Fractions of the area of the fit: "nanocrystals", "disordered", "solvent", "background"."""
+    share_sds: dict[str, float]
+    """Their standard deviations."""
+    disordered_nm: float
+    """Atoms in the disordered part over those in the ordered one, times the number-weighted mean, nm."""
+    chi2: float
+    """χ² per degree of freedom, of the noise alone."""
+    model_error: float
+    """Relative error of the templates that the weights include."""
+    n_points: int
+    """Points that were fitted."""
+    n_parameters: int
+    """Parameters: non-linear ones, and amounts above zero."""
+    converged: bool
+    """Whether the fit ended before the largest number of steps."""
+    log_mean_dispersion_covariance: NDArray[np.float64]
+    """Covariance of ln number mean and ln dispersion, scaled as the standard deviations, shape (2, 2)."""
+    q_inv_angstrom: NDArray[np.float64]
+    """Momentum transfers, Å⁻¹, shape (n,)."""
+    intensity: NDArray[np.float64]
+    """Measured intensity, shape (n,)."""
+    sigma: NDArray[np.float64]
+    """Standard deviation that the fit used, shape (n,)."""
+    curves: dict[str, NDArray[np.float64]]
+    """Fitted parts by name, each of shape (n,)."""
+
+    @property
+    def fitted(self) -> NDArray[np.float64]:
+        """Fitted intensity, shape (n,)."""
+        return np.asarray(np.sum(list(self.curves.values()), axis=0))
+
+
+class _State(NamedTuple):
+    """A point of the fit."""
+
+    values: NDArray[np.float64]
+    """Non-linear parameters."""
+    amounts: NDArray[np.float64]
+    """Amounts of the columns."""
+    columns: NDArray[np.float64]
+    """All columns, weighted, shape (n_columns, n)."""
+    slopes: NDArray[np.float64]
+    """Derivatives of the fit by the non-linear parameters, weighted, shape (n_values, n)."""
+    residuals: NDArray[np.float64]
+    """Weighted residuals, shape (n,)."""
+    objective: float
+    """χ² with the priors."""
+
+
+class FrameFit:
+    """Fits frames with dots, a disordered part, solvents and a smooth background.
+
+    Parameters
+    ----------
+    templates
+        Templates of the material.
+    options
+        What is refined.
+    """
+
+    def __init__(self, templates: FitTemplates, options: FitOptions | None = None) -> None:
+        self.templates = templates
+        self.options = FitOptions() if options is None else options
+        n_b = 1 if self.options.common_b else len(templates.b_names)
+        self._n_b = n_b
+        self.names = ("log_mean", "log_dispersion", "strain", "zero_rad", "correlated", *["b"] * n_b)
+        """Non-linear parameters in order."""
+        low, high = templates.size_range_nm
+        b_low = -float(templates.b_angstrom2.min()) if self.options.common_b else 0.0
+        bounds = {
+            "log_mean": (math.log(low), math.log(high)),
+            "log_dispersion": (math.log(0.02), math.log(0.6)),
+            "strain": (-0.03, 0.03),
+            "zero_rad": (-0.01, 0.01),
+            "correlated": (0.0, 6.0),
+            "b": (b_low, 15.0),
+        }
+        self._low, self._high = np.array([bounds[name] for name in self.names]).T
+        priors = {"b": Prior(0.0, math.inf), **self.options.priors}
+        known = [priors.get(name, Prior(0.0, math.inf)) for name in self.names]
+        self._prior_mean = np.array([prior.mean for prior in known])
+        if not self.options.common_b:
+            self._prior_mean[5:] += templates.b_angstrom2
+        self._prior_weight = np.array([1 / prior.sd**2 for prior in known])
+        free = np.ones(len(self.names), bool)
+        free[3] = self.options.zero
+        free[4] = self.options.correlated_motion
+        self._free = np.flatnonzero(free)
+
+    def fit(
+        self,
+        q_inv_angstrom: NDArray[np.float64],
+        intensity: NDArray[np.float64],
+        sigma: NDArray[np.float64],
+        *,
+        solvent: NDArray[np.float64] | None = None,
+        width_inv_angstrom: float = 0.0,
+        fwhm_inv_angstrom: NDArray[np.float64] | None = None,
+    ) -> FitResult:
+        """Fit one frame.
+
+        Parameters
+        ----------
+        q_inv_angstrom
+            Momentum transfers within those of the templates, Å⁻¹, shape (n,).
+        intensity, sigma
+            Intensity and its standard deviation, shape (n,).
+        solvent
+            Measured curve of this experiment's solvent at these Q, shape (n,).
+        width_inv_angstrom
+            Range of Q that each point is the average of, Å⁻¹; 0 for samples.
+
+        fwhm_inv_angstrom
+            Full width at half maximum of the instrument at the Q of the templates, Å⁻¹, shape (n_q,); None
+            for a perfect one.
+
+        Returns
+        -------
+        The fit. Standard deviations are scaled by √χ² where that exceeds 1.
+        """
+        frame = _Frame(self, q_inv_angstrom, intensity, sigma, solvent, width_inv_angstrom)
+        if fwhm_inv_angstrom is not None:
+            frame.set_resolution(fwhm_inv_angstrom)
+        state, converged = frame.refined(frame.start())
+        for _ in range(ERROR_ROUNDS if self.options.adapt_error else 0):
+            error = frame.error_of(state)
+            if error <= frame.model_error * (1 + SAME_ERROR):
+                break
+            frame.set_error(error)
+            state, converged = frame.refined(state.values)
+        return frame.result(state, converged)
+
+
+class _Frame:
+    """One frame with everything that the steps of its fit share."""
+
+    def __init__(
+        self,
+        fit: FrameFit,
+        q: NDArray[np.float64],
+        intensity: NDArray[np.float64],
+        sigma: NDArray[np.float64],
+        solvent: NDArray[np.float64] | None,
+        width: float,
+    ) -> None:
+        self.width = width
+        self.fit, self.templates, self.options = fit, fit.templates, fit.options
+        self.q, self.intensity, self.noise = q, intensity, sigma
+        self.blur: scipy.sparse.csr_array | None = None
+        templates = self.templates
+        solvents = [np.interp(q, templates.q_inv_angstrom, curve) for curve in templates.solvents]
+        if solvent is not None:
+            solvents.append(solvent / solvent.mean())
+        halos = [np.exp(-0.5 * ((q - centre) / width) ** 2) for centre, width in HALOS_INV_ANGSTROM]
+        splines = _splines(q)
+        self.plain = np.vstack([*solvents, *halos, splines])
+        self.n_solvents = len(solvents) + len(halos)
+        self.set_error(self.options.model_error)
+        # A change of the angle by one radian moves Q by (2π/λ) cos θ.
+        sine = templates.wavelength_angstrom * q / (4 * np.pi)
+        self.q_by_angle = 2 * np.pi / templates.wavelength_angstrom * np.sqrt(np.clip(1 - sine**2, 0.0, 1.0))
+        self.disordered = lognormal_population(
+            templates.diameters_nm,
+            templates.cells,
+            self.options.disordered_coherence_nm,
+            DISORDERED_DISPERSION,
+        )
+
+    def set_error(self, model_error: float) -> None:
+        """Weight the points by noise and a relative error of the templates."""
+        self.model_error = model_error
+        self.sigma = np.hypot(self.noise, model_error * self.intensity)
+        self.weight: NDArray[np.float64] = 1 / self.sigma
+        self.target = self.intensity * self.weight
+        self.static = self.plain * self.weight
+
+    def set_resolution(self, fwhm_inv_angstrom: NDArray[np.float64]) -> None:
+        """Blur the dots as the instrument does."""
+        step, longest = self.templates.q_step_inv_angstrom, 10 * self.templates.size_range_nm[1]
+        self.blur = blur_matrix(fwhm_inv_angstrom / FWHM_PER_SD, step, longest, 0, 0)
+
+    def error_of(self, state: _State) -> float:
+        """Relative error of the templates with which χ² of a fit is 1; that in use where it is below 1."""
+        squared = (state.residuals * self.sigma) ** 2
+        n = max(self.q.size - len(state.values) - int(np.count_nonzero(state.amounts)), 1)
+        low, high = 0.0, MAX_ERROR
+        for _ in range(N_HALVINGS):
+            middle = (low + high) / 2
+            chi2 = float(np.sum(squared / (self.noise**2 + (middle * self.intensity) ** 2))) / n
+            if chi2 > 1:
+                low = middle
+            else:
+                high = middle
+        return max(low, self.model_error)
+
+    def curves(self, values: NDArray[np.float64]) -> tuple[Curves, Curves | None]:
+        """Curves of the dots and of their disordered part."""
+        templates = self.templates
+        population = lognormal_population(
+            templates.diameters_nm, templates.cells, math.exp(values[0]), math.exp(values[1])
+        )
+        b = templates.b_angstrom2 + values[5] if self.options.common_b else values[5:]
+        thermal = (b, float(values[4]), float(values[2]))
+        part = templates.curves(self.disordered, *thermal) if self.options.disordered_part else None
+        return templates.curves(population, *thermal), part
+
+    def at_points(
+        self, curves: Curves, values: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Intensity at the points, shape (n,), and its derivatives, shape (n_values, n), both weighted."""
+        stretch, zero = 1 + values[2], values[3]
+        true_q = self.q - zero * self.q_by_angle
+        by_b = curves.by_b.sum(axis=0, keepdims=True) if self.options.common_b else curves.by_b
+        stacked = np.vstack(
+            [curves.intensity, curves.by_log_mean, curves.by_log_dispersion, curves.by_correlated, by_b]
+        )
+        found, slope = self._averaged(stacked, true_q * stretch)
+        derivatives = np.vstack([found[1:3], slope * true_q, -slope * stretch * self.q_by_angle, found[3:]])
+        return found[0] * self.weight, derivatives * self.weight
+
+    def _averaged(
+        self, curves: NDArray[np.float64], q: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Curves at Q averaged over the width of the points, and the slope of the first."""
+        templates = self.templates
+        nodes = AVERAGE if self.width > 0 else ((0.0, 1.0),)
+        if self.blur is not None:
+            curves = np.ascontiguousarray((self.blur @ curves.T).T)
+        found = np.zeros((len(curves), q.size))
+        slope = np.zeros(q.size)
+        for offset, weight in nodes:
+            position = (
+                q + offset * self.width - templates.q_first_inv_angstrom
+            ) / templates.q_step_inv_angstrom
+            values, by_step = _cubic(curves, position)
+            found += weight * values
+            slope += weight / templates.q_step_inv_angstrom * by_step
+        return found, slope
+
+    def start(self) -> NDArray[np.float64]:
+        """Parameters from a search over sizes and strains with linear least squares."""
+        templates = self.templates
+        low, high = templates.size_range_nm
+        # The ends of the clusters cut populations off.
+        sizes = np.geomspace(low * 1.3, high / 1.6, N_START_SIZES)
+        values = np.zeros(len(self.fit.names))
+        values[1] = math.log(START_DISPERSION)
+        b = templates.b_angstrom2
+        if not self.options.common_b:
+            values[5:] = b
+        if self.options.correlated_motion:
+            prior = self.options.priors.get("correlated")
+            values[4] = 0.8 * float(b.min()) if prior is None else prior.mean
+        norm = np.sqrt(np.einsum("ij,ij->i", self.static, self.static))
+        columns = self.static / np.where(norm == 0, 1.0, norm)[:, None]
+        factor = cholesky(columns @ columns.T + 1e-6 * np.eye(len(columns)))
+        whitened = solve_triangular(factor, columns @ self.target, trans="T")
+
+        def fall(candidates: NDArray[np.float64]) -> NDArray[np.float64]:
+            """Fall of χ² by each candidate column, shape (n_candidates,)."""
+            parts = solve_triangular(factor, columns @ candidates.T, trans="T")
+            gain = candidates @ self.target - whitened @ parts
+            length = np.einsum("ij,ij->i", candidates, candidates) - np.einsum("ij,ij->j", parts, parts)
+            return np.asarray(np.maximum(gain, 0) ** 2 / np.maximum(length, 1e-12))
+
+        def column(size: float, strain: float) -> NDArray[np.float64]:
+            shown = values.copy()
+            shown[0], shown[2] = math.log(size), strain
+            population = lognormal_population(templates.diameters_nm, templates.cells, size, START_DISPERSION)
+            key = round(size, 6)
+            if key not in tables:
+                thermal = (templates.b_angstrom2, float(values[4]), 0.0)
+                tables[key] = templates.curves(population, *thermal).intensity[None]
+            return np.asarray(self._averaged(tables[key], self.q * (1 + strain))[0][0] * self.weight)
+
+        tables: dict[float, NDArray[np.float64]] = {}
+        first = sizes[np.linspace(2, N_START_SIZES - 3, N_FIRST_SIZES).astype(int)]
+        falls = [fall(np.array([column(float(size), float(e)) for e in STRAINS])) for size in first]
+        best_size = int(np.argmax([one.max() for one in falls]))
+        strain = float(STRAINS[np.argmax(falls[best_size])])
+        by_size = fall(np.array([column(float(size), strain) for size in sizes]))
+        size = float(sizes[np.argmax(by_size)])
+        fine = fall(np.array([column(size, float(e)) for e in STRAINS]))
+        values[0], values[2] = math.log(size), float(STRAINS[np.argmax(fine)])
+        return values
+
+    def state(self, values: NDArray[np.float64], disordered_scale: float) -> _State:
+        """Amounts, residuals and derivatives at a point."""
+        dots, part = self.curves(values)
+        shown, slopes = self.at_points(dots, values)
+        head, part_slopes = [shown], None
+        if part is not None:
+            part_shown, part_slopes = self.at_points(part, values)
+            head.append(part_shown)
+        columns = np.vstack([*head, self.static])
+        amounts = _nonnegative(columns, self.target)
+        residuals = self.target - amounts @ columns
+        slopes = amounts[0] * slopes
+        if part_slopes is not None:
+            slopes[2:] += amounts[1] * part_slopes[2:]
+        away = values - self.fit._prior_mean
+        objective = float(residuals @ residuals + self.fit._prior_weight @ away**2)
+        return _State(values, amounts, columns, slopes, residuals, objective)
+
+    def refined(self, values: NDArray[np.float64]) -> tuple[_State, bool]:
+        """Levenberg-Marquardt steps, with the amounts solved for at each (variable projection)."""
+        fit, free = self.fit, self.fit._free
+        values = np.clip(values, fit._low, fit._high)
+        state, damping = self.state(values, 1.0), 1e-3
+        n = self.q.size
+        for _ in range(MAX_ITERATIONS):
+            normal, gradient = self._normal(state)
+            improved = False
+            for _ in range(8):
+                damped = normal + damping * np.diag(np.diag(normal))
+                step = np.zeros(values.size)
+                step[free] = np.linalg.solve(damped, gradient)
+                trial_values = np.clip(state.values + step, fit._low, fit._high)
+                trial = self.state(trial_values, 1.0)
+                if trial.objective < state.objective:
+                    improved = True
+                    break
+                damping *= 5
+            if not improved:
+                return state, True
+            fall = state.objective - trial.objective
+            state, damping = trial, max(damping / 10, 1e-7)
+            if fall < CONVERGED * max(state.objective / n, 1.0):
+                return state, True
+        return state, False
+
+    def _normal(self, state: _State) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Normal matrix and gradient of the free parameters, amounts above zero projected out."""
+        free = self.fit._free
+        used = state.columns[state.amounts > 0]
+        norm = np.sqrt(np.einsum("ij,ij->i", used, used))
+        used = used / norm[:, None]
+        slopes = state.slopes[free]
+        inner = cholesky(used @ used.T + RIDGE * np.eye(len(used)))
+        cross = solve_triangular(inner, used @ slopes.T, trans="T")
+        weight = self.fit._prior_weight[free]
+        normal = slopes @ slopes.T - cross.T @ cross + np.diag(weight)
+        # The residuals are orthogonal to the used columns.
+        gradient = slopes @ state.residuals - weight * (state.values - self.fit._prior_mean)[free]
+        # A parameter without effect, such as the zero of a frame without peaks, must not be singular.
+        normal += 1e-12 * np.diag(np.maximum(np.diag(slopes @ slopes.T), 1e-30))
+        return normal, gradient
+
+    def result(self, state: _State, converged: bool) -> FitResult:
+        """Parameters and their standard deviations."""
+        fit, free, templates = self.fit, self.fit._free, self.templates
+        used = np.flatnonzero(state.amounts > 0)
+        columns = np.vstack([state.slopes[free], state.columns[used]])
+        norm = np.sqrt(np.einsum("ij,ij->i", columns, columns))
+        norm[norm == 0] = 1.0
+        unit = columns / norm[:, None]
+        prior = np.zeros(len(columns))
+        prior[: free.size] = fit._prior_weight[free] / norm[: free.size] ** 2
+        gram = unit @ unit.T + np.diag(prior) + RIDGE * np.eye(len(columns))
+        n_parameters = free.size + used.size
+        n_free = max(self.q.size - n_parameters, 1)
+        chi2 = float(state.residuals @ state.residuals) / n_free
+        factor = cholesky(gram)
+        covariance = cho_solve((factor, False), np.eye(len(columns))) * max(chi2, 1.0) / np.outer(norm, norm)
+        whole = np.zeros((len(fit.names), len(fit.names)))
+        whole[np.ix_(free, free)] = covariance[: free.size, : free.size]
+        values = state.values
+        sd = np.sqrt(np.diag(whole))
+        mean, dispersion = math.exp(values[0]), math.exp(values[1])
+        by_dispersion = 6 * dispersion**2 / (1 + dispersion**2)
+        mass_mean = mean * (1 + dispersion**2) ** 3
+        gradient = np.array([1.0, by_dispersion])
+        pair = whole[:2, :2]
+        correlation = float(pair[0, 1] / (sd[0] * sd[1])) if sd[0] * sd[1] > 0 else 0.0
+        b = templates.b_angstrom2 + values[5] if self.options.common_b else values[5:]
+        b_sd = np.full(len(templates.b_names), sd[5]) if self.options.common_b else sd[5:]
+        shares, share_sds, curves = self._shares(state, covariance[free.size :, free.size :], used)
+        atoms = 0.0
+        if self.options.disordered_part and state.amounts[0] > 0:
+            atoms = float(state.amounts[1] / state.amounts[0]) * mean
+        a = templates.lattice_parameter_angstrom
+        return FitResult(
+            number_mean_nm=mean,
+            number_mean_sd_nm=mean * float(sd[0]),
+            mass_mean_nm=mass_mean,
+            mass_mean_sd_nm=mass_mean * math.sqrt(float(gradient @ pair @ gradient)),
+            dispersion=dispersion,
+            dispersion_sd=dispersion * float(sd[1]),
+            size_dispersion_correlation=correlation,
+            strain=float(values[2]),
+            strain_sd=float(sd[2]),
+            lattice_parameter_angstrom=a * (1 + float(values[2])),
+            lattice_parameter_sd_angstrom=a * float(sd[2]),
+            b_angstrom2=dict(zip(templates.b_names, map(float, b), strict=True)),
+            b_sd_angstrom2=dict(zip(templates.b_names, map(float, b_sd), strict=True)),
+            correlated_angstrom2=float(values[4]),
+            correlated_sd_angstrom2=float(sd[4]),
+            two_theta_zero_deg=math.degrees(values[3]),
+            two_theta_zero_sd_deg=math.degrees(sd[3]),
+            shares=shares,
+            share_sds=share_sds,
+            disordered_nm=atoms,
+            chi2=float(np.sum((state.residuals * self.sigma / self.noise) ** 2))
+            / max(self.q.size - n_parameters, 1),
+            model_error=self.model_error,
+            n_points=self.q.size,
+            n_parameters=n_parameters,
+            converged=converged,
+            log_mean_dispersion_covariance=pair,
+            q_inv_angstrom=self.q,
+            intensity=self.intensity,
+            sigma=self.sigma,
+            curves=curves,
+        )
+
+    def _shares(
+        self, state: _State, covariance: NDArray[np.float64], used: NDArray[np.intp]
+    ) -> tuple[dict[str, float], dict[str, float], dict[str, NDArray[np.float64]]]:
+        """Fractions of the area by part, their standard deviations, and the curves of the parts."""
+        first = 2 if self.options.disordered_part else 1
+        parts = {"nanocrystals": slice(0, 1), "disordered": slice(1, first)}
+        parts |= {
+            "solvent": slice(first, first + self.n_solvents),
+            "background": slice(first + self.n_solvents, None),
+        }
+        areas = (state.columns / self.weight).mean(axis=1)
+        curves, shares, sds = {}, {}, {}
+        total = float(areas @ state.amounts)
+        for name, which in parts.items():
+            curves[name] = state.amounts[which] @ state.columns[which] / self.weight
+            inside = np.zeros(state.amounts.size)
+            inside[which] = areas[which]
+            share = float(inside @ state.amounts) / total if total > 0 else 0.0
+            gradient = ((inside - share * areas) / total)[used] if total > 0 else np.zeros(used.size)
+            shares[name] = share
+            sds[name] = math.sqrt(max(float(gradient @ covariance @ gradient), 0.0))
+        return shares, sds, curves
+
+
+def _nonnegative(columns: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Non-negative least squares from the normal equations of columns of length 1."""
+    norm = np.sqrt(np.einsum("ij,ij->i", columns, columns))
+    norm[norm == 0] = 1.0
+    unit = columns / norm[:, None]
+    upper = cholesky(unit @ unit.T + RIDGE * np.eye(len(unit)))
+    solution, _ = nnls(upper, solve_triangular(upper, unit @ target, trans="T"))
+    return np.asarray(solution / norm)
+
+
+def _splines(q: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Cubic splines of the smooth background, shape (n_splines, n_q)."""
+    fine, coarse = KNOT_STEPS_INV_ANGSTROM
+    knots = np.append(np.arange(q[0], min(CROWDED_INV_ANGSTROM, q[-1]), fine), q[-1])
+    if q[-1] > CROWDED_INV_ANGSTROM > q[0]:
+        n_coarse = int(np.ceil((q[-1] - knots[-2]) / coarse)) + 1
+        knots = np.concatenate([knots[:-2], np.linspace(knots[-2], q[-1], n_coarse)])
+    padded = np.concatenate([[knots[0]] * 3, knots, [knots[-1]] * 3])
+    return np.asarray(BSpline.design_matrix(q, padded, 3).toarray().T)
+
+
+def _cubic(
+    curves: NDArray[np.float64], position: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Cubic interpolation of evenly spaced curves, shape (n_curves, n), and the first curve's slope."""
+    index = np.clip(position.astype(np.intp), 1, curves.shape[1] - 3)
+    t = position - index
+    before, here, after, beyond = (curves[:, index + k] for k in (-1, 0, 1, 2))
+    third = (beyond - before) / 6 + (here - after) / 2
+    second = (before + after) / 2 - here
+    first = after - here - second - third
+    value = here + t * (first + t * (second + t * third))
+    slope = (first + t * (2 * second + 3 * t * third))[0]
+    return value, slope

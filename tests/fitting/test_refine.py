@@ -1,0 +1,182 @@
+"""``qd.refine`` and ``qdsizer-stream refine``: files, cache, materials, tables, errors."""
+
+import io
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import qdsizer_stream as qd
+from qdsizer_stream.cli import main
+from qdsizer_stream.errors import ConfigurationError, PatternError, PhysicsError
+from qdsizer_stream.patterns import Axis, Pattern, two_theta_from_q
+
+pytestmark = pytest.mark.slow
+
+SHORT = {"energy": "22.14 keV", "q_range": (1.2, 4.8)}
+"""A short range of Q, whose templates are made sooner."""
+
+Steps = list[tuple[str, int, int]]
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("templates")
+
+
+@pytest.fixture
+def cached(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Templates that all tests here share."""
+    monkeypatch.setenv("QDSIZER_CACHE", str(shared_cache))
+    return shared_cache
+
+
+@pytest.fixture
+def good(frame: Callable[..., tuple]) -> tuple:
+    return frame(20, mean=4.0, dispersion=0.1, fraction=0.7, part=0.2, photons=1e4, strain=0.002)
+
+
+@pytest.fixture
+def saved(good: tuple, tmp_path: Path) -> Path:
+    """The pattern as a file of angles."""
+    pattern = good[0]
+    path = tmp_path / "pattern.xye"
+    angles = two_theta_from_q(pattern.q_inv_angstrom, 0.56)
+    np.savetxt(path, np.column_stack([angles, pattern.intensity, pattern.sigma]))
+    return path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple]:
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["qdsizer-stream", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return call
+
+
+def test_a_file_is_refined(cached: Path, good: tuple, saved: Path) -> None:
+    truth = good[1]
+    refined = qd.refine(saved, wavelength=0.56)
+    fit = refined.fit
+    assert fit.mass_mean_nm == pytest.approx(truth.mass_mean_nm, abs=3 * fit.mass_mean_sd_nm)
+    assert fit.number_mean_nm == pytest.approx(truth.number_mean_nm, abs=3 * fit.number_mean_sd_nm)
+    assert fit.lattice_parameter_angstrom == pytest.approx(5.934 * 1.002, abs=0.0015)
+    assert fit.b_angstrom2["Pb"] == pytest.approx(1.3, abs=3 * fit.b_sd_angstrom2["Pb"])
+    assert refined.literature.correlated_angstrom2 == 0
+    assert refined.literature.chi2 > fit.chi2
+    assert str(refined).startswith(f"mass-weighted mean {fit.mass_mean_nm:.3f} ± ")
+    assert refined.notes == ()
+
+
+def test_the_second_fit_simulates_nothing(cache: Path, saved: Path) -> None:
+    steps: Steps = []
+    first = qd.refine(saved, **SHORT, progress=lambda *step: steps.append(step))
+    assert steps[0] == ("pair distances", 0, 5)
+    assert len(list(cache.glob("templates-*.npz"))) == 2
+    assert not list(cache.glob(".*"))
+    steps.clear()
+    again = qd.refine(saved, **SHORT, progress=lambda *step: steps.append(step))
+    assert steps == []
+    assert again.fit.number_mean_nm == first.fit.number_mean_nm
+    # A file cut short, as by a full disk, is made again.
+    for path in cache.glob("templates-*.npz"):
+        path.write_bytes(path.read_bytes()[:1000])
+    assert qd.refine(saved, **SHORT).fit.number_mean_nm == first.fit.number_mean_nm
+
+
+def test_a_cache_that_cannot_be_written(good: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("QDSIZER_CACHE", str(tmp_path / "file"))
+    refined = qd.refine(good[0], wavelength=0.56, q_range=(1.2, 4.8))
+    assert refined.fit.number_mean_nm == pytest.approx(4.0, abs=0.2)
+    assert [note for note in refined.notes if "could not be stored in" in note]
+    assert "name another folder in QDSIZER_CACHE" in refined.notes[-1]
+
+
+def test_pattern_without_wavelength_and_range(cached: Path, good: tuple) -> None:
+    refined = qd.refine(good[0], q_range=(1.5, 7.0))
+    assert refined.notes == ("no wavelength is given: dispersion corrections are those at 0.56 Å",)
+    assert refined.q_limits_inv_angstrom == pytest.approx((1.5, 7.0), abs=0.02)
+    numbers = json.loads(json.dumps(refined.to_dict()))
+    assert numbers["fit"]["number_mean_nm"] == refined.fit.number_mean_nm
+    assert numbers["q_limits_inv_angstrom"] == list(refined.q_limits_inv_angstrom)
+    assert "curves" not in numbers["literature"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"wavelength": 0.56, "energy": "22 keV"}, ConfigurationError, "are both given: give one of the two"),
+        ({"material": "Pb0"}, PhysicsError, "material 'Pb0' is unknown"),
+        ({"q_range": (7.0, 1.5)}, ConfigurationError, "range of Q 7 to 1.5 Å⁻¹: give two ascending values"),
+        ({"q_range": (2.0, 2.3)}, PatternError, r"\d+ bins of 0.01 Å⁻¹ between 2 and 2.3 .* at least 60"),
+        ({"fwhm_deg": 5.0}, ConfigurationError, r"instrument FWHM 5°: give 0 to 2 degrees"),
+    ],
+)
+def test_errors(cached: Path, good: tuple, settings: dict, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        qd.refine(good[0], **settings)
+
+
+def test_a_pattern_without_points(cached: Path) -> None:
+    q = np.linspace(1, 8, 500)
+    empty = Pattern(q, np.full(500, np.nan), np.ones(500), np.ones(500, bool))
+    with pytest.raises(PatternError, match="no usable point"):
+        qd.refine(empty)
+
+
+def test_a_short_solvent(cached: Path, good: tuple, tmp_path: Path) -> None:
+    path = tmp_path / "solvent.txt"
+    np.savetxt(path, np.column_stack([np.linspace(1, 5, 100), np.ones(100)]))
+    with pytest.raises(PatternError, match=r"solvent .* covers 1 to 5 Å⁻¹, the fit needs 1 to 7.99 Å⁻¹"):
+        qd.refine(good[0], solvent=path)
+
+
+def test_command(run, cached: Path, saved: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "fit.png"
+    code, out, err = run("refine", saved, "--wavelength", "0.56", "--picture", picture)
+    assert code == 0, err
+    fit = json.loads(out)["fit"]
+    assert fit["number_mean_nm"] == pytest.approx(4.0, abs=0.1)
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    code, _, err = run("refine", saved, "--wavelength", "0.56", "--q-min", "2")
+    assert (code != 0, "give both or neither" in err) == (True, True)
+
+
+def test_table_has_both_conventions(cached: Path, good: tuple) -> None:
+    from rich.console import Console
+
+    from qdsizer_stream.cli._refine import _table
+
+    console = Console(width=100, record=True, file=io.StringIO())
+    refined = qd.refine(good[0], wavelength=0.56)
+    console.print(_table(Path("a.xye"), refined))
+    text = console.export_text()
+    assert re.search(r"mass-weighted mean \(nm\)\s+│\s+\d\.\d+ ± 0\.\d+ │\s+\d\.\d+ ± 0\.\d+", text)
+    assert re.search(r"all physics ┃ +literature", text)
+    assert re.search(r"correlated motion A \(Å²\)\s+│\s+\d\.\d+ ± \d\.\d+ │\s+–", text)
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_patterns_of_another_program(cached: Path, evaluation_only: Path) -> None:
+    """23 patterns simulated from ideal spheres: the literature convention is theirs."""
+    errors, whole = [], []
+    files = sorted((evaluation_only / "debussy_patterns").glob("*.csv"))
+    for path in files:
+        truth = float(re.search(r"Avg([\d.]+)_", path.name)[1])
+        refined = qd.refine(path, wavelength=0.56, axis=Axis.Q)
+        errors.append(abs(refined.literature.number_mean_nm - truth))
+        whole.append(abs(refined.fit.number_mean_nm - truth))
+    assert len(errors) == 23
+    assert np.mean(errors) <= 0.055
+    assert max(errors) <= 0.25
+    assert np.mean(whole) <= 0.08
