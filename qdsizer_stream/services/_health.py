@@ -64,11 +64,17 @@ class _Collector(Collector):
             yield family
 
 
+REQUEST_TIMEOUT_S = 10.0
+"""Time in which a request must arrive, s: one that stays half sent would hold its thread for ever."""
+
+
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True  # a scraper that hangs must not keep the process alive
 
 
 class _Handler(WSGIRequestHandler):
+    timeout = REQUEST_TIMEOUT_S
+
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing: there is a scrape every few seconds."""
 

@@ -30,6 +30,18 @@ PATIENCE_S = 86_400.0
 paused overnight, and a waiting thread costs nothing."""
 
 
+RETRY_DELAYS_S = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 60.0)
+"""Pauses between attempts to read a run after an error, s: a proxy that restarts, a login that expires and a
+server that is updated come back within three minutes. A document that arrives starts the count again."""
+
+
+def _identity(name: str, doc: Any) -> tuple[str, ...]:
+    """What tells a document from the others of its run, also where it is read a second time."""
+    if name == "event":
+        return name, doc["descriptor"], str(doc["seq_num"])
+    return name, doc["uid"]
+
+
 def _connected(uri: str) -> Any:
     try:
         return from_uri(uri)
@@ -122,19 +134,42 @@ class TiledSource:
             ).start()
 
     def _size_run(self, uid: str, handle: Handler, stopping: threading.Event) -> None:
-        try:
-            run = self._catalog[uid]
-            if "original_run_uid" in run.metadata["start"]:
-                return  # a run of estimates, perhaps our own: it holds no frames
-            for name, doc in run_documents(run, self._settings, patience_s=PATIENCE_S):
+        """Follow one run to its end, and go on where an answer of the server was lost or refused."""
+        handled: set[tuple[str, ...]] = set()
+        delays_s = iter(RETRY_DELAYS_S)
+        while not stopping.is_set():
+            before = len(handled)
+            try:
+                self._documents_of(uid, handle, stopping, handled)
+            except Exception as error:
                 if stopping.is_set():
+                    return  # the connection was closed
+                if len(handled) > before:  # the server has answered since: the trouble is another one
+                    delays_s = iter(RETRY_DELAYS_S)
+                delay_s = next(delays_s, None)
+                if delay_s is None:
+                    self.malformed += 1
+                    logger.error("run %s is given up, the rest of it is not sized: %s", uid, error)
                     return
-                handle(name, doc)
-        except Exception as error:
+                logger.warning("run %s cannot be read, next attempt in %g s: %r", uid, delay_s, error)
+                stopping.wait(delay_s)
+            else:
+                return
+
+    def _documents_of(
+        self, uid: str, handle: Handler, stopping: threading.Event, handled: set[tuple[str, ...]]
+    ) -> None:
+        """Pass on the documents of a run that have not been handled before."""
+        run = self._catalog[uid]
+        if "original_run_uid" in run.metadata["start"]:
+            return  # a run of estimates, perhaps our own: it holds no frames
+        for name, doc in run_documents(run, self._settings, patience_s=PATIENCE_S):
             if stopping.is_set():
-                return  # the connection was closed
-            self.malformed += 1
-            logger.warning("run %s was not sized: %s", uid, error)
+                return
+            key = _identity(name, doc)
+            if key not in handled:
+                handle(name, doc)
+                handled.add(key)
 
 
 class TiledSink:

@@ -24,6 +24,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from tiled.client import from_uri
 
 from qdsizer_stream.archive import embedded_tiled
+from qdsizer_stream.callbacks import LiveConfig
+from qdsizer_stream.configuration import load_toml
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.errors import ConfigurationError
 from qdsizer_stream.services import ServeConfig, Service, _tiled
@@ -120,6 +122,46 @@ def test_a_run_is_sized_while_it_is_written(
         monkeypatch.setattr("tiled.client.stream.Subscription._connect", refuse)
     sized_while_written(archive, lambda: True)
     assert ("new runs are searched for every 5 s" in caplog.text) is not news
+
+
+@pytest.mark.parametrize("documents_before", [0, 4])
+def test_a_lost_answer_does_not_end_a_run(
+    documents_before: int,
+    archive: Any,
+    uri: str,
+    sized_while_written: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A server that refuses twice, at once or in mid-run: every frame is sized, and none twice."""
+    monkeypatch.setattr(_tiled, "RETRY_DELAYS_S", (0.05, 0.1, 0.2))
+    read, attempts = _tiled.run_documents, []
+
+    def interrupted(run: Any, *arguments: Any, **options: Any) -> Iterator[tuple[str, Any]]:
+        attempts.append(run)
+        for number, document in enumerate(read(run, *arguments, **options)):
+            if len(attempts) <= 2 and number == documents_before:
+                request = httpx.Request("GET", "http://127.0.0.1/api/v1/metadata")
+                answer = httpx.Response(401, request=request)
+                raise httpx.HTTPStatusError("401", request=request, response=answer)
+            yield document
+
+    monkeypatch.setattr(_tiled, "run_documents", interrupted)
+    sized_while_written(archive, lambda: True)
+    assert "cannot be read, next attempt in 0.05 s" in caplog.text
+    assert "is given up" not in caplog.text
+
+
+def test_a_run_that_cannot_be_read_is_given_up_and_counted(
+    archive: Any, uri: str, settings: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(_tiled, "RETRY_DELAYS_S", (0.01, 0.01))
+    source = _tiled.TiledSource(_tiled.TiledInput(kind="tiled", uri=uri), load_toml(LiveConfig, settings))
+    with source._catalog.context:
+        source._size_run("no such run", lambda name, doc: None, threading.Event())
+    assert source.malformed == 1
+    assert caplog.text.count("cannot be read, next attempt in 0.01 s") == 2
+    assert "run no such run is given up, the rest of it is not sized" in caplog.text
 
 
 @pytest.fixture
