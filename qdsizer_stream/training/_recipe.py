@@ -18,6 +18,10 @@ from ._templates import TemplatePhysics
 __all__ = ["PaperRecipe", "SizeRecipe", "TrainingRecipe", "load_training_recipe"]
 
 
+LATER_THRESHOLDS = ("max_ratio_misfit", "max_ratio_misfit_textured")
+"""Thresholds that joined after recipes had been hashed."""
+
+
 class _Common(Config):
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
@@ -37,8 +41,11 @@ class _Common(Config):
     @property
     def sha256(self) -> str:
         """Hash of the recipe, hexadecimal."""
-        # Settings of later versions are None by default, which does not change the hashes of older recipes.
-        return hashlib.sha256(self.model_dump_json(exclude_none=True).encode()).hexdigest()
+        # Settings of later versions are None by default, which does not change the hashes of older recipes;
+        # thresholds of later versions have a value, which is left out where it is the default.
+        later = {name for name in LATER_THRESHOLDS if name not in self.thresholds.model_fields_set}
+        text = self.model_dump_json(exclude_none=True, exclude={"thresholds": later})
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 class PaperRecipe(_Common):

@@ -121,3 +121,9 @@ def test_a_recipe_with_a_wrong_setting(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('[model]\nkind = "size"\nname = "mine"\nsteps = 0\n')
     with pytest.raises(ConfigurationError, match="steps: Input should be greater than or equal to 1"):
         load_training_recipe(str(tmp_path / "mine.toml"))
+
+
+@pytest.mark.parametrize("name", ["pbs", "pbs-paper", "pbs-paper-cut"])
+def test_the_recipes_of_shipped_models_keep_their_hashes(name: str) -> None:
+    """Settings and thresholds that join later leave older recipes what they were."""
+    assert load_training_recipe(name).sha256 == load_model(name).card.recipe_sha256
