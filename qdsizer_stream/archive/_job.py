@@ -110,7 +110,10 @@ def replay_into(
             # For the progress bar only: a run that was never sized has about as many frames as events.
             counts = (run.metadata.get("stop") or {}).get("num_events", {})
             expected = counts.get(STREAM_NAME, sum(counts.values()))
-            for step in sized_steps(run, config, sizer, journal.frames_done, patience_s, workers):
+            steps = sized_steps(
+                run, config, sizer, journal.frames_done, patience_s, workers, list(journal.documents())
+            )
+            for step in steps:
                 journal.record(step)
                 report("sizing", journal.n_events, max(expected, journal.n_events))
         statuses: Counter[str] = Counter()

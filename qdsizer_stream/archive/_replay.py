@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +99,7 @@ def sized_steps(
     skip: int = 0,
     patience_s: float = PATIENCE_S,
     workers: SizingWorkers | None = None,
+    earlier: Iterable[tuple[str, dict[str, Any]]] = (),
 ) -> Iterator[Step]:
     """Size the frames of an archived run, one raw document after another.
 
@@ -110,6 +111,8 @@ def sized_steps(
         As of `run_documents`.
     workers
         Size the frames; None for this thread.
+    earlier
+        Derived documents of the frames that are skipped, which the track continues.
 
     Returns
     -------
@@ -133,6 +136,8 @@ def sized_steps(
         destination=Destination.LINKED_RUN,
         executor=workers,
     )
+
+    sizing.continue_track(_sizes(earlier))
 
     def end(rest: list[tuple[str, Any]], exit_status: str, reason: str = "") -> Step:
         stops = sizing.stop({"exit_status": exit_status, "reason": reason})[1:]  # the first is the original's
@@ -162,6 +167,16 @@ def sized_steps(
         yield end(rest, "success")
     else:
         yield end(rest, "abort", f"the run has no stop, and nothing new for {patience_s:g} s")
+
+
+def _sizes(documents: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Stream of the frame and data of each event of derived documents."""
+    streams: dict[str, str] = {}
+    for name, doc in documents:
+        if name == "descriptor":
+            streams[doc["uid"]] = doc["configuration"][OBJECT_NAME]["data"]["qdsizer_frame_stream"]
+        elif name == "event":
+            yield streams[doc["descriptor"]], doc["data"]
 
 
 def _submitted(

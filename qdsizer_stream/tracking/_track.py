@@ -15,18 +15,18 @@ __all__ = ["Change", "Measurement", "Track", "TrackPoint"]
 
 Array = NDArray[np.float64]
 
-SMOOTHING_FRAMES = (4.0, 10.0, 25.0, 80.0)
+SMOOTHING_FRAMES = (3.0, 9.0, 25.0, 80.0)
 """Frames over which each model of the bank averages: from a rate that changes within a few frames to a
 straight line."""
 
-DAMPING_FRAMES = (math.inf, 300.0, 120.0, 50.0, 20.0)
+DAMPING_FRAMES = (math.inf, 300.0, 120.0, 50.0, 20.0, 8.0)
 """Frames in which growth falls to 1/e by itself: none, slow and fast approach to a final size."""
 
 CORRELATED_VARIANCES = (0.0, 1.0)
 """Variance of an error that neighbouring frames share, as a drifting flat field causes, in frame
 variances."""
 
-CORRELATED_SMOOTHING = (10.0, 80.0)
+CORRELATED_SMOOTHING = (9.0, 80.0)
 """Smoothing of the models with such an error: it hides what the others in between would show."""
 
 CORRELATED_FRAMES = 15.0

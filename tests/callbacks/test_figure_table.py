@@ -20,7 +20,7 @@ def printed(live: Callable[..., LiveSizer]) -> Callable[..., list[str]]:
     def show(documents: Documents, **settings: Any) -> list[str]:
         paper = io.StringIO()
         sizer = live(**settings)
-        sizer.subscribe(LiveSizeTable(Console(file=paper, width=60)))
+        sizer.subscribe(LiveSizeTable(Console(file=paper, width=100)))
         for name, doc in documents:
             sizer(name, doc)
         assert sizer.close(60)
@@ -52,6 +52,7 @@ def test_each_frame_has_a_line(
         "%",
         "interval",
         "dispersion",
+        "growth",
         "status",
     ]
     assert [line.split()[0] for line in lines[1:-1]] == ["1", "2", "3", "4", "5", "6"]
@@ -76,7 +77,7 @@ def test_the_newest_of_a_burst_is_printed_without_waiting_for_the_end_of_the_run
     raw: Documents, through: Callable[..., Documents]
 ) -> None:
     paper = io.StringIO()
-    table = LiveSizeTable(Console(file=paper, width=60))
+    table = LiveSizeTable(Console(file=paper, width=100))
     for name, doc in through(raw):
         if name != "stop":
             table(name, doc)

@@ -12,11 +12,14 @@ from qdsizer_stream.callbacks import SizedFrame, SynthesisRecord
 from qdsizer_stream.callbacks.display import (
     LOOKS,
     STALE_COLOUR,
+    Growth,
     describe_failed_check,
     describe_frame,
     footer,
+    forecast_words,
     freshness,
     growth,
+    growth_words,
     headline,
     size_limits_nm,
     waterfall,
@@ -71,8 +74,7 @@ def test_the_top_line_of_a_sized_frame() -> None:
     )
     assert line.size == "4.40 nm  [4.30, 4.50]"
     assert line.mean == "number-weighted mean diameter"
-    # Every pair of sizes has the slope 0.2 nm/min, so the interval has no width.
-    assert line.growth == "+0.20 ± 0.00 nm/min"
+    assert line.growth == ""  # as of a run that was sized before there was a track
     assert line.status == "● sized"
     assert line.reason == ""
     assert line.counts == "5 frames: 4 sized, 1 rejected (1 low counts)"
@@ -93,42 +95,52 @@ def test_the_top_line_of_a_rejected_frame_shows_its_reason_and_no_size() -> None
     assert line.counts == "3 frames: 1 sized, 2 rejected (2 bad frame)"
 
 
-@pytest.mark.parametrize("sizes", [[], [4.0], [4.0, 4.1], [4.0, 4.1, 4.2]])
-def test_no_growth_before_four_sizes(sizes: list[float]) -> None:
-    frames = [frame(number, size) for number, size in enumerate(sizes)]
-    assert math.isnan(growth(frames).nm_per_minute)
-    assert headline(record(*frames)).growth == ""
-
-
-def test_growth_is_the_median_slope_of_the_newest_ten_sizes() -> None:
-    rng = np.random.default_rng(1)
-    frames = [frame(number, 3 + 0.3 * np.sqrt(number) + rng.normal(0, 0.05)) for number in range(40)]
-    frames[35] = frame(35, status=Status.NO_CRYSTAL)
-    last = [one for one in frames if one.status is Status.SIZED][-10:]
-    slopes = [
-        (b.size_nm - a.size_nm) / (b.minutes - a.minutes) for i, a in enumerate(last) for b in last[i + 1 :]
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [
+        ((NAN, NAN, NAN), ""),
+        ((0.2, 0.15, 0.25), "+0.20 ± 0.05 nm/min"),
+        ((-0.2, -0.25, -0.15), "-0.20 ± 0.05 nm/min"),
+        ((0.02, -0.01, 0.05), "no growth seen"),
+        ((0.0123, 0.0103, 0.0143), "+0.012 ± 0.002 nm/min"),
+        ((1.0, 1.0, 1.0), "+1.0000 ± 0.0000 nm/min"),
+    ],
+)
+def test_growth_in_words(rate: tuple[float, float, float], words: str) -> None:
+    assert growth_words(Growth(*rate)) == words
+    frames = [
+        frame(0, 4.0, growth=Growth(1.0, 0.9, 1.1)),
+        frame(1, status=Status.LOW_COUNTS, growth=Growth(*rate)),
     ]
-    rate = growth(frames)
-    assert rate.nm_per_minute == pytest.approx(np.median(slopes), rel=1e-9)
-    # Sen's interval of 10 points: 45 pairs, and C = 1.96 √(n (n - 1)(2n + 5)/18) = 21.9 of them between.
-    ordered = np.sort(slopes)
-    assert rate.low_nm_per_minute == pytest.approx(ordered[11])
-    assert rate.high_nm_per_minute == pytest.approx(ordered[33])
-    assert math.isnan(growth([frame(3, size, minutes=1.0) for size in (1.0, 2.0, 3.0, 4.0)]).nm_per_minute)
+    assert repr(growth(frames)) == repr(Growth(*rate))
+    # Of the newest frame, also where it was not sized: the track goes on.
+    assert headline(record(*frames)).growth == words
 
 
-def test_intervals_of_growth_hold_the_truth_and_a_plateau_shows_no_growth() -> None:
-    rng = np.random.default_rng(2)
-    covered = silent = 0
-    for _ in range(400):
-        sizes = 4.0 + rng.normal(0, 0.03, 10)
-        rate = growth([frame(number, size + 0.1 * number / 2) for number, size in enumerate(sizes)])
-        covered += rate.low_nm_per_minute <= 0.1 <= rate.high_nm_per_minute
-        plateau = headline(record(*(frame(number, size) for number, size in enumerate(sizes))))
-        silent += plateau.growth == "no growth seen"
-    # 95 % of 400 are 380 ± 4.4; both counts within four standard deviations.
-    assert 362 <= covered <= 397
-    assert 362 <= silent <= 397
+def test_there_is_no_growth_without_frames() -> None:
+    assert math.isnan(growth([]).nm_per_minute)
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [
+        ((NAN, NAN, NAN), ""),
+        ((240.0, 180.0, 300.0), "3.5 nm in 4 ± 1 min"),
+        ((40.0, 30.0, 52.0), "3.5 nm in 40 ± 11 s"),
+        ((7200.0, 5400.0, 9000.0), "3.5 nm in 2 ± 0.5 h"),
+        ((1500.0, 1200.0, 1900.0), "3.5 nm in 25 ± 5.8 min"),
+        ((240.0, 180.0, NAN), "3.5 nm not before 3 min"),
+        ((NAN, 180.0, NAN), "3.5 nm not before 3 min"),
+        ((0.0, 0.0, 0.0), "3.5 nm reached"),
+    ],
+)
+def test_the_forecast_in_words(times: tuple[float, float, float], words: str) -> None:
+    assert forecast_words(3.5, times) == words
+    assert forecast_words(NAN, times) == ""
+    one = record()
+    one("start", {"uid": "run", "time": 1e9, "target_nm": 3.5})
+    one.frames = [frame(0, 3.0, time_to_target_s=times)]
+    assert headline(one).forecast == words
 
 
 def test_the_age_of_the_newest_frame_is_always_shown() -> None:

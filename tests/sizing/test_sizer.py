@@ -107,17 +107,44 @@ def test_the_scatter_of_frames_is_their_own_part_of_the_interval(sizer: Sizer, d
         assert 0.6 < scatter / stated < 1.3, name  # 30 frames give a standard deviation to 13 %
 
 
-def test_a_faint_frame_keeps_the_answer_of_the_network(sizer: Sizer, dots: GrowingDots) -> None:
-    faint = sizer.examine_frame(
-        RawFrame(counts=frame(dots, 300.0, 0.01), wavelength_angstrom=WAVELENGTH_ANGSTROM)
-    )
-    assert faint.estimate.status is Status.LOW_COUNTS
-    assert math.isnan(faint.estimate.size_nm)
-    assert faint.answer is not None
-    assert faint.answer.mass_mean_frame_sd_nm > 0.5
-    # A frame that is bad for another reason says nothing of the size.
-    negative = Pattern.from_arrays(Q, np.where(np.arange(Q.size) % 2, 40.0, -30.0), np.full(Q.size, 4.0))
-    assert sizer.examine(negative).answer is None
+def test_faint_frames_together_are_evidence_of_their_size(sizer: Sizer, dots: GrowingDots) -> None:
+    """Ten frames with fewer photons than a model sizes: their sum is no size, but its answer
+    holds."""
+    inside = []
+    for elapsed_s in (100.0, 300.0, 600.0, 1500.0):
+        for seed in range(10):
+            first = int(elapsed_s) + 10 * seed
+            faint = [frame(dots, elapsed_s, 0.0121, first + index) for index in range(10)]
+            examined = [
+                sizer.examine_frame(RawFrame(counts=counts, wavelength_angstrom=WAVELENGTH_ANGSTROM))
+                for counts in faint
+            ]
+            assert {one.estimate.status for one in examined} == {Status.LOW_COUNTS}
+            assert all(one.evidence is None and one.pooled is not None for one in examined)
+            total = examined[0].pooled
+            for one in examined[1:]:
+                total = total + one.pooled
+            together = sizer.examine_pooled(total)
+            if together.evidence is not None:
+                mean, sd = (
+                    together.evidence.size_nm,
+                    math.hypot(together.evidence.size_frame_sd_nm, together.evidence.size_shared_sd_nm),
+                )
+                inside.append(abs(math.log(dots.number_mean_nm(elapsed_s) / mean)) < 1.96 * sd / mean)
+    assert len(inside) >= 35
+    assert np.mean(inside) >= 0.93
+
+
+def test_faint_solvent_is_no_evidence(sizer: Sizer) -> None:
+    q = q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH_ANGSTROM)
+    expected = load_solvent("toluene").intensity(np.maximum(q, 0.3), WAVELENGTH_ANGSTROM)
+    rng = np.random.default_rng(3)
+    for level in (0.13, 0.5):
+        for _ in range(15):
+            counts = rng.poisson(level * expected / expected.mean())
+            examined = sizer.examine_frame(RawFrame(counts=counts, wavelength_angstrom=WAVELENGTH_ANGSTROM))
+            assert examined.answer is not None
+            assert examined.evidence is None
 
 
 @pytest.mark.parametrize("level", [0.05, 0.5, 5.0])

@@ -2,21 +2,22 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ._record import SIMULATION_KEY, SizedFrame, SynthesisRecord
+from ._record import SIMULATION_KEY, Growth, SizedFrame, SynthesisRecord
 from ._table import LiveSizeTable
 from ._view import (
     LOOKS,
     STALE_COLOUR,
     Freshness,
-    Growth,
     Headline,
     Look,
     Waterfall,
     describe_failed_check,
     describe_frame,
     footer,
+    forecast_words,
     freshness,
     growth,
+    growth_words,
     headline,
     size_limits_nm,
     waterfall,
@@ -44,8 +45,10 @@ __all__ = [
     "draw_examination",
     "draw_synthesis",
     "footer",
+    "forecast_words",
     "freshness",
     "growth",
+    "growth_words",
     "headline",
     "size_limits_nm",
     "waterfall",

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
+from ...models import TWO_SIDED_95
 from ...sizing import Status
 from ._examination import draw_fit
 from ._record import SizedFrame, SynthesisRecord
@@ -24,8 +25,8 @@ from ._view import (
 
 __all__ = ["LiveFigure", "draw_synthesis"]
 
-SIZE = "#0072B2"
-"""Blue of Okabe and Ito's palette, as for the statuses."""
+SIZE, TRACK = "#0072B2", "#D55E00"
+"""Blue and vermilion of Okabe and Ito's palette, as for the statuses."""
 
 FONT_POINTS = 12
 """Of axes and legends, on 16 by 9 inches; the top line is four times as large."""
@@ -145,6 +146,7 @@ def _top_line(axes: Axes, record: SynthesisRecord) -> None:
     axes.text(0, 0.6, line.size, fontsize=44, fontweight="bold", color=size_colour, **where)
     axes.text(0, -0.15, line.reason or line.mean, fontsize=18 if line.reason else 14, **where)
     axes.text(0.5, 0.6, line.growth, fontsize=24, color=size_colour, **where)
+    axes.text(0.5, -0.15, line.forecast, fontsize=18, color=size_colour, **where)
     axes.text(1, 0.6, line.status, fontsize=28, fontweight="bold", color=line.colour, ha="right", **where)
     axes.text(1, -0.15, f"{line.freshness}   ·   {line.counts}" if line.freshness else line.counts,
               fontsize=14, ha="right", **where)  # fmt: skip
@@ -153,15 +155,31 @@ def _top_line(axes: Axes, record: SynthesisRecord) -> None:
 def _size_against_time(axes: Axes, record: SynthesisRecord) -> None:
     frames = record.frames
     minutes = np.array([frame.minutes for frame in frames])
-    size, low, high, truth = (
+    size, low, high, truth, frame_sd, track = (
         np.array([getattr(frame, name) for frame in frames])
-        for name in ("size_nm", "low_nm", "high_nm", "truth_nm")
+        for name in ("size_nm", "low_nm", "high_nm", "truth_nm", "frame_sd_nm", "track_nm")
     )
     if np.isfinite(record.target_nm):
         axes.axhline(record.target_nm, color="#000000", lw=1.5, ls=":", label="target", zorder=3)
     if np.any(np.isfinite(truth)):
         axes.plot(minutes, truth, color="#000000", lw=1.5, ls="--", label="truth", zorder=3)
-    axes.fill_between(minutes, low, high, color=SIZE, alpha=0.25, lw=0, label="95 % interval")
+    axes.fill_between(minutes, low, high, color=SIZE, alpha=0.2, lw=0, label="95 % interval")
+    if np.any(np.isfinite(frame_sd)):
+        half = TWO_SIDED_95 * frame_sd
+        axes.fill_between(
+            minutes,
+            size - half,
+            size + half,
+            color=SIZE,
+            alpha=0.3,
+            lw=0,
+            label="its part from frame to frame",
+        )
+    if np.any(np.isfinite(track)):
+        axes.plot(minutes, track, color=TRACK, lw=2, label="track", zorder=5)
+    for frame in frames:
+        if frame.change:
+            axes.axvline(frame.minutes, color=TRACK, lw=1, ls="-.", zorder=2)
     axes.plot(minutes, size, LOOKS[Status.SIZED].marker, color=SIZE, ms=6, label="number mean", zorder=4)
     # Frames without a size are marked on the axis, by their status.
     for status, look in LOOKS.items():

@@ -1,5 +1,6 @@
 """The state of a synthesis that a picture of it is drawn from."""
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,17 +13,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...sizing import Examination, Status
-from ..documents import OBJECT_NAME, STREAM_NAME
+from ..documents import OBJECT_NAME, SIMULATION_KEY, STREAM_NAME
 
-__all__ = ["SIMULATION_KEY", "Examined", "SizedFrame", "SynthesisRecord"]
-
-SIMULATION_KEY = "qdsizer_simulation"
-"""Key of the start document of a simulated synthesis: which data keys of its events hold the time of the
-synthesis, s (`elapsed_key`), and its true number-weighted mean diameter, nm (`number_mean_key`)."""
+__all__ = ["SIMULATION_KEY", "Examined", "Growth", "SizedFrame", "SynthesisRecord"]
 
 KEPT_FRAMES = 4000
 """Frames kept for the picture, 23 MB of patterns: four times the pixels it has for them. When there are
 more, every second one is dropped."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Growth rate of the mass-weighted mean, as the track of the run has it."""
+
+    nm_per_minute: float = math.nan
+    """Rate, nm/min; NaN where there are too few sizes."""
+    low_nm_per_minute: float = math.nan
+    """Lower end of its 95 % interval, nm/min."""
+    high_nm_per_minute: float = math.nan
+    """Upper end of its 95 % interval, nm/min."""
 
 
 class Examined(Protocol):
@@ -61,6 +70,20 @@ class SizedFrame:
     """True size of a simulated synthesis, nm; NaN where there is none."""
     pattern: NDArray[np.float64]
     """Binned intensity, shape (n_bins,); empty where the frame could not be binned."""
+    frame_sd_nm: float = math.nan
+    """Part of the standard deviation of the size that differs from frame to frame, nm."""
+    track_nm: float = math.nan
+    """Filtered number-weighted mean diameter, nm; also at a frame that was not sized."""
+    track_low_nm: float = math.nan
+    """Lower end of its 95 % interval, nm."""
+    track_high_nm: float = math.nan
+    """Upper end of its 95 % interval, nm."""
+    growth: Growth = Growth()
+    """Growth rate at this frame."""
+    time_to_target_s: tuple[float, float, float] = (math.nan, math.nan, math.nan)
+    """Time until the target is reached, and its 95 % interval, s."""
+    change: str = ""
+    """Change that was found with this frame: "rate", "jump", or empty."""
 
 
 class SynthesisRecord:
@@ -211,6 +234,11 @@ class SynthesisRecord:
     def _add(self, event: Any) -> None:
         data, raw = event["data"], self._raw.get("data", {})
         simulation = self._start.get(SIMULATION_KEY, {})
+
+        def known(key: str) -> float:
+            """A value that runs sized by earlier versions do not have."""
+            return float(data.get(f"qdsizer_{key}", math.nan))
+
         seconds = raw.get(
             simulation.get("elapsed_key"), event["time"] - self._start.get("time", event["time"])
         )
@@ -237,6 +265,17 @@ class SynthesisRecord:
                 reason=data["qdsizer_reason"],
                 truth_nm=raw.get(simulation.get("number_mean_key"), float("nan")),
                 pattern=self._pattern(),
+                frame_sd_nm=known("size_frame_sd"),
+                track_nm=known("track_size"),
+                track_low_nm=known("track_size_low"),
+                track_high_nm=known("track_size_high"),
+                growth=Growth(known("growth"), known("growth_low"), known("growth_high")),
+                time_to_target_s=(
+                    known("time_to_target"),
+                    known("time_to_target_low"),
+                    known("time_to_target_high"),
+                ),
+                change=str(data.get("qdsizer_track_change", "")),
             )
         )
 

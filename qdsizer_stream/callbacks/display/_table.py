@@ -10,11 +10,19 @@ from rich.text import Text
 
 from ...sizing import Status
 from ..documents import STREAM_NAME
-from ._view import LOOKS
+from ._record import Growth
+from ._view import LOOKS, growth_words
 
 __all__ = ["LiveSizeTable"]
 
-COLUMNS = (("frame", 6), ("time", 10), ("size (nm)", 10), ("95 % interval", 14), ("dispersion", 11))
+COLUMNS = (
+    ("frame", 6),
+    ("time", 10),
+    ("size (nm)", 10),
+    ("95 % interval", 14),
+    ("dispersion", 11),
+    ("growth", 20),
+)
 """Headings and widths; the status follows, at its full length."""
 
 MIN_PAUSE_S = 0.1
@@ -110,6 +118,7 @@ class LiveSizeTable:
             f"{data['qdsizer_size']:.2f}" if sized else "—",
             interval if sized else "",
             f"{data['qdsizer_dispersion']:.0%}" if sized else "",
+            growth_words(Growth(*(data[f"qdsizer_growth{end}"] for end in ("", "_low", "_high")))),
         )
         look = LOOKS[status]
         line = Text("".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, COLUMNS, strict=True)))

@@ -9,31 +9,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...sizing import Examination, Status
-from ._record import SizedFrame, SynthesisRecord
+from ._record import Growth, SizedFrame, SynthesisRecord
 
 __all__ = [
     "LOOKS",
     "STALE_COLOUR",
     "Freshness",
-    "Growth",
     "Headline",
     "Look",
     "Waterfall",
     "describe_failed_check",
     "describe_frame",
     "footer",
+    "forecast_words",
     "freshness",
     "growth",
+    "growth_words",
     "headline",
     "size_limits_nm",
     "waterfall",
 ]
 
-GROWTH_FRAMES = 10
-"""Sized frames that the growth rate is taken from: fewer are dominated by noise, more by the past."""
-
-MIN_GROWTH_FRAMES = 4
-"""Fewer sizes have no 95 % interval of their slope: three ascend by chance in one of six cases."""
+PERIOD_FRAMES = 10
+"""Newest frames of which the usual period is taken."""
 
 STALE_PERIODS = 3.0
 """Frame periods without a new frame after which the newest size is shown as stale."""
@@ -94,6 +92,8 @@ class Headline:
     """Which mean the size is."""
     growth: str
     """Growth rate with its 95 % interval, "no growth seen", or empty where there are too few sizes."""
+    forecast: str
+    """When the target will be reached; empty where there is none, or that cannot be foreseen."""
     status: str
     """Status of the newest frame, sign and words."""
     colour: str
@@ -127,7 +127,7 @@ def headline(record: SynthesisRecord, now: float | None = None) -> Headline:
     age = freshness(record, time.time() if now is None else now)
     if not record.frames:
         return Headline(
-            "no frame yet", "", "", "", "#000000", "", "0 frames", age.words, age.stale, "no frame yet"
+            "no frame yet", "", "", "", "", "#000000", "", "0 frames", age.words, age.stale, "no frame yet"
         )
     last = record.frames[-1]
     look = LOOKS[last.status]
@@ -141,7 +141,8 @@ def headline(record: SynthesisRecord, now: float | None = None) -> Headline:
     return Headline(
         size=f"{size}  [{last.low_nm:.2f}, {last.high_nm:.2f}]" if sized else size,
         mean="number-weighted mean diameter" if sized else "",
-        growth=_growth_words(growth(record.frames)),
+        growth=growth_words(growth(record.frames)),
+        forecast=forecast_words(record.target_nm, last.time_to_target_s),
         status=f"{look.sign} {look.words}",
         colour=STALE_COLOUR if age.stale else look.text_colour,
         reason=last.reason,
@@ -187,7 +188,7 @@ def freshness(record: SynthesisRecord, now: float) -> Freshness:
     if not record.frames:
         return Freshness("waiting for the first frame" if record.run else "", stale=False, state="waiting")
     age_s = max(now - record.frames[-1].time, 0.0)
-    times = np.array([frame.time for frame in record.frames[-GROWTH_FRAMES:]])
+    times = np.array([frame.time for frame in record.frames[-PERIOD_FRAMES:]])
     period_s = float(np.median(np.diff(times))) if times.size > 1 else math.inf
     stale = age_s > max(STALE_PERIODS * period_s, MIN_STALE_S)
     return Freshness(f"newest frame {_duration(age_s)} ago", stale, "waiting" if stale else "")
@@ -207,23 +208,8 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-@dataclass(frozen=True)
-class Growth:
-    """Growth rate over the newest sized frames."""
-
-    nm_per_minute: float
-    """Rate, nm/min; NaN where there are too few sizes, or all of one time."""
-    low_nm_per_minute: float = math.nan
-    """Lower end of its 95 % interval, nm/min."""
-    high_nm_per_minute: float = math.nan
-    """Upper end of its 95 % interval, nm/min."""
-
-
 def growth(frames: list[SizedFrame]) -> Growth:
-    """Estimate how fast the dots grow now, by a Theil-Sen line as the plans do.
-
-    The interval is that of the scatter of the sizes (Sen, J. Am. Stat. Assoc. 63, 1379, 1968): errors that
-    all frames of a run share cancel in a slope.
+    """State how fast the dots grow now, as the track of the run has it.
 
     Parameters
     ----------
@@ -232,26 +218,66 @@ def growth(frames: list[SizedFrame]) -> Growth:
 
     Returns
     -------
-    Median of the slopes between all pairs of the newest ten sized frames, with its interval.
+    Growth rate at the newest frame, with its interval; NaN where the track has none.
     """
-    recent = [frame for frame in frames if frame.status is Status.SIZED][-GROWTH_FRAMES:]
-    minutes = np.array([frame.minutes for frame in recent])
-    if len(recent) < MIN_GROWTH_FRAMES or np.ptp(minutes) == 0:
-        return Growth(math.nan)
-    # Imported here because it takes half a second, which a session would pay at its start.
-    from scipy.stats import theilslopes
-
-    line = theilslopes([frame.size_nm for frame in recent], minutes, 0.95)
-    return Growth(float(line.slope), float(line.low_slope), float(line.high_slope))
+    return frames[-1].growth if frames else Growth()
 
 
-def _growth_words(rate: Growth) -> str:
+def growth_words(rate: Growth) -> str:
+    """Put a growth rate in words.
+
+    Parameters
+    ----------
+    rate
+        Growth rate with its interval.
+
+    Returns
+    -------
+    Such as "+0.07 ± 0.05 nm/min", "no growth seen" where zero is in the interval, or nothing for NaN.
+    """
     if math.isnan(rate.nm_per_minute):
         return ""
     if rate.low_nm_per_minute <= 0 <= rate.high_nm_per_minute:
         return "no growth seen"
     half_width = (rate.high_nm_per_minute - rate.low_nm_per_minute) / 2
-    return f"{rate.nm_per_minute:+.2f} ± {half_width:.2f} nm/min"
+    # Enough digits for the error to have one that is not zero, as slow syntheses grow by 0.01 nm/min.
+    digits = min(max(2, math.ceil(-math.log10(max(half_width, 1e-4)))), 4)
+    return f"{rate.nm_per_minute:+.{digits}f} ± {half_width:.{digits}f} nm/min"
+
+
+def forecast_words(target_nm: float, time_s: tuple[float, float, float]) -> str:
+    """Put the time to a target in words.
+
+    Parameters
+    ----------
+    target_nm
+        Target, nm.
+    time_s
+        Time until it is reached, with its 95 % interval, s.
+
+    Returns
+    -------
+    Such as "3.5 nm in 4 ± 1 min"; empty where there is no target, or nothing can be said.
+    """
+    time, low, high = time_s
+    target = f"{target_nm:g} nm"
+    if math.isnan(target_nm) or (math.isnan(time) and math.isnan(low)):
+        return ""
+    if time == 0:
+        return f"{target} reached"
+    if math.isnan(high):
+        return f"{target} not before {_short(low, low)} {_unit(low)[1]}"
+    return f"{target} in {_short(time, high)} ± {_short((high - low) / 2, high)} {_unit(high)[1]}"
+
+
+def _unit(longest_s: float) -> tuple[float, str]:
+    """Unit of times up to this one: seconds, minutes or hours."""
+    return (1.0, "s") if longest_s < 100 else (60.0, "min") if longest_s < 6000 else (3600.0, "h")
+
+
+def _short(seconds: float, longest_s: float) -> str:
+    value = seconds / _unit(longest_s)[0]
+    return f"{value:.0f}" if value >= 9.95 or longest_s < 100 else f"{value:.2g}"
 
 
 def footer(record: SynthesisRecord, spooled: int | None = None) -> str:
@@ -336,11 +362,12 @@ def size_limits_nm(record: SynthesisRecord) -> tuple[float, float]:
 
     Returns
     -------
-    Lowest and highest, nm: of all intervals, the truth and the target where there are any, with a margin.
+    Lowest and highest, nm: of all intervals, the track, the truth and the target where there are any, with a
+    margin.
     """
     shown = [record.target_nm]
     for frame in record.frames:
-        shown += [frame.low_nm, frame.high_nm, frame.truth_nm]
+        shown += [frame.low_nm, frame.high_nm, frame.truth_nm, frame.track_nm]
     finite = [value for value in shown if math.isfinite(value)]
     if not finite:
         return 0.0, 10.0  # the range of the models, until there is something to show

@@ -19,11 +19,13 @@ from ._rows import rows_per_event
 from ._run_index import RunIndex
 from ._source import FrameSource, frame_keys
 from ._stream_choice import PRIMARY
+from ._track_data import SIMULATION_KEY, measurement_of, target_of, track_data
 
 __all__ = [
     "OBJECT_NAME",
     "PRIMARY",
     "RUN_KEY",
+    "SIMULATION_KEY",
     "STREAM_NAME",
     "AngleSource",
     "Announced",
@@ -44,11 +46,14 @@ __all__ = [
     "config_of_run",
     "estimate_data",
     "frame_keys",
+    "measurement_of",
     "owned",
     "read_angle",
     "read_exposure",
     "read_switches",
     "read_wavelength",
     "rows_per_event",
+    "target_of",
+    "track_data",
     "unchanged",
 ]

@@ -3,16 +3,19 @@
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from event_model import ComposeDescriptor, ComposeDescriptorBundle
 
 from ... import __version__
+from ...models import Answer
 from ...sizing import Examination, RawFrame, SizeEstimate, Sizer, Status
+from ...tracking import Track
 from ._config import LiveConfig
 from ._frame import Frame
 from ._optics import OPTICS_KEYS, optics_data
+from ._track_data import TARGET_KEYS, TRACK_KEYS, evidence_data, measurement_of, target_of, track_data
 
 __all__ = ["OBJECT_NAME", "STREAM_NAME", "SizeStream", "estimate_data"]
 
@@ -126,14 +129,32 @@ class SizeStream:
         # By stream and data key of the frames:
         self._bundles: dict[tuple[str, str], ComposeDescriptorBundle] = {}
         self._described: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self._target_nm = target_of(start)
+        self._tracks: dict[str, Track] = {}  # by stream
 
     @property
     def n_events(self) -> int:
         """Events composed so far."""
         return self._next_seq_num.get(STREAM_NAME, 1) - 1
 
+    def continue_track(self, stream: str, data: Mapping[str, Any]) -> None:
+        """Take the data of an event of an earlier session into the track.
+
+        Parameters
+        ----------
+        stream
+            Stream of its frame.
+        data
+            Data of the event.
+        """
+        self._track(stream).update(data["qdsizer_track_time"], measurement_of(data))
+
     def documents(
-        self, frame: Frame, examination: Examination, live: bool = True
+        self,
+        frame: Frame,
+        examination: Examination,
+        live: bool = True,
+        evidence: tuple[Answer, float] | None = None,
     ) -> Iterator[tuple[str, Any]]:
         """Compose the documents of one estimate.
 
@@ -145,6 +166,9 @@ class SizeStream:
             Its estimate and the values that it is based on.
         live
             Whether to record the latency, which has no meaning for a frame from an archive.
+        evidence
+            Answer for a sum of faint frames that ends with this one, and the mean time of its frames on the
+            clock of the run, s; None for the evidence of the examination.
 
         Returns
         -------
@@ -166,6 +190,7 @@ class SizeStream:
             "qdsizer_frame_seq_num": frame.seq_num,
             "qdsizer_latency": estimated - frame.time if live else math.nan,
         }
+        data |= self._track_data(frame, examination, evidence)
         if self._config.optics is not None:
             data |= optics_data(self._config.optics, examination.estimate, frame.peak_ev)
         # Checking an event against the schema takes thirty times as long as making it, in the interpreter
@@ -176,6 +201,24 @@ class SizeStream:
                 data=data, timestamps=dict.fromkeys(data, estimated), time=frame.time, validate=False
             ),
         )
+
+    def _track(self, stream: str) -> Track:
+        if stream not in self._tracks:
+            self._tracks[stream] = Track(self._target_nm)
+        return self._tracks[stream]
+
+    def _track_data(
+        self, frame: Frame, examination: Examination, evidence: tuple[Answer, float] | None
+    ) -> dict[str, Any]:
+        """Data of the track with this frame."""
+        clock_s = frame.time if frame.clock_s is None else frame.clock_s
+        sums = self._config.accumulation
+        # Sums that share frames: each photon counts once.
+        n_shared = examination.n_frames if sums is not None and sums.mode != "reset" else 1
+        answer, at_s = (examination.evidence, clock_s) if evidence is None else evidence
+        data = evidence_data(answer, clock_s - at_s, n_shared) | {"qdsizer_track_time": clock_s}
+        point = self._track(frame.stream).update(clock_s, measurement_of(data))
+        return data | track_data(point, not math.isnan(self._target_nm))
 
     def _constants(self, frame: Frame) -> tuple[float | None, float | None]:
         """Wavelength and angle, where they hold for more than one frame."""
@@ -236,7 +279,11 @@ class SizeStream:
             "qdsizer_frame_data_key": (data_key, _TEXT),
         }
         source = f"qdsizer_stream:{model.name if model else 'none'}"
-        keys = DATA_KEYS if config.optics is None else DATA_KEYS | OPTICS_KEYS
+        keys = DATA_KEYS | TRACK_KEYS
+        if not math.isnan(self._target_nm):
+            keys = keys | TARGET_KEYS
+        if config.optics is not None:
+            keys = keys | OPTICS_KEYS
         return self._compose(
             name=STREAM_NAME,
             data_keys={

@@ -18,6 +18,8 @@ class Frame:
     """Sequence number of the raw event, or of the row in the stream where there are no events."""
     time: float
     """Time of the raw event, s since the epoch."""
+    clock_s: float | None = None
+    """Time on the clock that the start document names, s; None for `time`."""
     stream: str = ""
     """Stream of the frame."""
     data_key: str = ""

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ._owned import owned
 from ._pending import EventMatch
 from ._readings import FrameReadings
 from ._stream_choice import StreamChoice
+from ._track_data import clock_key
 
 __all__ = ["FrameSource", "frame_keys"]
 
@@ -117,6 +119,7 @@ class FrameSource:
         start = owned(dict(start))
         self._config = config
         self._layouts = _layouts(config)
+        self._clock_key = clock_key(start)
         self._readings = FrameReadings(config, start)
         self._files = FrameFiles(config.file_timeout_s)
         self._choice = StreamChoice(start, config.stream)
@@ -225,6 +228,7 @@ class FrameSource:
         common: dict[str, Any] = {
             "seq_num": announced.seq_num,
             "time": announced.time,
+            "clock_s": self._clock_s(announced),
             "stream": announced.stream,
             "data_key": announced.data_key,
         }
@@ -244,6 +248,11 @@ class FrameSource:
         peak_ev = self._readings.peak_ev(announced.descriptor, announced.data)
         for row in rows:
             yield Frame(**common, raw=RawFrame(counts=row, **readings), peak_ev=peak_ev)
+
+    def _clock_s(self, announced: Announced) -> float | None:
+        """Time on the clock that the start document names; None where the event has none."""
+        value = None if self._clock_key is None else announced.data.get(self._clock_key)
+        return float(value) if isinstance(value, Real) and math.isfinite(value) else None
 
     def explain_no_frames(self) -> str:
         """Explain why a run gave no frame.

@@ -5,9 +5,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import CalibrationError, PatternError, QdsizerError
+from ...models import Answer
 from ...reduction import FrameAccumulator, PooledCounts
 from ...sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
 from ...sizing.process import Executor, SynchronousExecutor
@@ -30,8 +32,27 @@ __all__ = ["RunSizing"]
 
 logger = logging.getLogger(__name__)
 
+MAX_FAINT_FRAMES = 100
+"""Faint frames in succession after which a sum of them is given up: with that few photons it would mix
+sizes."""
+
 Estimate = tuple[Frame, Examination] | tuple[Frame, Examination, bool]
 """A frame, its estimate, and whether that is of a sum of frames, of which it is the last."""
+
+
+@dataclass(frozen=True, eq=False)
+class _FaintSum:
+    """Successive frames with too few photons for a size."""
+
+    pooled: PooledCounts
+    first_s: float
+    last_s: float
+
+    def plus(self, pooled: PooledCounts, clock_s: float) -> "_FaintSum":
+        """With one more; only that one where the clock was set back."""
+        if clock_s < self.last_s:
+            return _FaintSum(pooled, clock_s, clock_s)
+        return _FaintSum(self.pooled + pooled, self.first_s, clock_s)
 
 
 class RunSizing:
@@ -78,6 +99,7 @@ class RunSizing:
         self._accumulation = config.accumulation
         self._accumulators: dict[str, FrameAccumulator] = {}  # by stream
         self._last: dict[str, Frame] = {}  # newest frame in each
+        self._faint: dict[str, _FaintSum] = {}  # by stream
         self._ledger = FrameLedger()
         linked = (destination or config.destination) is Destination.LINKED_RUN
         self._linked = LinkedRun(start, config, self._sizer) if linked else None
@@ -98,8 +120,19 @@ class RunSizing:
 
     @property
     def holding(self) -> bool:
-        """Whether frames that documents have announced wait for other documents."""
-        return self._source.holding
+        """Whether frames that documents have announced wait for other documents, or faint ones for a sum."""
+        return self._source.holding or bool(self._faint)
+
+    def continue_track(self, data: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Take the sizes of an earlier session into the track.
+
+        Parameters
+        ----------
+        data
+            Stream of the frame and data of the event, of all events so far, in order.
+        """
+        for stream, one in data:
+            self._size_stream.continue_track(stream, one)
 
     def take(self, item: Item) -> None:
         """Take one raw document, before it is passed on; reads no file.
@@ -236,13 +269,45 @@ class RunSizing:
         if self._linked is not None and not self._started:
             yield "start", self._linked.start, None
             self._started = True
-        for name, doc in self._size_stream.documents(frame, examination, self._live):
+        evidence = self._faint_evidence(frame, examination)
+        # The sum has been sized or was not needed: a display has no use for the counts.
+        examination = replace(examination, pooled=None)
+        for name, doc in self._size_stream.documents(frame, examination, self._live, evidence):
             yield name, doc, examination if name == "event" else None
         status = examination.estimate.status.value
         if of_sum:
             self._ledger.end_sum(frame.stream, status)
         else:
             self._ledger.outcome(frame.stream, status, frame.n_frames)
+
+    def _faint_evidence(self, frame: Frame, examination: Examination) -> tuple[Answer, float] | None:
+        """Answer for the sum of faint frames, once it is complete, and the mean time of its frames."""
+        if self._accumulation is not None or self._sizer is None:
+            return None  # the settings say how frames are summed
+        if examination.evidence is not None:  # it tells more than the faint frames before it
+            self._faint.pop(frame.stream, None)
+        if examination.pooled is None:
+            return None
+        clock_s = frame.time if frame.clock_s is None else frame.clock_s
+        before = self._faint.pop(frame.stream, None)
+        try:
+            faint = (
+                _FaintSum(examination.pooled, clock_s, clock_s)
+                if before is None
+                else before.plus(examination.pooled, clock_s)
+            )
+            if faint.pooled.n_frames >= MAX_FAINT_FRAMES:
+                return None
+            if faint.pooled.total_counts < self._sizer.min_evidence_counts:
+                self._faint[frame.stream] = faint
+                return None
+            together = self._executor.submit(Sizer.examine_pooled, self._sizer, faint.pooled).result()
+        except Exception:
+            logger.exception("faint frames of run %s could not be sized together", self.uid)
+            return None
+        if together.evidence is None:
+            return None
+        return together.evidence, (faint.first_s + clock_s) / 2
 
     def _frames(self, work: Work) -> Iterable[tuple[Frame, Future[Any] | None]]:
         if work.submitted is not None:

@@ -33,6 +33,7 @@ from ...callbacks.display import (
     size_limits_nm,
     waterfall,
 )
+from ...models import TWO_SIDED_95
 from ...sizing import Examination, Status
 
 __all__ = ["draw_page"]
@@ -98,7 +99,8 @@ class _Page:
         self._footer = Div(name="footer", sizing_mode="stretch_width")
         self._sized = _source("minutes", "size", "dispersion", "truth", "description")
         self._rejected = _source("minutes", "at", "glyph", "colour", "words", "description")
-        self._interval = _source("xs", "ys")
+        self._interval, self._scatter = _source("xs", "ys"), _source("xs", "ys")
+        self._track = _source("minutes", "size")
         self._limits = Range1d(0, 10)
         self._target = Span(dimension="width", line_dash="dotted", line_width=2, visible=False)
         sizes = self._sizes()
@@ -137,7 +139,11 @@ class _Page:
         self._target.location, self._target.visible = record.target_nm if has_target else 0.0, has_target
         sized = [frame for frame in record.frames if frame.status is Status.SIZED]
         self._sized.data = _sized(sized)
-        self._interval.data = _segments(record.frames)
+        self._interval.data, self._scatter.data = _segments(record.frames)
+        self._track.data = {
+            "minutes": np.array([frame.minutes for frame in record.frames]),
+            "size": np.array([frame.track_nm for frame in record.frames]),
+        }
         self._rejected.data = _rejected(record.frames, low + 0.03 * (high - low))
         self._show_waterfall(record)
         self._show_newest(record.newest)
@@ -194,10 +200,20 @@ class _Page:
             "ys",
             source=self._interval,
             color=SIZE,
-            alpha=0.25,
+            alpha=0.2,
             line_width=0,
             legend_label="95 % interval",
         )
+        plot.patches(
+            "xs",
+            "ys",
+            source=self._scatter,
+            color=SIZE,
+            alpha=0.3,
+            line_width=0,
+            legend_label="its part from frame to frame",
+        )
+        plot.line("minutes", "size", source=self._track, color=FIT, line_width=2, legend_label="track")
         plot.line("minutes", "truth", source=self._sized, color="black", line_dash="dashed", line_width=2)
         points = plot.scatter(
             "minutes", "size", source=self._sized, marker=LOOKS[Status.SIZED].glyph, color=SIZE, size=9,
@@ -282,8 +298,8 @@ def _readable(plot: Any) -> Any:
 def _headline_html(line: Headline) -> str:
     """The top line as HTML; everything that comes from a document is escaped."""
     colour = STALE_COLOUR if line.stale else "#000000"
-    size, mean, growth, status, reason = map(
-        escape, (line.size, line.mean, line.growth, line.status, line.reason)
+    size, mean, growth, status, reason, forecast = map(
+        escape, (line.size, line.mean, line.growth, line.status, line.reason, line.forecast)
     )
     last = escape(f"{line.freshness}   ·   {line.counts}" if line.freshness else line.counts)
     return (
@@ -295,6 +311,7 @@ def _headline_html(line: Headline) -> str:
         f'color: {line.colour}">{status}</strong></div>'
         '<div style="display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 3vw">'
         f'<span style="font-size: {REASON_FONT if reason else FONT}">{reason or mean}</span>'
+        f'<span style="font-size: {REASON_FONT}">{forecast}</span>'
         f'<span style="font-size: 18px; margin-left: auto">{last}</span></div></div>'
     )
 
@@ -323,13 +340,14 @@ def _rejected(frames: list[SizedFrame], at: float) -> Columns:
     }
 
 
-def _segments(frames: list[SizedFrame]) -> Columns:
-    """The intervals as a band that is broken where a frame was not sized."""
-    return _bands(
-        np.array([frame.minutes for frame in frames]),
-        np.array([frame.low_nm for frame in frames]),
-        np.array([frame.high_nm for frame in frames]),
+def _segments(frames: list[SizedFrame]) -> tuple[Columns, Columns]:
+    """The intervals, and their part from frame to frame, as bands broken where a frame has no size."""
+    minutes, low, high, size, sd = (
+        np.array([getattr(frame, name) for frame in frames])
+        for name in ("minutes", "low_nm", "high_nm", "size_nm", "frame_sd_nm")
     )
+    half = TWO_SIDED_95 * sd
+    return _bands(minutes, low, high), _bands(minutes, size - half, size + half)
 
 
 def _bands(x: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]) -> Columns:
