@@ -1,16 +1,21 @@
-"""How well the track of a synthesis follows its size and growth: ``python benchmarks/track.py``.
+"""Track: how well size, growth, changes and the time to a target of simulated syntheses are followed.
 
-Sizes of frames are simulated, not frames: truth, plus a scatter and common errors as the shipped model
+    python -m benchmarks.synthesis_track [--syntheses N] [--json FILE]
+
+Sizes of frames are simulated, not frames: the truth, with a scatter and common errors as the shipped model
 showed them on simulated detector frames (`SCATTER` and the constants beside it).
 """
 
 import math
+import time
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qdsizer_stream.tracking import Measurement
+from benchmarks._report import BenchmarkReport, argument_parser
+from qdsizer_stream.tracking import Measurement, Track, TrackPoint
 
 Array = NDArray[np.float64]
 
@@ -121,3 +126,141 @@ def simulate(
         for i in range(n)
     ]
     return Synthesis(kind, t, mass, mass / ratio, growth, changed, measurements, float(common.mean()))
+
+
+WARM_UP_FRAMES = 5
+"""Frames whose growth is not evaluated: the interval of three sizes is as wide as all growth."""
+
+DETECTED_FRAMES = 5
+"""Frames after a change of rate within which it is to be found."""
+
+
+def column(points: list[TrackPoint], name: str) -> Array:
+    return np.array([getattr(point, name) for point in points], float)
+
+
+def scatter_about_truth(found: Array, truth: Array) -> float:
+    """Root mean square error once the common error, an offset and a slope in ln size, is removed."""
+    error, x = found - truth, np.log(truth) - np.log(truth).mean()
+    basis = np.column_stack([np.ones_like(x), x])
+    return float(np.std(error - basis @ np.linalg.lstsq(basis, error, rcond=None)[0]))
+
+
+def inside(points: list[TrackPoint], name: str, truth: Array) -> Array:
+    low, high = (column(points, name.format(end)) for end in ("_low", "_high"))
+    return (low <= truth) & (truth <= high)
+
+
+def follow(synthesis: Synthesis, target_nm: float = math.nan) -> tuple[Track, list[TrackPoint]]:
+    track = Track(target_nm)
+    return track, [track.update(one.time_s, one) for one in synthesis.measurements]
+
+
+def forecast(synthesis: Synthesis) -> tuple[list[bool], float]:
+    """Whether forecasts of three quarters of the growth hold, and their half-width at half way."""
+    number = synthesis.number_nm
+    target = number[0] + 0.75 * (number[-1] - number[0])
+    reached = int(np.argmax(number >= target))
+    _, points = follow(synthesis, target)
+    held, half = [], math.nan
+    for index in range(WARM_UP_FRAMES, reached):
+        left = synthesis.time_s[reached] - synthesis.time_s[index]
+        low, high = points[index].time_to_target_low_s, points[index].time_to_target_high_s
+        if math.isnan(low):
+            continue
+        high = math.inf if math.isnan(high) else high
+        held.append(low <= left <= high)
+        if index == reached // 2:
+            half = (high - low) / 2 / left
+    return held, half
+
+
+def overshoots(synthesis: Synthesis) -> tuple[float, float]:
+    """Miss of a target where a plan acts on the track, and where on single frames, nm."""
+    number = synthesis.number_nm
+    target = number[0] + 0.5 * (number[-1] - number[0])
+    common = math.exp(np.mean([one.size for one in synthesis.measurements]) - np.mean(np.log(number)))
+    _, points = follow(synthesis)
+    single = next(
+        (i for i, one in enumerate(synthesis.measurements) if math.exp(one.size) >= common * target), -1
+    )
+    filtered = -1
+    for index in range(1, len(points)):
+        period = (synthesis.time_s[index] - synthesis.time_s[index - 1]) / 60
+        certain = points[index].growth_low_nm_per_min > 0
+        step = 0.5 * points[index].growth_nm_per_min * period if certain else 0.0
+        if points[index].size_nm >= common * target - step:
+            filtered = index
+            break
+    return float(number[filtered] - target), float(number[single] - target)
+
+
+def main() -> None:
+    parser = argument_parser(__doc__)
+    parser.add_argument("--syntheses", type=int, default=200)
+    arguments = parser.parse_args()
+    report = BenchmarkReport("synthesis_track", arguments.json)
+    found: defaultdict[str, list[float]] = defaultdict(list)
+    cost_s, n_frames = 0.0, 0
+    for seed in range(arguments.syntheses):
+        synthesis = simulate(KINDS[seed % len(KINDS)], seed)
+        begin = time.process_time()
+        track, points = follow(synthesis)
+        cost_s += time.process_time() - begin
+        n_frames += len(points)
+        smoothed = track.smoothed()
+        raw = np.exp([one.mass_mean for one in synthesis.measurements])
+        single = scatter_about_truth(raw, synthesis.mass_nm)
+        for name, one in (("live", points), ("smoothed", smoothed)):
+            ratio = scatter_about_truth(column(one, "mass_mean_nm"), synthesis.mass_nm) / single
+            found[f"size after removing the common error over single frames, {name}"].append(ratio)
+        held = inside(points, "growth{}_nm_per_min", synthesis.growth)[WARM_UP_FRAMES:]
+        found["growth intervals that hold"].append(float(held.mean()))
+        found[f"growth intervals that hold, {synthesis.kind}"].append(float(held.mean()))
+        changes = [index for index, point in enumerate(points) if point.change is not None]
+        near = [index for index in changes if 0 <= index - synthesis.changed <= DETECTED_FRAMES]
+        if synthesis.changed:
+            found["changes of rate found within five frames"].append(bool(near))
+        late = [index for index in changes if not 0 <= index - synthesis.changed <= 2 * DETECTED_FRAMES]
+        found["false alarms per 300 frames"].append(
+            300 * len(late if synthesis.changed else changes) / len(points)
+        )
+        if synthesis.kind in ("exponential", "linear", "ripening"):
+            held_forecasts, half = forecast(synthesis)
+            found["time-to-target intervals that hold"].append(float(np.mean(held_forecasts)))
+            found["half-width of the time to target at half way, over the time left (median)"].append(half)
+            quick = simulate("linear", seed, n_frames=60, photons=30.0)
+            for name, missed in zip(("track", "frames"), overshoots(quick), strict=True):
+                found[f"miss of {name}"].append(missed)
+        drifting = simulate("linear", seed, drift=1.0)
+        held = inside(follow(drifting)[1], "growth{}_nm_per_min", drifting.growth)[WARM_UP_FRAMES:]
+        found["growth intervals that hold, drifting error"].append(float(held.mean()))
+    limits = {
+        "size after removing the common error over single frames, live": (None, 0.5),
+        "size after removing the common error over single frames, smoothed": (None, 0.35),
+        "growth intervals that hold": (0.93, 0.97),
+        "growth intervals that hold, drifting error": (0.90, None),
+        "time-to-target intervals that hold": (0.90, None),
+        "half-width of the time to target at half way, over the time left (median)": (None, 0.2),
+        "false alarms per 300 frames": (None, 1.0),
+    }
+    misses = {
+        name: float(np.sqrt(np.mean(np.square(found.pop(f"miss of {name}"))))) for name in ("track", "frames")
+    }
+    for name, values in found.items():
+        low, high = limits.get(name, (None, None))
+        value = float(np.nanmedian(values) if "median" in name else np.mean(values))
+        report.add(name, value, "1", at_least=low, at_most=high)
+    report.add(
+        "rms miss of a target, track over single frames", misses["track"] / misses["frames"], "1", at_most=0.5
+    )
+    report.add("processor time per frame", 1e3 * cost_s / n_frames, "ms", at_most=0.1)
+    track, _ = follow(simulate("linear", 3, n_frames=10_000))
+    begin = time.process_time()
+    track.smoothed()
+    report.add("smoothing 10 000 frames", time.process_time() - begin, "s", at_most=2.0)
+    report.write()
+
+
+if __name__ == "__main__":
+    main()
