@@ -112,7 +112,7 @@ def main() -> None:
         errors, covered = [], []
         for median_nm in rng.uniform(2.8, 9.0, arguments.films):
             pattern, truth = film(rng, median_nm, axis)
-            estimate = sizer.size(pattern)
+            estimate = sizer.size(pattern, resolution_inv_angstrom=0.0)
             if estimate.status is not Status.SIZED:
                 print(f"rejected, {texture}, {truth:.2f} nm: {estimate.reason}")
                 continue

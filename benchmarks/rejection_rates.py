@@ -93,7 +93,9 @@ def measure_negative_controls(report: BenchmarkReport, sizer: Sizer, per_kind: i
     table = Table(*columns, title="negative controls")
     found: dict[str, list[tuple[float, SizeEstimate]]] = {}
     for frame in negative_controls(sizer.model.card.material, seed, per_kind):
-        found.setdefault(frame.kind, []).append((frame.size_nm, sizer.size(frame.pattern)))
+        found.setdefault(frame.kind, []).append(
+            (frame.size_nm, sizer.size(frame.pattern, resolution_inv_angstrom=0.0))
+        )
     n_wrong = 0
     for kind, pairs in found.items():
         sized = [(size, e) for size, e in pairs if e.status is Status.SIZED]

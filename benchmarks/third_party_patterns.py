@@ -48,8 +48,8 @@ def main() -> None:
         name = NAME.search(path.name)
         truth = float(name["mean"])
         pattern = read_pattern(path, WAVELENGTH_ANGSTROM, Axis.Q)
-        estimate = default.size(pattern)
-        classified = [sizer.size(pattern) for sizer in classifiers]
+        estimate = default.size(pattern, resolution_inv_angstrom=0.0)
+        classified = [sizer.size(pattern, resolution_inv_angstrom=0.0) for sizer in classifiers]
         error = estimate.size_nm - truth
         truths.append(truth)
         errors.append(error)

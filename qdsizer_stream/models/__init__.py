@@ -1,10 +1,13 @@
 """Models: model files, their inference, their thresholds and the physics check."""
 
 from ._answer import (
+    WIDTH_Q_INV_ANGSTROM,
     Answer,
     class_answer,
+    corrected_for_width,
     gaussian_answer,
     interpreted,
+    raised_for_width,
     size_answer,
     size_with_interval,
     upper_widening,
@@ -47,6 +50,7 @@ __all__ = [
     "TEMPLATES_KEY",
     "TWO_SIDED_95",
     "WIDTH_LIMITS_INV_ANGSTROM",
+    "WIDTH_Q_INV_ANGSTROM",
     "AcceptanceThresholds",
     "Answer",
     "BinnedInput",
@@ -65,6 +69,7 @@ __all__ = [
     "binned_vector",
     "binned_vectors",
     "class_answer",
+    "corrected_for_width",
     "gaussian_answer",
     "interpreted",
     "load_model",
@@ -72,6 +77,7 @@ __all__ = [
     "model_names",
     "pack_arrays",
     "pooled_bins",
+    "raised_for_width",
     "sealed",
     "size_answer",
     "size_with_interval",

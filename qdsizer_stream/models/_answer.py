@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,13 @@ from ._card import ClassOutput, GaussianOutput, SizeOutput
 from ._interval import TWO_SIDED_95, log_size_sd
 
 __all__ = [
+    "WIDTH_Q_INV_ANGSTROM",
     "Answer",
     "class_answer",
+    "corrected_for_width",
     "gaussian_answer",
     "interpreted",
+    "raised_for_width",
     "size_answer",
     "size_with_interval",
     "upper_widening",
@@ -28,8 +31,21 @@ CHANNEL_BROADENING_ANGSTROM_PER_NM = 1.3
 """Channels of width h make dots of diameter D look like D/√(1 + (1.3 h D)²), as widths of peaks add in
 quadrature. The constant was 1.2 to 1.4 in 2048 simulated frames, h 0.028 to 0.056 Å⁻¹, D 2 to 10.5 nm."""
 
+WIDTH_BROADENING_ANGSTROM_PER_NM = 2.0
+"""An instrument of Gaussian FWHM w, of which a network does not know, makes dots of diameter D look like
+D/√(1 + (2.0 w D)²). In 23 third-party patterns smeared to 0.02 to 0.09 Å⁻¹ the constant was 1.95 to 2.1 for
+dots above 4 nm."""
+
+WIDTH_BROADENING_ERROR = 0.2
+"""Uncertainty of that constant: it depends on the dispersion, and was 1.8 to 2.2 for nearly all of those."""
+
+WIDTH_Q_INV_ANGSTROM = 2.7
+"""Q at which the width of an instrument stands for the whole pattern, Å⁻¹: with a bandwidth of 1 to 2 %,
+of which the width rises with Q, patterns were as if it were that of 2.6 to 2.7."""
+
 MAX_CHANNEL_FRACTION = 0.95
-"""Largest fraction of the squared width of the peaks attributed to channels: the widening stays finite."""
+"""Largest fraction of the squared width of the peaks attributed to channels or the instrument: the widening
+stays finite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,4 +259,79 @@ def upper_widening(size_nm: float, width_inv_angstrom: float, trained_inv_angstr
     """
     beyond = max(width_inv_angstrom**2 - trained_inv_angstrom**2, 0.0)
     fraction = beyond * (CHANNEL_BROADENING_ANGSTROM_PER_NM * size_nm) ** 2
+    return 1 / math.sqrt(1 - min(fraction, MAX_CHANNEL_FRACTION))
+
+
+def corrected_for_width(answer: Answer, fwhm_inv_angstrom: float, trained_inv_angstrom: float) -> Answer:
+    """Take the declared width of an instrument off the answer of a network that does not take it.
+
+    Parameters
+    ----------
+    answer
+        Answer of the network.
+    fwhm_inv_angstrom
+        Declared width of the instrument, FWHM at `WIDTH_Q_INV_ANGSTROM`, Å⁻¹.
+    trained_inv_angstrom
+        Width up to which the training of the network went, Å⁻¹.
+
+    Returns
+    -------
+    The answer with larger sizes; the intervals are wider by the uncertainty of the correction. Unchanged up
+    to the width of the training.
+    """
+    beyond = max(fwhm_inv_angstrom**2 - trained_inv_angstrom**2, 0.0)
+    if beyond == 0:
+        return answer
+    constant, error = WIDTH_BROADENING_ANGSTROM_PER_NM, WIDTH_BROADENING_ERROR
+    middle = _unbroadened(answer.size_nm, beyond, constant)
+    low = _unbroadened(answer.size_low_nm, beyond, constant - error)
+    high = _unbroadened(answer.size_high_nm, beyond, constant + error)
+    # The derivative of the corrected by the uncorrected size is the cube of the factor.
+    slope = middle**3
+    return replace(
+        answer,
+        size_nm=answer.size_nm * middle,
+        size_low_nm=answer.size_low_nm * low,
+        size_high_nm=answer.size_high_nm * high,
+        size_frame_sd_nm=answer.size_frame_sd_nm * slope,
+        size_shared_sd_nm=answer.size_shared_sd_nm * slope,
+        mass_mean_nm=answer.mass_mean_nm * middle,
+        mass_mean_low_nm=answer.mass_mean_low_nm * low,
+        mass_mean_high_nm=answer.mass_mean_high_nm * high,
+        mass_mean_frame_sd_nm=answer.mass_mean_frame_sd_nm * slope,
+        mass_mean_shared_sd_nm=answer.mass_mean_shared_sd_nm * slope,
+    )
+
+
+def raised_for_width(answer: Answer, plausible_inv_angstrom: float, trained_inv_angstrom: float) -> Answer:
+    """Raise the upper ends of intervals by what an instrument of undeclared width may hide.
+
+    Parameters
+    ----------
+    answer
+        Answer of the network.
+    plausible_inv_angstrom
+        Largest plausible width of the instrument, FWHM, Å⁻¹.
+    trained_inv_angstrom
+        As in `corrected_for_width`.
+
+    Returns
+    -------
+    The answer with the same sizes and lower ends, and the upper ends of dots that this width makes look like
+    these.
+    """
+    beyond = max(plausible_inv_angstrom**2 - trained_inv_angstrom**2, 0.0)
+    factor = _unbroadened(
+        answer.size_high_nm, beyond, WIDTH_BROADENING_ANGSTROM_PER_NM + WIDTH_BROADENING_ERROR
+    )
+    return replace(
+        answer,
+        size_high_nm=answer.size_high_nm * factor,
+        mass_mean_high_nm=answer.mass_mean_high_nm * factor,
+    )
+
+
+def _unbroadened(size_nm: float, beyond: float, constant: float) -> float:
+    """Size without the broadening of an instrument, over that with it."""
+    fraction = beyond * (constant * size_nm) ** 2
     return 1 / math.sqrt(1 - min(fraction, MAX_CHANNEL_FRACTION))

@@ -22,7 +22,7 @@ from ..errors import ModelError
 from ..patterns import Pattern, bin_pattern, paper_vector
 from ._answer import Answer, interpreted, size_with_interval, upper_widening
 from ._card import BinnedInput, Card, ClassOutput, PaperInput
-from ._input import binned_vector
+from ._input import WIDTH_LIMITS_INV_ANGSTROM, binned_vector
 from ._seal import SEAL_KEY, check_seal
 from ._templates import Templates
 
@@ -51,6 +51,9 @@ ENTRY_POINT_GROUP = "qdsizer_stream.models"
 SIZE_TOLERANCE = 2e-3
 """Largest relative difference of a reference size or of an end of its interval: `REFERENCE_TOLERANCE` in all
 outputs of the network moves them by less."""
+
+TRAINED_WIDTH_INV_ANGSTROM = 0.008
+"""Width of the instrument in the training of models that do not take it: up to 0.04° at 0.56 Å."""
 
 REFERENCE_TOLERANCE = 1e-3
 """Largest difference of a reference output, in network units, at most 0.05 % of a size: two runtimes of one
@@ -246,6 +249,16 @@ class SizingModel:
             size_high_nm=answer.size_high_nm * widening,
             mass_mean_high_nm=answer.mass_mean_high_nm * widening,
         )
+
+    @property
+    def takes_resolution(self) -> bool:
+        """Whether the network takes the width of the instrument."""
+        return isinstance(self.card.input, BinnedInput) and self.card.input.resolution
+
+    @property
+    def trained_width_inv_angstrom(self) -> float:
+        """Width of the instrument, FWHM, that the network allows for without being given it, Å⁻¹."""
+        return WIDTH_LIMITS_INV_ANGSTROM[0] if self.takes_resolution else TRAINED_WIDTH_INV_ANGSTROM
 
     def _answer(self, vector: NDArray[np.float32]) -> Answer:
         return self._interpreted(self._run(vector[None]))

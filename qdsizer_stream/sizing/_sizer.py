@@ -11,6 +11,7 @@ from .._notebook import html_table
 from ..configuration import validated
 from ..errors import CalibrationError, ConfigurationError, PatternError
 from ..models import (
+    WIDTH_Q_INV_ANGSTROM,
     Answer,
     BinnedInput,
     Card,
@@ -18,7 +19,9 @@ from ..models import (
     PhysicsCheck,
     PhysicsFit,
     SizingModel,
+    corrected_for_width,
     load_model,
+    raised_for_width,
 )
 from ..patterns import Axis, BinGrid, Pattern, bin_pattern, load_pattern
 from ..reduction import NOTHING_APPLIED, AppliedCorrections, PooledCounts, Reducer, ReductionConfig
@@ -27,6 +30,7 @@ from ._check import CheckResult, first_failed
 from ._config import SizingConfig
 from ._estimate import SizeEstimate, Status
 from ._evidence import FitEvidence, frame_evidence
+from ._plausible_width import plausible_width_inv_angstrom
 from ._raw_frame import RawFrame
 
 __all__ = ["Examination", "Sizer"]
@@ -194,21 +198,29 @@ class Sizer:
         )
         return self.examine_frame(frame).estimate
 
-    def size(self, pattern: Pattern, *, wavelength_angstrom: float | None = None) -> SizeEstimate:
+    def size(
+        self,
+        pattern: Pattern,
+        *,
+        wavelength_angstrom: float | None = None,
+        resolution_inv_angstrom: NDArray[np.float64] | float | None = None,
+    ) -> SizeEstimate:
         """Size one pattern.
 
         Parameters
         ----------
         pattern
             Reduced pattern.
-        wavelength_angstrom
+        wavelength_angstrom, resolution_inv_angstrom
             As in `examine`.
 
         Returns
         -------
         The estimate.
         """
-        return self.examine(pattern, wavelength_angstrom=wavelength_angstrom).estimate
+        return self.examine(
+            pattern, wavelength_angstrom=wavelength_angstrom, resolution_inv_angstrom=resolution_inv_angstrom
+        ).estimate
 
     def examine_frame(self, frame: RawFrame) -> Examination:
         """Size one raw frame and keep the values that the estimate is based on.
@@ -271,10 +283,14 @@ class Sizer:
         The estimate with the binned frame and its fit.
         """
         try:
-            examination = self.examine(
-                pooled.pattern(), self._photons(pooled), wavelength_angstrom=pooled.wavelength_angstrom
+            examination = self._examine(
+                pooled.pattern(),
+                self._photons(pooled),
+                self._resolution(pooled.wavelength_angstrom),
+                # Strip detectors far from the sample are as narrow as the instruments of the training.
+                plausible_inv_angstrom=0.0,
             )
-        except (CalibrationError, PatternError) as error:
+        except (CalibrationError, ConfigurationError, PatternError) as error:
             examination = self._bad_frame(str(error))
         estimate = examination.estimate
         faint = estimate.status is Status.LOW_COUNTS and estimate.counts < self.min_evidence_counts
@@ -302,7 +318,7 @@ class Sizer:
         photons: float | None = None,
         *,
         wavelength_angstrom: float | None = None,
-        resolution_inv_angstrom: NDArray[np.float64] | None = None,
+        resolution_inv_angstrom: NDArray[np.float64] | float | None = None,
     ) -> Examination:
         """Size one pattern and keep the values that the estimate is based on.
 
@@ -316,13 +332,38 @@ class Sizer:
             Wavelength, Å; None where it is not known. Needed where the width of the instrument is declared
             in degrees.
         resolution_inv_angstrom
-            Full width at half maximum of the instrument at each bin of the physics check, Å⁻¹, shape
-            (n_bins,), in place of the declared one; None for that.
+            Width of the instrument for this pattern, FWHM, Å⁻¹, at each bin of the physics check, shape
+            (n_bins,), or the same at all; 0 for a perfect one. None for that of the settings.
 
         Returns
         -------
-        The estimate with the binned pattern and its fit.
+        The estimate with the binned pattern and its fit. Where the width of the instrument is not known, the
+        upper ends of the intervals allow for what is plausible.
         """
+        resolution: NDArray[np.float64] | None
+        if resolution_inv_angstrom is not None:
+            resolution = np.broadcast_to(np.float64(resolution_inv_angstrom), self._grid.centres.shape)
+        else:
+            try:
+                resolution = self._resolution(wavelength_angstrom)
+            except ConfigurationError as error:
+                return self._bad_frame(str(error))
+        return self._examine(
+            pattern,
+            photons,
+            resolution,
+            plausible_inv_angstrom=plausible_width_inv_angstrom(wavelength_angstrom),
+        )
+
+    def _examine(
+        self,
+        pattern: Pattern,
+        photons: float | None,
+        resolution: NDArray[np.float64] | None,
+        *,
+        plausible_inv_angstrom: float,
+    ) -> Examination:
+        """Size a pattern from an instrument of known width, or of at most a plausible one."""
         binned = bin_pattern(pattern, self._grid)
         frame = frame_evidence(
             binned,
@@ -339,13 +380,6 @@ class Sizer:
             "q_max": frame.q_max_inv_angstrom,
             "model": self.model.name,
         }
-        try:
-            resolution = resolution_inv_angstrom
-            if resolution is None:
-                resolution = self._resolution(wavelength_angstrom)
-        except ConfigurationError as error:
-            estimate = SizeEstimate(status=Status.BAD_FRAME, reason=str(error), **seen)
-            return Examination(estimate, binned, checks=checks)
         if resolution is not None and frame.n_usable:
             seen["resolution_inv_angstrom"] = float(np.mean(resolution[binned.usable]))
         failed = first_failed(checks)
@@ -358,7 +392,8 @@ class Sizer:
             return Examination(estimate, binned, checks=checks)
         shown = self.model.allow_for_channels(answer, binned)
         interval_nm = clip_to_model_range(self.model.card, shown)
-        fit = self._check.fit(binned, *interval_nm, answer.dispersion, resolution_inv_angstrom=resolution)
+        known = None if resolution is None or not resolution.any() else resolution
+        fit = self._check.fit(binned, *interval_nm, answer.dispersion, known)
         checks += run_checks(
             FitEvidence(
                 card=self.model.card,
@@ -369,6 +404,8 @@ class Sizer:
                 textured=self.config.texture,
             )
         )
+        if resolution is None:
+            shown = raised_for_width(shown, plausible_inv_angstrom, self.model.trained_width_inv_angstrom)
         seen["residual"] = fit.residual
         failed = first_failed(checks)
         if failed is not None:
@@ -378,7 +415,7 @@ class Sizer:
             status=Status.SIZED,
             size_nm=answer.size_nm,
             size_low_nm=answer.size_low_nm,
-            # Only now: a width that channels may hide is not a fault of the frame.
+            # Only now: what channels or an undeclared width may hide is not a fault of the frame.
             size_high_nm=shown.size_high_nm,
             size_frame_sd_nm=answer.size_frame_sd_nm,
             size_shared_sd_nm=answer.size_shared_sd_nm,
@@ -420,9 +457,15 @@ class Sizer:
 
     def _answer(self, pattern: Pattern, binned: Pattern, resolution: NDArray[np.float64] | None) -> Answer:
         """Run the network on a pattern, or on its bins where it takes these."""
-        if isinstance(self.model.card.input, BinnedInput):
-            return self.model.answer_binned(binned, resolution)
-        return self.model.answer(pattern)
+        model = self.model
+        if isinstance(model.card.input, BinnedInput):
+            answer = model.answer_binned(binned, resolution)
+        else:
+            answer = model.answer(pattern)
+        if resolution is None or model.takes_resolution:
+            return answer
+        width = float(np.interp(WIDTH_Q_INV_ANGSTROM, self._grid.centres, resolution))
+        return corrected_for_width(answer, width, model.trained_width_inv_angstrom)
 
     def _resolution(self, wavelength_angstrom: float | None) -> NDArray[np.float64] | None:
         """Declared FWHM on the bins of the physics check, Å⁻¹; None where none was declared."""

@@ -138,7 +138,10 @@ def set_thresholds(
     progress("frames for the error rates", 1, 3)
     sizer = Sizer(SizingConfig(model=str(path)))
     for frame in negative_controls(model.card.material, seed + 2, n_negative_controls):
-        if frame.kind in EMPTY_KINDS and (fit := sizer.examine(frame.pattern).fit) is not None:
+        if (
+            frame.kind in EMPTY_KINDS
+            and (fit := sizer.examine(frame.pattern, resolution_inv_angstrom=0.0).fit) is not None
+        ):
             empty.append(_detected(model, frame.pattern, fit))
     fractions = [max(fit.delta_chi2_better_size - MAX_DELTA_CHI2, 0.0) / fit.significance for fit in fits]
     thresholds = model.card.thresholds.model_copy(
@@ -204,7 +207,9 @@ def error_rates(
             statuses.append(estimate.status)
             if estimate.status is Status.SIZED:
                 missed.append(not estimate.size_low_nm <= size_nm <= estimate.size_high_nm)
-    estimates = [(frame.size_nm, sizer.size(frame.pattern)) for frame in controls]
+    estimates = [
+        (frame.size_nm, sizer.size(frame.pattern, resolution_inv_angstrom=0.0)) for frame in controls
+    ]
     wrong = [
         estimate.status is Status.SIZED and not estimate.size_low_nm <= size_nm <= estimate.size_high_nm
         for size_nm, estimate in estimates

@@ -1,5 +1,6 @@
 """Answers of networks in physical units, and the one formula of their intervals."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -15,9 +16,11 @@ from qdsizer_stream.models import (
     IntervalCalibration,
     SizeOutput,
     class_answer,
+    corrected_for_width,
     gaussian_answer,
     load_model,
     log_size_sd,
+    raised_for_width,
     size_answer,
     upper_widening,
 )
@@ -188,3 +191,48 @@ def test_a_model_widens_by_the_usual_distance_of_the_bins_with_data(every: int, 
     assert wide.mass_mean_high_nm == pytest.approx(6.4 * factor, rel=1e-12)
     assert (wide.mass_mean_nm, wide.mass_mean_low_nm, wide.size_frame_sd_nm) == (6.2, 6.0, 0.1)
     assert load_model("pbs-paper").allow_for_channels(answer, binned) == answer
+
+
+@pytest.mark.parametrize("width", [0.02, 0.045, 0.09])
+@pytest.mark.parametrize("diameter_nm", [3.0, 4.5])
+def test_a_declared_width_is_taken_off(diameter_nm: float, width: float) -> None:
+    looks_like_nm = diameter_nm / math.sqrt(1 + (2.0 * diameter_nm) ** 2 * (width**2 - 0.008**2))
+    answer = Answer(
+        size_nm=looks_like_nm, size_low_nm=0.98 * looks_like_nm, size_high_nm=1.02 * looks_like_nm,
+        mass_mean_nm=1.05 * looks_like_nm, size_frame_sd_nm=0.01, size_shared_sd_nm=0.02, dispersion=0.1,
+    )  # fmt: skip
+    found = corrected_for_width(answer, width, 0.008)
+    assert found.size_nm == pytest.approx(diameter_nm, rel=1e-12)
+    assert found.mass_mean_nm == pytest.approx(1.05 * diameter_nm, rel=1e-12)
+    for constant, end, side in ((1.8, 0.98, found.size_low_nm), (2.2, 1.02, found.size_high_nm)):
+        seen = end * looks_like_nm
+        assert side == pytest.approx(
+            seen / math.sqrt(1 - (constant * seen) ** 2 * (width**2 - 0.008**2)), rel=1e-12
+        )
+    # What differs from frame to frame grows as the slope of the correction, by finite differences.
+    nearby = dataclasses.replace(answer, size_nm=looks_like_nm * (1 + 1e-6))
+    slope = (corrected_for_width(nearby, width, 0.008).size_nm - found.size_nm) / (1e-6 * looks_like_nm)
+    assert found.size_frame_sd_nm == pytest.approx(0.01 * slope, rel=1e-4)
+    assert found.size_shared_sd_nm == pytest.approx(0.02 * slope, rel=1e-4)
+    assert found.dispersion == 0.1
+
+
+def test_widths_of_the_training_change_nothing() -> None:
+    answer = Answer(size_nm=5.0, size_low_nm=4.8, size_high_nm=5.2, mass_mean_nm=5.1, mass_mean_high_nm=5.2)
+    assert corrected_for_width(answer, 0.008, 0.008) is answer
+    assert raised_for_width(answer, 0.0, 0.008) == answer
+    assert (load_model("pbs").trained_width_inv_angstrom, load_model("pbs").takes_resolution) == (
+        0.008,
+        False,
+    )
+
+
+def test_an_undeclared_width_raises_the_upper_end_alone() -> None:
+    answer = Answer(size_nm=3.0, size_low_nm=2.9, size_high_nm=3.1, mass_mean_nm=3.2, mass_mean_high_nm=3.3)
+    raised = raised_for_width(answer, 0.06, 0.0)
+    factor = 1 / math.sqrt(1 - (2.2 * 0.06 * 3.1) ** 2)
+    assert raised.size_high_nm == pytest.approx(3.1 * factor, rel=1e-12)
+    assert raised.mass_mean_high_nm == pytest.approx(3.3 * factor, rel=1e-12)
+    assert (raised.size_nm, raised.size_low_nm, raised.mass_mean_nm) == (3.0, 2.9, 3.2)
+    large = dataclasses.replace(answer, size_high_nm=9.0)
+    assert raised_for_width(large, 0.09, 0.0).size_high_nm == pytest.approx(9.0 / math.sqrt(0.05))

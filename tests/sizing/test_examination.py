@@ -118,7 +118,7 @@ def test_what_channels_may_hide_is_no_fault_of_the_frame(sizer: Sizer, dots: Gro
     # that, the estimate has the one with it.
     q = np.arange(1.0, 14.0, 0.056)
     counts = np.random.default_rng(3).poisson(1e4 * (expected := dots(q, 3000.0)) / expected.mean())
-    examined = sizer.examine(Pattern.from_arrays(q, counts))
+    examined = sizer.examine(Pattern.from_arrays(q, counts), resolution_inv_angstrom=0.0)
     estimate, width = examined.estimate, check(examined, "relative interval")
     assert estimate.status is Status.SIZED, estimate.reason
     assert examined.binned is not None

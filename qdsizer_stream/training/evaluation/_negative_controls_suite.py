@@ -64,7 +64,7 @@ def evaluate_negative_controls(
     found: dict[str, list[tuple[NegativeControl, SizeEstimate]]] = defaultdict(list)
     for done, frame in enumerate(negative_controls(model.card.material, SEED, n_frames, measured)):
         progress(frame.kind, done, total)
-        found[frame.kind].append((frame, sizer.size(frame.pattern)))
+        found[frame.kind].append((frame, sizer.size(frame.pattern, resolution_inv_angstrom=0.0)))
     progress("done", total, total)
     rows = [_row(kind, pairs) for kind, pairs in found.items()]
     sums = [sum(int(row[column] or 0) for row in rows) for column in (1, 2, 3)]
