@@ -109,20 +109,68 @@ def _facts(card: "Card") -> dict[str, str]:
     }
 
 
+@models.command(
+    "build",
+    epilog=examples(
+        "models build --material CdSe-zincblende --out cdse-fit.npz",
+        "models build --material Au.cif --sizes 1.5 6 --energy 60keV",
+    ),
+)
+def build(
+    material: Annotated[
+        str, typer.Option(help="Material of the package (`materials list`), or a CIF or TOML file.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Model file to write, .npz; by default MATERIAL-fit.npz.")
+    ] = None,
+    sizes: Annotated[
+        tuple[float, float] | None, typer.Option(help="Smallest and largest number-weighted mean, nm.")
+    ] = None,
+    energy: Annotated[
+        str | None, typer.Option(help="Photon energy of the dispersion corrections, such as 22keV.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Build a model that fits templates of a material: no training, no network, seconds to minutes."""
+    from ..fitting import DEFAULT_WAVELENGTH_ANGSTROM, build_fit_model
+    from ..models import FIT_SUFFIX
+    from ..patterns import wavelength_from_energy
+
+    path = Path(f"{Path(material).stem}-fit{FIT_SUFFIX}") if out is None else out
+    if path.suffix != FIT_SUFFIX:
+        path = path.with_name(path.name + FIT_SUFFIX)
+    wavelength = DEFAULT_WAVELENGTH_ANGSTROM if energy is None else wavelength_from_energy(energy)
+    with progress_bar() as show:
+        model = build_fit_model(
+            material, path, size_range_nm=sizes, wavelength_angstrom=wavelength, progress=show
+        )
+    evaluation = model.card.evaluation
+    if as_json:
+        typer.echo(json.dumps({"file": str(path), "sha256": model.sha256, "evaluation": evaluation}))
+        return
+    typer.echo(f"{path}: {model.card.description}")
+    for name, value in evaluation.items():
+        typer.echo(f"  {name}: {value:g}")
+
+
 @models.command("verify", epilog=examples("models verify pbs", "models verify my-material.onnx --json"))
 def verify_model(name: ModelArgument, as_json: JsonOption = False) -> None:
     """Check a model file: all parts are present, and the network reproduces its reference outputs."""
     import onnxruntime
 
-    from ..models import REFERENCE_TOLERANCE, load_model
+    from ..models import REFERENCE_TOLERANCE, FitModel, load_model
 
     model = load_model(name)  # raises an error that names the damage
     checks = {
         "file": f"{model.path}, {model.path.stat().st_size / 1e6:.1f} MB, sha256 {model.sha256}",
-        "graph": f"runs in ONNX Runtime {onnxruntime.__version__}, operator set {model.card.opset}",
+        "graph": "none: frames are fitted with templates"
+        if isinstance(model, FitModel)
+        else f"runs in ONNX Runtime {onnxruntime.__version__}, operator set {model.card.opset}",
         "card": f"format {model.card.format_version}, complete, no unknown fields",
         "templates": "curves of the physics check present",
-        "seal": "the file is as it was written",
+        "seal": "checksums of all arrays agree"
+        if isinstance(model, FitModel)
+        else "the file is as it was written",
         "references": f"{model.n_references} inputs reproduced within {model.reference_error:.1g} "
         f"(allowed {REFERENCE_TOLERANCE:g})",
         "recipe": f"hash {model.card.recipe_sha256}",

@@ -13,6 +13,7 @@ from ..errors import PatternFileError, QdsizerError
 from ..patterns import Axis
 from ._app import app, examples
 from ._picture import check_picture
+from ._progress import progress_bar
 from ._table_output import check_table_path, write_table
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ TableRow = dict[str, Any]
 
 @app.command(
     epilog=examples(
-        "predict pattern.xy --wavelength 0.5637 --explain",
+        "predict pattern.xye --energy 22keV --material Au.cif",
         "predict --raw --config qdsizer.toml frames.h5 --json",
     )
 )
@@ -56,10 +57,20 @@ def predict(
         Path | None,
         typer.Option(help="Pattern of a powder standard from the same instrument, which gives its width."),
     ] = None,
-    material: Annotated[
+    standard_material: Annotated[
         str | None, typer.Option(help="Material of that standard: Si, LaB6, CeO2, Ni.")
     ] = None,
-    model: Annotated[str, typer.Option(help="Name of a shipped model, or path of a model file.")] = "pbs",
+    model: Annotated[
+        str | None,
+        typer.Option(help="Name of a shipped model, or path of a model file; pbs where left out."),
+    ] = None,
+    material: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of a model: a material of the package, or a CIF or TOML file. Its model is built "
+            "the first time, without training, and kept."
+        ),
+    ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="The files contain raw detector frames.")] = False,
     config: Annotated[
         Path | None,
@@ -97,17 +108,23 @@ def predict(
         check_wavelength(wavelength)
     reduction = None if config is None else load_reduction(config)
     instrument = None if config is None else load_instrument(config)
-    if (standard is None) != (material is None) or (standard is not None and resolution is not None):
+    if model is not None and material is not None:
+        raise typer.BadParameter("give one of the two", param_hint="--model, --material")
+    if (standard is None) != (standard_material is None) or (standard is not None and resolution is not None):
         raise typer.BadParameter(
-            "give a standard with its material, or a resolution", param_hint="--standard, --material"
+            "give a standard with its material, or a resolution", param_hint="--standard, --standard-material"
         )
-    if standard is not None and material is not None:
+    if standard is not None and standard_material is not None:
         from ._calibrate_width import fit_standard
 
-        instrument = fit_standard(standard, material, wavelength).resolution
+        instrument = fit_standard(standard, standard_material, wavelength).resolution
     if resolution is not None:
         instrument = InstrumentResolution.from_text(resolution)
-    sizer = Sizer(SizingConfig(model=model, solvent=solvent, reduction=reduction, instrument=instrument))
+    if material is not None:
+        model = _built(material, wavelength)
+    sizer = Sizer(
+        SizingConfig(model=model or "pbs", solvent=solvent, reduction=reduction, instrument=instrument)
+    )
     if out is not None:
         check_table_path(out)
     if picture is not None:
@@ -150,6 +167,20 @@ def predict(
         errors.print(f"picture: {picture}", highlight=False, markup=False)
     if failed or (fail_on_rejected and any(row["status"] != "sized" for row in rows)):
         raise typer.Exit(1)
+
+
+def _built(material: str, wavelength_angstrom: float | None) -> str:
+    """Model of a material, built the first time; what happens is said."""
+    from ..fitting import DEFAULT_WAVELENGTH_ANGSTROM, cached_fit_model
+
+    errors = Console(stderr=True, soft_wrap=True)
+    wavelength = DEFAULT_WAVELENGTH_ANGSTROM if wavelength_angstrom is None else wavelength_angstrom
+    with progress_bar() as show:
+        path, trouble = cached_fit_model(material, wavelength_angstrom=wavelength, progress=show)
+    errors.print(f"model of {material}: {path}", highlight=False, markup=False)
+    if trouble:
+        errors.print(f"warning: {trouble}", style="yellow", highlight=False, markup=False)
+    return str(path)
 
 
 def _draw(name: str, examined: "Examination", picture: Path) -> None:

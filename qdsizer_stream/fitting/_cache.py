@@ -18,7 +18,7 @@ __all__ = ["CACHE_VARIABLE", "cache_folder", "cached_templates", "replace_file"]
 CACHE_VARIABLE = "QDSIZER_CACHE"
 """Environment variable that names another cache folder."""
 
-FORMAT = 1
+FORMAT = 2
 """Version of the cached files: one of another version is never read."""
 
 

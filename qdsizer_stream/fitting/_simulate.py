@@ -135,15 +135,16 @@ def simulate_fit_templates(
     near_distance = np.ones((n_groups, n_near))
     near_correlation = np.zeros((n_groups, n_near))
     near_counts = np.zeros((n, n_groups, n_near))
-    nodes = np.zeros((n_groups, N_NODES))
+    # The same nodes for all groups, so that they can be summed.
+    far = np.concatenate([c[~inside] for c, inside in zip(correlations, near, strict=True)])
+    angles = (np.arange(N_NODES) + 0.5) * np.pi / N_NODES
+    middle, reach = (far.min() + far.max()) / 2, (far.max() - far.min()) / 2
+    nodes = np.tile(middle + reach * np.cos(angles), (n_groups, 1))
     for g, inside in enumerate(near):
         count = int(inside.sum())
         near_distance[g, :count] = table.distances_angstrom[g][inside]
         near_correlation[g, :count] = correlations[g][inside]
         near_counts[:, g, :count] = table.multiplicities[g][inside].T
-        far = correlations[g][~inside]
-        angles = (np.arange(N_NODES) + 0.5) * np.pi / N_NODES
-        nodes[g] = (far.min() + far.max()) / 2 + (far.max() - far.min()) / 2 * np.cos(angles)
     sums = np.empty((n, n_groups, N_NODES, q.size), np.float32)
     for k in range(N_NODES):
         weighted = []
@@ -191,7 +192,7 @@ def simulate_fit_templates(
         far=sums[:, groups],
         far_correlation=nodes[groups],
         near_counts=near_counts[:, groups],
-        near_distance=near_distance[groups],
+        near_curves=np.sinc(near_distance[groups][:, :, None] * q / np.pi).astype(np.float32),
         near_correlation=near_correlation[groups],
         factor=np.array(list(pairs.values())),
         self_terms=self_terms,

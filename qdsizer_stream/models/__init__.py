@@ -11,12 +11,14 @@ from ._answer import (
     size_answer,
     size_with_interval,
     upper_widening,
+    with_widening,
 )
 from ._card import (
     AcceptanceThresholds,
     BinnedInput,
     Card,
     ClassOutput,
+    FitOutput,
     GaussianOutput,
     IntervalCalibration,
     PaperInput,
@@ -24,6 +26,7 @@ from ._card import (
 )
 from ._file import (
     CARD_KEY,
+    FIT_SUFFIX,
     REFERENCE_TOLERANCE,
     REFERENCES_KEY,
     TEMPLATES_KEY,
@@ -33,6 +36,7 @@ from ._file import (
     pack_arrays,
     unpack_arrays,
 )
+from ._fit_model import FitModel, write_fit_model
 from ._input import N_CHANNELS, WIDTH_LIMITS_INV_ANGSTROM, binned_vector, binned_vectors
 from ._interval import TWO_SIDED_95, log_size_sd
 from ._peak_ratios import PeakRatios, RatioMisfit
@@ -43,6 +47,7 @@ from ._templates import Templates, pooled_bins
 __all__ = [
     "BLANK_SEAL",
     "CARD_KEY",
+    "FIT_SUFFIX",
     "N_CHANNELS",
     "REFERENCES_KEY",
     "REFERENCE_TOLERANCE",
@@ -56,6 +61,8 @@ __all__ = [
     "BinnedInput",
     "Card",
     "ClassOutput",
+    "FitModel",
+    "FitOutput",
     "GaussianOutput",
     "IntervalCalibration",
     "PaperInput",
@@ -83,4 +90,6 @@ __all__ = [
     "size_with_interval",
     "unpack_arrays",
     "upper_widening",
+    "with_widening",
+    "write_fit_model",
 ]

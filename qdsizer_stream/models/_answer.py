@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ._card import ClassOutput, GaussianOutput, SizeOutput
+from ..errors import ModelError
+from ._card import ClassOutput, FitOutput, GaussianOutput, SizeOutput
 from ._interval import TWO_SIDED_95, log_size_sd
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "size_answer",
     "size_with_interval",
     "upper_widening",
+    "with_widening",
 ]
 
 CLASS_MARGIN = 1.5
@@ -207,7 +209,7 @@ def gaussian_answer(
 
 
 def interpreted(
-    output: ClassOutput | SizeOutput | GaussianOutput, outputs: Sequence[NDArray[np.float32]]
+    output: ClassOutput | SizeOutput | GaussianOutput | FitOutput, outputs: Sequence[NDArray[np.float32]]
 ) -> Answer:
     """Turn the outputs of a network for one frame into sizes.
 
@@ -221,6 +223,11 @@ def interpreted(
     Returns
     -------
     The answer.
+
+    Raises
+    ------
+    ModelError
+        The card is that of a model without a network.
     """
     match output:
         case ClassOutput() as classes:
@@ -230,11 +237,36 @@ def interpreted(
         case GaussianOutput() as gaussian:
             mean, log_sigma, presence = outputs
             return gaussian_answer(gaussian, mean, log_sigma, float(presence))
+        case FitOutput():
+            raise ModelError(
+                "a card of a fit without a network stands beside a network: build the model again"
+            )
 
 
 def size_with_interval(answer: Answer) -> NDArray[np.float64]:
     """Size and the ends of its interval, nm, shape (3,): what a model file stores for its references."""
     return np.array([answer.size_nm, answer.size_low_nm, answer.size_high_nm])
+
+
+def with_widening(answer: Answer, factor: float) -> Answer:
+    """Raise the upper ends of the intervals of both means.
+
+    Parameters
+    ----------
+    answer
+        Answer.
+    factor
+        Factor, at least 1.
+
+    Returns
+    -------
+    The answer with wider intervals.
+    """
+    return replace(
+        answer,
+        size_high_nm=answer.size_high_nm * factor,
+        mass_mean_high_nm=answer.mass_mean_high_nm * factor,
+    )
 
 
 def upper_widening(size_nm: float, width_inv_angstrom: float, trained_inv_angstrom: float) -> float:

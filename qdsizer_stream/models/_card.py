@@ -12,6 +12,7 @@ __all__ = [
     "BinnedInput",
     "Card",
     "ClassOutput",
+    "FitOutput",
     "GaussianOutput",
     "IntervalCalibration",
     "PaperInput",
@@ -109,6 +110,21 @@ class GaussianOutput(_Finite):
     """Calibration for the dispersion, which has no interval where it is left out."""
 
 
+class FitOutput(_Finite):
+    """The model fits each frame with its templates: there is no network."""
+
+    kind: Literal["fit"] = "fit"
+    """Discriminator."""
+    model_error: float = Field(ge=0, lt=0.5)
+    """Smallest relative error of the templates in the weights of a fit."""
+    size_interval: IntervalCalibration
+    """Calibration of the standard deviation of ln number mean."""
+    mass_interval: IntervalCalibration
+    """Calibration of that of ln mass mean."""
+    dispersion_interval: IntervalCalibration
+    """Calibration of that of the dispersion."""
+
+
 class AcceptanceThresholds(_Finite):
     """Thresholds of the acceptance checks; the evaluation on the card states their error rates.
 
@@ -166,7 +182,7 @@ class Card(_Finite):
     """Lattice parameter at strain zero, Å."""
     input: Annotated[PaperInput | BinnedInput, Field(discriminator="kind")]
     """Input of the network."""
-    output: Annotated[ClassOutput | SizeOutput | GaussianOutput, Field(discriminator="kind")]
+    output: Annotated[ClassOutput | SizeOutput | GaussianOutput | FitOutput, Field(discriminator="kind")]
     """Output of the network."""
     size_range_nm: tuple[float, float]
     """Range of number-weighted mean diameters of the model, nm."""
@@ -177,7 +193,7 @@ class Card(_Finite):
     package_version: str
     """Version of this package that made the file."""
     opset: int
-    """ONNX operator set."""
+    """ONNX operator set; 0 for a model without a network."""
     recipe: dict[str, Any]
     """Settings that reproduce the training."""
     recipe_sha256: str

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import zipfile
-from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +19,7 @@ from .._notebook import html_table
 from ..configuration import validated
 from ..errors import ModelError
 from ..patterns import Pattern, bin_pattern, paper_vector
-from ._answer import Answer, interpreted, size_with_interval, upper_widening
+from ._answer import Answer, interpreted, size_with_interval, upper_widening, with_widening
 from ._card import BinnedInput, Card, ClassOutput, PaperInput
 from ._input import WIDTH_LIMITS_INV_ANGSTROM, binned_vector
 from ._seal import SEAL_KEY, check_seal
@@ -28,6 +27,7 @@ from ._templates import Templates
 
 __all__ = [
     "CARD_KEY",
+    "FIT_SUFFIX",
     "REFERENCES_KEY",
     "REFERENCE_TOLERANCE",
     "TEMPLATES_KEY",
@@ -44,6 +44,9 @@ TEMPLATES_KEY = "qdsizer_stream.templates"
 """Metadata key of the templates, packed arrays."""
 REFERENCES_KEY = "qdsizer_stream.references"
 """Metadata key of reference inputs and outputs, packed arrays."""
+
+FIT_SUFFIX = ".npz"
+"""Ending of the files of models without a network."""
 
 ENTRY_POINT_GROUP = "qdsizer_stream.models"
 """Entry points by which other packages offer models: each gives the path of a model file."""
@@ -243,12 +246,7 @@ class SizingModel:
         filled = np.flatnonzero(~binned.mask)
         apart = float(np.median(np.diff(filled))) if filled.size > 1 else 1.0
         step = self.card.input.grid.q_step_inv_angstrom
-        widening = upper_widening(answer.size_nm, apart * step, step)
-        return replace(
-            answer,
-            size_high_nm=answer.size_high_nm * widening,
-            mass_mean_high_nm=answer.mass_mean_high_nm * widening,
-        )
+        return with_widening(answer, upper_widening(answer.size_nm, apart * step, step))
 
     @property
     def takes_resolution(self) -> bool:
@@ -364,11 +362,19 @@ def load_model(name_or_path: str | os.PathLike[str]) -> SizingModel:
     if name in shipped:
         return SizingModel(shipped[name])
     if name in offered:
-        return SizingModel(_offered_path(offered[name]))
+        return _from_file(_offered_path(offered[name]))
     path = Path(name_or_path)
-    if path.suffix != ".onnx" and not path.exists():
+    if path.suffix not in (".onnx", FIT_SUFFIX) and not path.exists():
         raise ModelError(
             f"model {str(name_or_path)!r} is unknown: choose "
-            f"{', '.join(model_names()) or '(none is installed)'} or give the path of a model file (.onnx)"
+            f"{', '.join(model_names()) or '(none is installed)'} or give the path of a model file (.onnx, "
+            f"{FIT_SUFFIX})"
         )
-    return SizingModel(path)
+    return _from_file(path)
+
+
+def _from_file(path: Path) -> SizingModel:
+    """Load a network, or templates to fit."""
+    from ._fit_model import FitModel  # which is a kind of the model above
+
+    return FitModel(path) if path.suffix == FIT_SUFFIX else SizingModel(path)

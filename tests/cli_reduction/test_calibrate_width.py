@@ -90,14 +90,14 @@ def test_predict_takes_the_standard_itself(run: Run, standard: Path) -> None:
         WAVELENGTH,
         "--standard",
         standard,
-        "--material",
+        "--standard-material",
         "LaB6",
         "--json",
     )
     row = json.loads(result.out)
     assert row["resolution_inv_angstrom"] == pytest.approx(0.0295, rel=0.02)
     assert row["status"] != "sized"  # LaB6 is not PbS
-    for options in (("--standard", standard), ("--material", "LaB6")):
+    for options in (("--standard", standard), ("--standard-material", "LaB6")):
         alone = run("predict", standard, "--wavelength", WAVELENGTH, *options)
         assert alone.code == 2
         assert "give a standard with its material, or a resolution" in alone.err

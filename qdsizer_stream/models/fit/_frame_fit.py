@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -94,9 +95,9 @@ class FitOptions:
     """Whether all elements' displacement parameters change by the same amount."""
     model_error: float = 0.0
     """Smallest relative error of the templates, added to the noise in quadrature."""
-    adapt_error: bool = True
-    """Whether that error is raised until χ² is 1 where the frame is fitted worse than its noise, so that the
-    strongest peaks do not outweigh all others."""
+    error_rounds: int = ERROR_ROUNDS
+    """How often that error is raised until χ² is 1 where the frame is fitted worse than its noise, so that
+    the strongest peaks do not outweigh all others."""
     priors: dict[str, Prior] = field(default_factory=dict)
     """Priors by name of the parameter: "log_mean", "log_dispersion", "strain", "zero_rad", "correlated" (Å²)
     and "b" (each element's, Å², about the material's)."""
@@ -229,6 +230,27 @@ class FrameFit:
         free[3] = self.options.zero
         free[4] = self.options.correlated_motion
         self._free = np.flatnonzero(free)
+        # The ends of the clusters cut populations off.
+        self._start_sizes = np.geomspace(low * 1.3, high / 1.6, N_START_SIZES)
+
+    @cached_property
+    def _start_curves(self) -> NDArray[np.float64]:
+        """Patterns of the sizes tried at the beginning, shape (n_sizes, n_q)."""
+        templates = self.templates
+        populations = [
+            lognormal_population(templates.diameters_nm, templates.cells, float(size), START_DISPERSION)
+            for size in self._start_sizes
+        ]
+        thermal = (templates.b_angstrom2, self._start_correlated, 0.0)
+        return np.array([curves.intensity for curves in templates.curves_of(populations, *thermal)])
+
+    @property
+    def _start_correlated(self) -> float:
+        """Amplitude of the correlated motion to begin from, Å²."""
+        if not self.options.correlated_motion:
+            return 0.0
+        prior = self.options.priors.get("correlated")
+        return 0.8 * float(self.templates.b_angstrom2.min()) if prior is None else prior.mean
 
     def fit(
         self,
@@ -265,7 +287,7 @@ class FrameFit:
         if fwhm_inv_angstrom is not None:
             frame.set_resolution(fwhm_inv_angstrom)
         state, converged = frame.refined(frame.start())
-        for _ in range(ERROR_ROUNDS if self.options.adapt_error else 0):
+        for _ in range(self.options.error_rounds):
             error = frame.error_of(state)
             if error <= frame.model_error * (1 + SAME_ERROR):
                 break
@@ -344,8 +366,10 @@ class _Frame:
         )
         b = templates.b_angstrom2 + values[5] if self.options.common_b else values[5:]
         thermal = (b, float(values[4]), float(values[2]))
-        part = templates.curves(self.disordered, *thermal) if self.options.disordered_part else None
-        return templates.curves(population, *thermal), part
+        if not self.options.disordered_part:
+            return templates.curves(population, *thermal), None
+        dots, part = templates.curves_of((population, self.disordered), *thermal)
+        return dots, part
 
     def at_points(
         self, curves: Curves, values: NDArray[np.float64]
@@ -382,18 +406,12 @@ class _Frame:
 
     def start(self) -> NDArray[np.float64]:
         """Parameters from a search over sizes and strains with linear least squares."""
-        templates = self.templates
-        low, high = templates.size_range_nm
-        # The ends of the clusters cut populations off.
-        sizes = np.geomspace(low * 1.3, high / 1.6, N_START_SIZES)
+        templates, sizes = self.templates, self.fit._start_sizes
         values = np.zeros(len(self.fit.names))
         values[1] = math.log(START_DISPERSION)
-        b = templates.b_angstrom2
+        values[4] = self.fit._start_correlated
         if not self.options.common_b:
-            values[5:] = b
-        if self.options.correlated_motion:
-            prior = self.options.priors.get("correlated")
-            values[4] = 0.8 * float(b.min()) if prior is None else prior.mean
+            values[5:] = templates.b_angstrom2
         norm = np.sqrt(np.einsum("ij,ij->i", self.static, self.static))
         columns = self.static / np.where(norm == 0, 1.0, norm)[:, None]
         factor = cholesky(columns @ columns.T + 1e-6 * np.eye(len(columns)))
@@ -406,24 +424,18 @@ class _Frame:
             length = np.einsum("ij,ij->i", candidates, candidates) - np.einsum("ij,ij->j", parts, parts)
             return np.asarray(np.maximum(gain, 0) ** 2 / np.maximum(length, 1e-12))
 
-        def column(size: float, strain: float) -> NDArray[np.float64]:
-            shown = values.copy()
-            shown[0], shown[2] = math.log(size), strain
-            population = lognormal_population(templates.diameters_nm, templates.cells, size, START_DISPERSION)
-            key = round(size, 6)
-            if key not in tables:
-                thermal = (templates.b_angstrom2, float(values[4]), 0.0)
-                tables[key] = templates.curves(population, *thermal).intensity[None]
-            return np.asarray(self._averaged(tables[key], self.q * (1 + strain))[0][0] * self.weight)
+        tables = self.fit._start_curves
 
-        tables: dict[float, NDArray[np.float64]] = {}
-        first = sizes[np.linspace(2, N_START_SIZES - 3, N_FIRST_SIZES).astype(int)]
-        falls = [fall(np.array([column(float(size), float(e)) for e in STRAINS])) for size in first]
-        best_size = int(np.argmax([one.max() for one in falls]))
-        strain = float(STRAINS[np.argmax(falls[best_size])])
-        by_size = fall(np.array([column(float(size), strain) for size in sizes]))
-        size = float(sizes[np.argmax(by_size)])
-        fine = fall(np.array([column(size, float(e)) for e in STRAINS]))
+        def columns_of(which: NDArray[np.intp], strain: float) -> NDArray[np.float64]:
+            return np.asarray(self._averaged(tables[which], self.q * (1 + strain))[0] * self.weight)
+
+        first = np.linspace(2, N_START_SIZES - 3, N_FIRST_SIZES).astype(np.intp)
+        by_strain = np.array([fall(columns_of(first, float(e))) for e in STRAINS])
+        best_strain, _ = np.unravel_index(np.argmax(by_strain), by_strain.shape)
+        strain = float(STRAINS[best_strain])
+        best = np.array([np.argmax(fall(columns_of(np.arange(N_START_SIZES), strain)))])
+        fine = [float(fall(columns_of(best, float(e)))[0]) for e in STRAINS]
+        size = float(sizes[best[0]])
         values[0], values[2] = math.log(size), float(STRAINS[np.argmax(fine)])
         return values
 

@@ -1,12 +1,13 @@
 """Templates of a fit: scattering of spheres of many diameters, whose weighted sum is any population."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
 __all__ = ["Curves", "FitTemplates", "Population", "lognormal_population"]
 
@@ -111,8 +112,8 @@ class FitTemplates:
     """c of each node, shape (n_groups, n_nodes)."""
     near_counts: NDArray[np.float64]
     """Near pairs of each cluster, shape (n_clusters, n_groups, n_near)."""
-    near_distance: NDArray[np.float64]
-    """Their distances, Å, shape (n_groups, n_near)."""
+    near_curves: NDArray[np.float32]
+    """sin(Qd)/(Qd) of these, shape (n_groups, n_near, n_q)."""
     near_correlation: NDArray[np.float64]
     """Their c, shape (n_groups, n_near)."""
     factor: NDArray[np.float64]
@@ -184,11 +185,6 @@ class FitTemplates:
         return self.far.reshape(self.diameters_nm.size, -1)
 
     @cached_property
-    def _near_sines(self) -> NDArray[np.float64]:
-        """sin(Qd)/(Qd) of the near pairs, shape (n_groups, n_near, n_q)."""
-        return np.sinc(self.near_distance[:, :, None] * self.q_inv_angstrom / np.pi)
-
-    @cached_property
     def _slopes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """D ln/d ln Q of the form factors of pairs, shape (n_groups, n_q), and dQ d/dQ of the self terms."""
         q = self.q_inv_angstrom
@@ -222,30 +218,99 @@ class FitTemplates:
         -------
         Curves at the Q(1 + strain) of the templates.
         """
+        return self.curves_of((population,), b_angstrom2, correlated_angstrom2, strain)[0]
+
+    def curves_of(
+        self,
+        populations: Sequence[Population],
+        b_angstrom2: NDArray[np.float64],
+        correlated_angstrom2: float,
+        strain: float,
+    ) -> list[Curves]:
+        """Patterns of several populations with the same thermal motion and strain.
+
+        Parameters
+        ----------
+        populations
+            Clusters of each.
+        b_angstrom2, correlated_angstrom2, strain
+            As in `curves`.
+
+        Returns
+        -------
+        Curves of each.
+        """
         n_groups, n_nodes, n_q = self.far.shape[1:]
-        amounts = np.array(population)
-        far = (amounts.astype(STRUCTURE_TYPE) @ self._flat).reshape(3, n_groups, n_nodes, n_q)
+        amounts = np.concatenate([np.array(population) for population in populations])
+        n = len(amounts)
+        far = (amounts.astype(STRUCTURE_TYPE) @ self._flat).reshape(n, n_groups, n_nodes, n_q)
         near = np.einsum("pk,kgn->pgn", amounts, self.near_counts)
         u = (self.q_inv_angstrom / ((1 + strain) * 4 * np.pi)) ** 2
         slopes, self_slope = self._slopes
         damped = self.factor * np.exp(-strain * slopes - np.outer(self.b_counts @ b_angstrom2, u))
-        total = np.zeros((3, n_groups, n_q))
-        by_correlated = np.zeros((n_groups, n_q))
+        total = np.zeros((n, n_groups, n_q))
+        by_correlated = np.zeros((len(populations), n_groups, n_q))
         growth = 2 * correlated_angstrom2 * u
         for group in range(n_groups):
             for node, c in enumerate(self.far_correlation[group]):
                 part = np.exp(growth * c) * far[:, group, node]
                 total[:, group] += part
-                by_correlated[group] += c * part[0]
-            gain = np.exp(np.outer(self.near_correlation[group], growth)) * self._near_sines[group]
+                by_correlated[:, group] += c * part[::3]
+            gain = np.exp(np.outer(self.near_correlation[group], growth)) * self.near_curves[group]
             total[:, group] += near[:, group] @ gain
-            by_correlated[group] += (near[0, group] * self.near_correlation[group]) @ gain
+            by_correlated[:, group] += (near[::3, group] * self.near_correlation[group]) @ gain
         summed = np.einsum("gq,pgq->pq", damped, total)
-        by_b = -u * np.einsum("gb,gq->bq", self.b_counts, damped * total[0])
-        return Curves(
-            self.self_terms - strain * self_slope + summed[0],
-            summed[1],
-            summed[2],
-            2 * u * np.einsum("gq,gq->q", damped, by_correlated),
-            by_b,
+        unstrained = self.self_terms - strain * self_slope
+        return [
+            Curves(
+                unstrained + summed[3 * k],
+                summed[3 * k + 1],
+                summed[3 * k + 2],
+                2 * u * np.einsum("gq,gq->q", damped, by_correlated[k]),
+                -u * np.einsum("gb,gq->bq", self.b_counts, damped * total[3 * k]),
+            )
+            for k in range(len(populations))
+        ]
+
+    def collapsed(self, n_averaged: int, stride: int) -> Self:
+        """Sum the groups with the material's displacement parameters, which can then change only together.
+
+        Parameters
+        ----------
+        n_averaged
+            Points that are averaged, odd: the width of the bins of frames.
+        stride
+            Points of these templates for one of the result.
+
+        Returns
+        -------
+        Templates with one group, on every `stride`-th point. Its parameter is the smallest B of the material.
+        """
+        u = (self.q_inv_angstrom / (4 * np.pi)) ** 2
+        smallest = float(self.b_angstrom2.min())
+        damped = self.factor * np.exp(-np.outer(self.b_counts @ self.b_angstrom2 - 2 * smallest, u))
+        half = n_averaged // 2
+        kept = slice(half, self.self_terms.size - half, stride)
+
+        def averaged(curves: NDArray[np.floating]) -> NDArray[np.floating]:
+            return np.asarray(uniform_filter1d(curves, n_averaged, axis=-1)[..., kept])
+
+        far = np.einsum("gq,kgnq->knq", damped.astype(STRUCTURE_TYPE), self.far)
+        near = damped[:, None] * self.near_curves
+        one = self.near_counts.shape[0], 1, -1
+        return replace(
+            self,
+            q_first_inv_angstrom=float(self.q_inv_angstrom[half]),
+            q_step_inv_angstrom=self.q_step_inv_angstrom * stride,
+            far=averaged(far)[:, None].astype(STRUCTURE_TYPE),
+            far_correlation=self.far_correlation[:1],
+            near_counts=self.near_counts.reshape(one),
+            near_curves=averaged(near).reshape(1, -1, averaged(u).size).astype(STRUCTURE_TYPE),
+            near_correlation=self.near_correlation.reshape(1, -1),
+            factor=np.ones((1, averaged(u).size)),
+            self_terms=averaged(self.self_terms).astype(np.float64),
+            b_counts=np.array([[2.0]]),
+            b_names=("smallest",),
+            b_angstrom2=np.array([smallest]),
+            solvents=averaged(self.solvents).astype(np.float64),
         )
