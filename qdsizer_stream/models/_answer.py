@@ -183,12 +183,12 @@ def gaussian_answer(
     mass = settings if output.mass_interval is None else output.mass_interval.model_dump()
     mass_sigma = log_size_sd(mass_network_sd, mass_mean_nm, **mass)
     dispersion = max(float(target[2]), 0.0)
-    dispersion_sd = math.nan
+    dispersion_low, dispersion_high = math.nan, math.nan
     if output.dispersion_interval is not None:
         network = output.target_scale[2] * math.exp(log_sigma[2])
-        dispersion_sd = math.hypot(
-            output.dispersion_interval.scale * network, output.dispersion_interval.floor
-        )
+        sd = math.hypot(output.dispersion_interval.scale * network, output.dispersion_interval.floor)
+        dispersion_low = max(dispersion - TWO_SIDED_95 * sd, 0.0)
+        dispersion_high = dispersion + TWO_SIDED_95 * sd
     return Answer(
         size_nm=size_nm,
         size_low_nm=math.exp(target[0] - TWO_SIDED_95 * sigma),
@@ -201,8 +201,8 @@ def gaussian_answer(
         mass_mean_frame_sd_nm=mass_mean_nm * mass["scale"] * mass_network_sd,
         mass_mean_shared_sd_nm=mass_mean_nm * log_size_sd(0.0, mass_mean_nm, **mass),
         dispersion=dispersion,
-        dispersion_low=max(dispersion - TWO_SIDED_95 * dispersion_sd, 0.0),
-        dispersion_high=dispersion + TWO_SIDED_95 * dispersion_sd,
+        dispersion_low=dispersion_low,
+        dispersion_high=dispersion_high,
         strain=float(target[3]),
         presence=1 / (1 + math.exp(-presence_logit)),
     )

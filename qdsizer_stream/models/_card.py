@@ -154,7 +154,10 @@ class AcceptanceThresholds(_Finite):
     max_ratio_misfit_textured: float = Field(default=5.5, gt=0)
     """The same where a texture of one axis is fitted as well."""
     max_shift_inv_angstrom: float = Field(default=0.006, gt=0)
-    """Largest shift of all peaks, as a wrong 2θ zero causes, Å⁻¹."""
+    """Largest shift of all peaks, as a wrong 2θ zero causes, with which a lattice parameter is given, Å⁻¹."""
+    max_two_theta_shift_deg: float = Field(default=0.3, gt=0)
+    """Largest shift of 2θ with which a frame is sized, at the wavelength of copper and longer ones, degrees;
+    at shorter ones in proportion to the wavelength, the same in Q."""
     max_delta_chi2_better_size: float = Field(default=10.8, ge=0, alias="max_lost")
     """Largest further fall of χ² by dots of another size than the predicted one, for few photons."""
     max_delta_chi2_fraction: float = Field(default=0.001, ge=0, le=1, alias="max_lost_share")

@@ -54,6 +54,25 @@ not computed."""
 WORTHWHILE = 0.1
 """Relative fall of χ² for which another size inside the interval is fitted as well."""
 
+MIN_SHIFT_INV_ANGSTROM = 0.002
+"""Shift beyond two standard deviations from which the dots are fitted at shifted places, Å⁻¹."""
+
+MAX_SHIFT_INV_ANGSTROM = 0.06
+"""Largest shift that is fitted, three times that of a copper film that stands 0.3° off: beyond, peaks would
+be taken for their neighbours."""
+
+SHIFT_CONVERGED_INV_ANGSTROM = 2e-4
+"""Last change of the shift, a hundredth of the width of a narrow peak."""
+
+MAX_SHIFT_STEPS = 5
+"""Steps of the fit of a shift; two suffice for most."""
+
+SCALES = np.geomspace(0.5, 2.0, 401)
+"""Factors on Q that are tried to name a wrong wavelength, in steps of 0.35 %."""
+
+SCALE_SIZES_NM = (3.0, 6.0)
+"""Dots with which they are tried: their peaks are as wide as those of most."""
+
 RIDGE = 1e-9
 """Added to the normalised normal matrices, whose columns resemble each other."""
 
@@ -87,7 +106,12 @@ class PhysicsFit:
     ratio_misfit: RatioMisfit
     """Misfit of the heights of the peaks."""
     shift_inv_angstrom: float
-    """Shift of all peaks beside the strain, as a wrong 2θ zero causes, less two standard deviations, Å⁻¹."""
+    """Shift of all peaks beside the strain, as a wrong 2θ zero causes, Å⁻¹ at 2θ = 0; positive where they lie
+    at larger Q."""
+    shift_sd_inv_angstrom: float
+    """Its standard deviation; infinite where shift and strain cannot be told apart."""
+    misfit_background_only: float
+    """χ² per bin of solvents and background without dots: far above 1 where something diffracts."""
     dots: NDArray[np.float64]
     """Fitted dots, shape (n_bins,)."""
     solvent: NDArray[np.float64]
@@ -96,9 +120,31 @@ class PhysicsFit:
     """Fitted smooth background, shape (n_bins,)."""
 
     @property
+    def sure_shift_inv_angstrom(self) -> float:
+        """Absolute shift less two standard deviations, at least 0, Å⁻¹."""
+        return max(abs(self.shift_inv_angstrom) - 2 * self.shift_sd_inv_angstrom, 0.0)
+
+    @property
     def total(self) -> NDArray[np.float64]:
         """Fitted intensity, shape (n_bins,)."""
         return self.dots + self.solvent + self.background
+
+
+class _Place(NamedTuple):
+    """Where the dots' peaks lie: a template is read at Q (1 + strain) + shift cos θ."""
+
+    strain: float
+    shift: float
+    """Å⁻¹ at 2θ = 0."""
+
+
+class _Shift(NamedTuple):
+    """Change of place that improves a fit."""
+
+    shift: float
+    shift_sd: float
+    strain: float
+    strain_sd: float
 
 
 class _Frame(NamedTuple):
@@ -108,6 +154,8 @@ class _Frame(NamedTuple):
     """Indices of the bins, shape (n,)."""
     q: NDArray[np.float64]
     """Mean Q of the points in each, Å⁻¹."""
+    cosine: NDArray[np.float64]
+    """cos θ at each, by which a 2θ shift changes Q; 1 where the wavelength is not known."""
     intensity: NDArray[np.float64]
     """Mean intensity of each."""
     weight: NDArray[np.float64]
@@ -215,6 +263,7 @@ class PhysicsCheck:
         size_high_nm: float,
         dispersion: float = np.nan,
         resolution_inv_angstrom: NDArray[np.float64] | None = None,
+        wavelength_angstrom: float | None = None,
     ) -> PhysicsFit:
         """Fit a frame with dots of the sizes in an interval, then test whether any other size fits better.
 
@@ -230,6 +279,8 @@ class PhysicsCheck:
         resolution_inv_angstrom
             Full width at half maximum of the instrument's peaks at each bin centre, Å⁻¹, shape (n_bins,);
             None for a perfect instrument. The curves of the newest instruments are kept.
+        wavelength_angstrom
+            Wavelength, Å; None where it is not known: a 2θ shift then moves all Q by the same amount.
 
         Returns
         -------
@@ -242,7 +293,7 @@ class PhysicsCheck:
         """
         curves = self._instruments.curves(resolution_inv_angstrom)
         usable = binned.usable & self.covered
-        frame = self._pooled(binned, usable)
+        frame = self._pooled(binned, usable, wavelength_angstrom)
         n = frame.q.size
         smallest_nm, largest_nm = self._size_range_nm
         log_low, log_high = np.log(np.clip((size_low_nm, size_high_nm), smallest_nm, largest_nm))
@@ -252,20 +303,22 @@ class PhysicsCheck:
         near = np.abs(self._log_mean - middle) < reach
         start = self._template(middle, dispersion)
         strain, strain_sd = self._best_strain(frame, curves, start)
-        first = self._mixture(frame, curves, start, strain)
-        profile = self._profile(frame, curves, strain, first.factor)
+        place = _Place(strain, 0.0)
+        first = self._mixture(frame, curves, start, place)
+        place, strain_sd, first = self._placed(frame, curves, start, place, strain_sd, first)
+        profile = self._profile(frame, curves, place, first.factor)
         rival = int(np.argmin(profile))
         template, mixture = start, first
         if not near[rival] or profile[start] - profile[rival] > WORTHWHILE * profile[rival]:
             template = int(np.flatnonzero(near)[np.argmin(profile[near])])
-            mixture = first if template == start else self._mixture(frame, curves, template, strain)
+            mixture = first if template == start else self._mixture(frame, curves, template, place)
         chi2_best_size, best = mixture.chi2, template
         if not near[rival] and profile[template] - profile[rival] > NEGLIGIBLE:
-            other = self._mixture(frame, curves, rival, strain)
+            other = self._mixture(frame, curves, rival, place)
             if other.chi2 < chi2_best_size:
                 # That factor belonged to dots which fit worse: with the new one the best size may change.
-                best = int(np.argmin(self._profile(frame, curves, strain, other.factor)))
-                chi2_best_size = min(other.chi2, self._mixture(frame, curves, best, strain).chi2)
+                best = int(np.argmin(self._profile(frame, curves, place, other.factor)))
+                chi2_best_size = min(other.chi2, self._mixture(frame, curves, best, place).chi2)
         chi2_background_only = frame.chi2_background_only
         if chi2_background_only - mixture.chi2 < CLEAR[0] * max(chi2_background_only - n, CLEAR[1]):
             chi2_background_only = self._chi2_background_only(frame)
@@ -273,7 +326,9 @@ class PhysicsCheck:
         n_solvents = self._n_solvents
         template_q = self._templates.q_inv_angstrom
         q = binned.q_inv_angstrom
-        peaks = np.interp(q * (1 + strain), template_q, curves.dots[template])
+        positions = q * (1 + place.strain) + place.shift * _cosine(q, wavelength_angstrom)
+        peaks = np.interp(positions, template_q, curves.dots[template])
+        further = self._shift(frame, curves, mixture, template, place)
 
         def curve(part: NDArray[np.float64]) -> NDArray[np.float64]:
             return np.where(usable, np.interp(q, frame.q, part), np.nan)
@@ -285,16 +340,48 @@ class PhysicsCheck:
             explained=significance / max(chi2_background_only - n, significance, 1.0),
             delta_chi2_better_size=(mixture.chi2 - chi2_best_size) / max(chi2_best_size / n, 1.0),
             best_nm=float(self._templates.mean_nm[best]),
-            strain=strain,
+            strain=place.strain,
             strain_sd=strain_sd,
             ratio_misfit=self._ratio_misfit(mixture),
-            shift_inv_angstrom=self._shift(frame, curves, mixture, template, strain),
+            shift_inv_angstrom=-(place.shift + further.shift),
+            shift_sd_inv_angstrom=further.shift_sd,
+            misfit_background_only=chi2_background_only / n,
             dots=curve(mixture.factor) * peaks,
             solvent=curve(mixture.smooth[:n_solvents] @ self._smooth[:n_solvents, frame.rows]),
             background=curve(mixture.smooth[n_solvents:] @ self._smooth[n_solvents:, frame.rows]),
         )
 
-    def _pooled(self, binned: Pattern, usable: NDArray[np.bool_]) -> _Frame:
+    def scale_of(
+        self, binned: Pattern, resolution_inv_angstrom: NDArray[np.float64] | None = None
+    ) -> tuple[float, float]:
+        """Find the factor on Q at which the peaks of a frame would be those of the dots.
+
+        Parameters
+        ----------
+        binned, resolution_inv_angstrom
+            As in `fit`.
+
+        Returns
+        -------
+        The factor, 0.5 to 2, and the fraction of the χ² beyond noise that dots explain there.
+        """
+        curves = self._instruments.curves(resolution_inv_angstrom)
+        frame = self._pooled(binned, binned.usable & self.covered, None)
+        positions = np.outer(frame.q, SCALES)
+        q = self._templates.q_inv_angstrom
+        fall = np.zeros(SCALES.size)
+        for size_nm in SCALE_SIZES_NM:
+            dots = curves.dots[self._template(math.log(size_nm), math.nan)]
+            chi2 = _chi2_with_each(frame, np.interp(positions, q, dots, left=0.0, right=0.0), frame.weight)
+            fall = np.maximum(fall, frame.chi2_background_only - chi2)
+        best = int(np.argmax(fall))
+        # At least that of noise, which no scale explains.
+        unexplained = max(frame.chi2_background_only, 2.0 * frame.q.size) - frame.q.size
+        return float(SCALES[best]), float(fall[best]) / max(unexplained, float(fall[best]))
+
+    def _pooled(
+        self, binned: Pattern, usable: NDArray[np.bool_], wavelength_angstrom: float | None
+    ) -> _Frame:
         kept = np.zeros((4, usable.size))
         kept[0] = usable
         np.copyto(kept[1], binned.q_inv_angstrom, where=usable)
@@ -318,6 +405,7 @@ class PhysicsCheck:
         return _Frame(
             rows,
             q,
+            _cosine(q, wavelength_angstrom),
             intensity,
             weight,
             smooth,
@@ -341,10 +429,9 @@ class PhysicsCheck:
         residuals = frame.target - _nonnegative(frame.gram, frame.rhs) @ frame.smooth
         return float(residuals @ residuals)
 
-    def _mixture(self, frame: _Frame, curves: DotCurves, template: int, strain: float) -> _Mixture:
+    def _mixture(self, frame: _Frame, curves: DotCurves, template: int, place: _Place) -> _Mixture:
         """Non-negative fit by one template, its factor, solvents and background."""
-        stretched = frame.q * (1 + strain)
-        dots = np.interp(stretched, self._templates.q_inv_angstrom, curves.dots[template])
+        dots = np.interp(_positions(frame, place), self._templates.q_inv_angstrom, curves.dots[template])
         hats = self._hats[:, frame.rows]
         columns = hats * (dots * frame.weight)
         node_norm = np.sqrt(np.einsum("ij,ij->i", columns, columns))
@@ -397,32 +484,79 @@ class PhysicsCheck:
         offset = float(np.clip((left - right) / (2 * curvature), -0.5, 0.5))
         return float(STRAINS[best]) + offset * step, step * math.sqrt(2 / curvature)
 
+    def _placed(
+        self,
+        frame: _Frame,
+        curves: DotCurves,
+        template: int,
+        place: _Place,
+        strain_sd: float,
+        mixture: _Mixture,
+    ) -> tuple[_Place, float, _Mixture]:
+        """Shift the dots as well where that is significant: place, standard deviation of the strain, fit."""
+        for _ in range(MAX_SHIFT_STEPS):
+            change = self._shift(frame, curves, mixture, template, place)
+            total = place.shift + change.shift
+            if (
+                abs(total) - 2 * change.shift_sd < MIN_SHIFT_INV_ANGSTROM
+                or abs(total) > MAX_SHIFT_INV_ANGSTROM
+            ):
+                break
+            moved = _Place(place.strain + change.strain, total)
+            if abs(moved.strain) > STRAINS[-1]:
+                break
+            better = self._mixture(frame, curves, template, moved)
+            if better.chi2 >= mixture.chi2:
+                break
+            place, strain_sd, mixture = moved, change.strain_sd, better
+            if abs(change.shift) < SHIFT_CONVERGED_INV_ANGSTROM:
+                break
+        return place, strain_sd, mixture
+
     def _shift(
-        self, frame: _Frame, curves: DotCurves, mixture: _Mixture, template: int, strain: float
-    ) -> float:
-        """Shift of the dots that improves the fit, together with a strain, less two standard deviations."""
-        stretched = frame.q * (1 + strain)
-        slope = np.interp(stretched, self._templates.q_inv_angstrom, curves.slopes[template])
-        shifted = slope * mixture.factor * frame.weight
-        strained = shifted * frame.q
+        self, frame: _Frame, curves: DotCurves, mixture: _Mixture, template: int, place: _Place
+    ) -> _Shift:
+        """Shift of the dots that improves the fit, together with a strain."""
+        slope = np.interp(_positions(frame, place), self._templates.q_inv_angstrom, curves.slopes[template])
+        scaled = slope * mixture.factor * frame.weight
+        shifted, strained = scaled * frame.cosine, scaled * frame.q
         a, b, c = shifted @ shifted, shifted @ strained, strained @ strained
         determinant = a * c - b * b
         if determinant <= SAME_SLOPE * a * c:
-            return 0.0
-        shift = (c * (shifted @ mixture.residuals) - b * (strained @ mixture.residuals)) / determinant
-        sure = max(float(abs(shift)) - 2 * math.sqrt(c / determinant), 0.0)
-        return math.copysign(sure, float(shift))
+            return _Shift(0.0, math.inf, 0.0, math.inf)
+        along, across = shifted @ mixture.residuals, strained @ mixture.residuals
+        # Where the fit is bad, what it leaves is not noise.
+        excess = max(mixture.chi2 / frame.q.size, 1.0)
+        return _Shift(
+            float((c * along - b * across) / determinant),
+            math.sqrt(excess * c / determinant),
+            float((a * across - b * along) / determinant),
+            math.sqrt(excess * a / determinant),
+        )
 
     def _profile(
-        self, frame: _Frame, curves: DotCurves, strain: float, factor: NDArray[np.float64]
+        self, frame: _Frame, curves: DotCurves, place: _Place, factor: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """χ² with each template in turn, the factor on the dots given; shape (n_dots,)."""
-        columns = curves.columns[self._nearest_index(frame.q * (1 + strain))]
+        columns = curves.columns[self._nearest_index(_positions(frame, place))]
         return _chi2_with_each(frame, columns, frame.weight * factor)
 
     def _nearest_index(self, q: NDArray[np.float64]) -> NDArray[np.intp]:
         """Index of the nearest point of the templates."""
-        return np.asarray((q - self._first) / self._step + 0.5, np.intp)
+        nearest = np.asarray((q - self._first) / self._step + 0.5, np.intp)
+        return np.clip(nearest, 0, self._templates.q_inv_angstrom.size - 1)
+
+
+def _cosine(q: NDArray[np.float64], wavelength_angstrom: float | None) -> NDArray[np.float64]:
+    """Cos θ, by which a shift of 2θ changes Q; 1 without a wavelength."""
+    if wavelength_angstrom is None:
+        return np.ones(q.size)
+    return np.sqrt(np.maximum(1 - (q * wavelength_angstrom / (4 * np.pi)) ** 2, 0.0))
+
+
+def _positions(frame: _Frame, place: _Place) -> NDArray[np.float64]:
+    """Where the templates are read, Å⁻¹, shape (n,)."""
+    return np.asarray(frame.q * (1 + place.strain) + place.shift * frame.cosine)
 
 
 def _splines(q: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,10 +5,14 @@ from ._check import SMALLEST_POSITIVE, Check, CheckResult
 from ._estimate import Status
 from ._evidence import MAX_NEGATIVE, FitEvidence, FrameEvidence
 
-__all__ = ["CHECKS", "run_checks"]
+__all__ = ["CHECKS", "DIFFRACTS", "run_checks"]
 
 SCARCE_COUNTS = 2e4
 """Photons below which dots that were not seen may merely be too faint: 30 for each 0.02 Å⁻¹."""
+
+DIFFRACTS = 5.0
+"""χ² per bin of solvents and background from which a frame has peaks of something: empty cells, solvents and
+water stay below."""
 
 CLASS_MISREAD = 0.05
 """Relative distance, beyond half a class, of the size that fits best from a classifier's size. Softmax is not
@@ -40,8 +44,10 @@ def _few_bins(frame: FrameEvidence, n_fitted: float) -> str:
 
 
 def _unseen(evidence: FitEvidence) -> Status:
-    """Status of a frame without a signal: with few photons the dots may merely be too faint."""
-    return Status.LOW_COUNTS if evidence.counts < SCARCE_COUNTS else Status.NO_CRYSTAL
+    """Status of a frame without a signal: too faint to see dots, empty, or with peaks that are not theirs."""
+    if evidence.counts < SCARCE_COUNTS:
+        return Status.LOW_COUNTS
+    return Status.OUT_OF_DOMAIN if evidence.fit.misfit_background_only > DIFFRACTS else Status.NO_CRYSTAL
 
 
 def _strained(evidence: FitEvidence, strain: float, source: str) -> str:
@@ -50,6 +56,20 @@ def _strained(evidence: FitEvidence, strain: float, source: str) -> str:
         f"peak positions ({source}) correspond to {evidence.card.material} strained by {strain:+.2%}, "
         f"outside {low:+.2%} to {high:+.2%}: check wavelength, 2θ zero and material"
     )
+
+
+def _shifted(evidence: FitEvidence, _: float) -> str:
+    if evidence.wavelength_angstrom is None:
+        text = (
+            f"all peaks are shifted by {evidence.fit.shift_inv_angstrom:+.4f} Å⁻¹ (threshold "
+            f"{evidence.max_shift_inv_angstrom:.4f} Å⁻¹)"
+        )
+    else:
+        text = (
+            f"2θ is shifted by {evidence.two_theta_shift_deg:+.3f}° (threshold "
+            f"{evidence.max_two_theta_shift_deg:.3f}°)"
+        )
+    return f"{text}: check the 2θ zero and the height of the sample"
 
 
 def _better_size_status(evidence: FitEvidence) -> Status:
@@ -190,14 +210,11 @@ CHECKS: tuple[Check[FrameEvidence] | Check[FitEvidence], ...] = (
     Check[FitEvidence](
         name="shift of all peaks",
         needs=FitEvidence,
-        value=lambda e: abs(e.fit.shift_inv_angstrom),
-        maximum=lambda e: e.thresholds.max_shift_inv_angstrom,
+        value=lambda e: e.fit.sure_shift_inv_angstrom,
+        maximum=lambda e: e.max_shift_inv_angstrom,
         unit="Å⁻¹",
         status=lambda _: Status.OUT_OF_DOMAIN,
-        message=lambda e, _: (
-            f"all peaks are shifted by {e.fit.shift_inv_angstrom:+.4f} Å⁻¹ (threshold "
-            f"{e.thresholds.max_shift_inv_angstrom:.4f} Å⁻¹): check the 2θ zero"
-        ),
+        message=_shifted,
     ),
     Check[FitEvidence](
         name="residual",

@@ -62,7 +62,10 @@ class SizeEstimate:
     dispersion_high: float = math.nan
     """Upper end of its 95 % interval."""
     lattice_parameter_angstrom: float = math.nan
-    """Lattice parameter, Å."""
+    """Lattice parameter, Å; NaN where a shift of 2θ makes it unreliable."""
+    two_theta_shift_deg: float = math.nan
+    """Measured less true 2θ of all peaks, as a wrong zero or the height of the sample shifts them, degrees;
+    NaN where the wavelength is not known."""
     class_nm: float = math.nan
     """Most probable size class, nm, where the model has classes."""
     class_probability: float = math.nan
@@ -99,6 +102,7 @@ class SizeEstimate:
                 f"{self.lattice_parameter_angstrom:.4f} Å",
                 self.lattice_parameter_angstrom,
             ),
+            "shift of 2θ": (f"{self.two_theta_shift_deg:+.3f}°", self.two_theta_shift_deg),
             "class": (f"{self.class_nm:g} nm (softmax {self.class_probability:.2f})", self.class_nm),
             "residual": (f"{self.residual:.1%} of the mean intensity", self.residual),
             "photons": (f"{self.counts:.3g}", self.counts),

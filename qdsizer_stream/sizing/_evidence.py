@@ -15,6 +15,9 @@ __all__ = ["MAX_NEGATIVE", "FitEvidence", "FrameEvidence", "frame_evidence"]
 ZERO_STRAIN = 0.002
 """Strain that a 2θ zero 0.02° off causes at the first peaks: no reason to suspect the wavelength."""
 
+COPPER_ANGSTROM = 1.5406
+"""Copper Kα1: films in its diffractometers stand up to 0.3° off."""
+
 MAX_NEGATIVE = {2.0: 0.05, 5.0: 0.005}
 """Largest fraction of the bins that may be more than this many standard deviations below zero. Of intensities
 of zero 2.3 % are below -2 σ and none below -5 σ: more is not noise, and the logarithm that networks take
@@ -63,6 +66,32 @@ class FitEvidence:
     """Photons."""
     textured: bool = True
     """Whether the dots may have a preferred orientation."""
+    wavelength_angstrom: float | None = None
+    """Wavelength, Å; None where it is not known."""
+
+    @property
+    def two_theta_shift_deg(self) -> float:
+        """Shift of 2θ, degrees; NaN where the wavelength is not known."""
+        if self.wavelength_angstrom is None:
+            return math.nan
+        return math.degrees(self.fit.shift_inv_angstrom * self.wavelength_angstrom / (2 * math.pi))
+
+    @property
+    def max_two_theta_shift_deg(self) -> float:
+        """Largest accepted shift of 2θ, degrees; for copper where the wavelength is not known."""
+        shorter = 1.0 if self.wavelength_angstrom is None else self.wavelength_angstrom / COPPER_ANGSTROM
+        return self.thresholds.max_two_theta_shift_deg * min(shorter, 1.0)
+
+    @property
+    def max_shift_inv_angstrom(self) -> float:
+        """The same as a change of Q, Å⁻¹."""
+        wavelength = COPPER_ANGSTROM if self.wavelength_angstrom is None else self.wavelength_angstrom
+        return math.radians(self.max_two_theta_shift_deg) * 2 * math.pi / wavelength
+
+    @property
+    def shifted(self) -> bool:
+        """Whether the peaks are shifted too far for a lattice parameter."""
+        return self.fit.sure_shift_inv_angstrom > self.thresholds.max_shift_inv_angstrom
 
     @property
     def ratio_misfit(self) -> float:

@@ -1,5 +1,7 @@
 """The one path from a frame to an estimate: live, replayed or from a file."""
 
+import math
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from ..models import (
 )
 from ..patterns import Axis, BinGrid, Pattern, bin_pattern, load_pattern
 from ..reduction import NOTHING_APPLIED, AppliedCorrections, PooledCounts, Reducer, ReductionConfig
-from ._acceptance import run_checks
+from ._acceptance import DIFFRACTS, run_checks
 from ._check import CheckResult, first_failed
 from ._config import SizingConfig
 from ._estimate import SizeEstimate, Status
@@ -34,6 +36,25 @@ from ._plausible_width import plausible_width_inv_angstrom
 from ._raw_frame import RawFrame
 
 __all__ = ["Examination", "Sizer"]
+
+MAX_TRAINED_SHIFT_INV_ANGSTROM = 0.004
+"""Sure shift of all peaks beyond which the network sizes the frame without it, Å⁻¹: every model was trained
+with smaller ones, 0.02° at 0.56 Å."""
+
+PEAKS_DO_NOT_FIT = (
+    "χ² fall by dots",
+    "probability of dots",
+    "strain, fit",
+    "strain, network",
+    "χ² explained by dots",
+)
+"""Checks that a frame with a wrong wavelength fails."""
+
+MIN_EXPLAINED_BY_SCALE = 0.7
+"""Fraction of the χ² beyond noise that dots must explain at another scale of Q for it to be named."""
+
+MIN_SCALE = 0.005
+"""Deviations from 1 below which a scale is not worth naming."""
 
 CHECK_STEP_INV_ANGSTROM = 0.02
 """Width of the bins of the physics check: a third of the width of a peak of a 10 nm dot, Å⁻¹."""
@@ -287,6 +308,7 @@ class Sizer:
                 pooled.pattern(),
                 self._photons(pooled),
                 self._resolution(pooled.wavelength_angstrom),
+                pooled.wavelength_angstrom,
                 # Strip detectors far from the sample are as narrow as the instruments of the training.
                 plausible_inv_angstrom=0.0,
             )
@@ -352,6 +374,7 @@ class Sizer:
             pattern,
             photons,
             resolution,
+            wavelength_angstrom,
             plausible_inv_angstrom=plausible_width_inv_angstrom(wavelength_angstrom),
         )
 
@@ -360,6 +383,7 @@ class Sizer:
         pattern: Pattern,
         photons: float | None,
         resolution: NDArray[np.float64] | None,
+        wavelength_angstrom: float | None,
         *,
         plausible_inv_angstrom: float,
     ) -> Examination:
@@ -393,24 +417,36 @@ class Sizer:
         shown = self.model.allow_for_channels(answer, binned)
         interval_nm = clip_to_model_range(self.model.card, shown)
         known = None if resolution is None or not resolution.any() else resolution
-        fit = self._check.fit(binned, *interval_nm, answer.dispersion, known)
-        checks += run_checks(
-            FitEvidence(
-                card=self.model.card,
-                answer=answer,
-                interval_nm=interval_nm,
-                fit=fit,
-                counts=frame.counts,
-                textured=self.config.texture,
-            )
+        fit = self._check.fit(binned, *interval_nm, answer.dispersion, known, wavelength_angstrom)
+        if fit.sure_shift_inv_angstrom > MAX_TRAINED_SHIFT_INV_ANGSTROM:
+            # The network gets the frame without the shift, which it may not know; the fit has found it.
+            moved = _without_shift(pattern, fit.shift_inv_angstrom, wavelength_angstrom)
+            with suppress(PatternError):  # a range of Q at the limit of the model's
+                answer = self._answer(moved, bin_pattern(moved, self._grid), resolution)
+            shown = self.model.allow_for_channels(answer, binned)
+            interval_nm = clip_to_model_range(self.model.card, shown)
+            fit = self._check.fit(binned, *interval_nm, answer.dispersion, known, wavelength_angstrom)
+        found = FitEvidence(
+            card=self.model.card,
+            answer=answer,
+            interval_nm=interval_nm,
+            fit=fit,
+            counts=frame.counts,
+            textured=self.config.texture,
+            wavelength_angstrom=wavelength_angstrom,
         )
+        checks += run_checks(found)
         if resolution is None:
             shown = raised_for_width(shown, plausible_inv_angstrom, self.model.trained_width_inv_angstrom)
         seen["residual"] = fit.residual
         failed = first_failed(checks)
         if failed is not None:
+            rejected = _rejected(failed, seen)
+            if failed.name in PEAKS_DO_NOT_FIT and fit.misfit_background_only > DIFFRACTS:
+                rejected = replace(rejected, reason=rejected.reason + self._scale_hint(binned, known))
             evidence = answer if self._is_evidence(frame.counts, answer, fit, checks) else None
-            return Examination(_rejected(failed, seen), binned, fit, checks, answer, evidence)
+            return Examination(rejected, binned, fit, checks, answer, evidence)
+        lattice = self.model.card.lattice_parameter_angstrom * (1 + answer.strain)
         estimate = SizeEstimate(
             status=Status.SIZED,
             size_nm=answer.size_nm,
@@ -427,7 +463,8 @@ class Sizer:
             dispersion=answer.dispersion,
             dispersion_low=answer.dispersion_low,
             dispersion_high=answer.dispersion_high,
-            lattice_parameter_angstrom=self.model.card.lattice_parameter_angstrom * (1 + answer.strain),
+            lattice_parameter_angstrom=math.nan if found.shifted else lattice,
+            two_theta_shift_deg=found.two_theta_shift_deg,
             class_nm=answer.class_nm,
             class_probability=answer.class_probability,
             **seen,
@@ -473,9 +510,26 @@ class Sizer:
             return None
         return self.instrument.fwhm_inv_angstrom_at(self._grid.centres, wavelength_angstrom)
 
+    def _scale_hint(self, binned: Pattern, resolution: NDArray[np.float64] | None) -> str:
+        """Factor on Q at which the peaks of a rejected frame would be those of the material, in words."""
+        scale, explained = self._check.scale_of(binned, resolution)
+        if explained < MIN_EXPLAINED_BY_SCALE or abs(scale - 1) < MIN_SCALE:
+            return ""
+        material = self.model.card.material
+        return f"; the peaks fit {material} at {scale:.3f} × Q: check the wavelength and the 2θ zero"
+
     def _bad_frame(self, reason: str) -> Examination:
         """Reject a frame that could not be reduced."""
         return Examination(SizeEstimate(status=Status.BAD_FRAME, reason=reason, model=self.model.name))
+
+
+def _without_shift(pattern: Pattern, shift_inv_angstrom: float, wavelength_angstrom: float | None) -> Pattern:
+    """A pattern whose points lie where they would without a shift of 2θ."""
+    q = pattern.q_inv_angstrom
+    cosine = np.ones(q.size)
+    if wavelength_angstrom is not None:
+        cosine = np.sqrt(np.maximum(1 - (q * wavelength_angstrom / (4 * np.pi)) ** 2, 0.0))
+    return replace(pattern, q_inv_angstrom=q - shift_inv_angstrom * cosine)
 
 
 def _rejected(failed: CheckResult, seen: dict[str, Any]) -> SizeEstimate:

@@ -18,7 +18,7 @@ from ._templates import TemplatePhysics
 __all__ = ["PaperRecipe", "SizeRecipe", "TrainingRecipe", "load_training_recipe"]
 
 
-LATER_THRESHOLDS = ("max_ratio_misfit", "max_ratio_misfit_textured")
+LATER_THRESHOLDS = ("max_ratio_misfit", "max_ratio_misfit_textured", "max_two_theta_shift_deg")
 """Thresholds that joined after recipes had been hashed."""
 
 

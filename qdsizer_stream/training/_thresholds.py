@@ -158,7 +158,7 @@ def set_thresholds(
             ),
             "max_shift_inv_angstrom": max(
                 MIN_SHIFT_INV_ANGSTROM,
-                round_up(SAFETY_FACTOR * _quantile([abs(fit.shift_inv_angstrom) for fit in fits])),
+                round_up(SAFETY_FACTOR * _quantile([fit.sure_shift_inv_angstrom for fit in fits])),
             ),
             "max_delta_chi2_better_size": MAX_DELTA_CHI2,
             "max_delta_chi2_fraction": max(

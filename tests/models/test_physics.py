@@ -5,8 +5,9 @@ from scipy.optimize import nnls
 
 from qdsizer_stream.errors import ConfigurationError
 from qdsizer_stream.models import PhysicsCheck, PhysicsFit, load_model, pooled_bins
-from qdsizer_stream.patterns import BinGrid, Pattern
+from qdsizer_stream.patterns import BinGrid, Pattern, two_theta_from_q
 
+COPPER = 1.5406
 GRID = BinGrid(q_first_inv_angstrom=0.96, q_step_inv_angstrom=0.02, n_bins=704)
 TEMPLATES = load_model("pbs").templates
 CHECK = PhysicsCheck(TEMPLATES, GRID, 5.934)
@@ -96,8 +97,42 @@ def test_a_wrong_zero_shows_as_a_shift(shift: float) -> None:
     pattern, mean_nm = dots(4.0)
     shifted = np.interp(GRID.centres + shift, GRID.centres, pattern)
     fit = fit_near(counted(shifted, 1000.0), mean_nm)
-    assert 0.5 < fit.shift_inv_angstrom / shift < 1.2
-    assert abs(fit_near(counted(pattern, 1000.0), mean_nm).shift_inv_angstrom) < 0.002
+    # Read at larger Q, the peaks lie at smaller Q.
+    assert fit.shift_inv_angstrom == pytest.approx(-shift, abs=3 * fit.shift_sd_inv_angstrom)
+    assert fit.shift_sd_inv_angstrom < 0.0015
+    assert abs(fit.strain) < 0.001
+    assert fit_near(counted(pattern, 1000.0), mean_nm).sure_shift_inv_angstrom < 0.001
+
+
+@pytest.mark.parametrize("shift_deg", [0.3, -0.25])
+def test_a_two_theta_shift_of_copper_is_found_beside_a_strain(shift_deg: float) -> None:
+    """As angles: the shift of Q falls with cos θ. The size and the strain are those without it."""
+    pattern, mean_nm = dots(5.0, 0.06, strain=0.004)
+    true = two_theta_from_q(np.minimum(GRID.centres, 8.0), COPPER) - shift_deg
+    q = 4 * np.pi / COPPER * np.sin(np.radians(true) / 2)
+    shifted = np.interp(q, GRID.centres, pattern)
+    noisy = np.random.default_rng(1).poisson(2000 * shifted)
+    frame = Pattern.from_arrays(GRID.centres, noisy, mask=GRID.centres > 7.0)
+    fit = CHECK.fit(frame, mean_nm, mean_nm, 0.06, wavelength_angstrom=COPPER)
+    found_deg = np.degrees(fit.shift_inv_angstrom * COPPER / (2 * np.pi))
+    sd_deg = np.degrees(fit.shift_sd_inv_angstrom * COPPER / (2 * np.pi))
+    assert found_deg == pytest.approx(shift_deg, abs=0.02 + 2 * sd_deg)
+    assert sd_deg < 0.03
+    assert fit.strain == pytest.approx(0.004, abs=0.001)
+    assert fit.misfit < 1
+    assert fit.delta_chi2_better_size < 10
+
+
+@pytest.mark.parametrize("scale", [0.7, 0.985, 1.25])
+def test_the_scale_at_which_peaks_would_fit_is_found(scale: float) -> None:
+    pattern, _ = dots(4.5)
+    q = np.minimum(GRID.centres * scale, GRID.centres[-1])
+    wrong = np.interp(q, GRID.centres, 0.5 * pattern + 0.5 * on_grid(TEMPLATES.solvents[4]))
+    found, explained = CHECK.scale_of(counted(wrong, 1000.0))
+    assert found == pytest.approx(scale, rel=0.004)
+    assert explained > 0.8
+    flat = counted(np.ones(GRID.n_bins), 1000.0)
+    assert CHECK.scale_of(flat)[1] < 0.5
 
 
 def test_bins_without_data_are_left_alone() -> None:
@@ -195,6 +230,19 @@ def test_dots_of_a_blurred_frame_look_smaller_to_a_perfect_instrument() -> None:
     assert known.delta_chi2_better_size < 5
     assert unknown.best_nm < 0.85 * mean_nm
     assert unknown.delta_chi2_better_size > 100
+
+
+@pytest.mark.parametrize("shift", [0.03, -0.02])
+def test_a_fit_at_shifted_places_is_as_good_as_one_without(shift: float) -> None:
+    mean_nm, q = float(TEMPLATES.mean_nm[SEVEN_NM]), TEMPLATES.q_inv_angstrom
+    noisy = np.random.default_rng(2).poisson(
+        5000 * np.interp(COARSE.centres - shift, q, TEMPLATES.dots[SEVEN_NM])
+    )
+    fit = COARSE_CHECK.fit(clear_part(noisy, np.sqrt(noisy)), mean_nm, mean_nm, 0.06)
+    assert fit.shift_inv_angstrom == pytest.approx(shift, abs=0.001)
+    assert abs(fit.strain) < 5e-4
+    assert fit.misfit < 0.7
+    assert fit.best_nm == pytest.approx(mean_nm, rel=0.01)
 
 
 def test_a_resolution_of_zero_is_a_perfect_instrument() -> None:

@@ -13,6 +13,8 @@ from qdsizer_stream.patterns import BinGrid
 from qdsizer_stream.sizing import CHECKS, CheckResult, FitEvidence, FrameEvidence, Status, run_checks
 
 STEP = 1e-9
+COPPER_PER_DEG = 2 * math.pi / 1.5406 * math.radians(1.0)
+"""Change of Q for each degree of 2θ at small angles and the wavelength of copper, Å⁻¹."""
 THRESHOLDS = AcceptanceThresholds(
     min_counts=310.0,
     min_bins=61,
@@ -25,6 +27,7 @@ THRESHOLDS = AcceptanceThresholds(
     max_ratio_misfit=12.5,
     max_ratio_misfit_textured=7.5,
     max_shift_inv_angstrom=0.0055,
+    max_two_theta_shift_deg=0.25,
     max_delta_chi2_better_size=10.0,
     max_delta_chi2_fraction=0.002,
     min_presence=0.4,
@@ -48,6 +51,8 @@ FIT = PhysicsFit(
     strain_sd=0.0,
     ratio_misfit=RatioMisfit(untextured=3.0, textured=2.0),
     shift_inv_angstrom=0.0,
+    shift_sd_inv_angstrom=0.0,
+    misfit_background_only=3.0,
     dots=CURVE,
     solvent=CURVE,
     background=CURVE,
@@ -74,6 +79,7 @@ def check_fit(
     card: Card = GAUSSIAN,
     counts: float = 1e6,
     textured: bool = True,
+    wavelength_angstrom: float | None = None,
 ) -> Checks:
     return run_checks(
         FitEvidence(
@@ -83,6 +89,7 @@ def check_fit(
             fit=fit,
             counts=counts,
             textured=textured,
+            wavelength_angstrom=wavelength_angstrom,
         )
     )
 
@@ -253,19 +260,41 @@ FIT_EDGES = [
     ),
     Edge(
         "shift of all peaks",
-        0.0055,
-        0.0055 + STEP,
+        0.25 * COPPER_PER_DEG - STEP,
+        0.25 * COPPER_PER_DEG + STEP,
         lambda shift: check_fitted(shift_inv_angstrom=shift),
         Status.OUT_OF_DOMAIN,
-        "all peaks are shifted by +0.0055 Å⁻¹ (threshold 0.0055 Å⁻¹): check the 2θ zero",
+        "all peaks are shifted by +0.0178 Å⁻¹ (threshold 0.0178 Å⁻¹): check the 2θ zero and the height of "
+        "the sample",
+    ),
+    # The same at the wavelength of copper, in degrees; two standard deviations of 0.01° are granted.
+    Edge(
+        "shift of all peaks",
+        -(0.27 - STEP) * COPPER_PER_DEG,
+        -(0.27 + STEP) * COPPER_PER_DEG,
+        lambda shift: check_fit(
+            fit=replace(FIT, shift_inv_angstrom=shift, shift_sd_inv_angstrom=0.01 * COPPER_PER_DEG),
+            wavelength_angstrom=1.5406,
+        ),
+        Status.OUT_OF_DOMAIN,
+        "2θ is shifted by -0.270° (threshold 0.250°): check the 2θ zero and the height of the sample",
+    ),
+    # At a third of that wavelength, a third of the degrees; at twice the wavelength no more of them.
+    Edge(
+        "shift of all peaks",
+        0.25 * COPPER_PER_DEG - STEP,
+        0.25 * COPPER_PER_DEG + STEP,
+        lambda shift: check_fit(fit=replace(FIT, shift_inv_angstrom=shift), wavelength_angstrom=1.5406 / 3),
+        Status.OUT_OF_DOMAIN,
+        "2θ is shifted by +0.083° (threshold 0.083°)",
     ),
     Edge(
         "shift of all peaks",
-        -0.0055,
-        -0.0055 - STEP,
-        lambda shift: check_fitted(shift_inv_angstrom=shift),
+        0.125 * COPPER_PER_DEG - STEP,
+        0.125 * COPPER_PER_DEG + STEP,
+        lambda shift: check_fit(fit=replace(FIT, shift_inv_angstrom=shift), wavelength_angstrom=3.0812),
         Status.OUT_OF_DOMAIN,
-        "all peaks are shifted by -0.0055 Å⁻¹",
+        "2θ is shifted by +0.250° (threshold 0.250°)",
     ),
     Edge(
         "residual",
@@ -399,6 +428,16 @@ def test_a_check_fails_a_step_beyond_its_threshold(edge: Edge) -> None:
     before = next(check for check in passed if check.name == edge.check)
     assert before.message == ""
     assert before.margin >= 0
+
+
+@pytest.mark.parametrize(
+    ("misfit_background_only", "status"), [(5.0, Status.NO_CRYSTAL), (5.0 + STEP, Status.OUT_OF_DOMAIN)]
+)
+def test_no_crystal_is_a_frame_in_which_nothing_diffracts(
+    misfit_background_only: float, status: Status
+) -> None:
+    checks = check_fitted(significance=1.0, misfit_background_only=misfit_background_only)
+    assert next(check for check in checks if not check.passed).status is status
 
 
 def test_every_check_has_an_edge() -> None:

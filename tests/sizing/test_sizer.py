@@ -1,4 +1,5 @@
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 from qdsizer_stream.errors import ConfigurationError, ModelError, PatternFileError
+from qdsizer_stream.models import load_model
 from qdsizer_stream.patterns import Pattern, q_from_two_theta, read_curve
 from qdsizer_stream.reduction import ReductionConfig, nominal_detector
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe, load_solvent
@@ -399,3 +401,46 @@ def test_a_width_in_degrees_needs_the_wavelength_of_a_pattern() -> None:
     in_q = Sizer(instrument={"fwhm_inv_angstrom": 0.03}).size(pattern)
     assert (in_q.status, in_q.resolution_inv_angstrom) == (Status.NO_CRYSTAL, pytest.approx(0.03, rel=1e-12))
     assert math.isnan(Sizer().size(pattern).resolution_inv_angstrom)
+
+
+@pytest.mark.parametrize(("wavelength", "shift_deg"), [(1.5406, 0.25), (1.5406, -0.25), (0.56, 0.09)])
+def test_a_two_theta_shift_withholds_the_lattice_parameter_and_not_the_size(
+    wavelength: float, shift_deg: float
+) -> None:
+    """The size is that of the frame without the shift, which is reported."""
+    model = load_model("pbs")
+    templates = model.templates
+    dots = templates.dots[np.argmin(np.abs(templates.mean_nm - 6.0) + np.abs(templates.dispersion - 0.06))]
+    two_theta = np.arange(17.0 if wavelength > 1 else 6.0, 110.0 if wavelength > 1 else 70.0, 0.04)
+    q = 4 * np.pi / wavelength * np.sin(np.radians(two_theta) / 2)
+    counts = np.random.default_rng(0).poisson(1000 * np.interp(q, templates.q_inv_angstrom, dots))
+    right = Pattern.from_two_theta(two_theta, counts, wavelength)
+    shifted = Pattern.from_two_theta(two_theta + shift_deg, counts, wavelength)
+    expected = Sizer().size(right, wavelength_angstrom=wavelength)
+    found = Sizer().size(shifted, wavelength_angstrom=wavelength)
+    assert expected.status is found.status is Status.SIZED, found.reason
+    assert found.size_nm == pytest.approx(expected.size_nm, rel=0.01)
+    assert found.two_theta_shift_deg == pytest.approx(shift_deg, abs=0.02)
+    assert expected.two_theta_shift_deg == pytest.approx(0.0, abs=0.02)
+    assert expected.lattice_parameter_angstrom == pytest.approx(5.934, abs=0.01)
+    assert math.isnan(found.lattice_parameter_angstrom)
+    unknown = Sizer().size(shifted)
+    assert math.isnan(unknown.two_theta_shift_deg)
+    assert math.isnan(unknown.lattice_parameter_angstrom)
+    too_far = Pattern.from_two_theta(two_theta + 1.5 * shift_deg, counts, wavelength)
+    rejected = Sizer().size(too_far, wavelength_angstrom=wavelength)
+    assert rejected.status is Status.OUT_OF_DOMAIN
+    assert f"2θ is shifted by {1.5 * shift_deg:+.2f}"[:-1] in rejected.reason
+    assert "check the 2θ zero and the height of the sample" in rejected.reason
+
+
+def test_the_reason_names_the_scale_at_which_peaks_would_fit() -> None:
+    templates = load_model("pbs").templates
+    dots = templates.dots[np.argmin(np.abs(templates.mean_nm - 5.0) + np.abs(templates.dispersion - 0.06))]
+    q = np.arange(1.0, 11.0, 0.01)
+    counts = np.random.default_rng(0).poisson(1000 * np.interp(1.25 * q, templates.q_inv_angstrom, dots))
+    estimate = Sizer().size(Pattern.from_arrays(q, counts))
+    assert estimate.status is Status.OUT_OF_DOMAIN
+    assert re.search(
+        r"; the peaks fit PbS at 1\.2(4|5)\d × Q: check the wavelength and the 2θ zero$", estimate.reason
+    )
