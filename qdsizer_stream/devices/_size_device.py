@@ -57,6 +57,22 @@ class SizeDevice(Device):  # type: ignore[misc]  # ophyd states no types
     """Lower end of the 95 % interval, nm."""
     size_high = Component(UnitSignal, value=math.nan, unit="nm", precision=2)
     """Upper end of the 95 % interval, nm."""
+    size_frame_sd = Component(UnitSignal, value=math.nan, unit="nm", precision=3)
+    """Part of the standard deviation of the size that differs from frame to frame, nm."""
+    track_size = Component(UnitSignal, value=math.nan, unit="nm", precision=3)
+    """Filtered number-weighted mean diameter of the run, nm."""
+    track_size_low = Component(UnitSignal, value=math.nan, unit="nm", precision=3)
+    """Lower end of its 95 % interval, nm."""
+    track_size_high = Component(UnitSignal, value=math.nan, unit="nm", precision=3)
+    """Upper end of its 95 % interval, nm."""
+    track_size_sd = Component(UnitSignal, value=math.nan, unit="nm", precision=4)
+    """Its standard deviation without the error that all frames share, nm."""
+    growth = Component(UnitSignal, value=math.nan, unit="nm/min", precision=4)
+    """Growth rate, nm/min."""
+    growth_low = Component(UnitSignal, value=math.nan, unit="nm/min", precision=4)
+    """Lower end of its 95 % interval, nm/min."""
+    growth_high = Component(UnitSignal, value=math.nan, unit="nm/min", precision=4)
+    """Upper end of its 95 % interval, nm/min."""
     dispersion = Component(UnitSignal, value=math.nan, unit="", precision=3)
     """Standard deviation of the number distribution over its mean."""
     status = Component(UnitSignal, value="", unit="")

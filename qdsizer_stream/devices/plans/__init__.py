@@ -1,8 +1,8 @@
 """Plans that act on the size, and leave the beamline safe however they end."""
 
 from ._expose import count_until_precise
+from ._follow import choose_exposure, follow_synthesis
 from ._frames import SteeringFrame
-from ._growth import GrowthRate, growth_rate
 from ._monitor import monitor_synthesis
 from ._outcome import Ending, PlanOutcome
 from ._safety import Shutter
@@ -10,12 +10,12 @@ from ._size_until import size_until
 
 __all__ = [
     "Ending",
-    "GrowthRate",
     "PlanOutcome",
     "Shutter",
     "SteeringFrame",
+    "choose_exposure",
     "count_until_precise",
-    "growth_rate",
+    "follow_synthesis",
     "monitor_synthesis",
     "size_until",
 ]

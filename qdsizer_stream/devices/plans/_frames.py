@@ -40,6 +40,22 @@ class SteeringFrame:
     """Lower end of the 95 % interval, nm."""
     high_nm: float = math.nan
     """Upper end of the 95 % interval, nm."""
+    frame_sd_nm: float = math.nan
+    """Part of the standard deviation of the size that differs from frame to frame, nm."""
+    track_nm: float = math.nan
+    """Filtered number-weighted mean diameter of the run, nm; NaN if the frame was not sized."""
+    track_low_nm: float = math.nan
+    """Lower end of its 95 % interval, nm."""
+    track_high_nm: float = math.nan
+    """Upper end of its 95 % interval, nm."""
+    track_sd_nm: float = math.nan
+    """Its standard deviation without the error that all frames share, nm."""
+    growth_nm_per_min: float = math.nan
+    """Growth rate of the run, nm/min; NaN before the third size."""
+    growth_low_nm_per_min: float = math.nan
+    """Lower end of its 95 % interval, nm/min."""
+    growth_high_nm_per_min: float = math.nan
+    """Upper end of its 95 % interval, nm/min."""
     reason: str = ""
     """Why the frame was not sized; empty if it was."""
 
@@ -133,6 +149,14 @@ class FrameLoop:
             size_nm=values["size"],
             low_nm=values["size_low"],
             high_nm=values["size_high"],
+            frame_sd_nm=values["size_frame_sd"],
+            track_nm=values["track_size"],
+            track_low_nm=values["track_size_low"],
+            track_high_nm=values["track_size_high"],
+            track_sd_nm=values["track_size_sd"],
+            growth_nm_per_min=values["growth"],
+            growth_low_nm_per_min=values["growth_low"],
+            growth_high_nm_per_min=values["growth_high"],
         )
 
     def _time(self, reading: Any) -> float:

@@ -1,19 +1,24 @@
 """A plan that monitors a synthesis until the dots have stopped growing."""
 
-from collections import deque
 from typing import Any
 
 from pydantic import Field
 
 from ...configuration import Config, validated
+from ...models import TWO_SIDED_95
 from .._size_device import Sizing
 from ._frames import Messages, SteeringFrame
-from ._growth import MIN_FRAMES, growth_rate
 from ._outcome import Ending
 from ._safety import Shutter
 from ._steer import MAX_UNSIZED, steer
 
 __all__ = ["monitor_synthesis"]
+
+ONE_SIDED_95 = 1.644854
+"""Standard deviations that 95 % of a normal distribution lie below."""
+
+MIN_FRAMES = 4
+"""Fewer sizes give a rate whose error is hardly known."""
 
 
 class Rule(Config):
@@ -22,7 +27,7 @@ class Rule(Config):
     min_rate_nm_per_min: float = Field(gt=0, allow_inf_nan=False)
     """Rate below which growth counts as ended, nm/min."""
     window_frames: int = Field(ge=MIN_FRAMES)
-    """Number of newest sized frames that the rate is fitted to."""
+    """Number of sized frames before the plan may end."""
 
 
 def monitor_synthesis(
@@ -40,9 +45,8 @@ def monitor_synthesis(
 ) -> Messages:
     """Measure a synthesis until its dots no longer grow.
 
-    The rate is the slope of a robust line through the newest sized frames, and its error comes from the
-    scatter of their sizes. The plan ends when the rate is below the threshold with 95 % confidence; if the
-    sizes scatter, it waits for more.
+    The rate is that of the track of the run, the same as in the displays and documents. The plan ends when
+    it is below the threshold with 95 % confidence; if the sizes scatter, it waits for more.
 
     Parameters
     ----------
@@ -51,7 +55,7 @@ def monitor_synthesis(
     min_rate_nm_per_min
         Rate below which growth counts as ended, nm/min.
     window_frames
-        Number of newest sized frames that the rate is fitted to, at least 4.
+        Number of sized frames before the plan may end, at least 4.
 
     Yields
     ------
@@ -68,19 +72,20 @@ def monitor_synthesis(
     """
     settings = {"min_rate_nm_per_min": min_rate_nm_per_min, "window_frames": window_frames}
     rule = validated(Rule, settings, "monitor_synthesis")
-    window: deque[SteeringFrame] = deque(maxlen=rule.window_frames)
+    n_sized = 0
 
     def check(frame: SteeringFrame) -> tuple[Ending, str] | None:
-        window.append(frame)
-        if len(window) < rule.window_frames:
+        nonlocal n_sized
+        n_sized += 1
+        if n_sized < rule.window_frames:
             return None
-        rate = growth_rate(window)
-        if rate.at_most_nm_per_min >= rule.min_rate_nm_per_min:
+        rate = frame.growth_nm_per_min
+        at_most = rate + (frame.growth_high_nm_per_min - rate) * ONE_SIDED_95 / TWO_SIDED_95
+        if not at_most < rule.min_rate_nm_per_min:
             return None
         return Ending.GROWTH_ENDED, (
-            f"at frame {frame.number} the dots grow by {rate.nm_per_min:.3f} nm/min, at most by "
-            f"{rate.at_most_nm_per_min:.3f}, less than {rule.min_rate_nm_per_min:g}; they are "
-            f"{frame.size_nm:.2f} nm"
+            f"at frame {frame.number} the dots grow by {rate:.3f} nm/min, at most by {at_most:.3f}, less "
+            f"than {rule.min_rate_nm_per_min:g}; they are {frame.track_nm:.2f} nm"
         )
 
     return (

@@ -13,13 +13,17 @@ from ._frames import FrameLoop, Messages, SteeringFrame
 from ._outcome import Ending, PlanOutcome
 from ._safety import Shutter, safely
 
-__all__ = ["MAX_UNSIZED", "Limits", "StopCheck", "steer"]
+__all__ = ["MAX_UNSIZED", "Limits", "Preparation", "StopCheck", "steer"]
 
 MAX_UNSIZED = 3
 """Successive frames without a size at which a plan stops: one may be a bubble, two a top-up of the ring."""
 
 StopCheck = Callable[[SteeringFrame], tuple[Ending, str] | None]
 """Function of a sized frame; returns the ending with its reason, or None to continue."""
+
+
+Preparation = Callable[[SteeringFrame | None], Messages]
+"""Plan to run before each frame, given the newest sized frame, or None before the first."""
 
 
 class Limits(Config):
@@ -43,6 +47,7 @@ def steer(
     shutter: Shutter | None,
     time_key: str | None,
     md: dict[str, Any],
+    prepare: Preparation | None = None,
 ) -> Messages:
     """Measure frames in a new run until there is a reason to stop.
 
@@ -60,6 +65,8 @@ def steer(
         Opened for the run and closed after it; None if there is none.
     md
         Metadata for the start document.
+    prepare
+        Prepares the detector for the next frame; None if nothing has to be done.
 
     Yields
     ------
@@ -78,8 +85,10 @@ def steer(
 
     def run() -> Messages:
         loop = FrameLoop(detector, sizer, time_key)
-        yield from bps.open_run({"plan_name": name, "detectors": [detector.name], **limits, **md})
-        outcome = yield from _until(loop, check, allowed)
+        # The track of the run then uses the clock that the plan uses.
+        clock = {} if time_key is None else {"time_key": time_key}
+        yield from bps.open_run({"plan_name": name, "detectors": [detector.name], **limits, **clock, **md})
+        outcome = yield from _until(loop, check, allowed, prepare)
         lost = outcome.ending is Ending.TRUST_LOST
         yield from bps.close_run(
             exit_status="fail" if lost else "success", reason=f"{outcome.ending}: {outcome.reason}"
@@ -90,7 +99,7 @@ def steer(
     return (yield from safely(run(), detector, shutter))
 
 
-def _until(loop: FrameLoop, check: StopCheck, limits: Limits) -> Messages:
+def _until(loop: FrameLoop, check: StopCheck, limits: Limits, prepare: Preparation | None) -> Messages:
     """Measure until the check or a limit ends the plan."""
     deadline = time.monotonic() + limits.timeout
     last_sized: SteeringFrame | None = None
@@ -103,6 +112,8 @@ def _until(loop: FrameLoop, check: StopCheck, limits: Limits) -> Messages:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             return ended(Ending.TIMEOUT, f"the allowed time of {limits.timeout:g} s is over", number - 1)
+        if prepare is not None:
+            yield from prepare(last_sized)
         try:
             frame = yield from loop.measure(number, left_s)
         except TimeoutError:
