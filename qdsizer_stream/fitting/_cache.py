@@ -99,6 +99,9 @@ class replace_file:  # noqa: N801  (used as a function)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
+            mask = os.umask(0)
+            os.umask(mask)
+            self._temporary.chmod(0o666 & ~mask)  # temporary files are readable by their owner alone
             self._temporary.replace(self._path)
         else:
             self._temporary.unlink(missing_ok=True)
