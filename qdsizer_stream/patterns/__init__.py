@@ -5,6 +5,7 @@ from ._blur import FWHM_PER_SD, blur_matrix, blur_reach_bins
 from ._energy import wavelength_from_energy
 from ._files import LoadedPattern, load_pattern, read_curve, read_pattern, write_pattern
 from ._grid import BinGrid, bin_pattern
+from ._linearity import IntensityScale, intensity_scale, plateau_points
 from ._noise import counting_scale
 from ._paper import PAPER_GRID, PaperGrid, paper_vector
 from ._pattern import Pattern
@@ -16,6 +17,7 @@ __all__ = [
     "Axis",
     "BinGrid",
     "InstrumentResolution",
+    "IntensityScale",
     "LoadedPattern",
     "PaperGrid",
     "Pattern",
@@ -26,8 +28,10 @@ __all__ = [
     "check_wavelength",
     "counting_scale",
     "energy_ev_from_wavelength",
+    "intensity_scale",
     "load_pattern",
     "paper_vector",
+    "plateau_points",
     "q_from_two_theta",
     "read_curve",
     "read_pattern",

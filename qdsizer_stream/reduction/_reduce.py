@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
 from ..errors import CalibrationError
-from ..patterns import Pattern, energy_ev_from_wavelength, q_from_two_theta
+from ..patterns import Pattern, energy_ev_from_wavelength, plateau_points, q_from_two_theta
 from ._applied import NOTHING_APPLIED, AppliedCorrections
 from ._calibration_files import FlatField
 from ._config import AngleGrid, BadStripFile, CalibrationFile, FlatFieldFile, ReductionConfig
@@ -289,6 +289,12 @@ class Reducer:
                 warnings.append(f"{_strips(saturated)} saturated ({self.config.bit_depth}-bit counter)")
             if other := int(np.count_nonzero(bad)) - saturated:
                 warnings.append(f"{_strips(other)} with a negative or missing count")
+        good = values[~bad & (values > 0)]
+        if clipped := plateau_points(good, np.sqrt(good)):
+            raise CalibrationError(
+                f"{_strips(clipped)} have the same largest count, {good.max():.0f}: the counter is full or "
+                f"clipped there (bit_depth is {self.config.bit_depth}); expose for a shorter time"
+            )
         return np.asarray(bad)
 
     def _mask_silent_modules(

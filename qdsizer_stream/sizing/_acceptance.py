@@ -156,6 +156,29 @@ CHECKS: tuple[Check[FrameEvidence] | Check[FitEvidence], ...] = (
     ),
     *(_negative_check(sigma) for sigma in MAX_NEGATIVE),
     Check[FrameEvidence](
+        name="points at one maximum",
+        needs=FrameEvidence,
+        value=lambda frame: frame.n_clipped,
+        maximum=lambda _: 0,
+        status=lambda _: Status.BAD_FRAME,
+        message=lambda _, n_points: (
+            f"{n_points:.0f} points have the same largest intensity: peaks are clipped; expose for a shorter "
+            "time, or export the file without clipping"
+        ),
+    ),
+    Check[FrameEvidence](
+        name="power of the noise",
+        needs=FrameEvidence,
+        value=lambda frame: frame.noise_power,
+        minimum=lambda frame: frame.min_noise_power,
+        status=lambda _: Status.BAD_FRAME,
+        message=lambda frame, power: (
+            f"the variance of neighbouring points rises as the intensity to the power {power:.2f} (1 for "
+            f"photons, threshold {frame.min_noise_power:.2f}): give counts, not their square roots or "
+            "logarithms, and no subtracted background"
+        ),
+    ),
+    Check[FrameEvidence](
         name="photons",
         needs=FrameEvidence,
         value=lambda frame: frame.counts,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..models import AcceptanceThresholds, Answer, Card, PhysicsFit
-from ..patterns import BinGrid, Pattern
+from ..patterns import BinGrid, Pattern, intensity_scale, plateau_points
 
 __all__ = ["MAX_NEGATIVE", "FitEvidence", "FrameEvidence", "frame_evidence"]
 
@@ -17,6 +17,14 @@ ZERO_STRAIN = 0.002
 
 COPPER_ANGSTROM = 1.5406
 """Copper Kα1: films in its diffractometers stand up to 0.3° off."""
+
+MIN_NOISE_POWER = 0.7
+"""Power of the intensity with which the variance of photons must rise at least: it is 1 for counts, 0.5 to
+0.9 where a background of up to their mean was taken off, 0.46 for a gamma of 0.65, 0 for square roots, below
+0 for logarithms."""
+
+SURE = 3.5
+"""Standard deviations from the power of counts below which noise may have caused it: once in 4000 frames."""
 
 MAX_NEGATIVE = {2.0: 0.05, 5.0: 0.005}
 """Largest fraction of the bins that may be more than this many standard deviations below zero. Of intensities
@@ -48,6 +56,17 @@ class FrameEvidence:
     """Fraction of the usable bins that are more than so many standard deviations below zero."""
     counts: float
     """Photons."""
+    n_clipped: float = 0
+    """Points at one largest intensity."""
+    noise_power: float = 1.0
+    """Power of the intensity with which the noise's variance rises; 1 where the pattern does not show it."""
+    noise_power_sd: float = 0.0
+    """Its standard deviation."""
+
+    @property
+    def min_noise_power(self) -> float:
+        """Smallest accepted power."""
+        return min(MIN_NOISE_POWER, 1 - SURE * self.noise_power_sd)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +158,7 @@ def frame_evidence(
     thresholds: AcceptanceThresholds,
     grid: BinGrid,
     solvent: Path | None,
+    pattern: Pattern | None = None,
 ) -> FrameEvidence:
     """Measure what the checks before the network need.
 
@@ -156,6 +176,8 @@ def frame_evidence(
         Bins of the physics check.
     solvent
         File of the measured solvent.
+    pattern
+        Frame as it was measured, to see its noise; None where its counts were reduced here, as they are.
 
     Returns
     -------
@@ -191,4 +213,15 @@ def frame_evidence(
         mean_intensity=float(intensity.mean()),
         negative_fraction={sigma: float(np.mean(depth < -sigma)) for sigma in MAX_NEGATIVE},
         counts=photons,
+        **({} if pattern is None else _scale_evidence(pattern)),
     )
+
+
+def _scale_evidence(pattern: Pattern) -> dict[str, float]:
+    """Whether the intensities are proportional to photons, from noise and largest values."""
+    intensity, sigma = pattern.intensity[pattern.usable], pattern.sigma[pattern.usable]
+    found: dict[str, float] = {"n_clipped": plateau_points(intensity, sigma)}
+    scale = intensity_scale(intensity, sigma)
+    if scale.independent and math.isfinite(scale.power):
+        found |= {"noise_power": scale.power, "noise_power_sd": scale.power_sd}
+    return found

@@ -311,6 +311,7 @@ class Sizer:
                 pooled.wavelength_angstrom,
                 # Strip detectors far from the sample are as narrow as the instruments of the training.
                 plausible_inv_angstrom=0.0,
+                counted=True,
             )
         except (CalibrationError, ConfigurationError, PatternError) as error:
             examination = self._bad_frame(str(error))
@@ -386,6 +387,7 @@ class Sizer:
         wavelength_angstrom: float | None,
         *,
         plausible_inv_angstrom: float,
+        counted: bool = False,
     ) -> Examination:
         """Size a pattern from an instrument of known width, or of at most a plausible one."""
         binned = bin_pattern(pattern, self._grid)
@@ -396,6 +398,7 @@ class Sizer:
             thresholds=self.model.card.thresholds,
             grid=self._grid,
             solvent=self.config.solvent,
+            pattern=None if counted else pattern,
         )
         checks = run_checks(frame)
         seen: dict[str, Any] = {

@@ -181,6 +181,24 @@ FRAME_EDGES = [
         "0.5% of the bins are more than 5 σ below zero (threshold 0.5%): too much was subtracted",
     ),
     Edge(
+        "points at one maximum",
+        0,
+        4,
+        lambda n: check_frame(n_clipped=n),
+        Status.BAD_FRAME,
+        "4 points have the same largest intensity: peaks are clipped; expose for a shorter time, or export "
+        "the file without clipping",
+    ),
+    Edge(
+        "power of the noise",
+        0.7,
+        0.7 - STEP,
+        lambda power: check_frame(noise_power=power),
+        Status.BAD_FRAME,
+        "the variance of neighbouring points rises as the intensity to the power 0.70 (1 for photons, "
+        "threshold 0.70): give counts, not their square roots or logarithms, and no subtracted background",
+    ),
+    Edge(
         "photons",
         310.0,
         310.0 - STEP,
@@ -453,6 +471,8 @@ def test_checks_are_made_in_order() -> None:
         "mean intensity",
         "bins below −2 σ",
         "bins below −5 σ",
+        "points at one maximum",
+        "power of the noise",
         "photons",
         "χ² fall by dots",
         "probability of dots",

@@ -107,7 +107,7 @@ def test_checks_of_the_fit_wait_for_those_of_the_frame(sizer: Sizer, dots: Growi
     bright = sizer.examine(Pattern.from_arrays(q, rng.poisson(300 * expected / expected.mean())))
     assert bright.failed is None
     assert bright.fit is not None
-    assert len(bright.checks) == 20
+    assert len(bright.checks) == 22
     assert check(bright, "size").value == bright.estimate.size_nm
     assert check(bright, "χ² per bin").value == bright.fit.misfit
     assert bright.estimate.residual == bright.fit.residual == check(bright, "residual").value
