@@ -38,7 +38,7 @@ from ._file import (
 )
 from ._fit_model import FitModel, write_fit_model
 from ._input import N_CHANNELS, WIDTH_LIMITS_INV_ANGSTROM, binned_vector, binned_vectors
-from ._interval import TWO_SIDED_95, log_size_sd
+from ._interval import TWO_SIDED_95, log_size_sd, relative_floor
 from ._peak_ratios import PeakRatios, RatioMisfit
 from ._physics import PhysicsCheck, PhysicsFit
 from ._seal import BLANK_SEAL, SEAL_KEY, sealed
@@ -85,6 +85,7 @@ __all__ = [
     "pack_arrays",
     "pooled_bins",
     "raised_for_width",
+    "relative_floor",
     "sealed",
     "size_answer",
     "size_with_interval",

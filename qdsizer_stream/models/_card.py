@@ -82,6 +82,8 @@ class IntervalCalibration(_Finite):
     """Standard deviation added in quadrature: relative for sizes, absolute for the dispersion."""
     floor_nm: float = Field(default=0.0, ge=0, lt=1)
     """Standard deviation of the size added in quadrature, nm; not for the dispersion."""
+    floor_dispersion: float = Field(default=0.0, ge=0)
+    """Times the squared dispersion: relative sd added in quadrature; not for the dispersion itself."""
 
 
 class GaussianOutput(_Finite):
@@ -104,10 +106,23 @@ class GaussianOutput(_Finite):
     interval_floor_nm: float = Field(ge=0, lt=1)
     """Standard deviation of the size added in quadrature, nm: the surfaces of dots differ by fractions of a
     layer of atoms at every size."""
+    interval_floor_dispersion: float = Field(default=0.0, ge=0)
+    """Times the squared dispersion, relative standard deviation added in quadrature: broad populations look
+    like other shapes."""
     mass_interval: IntervalCalibration | None = None
     """Calibration for the mass mean; that of the number mean where left out."""
     dispersion_interval: IntervalCalibration | None = None
     """Calibration for the dispersion, which has no interval where it is left out."""
+
+    @property
+    def number_interval(self) -> IntervalCalibration:
+        """Calibration for the number mean."""
+        return IntervalCalibration(
+            scale=self.interval_scale,
+            floor=self.interval_floor,
+            floor_nm=self.interval_floor_nm,
+            floor_dispersion=self.interval_floor_dispersion,
+        )
 
 
 class FitOutput(_Finite):

@@ -28,6 +28,10 @@ TARGET_SCALE = (0.5, 0.5, 0.06, 0.004)
 WIDTH_ERROR = 0.05
 """Relative error of the width of the instrument that networks are given: standards give it no better."""
 
+MIN_FLOOR, MIN_FLOOR_NM = 0.006, 0.02
+"""Smallest floors, relative and in nm: whatever simulations say, sizes of one sample in two solvents or at two
+wavelengths differ by 0.01 to 0.03 nm."""
+
 PRESENCE_WEIGHT = 0.5
 """Weight of the loss for the presence of dots, which converges early and matters less than the sizes."""
 
@@ -259,22 +263,29 @@ def _predictions(network: SizeNetwork, batch: FrameBatch) -> _Predictions:
 def _calibrated(
     recipe: SizeRecipe, network: SizeNetwork, fresh: FrameStream, held_out: FrameStream
 ) -> GaussianOutput:
-    """Set the scales to cover 95 % of new training frames, then the floors to cover 95 % of held-out ones."""
+    """Set the scales to cover 95 % of new training frames, then the floors to cover 95 % of held-out ones.
+
+    Held-out frames that the network is too unsure of to be sized do not count: they would set the floors of
+    those that are.
+    """
     batch = fresh.batch(recipe.calibration_frames)
     trained, present = _predictions(network, batch), batch.present
     scales = [interval_scale(trained.error[present, k], trained.sd[present, k]) for k in range(3)]
     batch = held_out.batch(recipe.calibration_frames)
-    found, present = _predictions(network, batch), batch.present
+    found = _predictions(network, batch)
+    relative_width = 2 * TWO_SIDED_95 * scales[0] * found.sd[:, 0]
+    kept = batch.present & (relative_width <= recipe.thresholds.max_relative_interval)
+    dispersion = np.maximum(batch.dispersion + found.error[:, 2], 0.0)[kept]
     intervals = []
     for k, truth in enumerate((batch.number_mean_nm, batch.mass_mean_nm)):
-        error = found.error[present, k]
-        size_nm = truth[present] * np.exp(error)
-        # Additional variance that each frame needs for its interval to contain the true size.
-        without_floors = log_size_sds(found.sd[present, k], size_nm, scale=scales[k])
-        needed = np.maximum((error / TWO_SIDED_95) ** 2 - without_floors**2, 0.0)
-        floor, floor_nm = interval_floors(needed, size_nm)
-        intervals.append(IntervalCalibration(scale=scales[k], floor=floor, floor_nm=floor_nm))
-    needed = (found.error[present, 2] / TWO_SIDED_95) ** 2 - (scales[2] * found.sd[present, 2]) ** 2
+        error = found.error[kept, k]
+        size_nm = truth[kept] * np.exp(error)
+        floor, floor_nm, broad = interval_floors(error, scales[k] * found.sd[kept, k], size_nm, dispersion)
+        floor, floor_nm = max(floor, MIN_FLOOR), max(floor_nm, MIN_FLOOR_NM)
+        intervals.append(
+            IntervalCalibration(scale=scales[k], floor=floor, floor_nm=floor_nm, floor_dispersion=broad)
+        )
+    needed = (found.error[kept, 2] / TWO_SIDED_95) ** 2 - (scales[2] * found.sd[kept, 2]) ** 2
     dispersion_floor = math.sqrt(max(float(np.quantile(needed, 0.95)), 0.0))
     number, mass = intervals
     return GaussianOutput(
@@ -283,6 +294,7 @@ def _calibrated(
         interval_scale=number.scale,
         interval_floor=number.floor,
         interval_floor_nm=number.floor_nm,
+        interval_floor_dispersion=number.floor_dispersion,
         mass_interval=mass,
         dispersion_interval=IntervalCalibration(scale=scales[2], floor=dispersion_floor),
     )
@@ -290,9 +302,8 @@ def _calibrated(
 
 def _evaluate(network: SizeNetwork, output: GaussianOutput, batch: FrameBatch) -> dict[str, float]:
     found, present = _predictions(network, batch), batch.present
-    number = IntervalCalibration(
-        scale=output.interval_scale, floor=output.interval_floor, floor_nm=output.interval_floor_nm
-    )
+    number = output.number_interval
+    dispersion = np.maximum(batch.dispersion + found.error[:, 2], 0.0)[present]
     results: dict[str, float] = {}
     # Names of results are stored in model files and keep their wording.
     for k, (name, truth, interval) in enumerate(
@@ -303,7 +314,7 @@ def _evaluate(network: SizeNetwork, output: GaussianOutput, batch: FrameBatch) -
     ):
         error = found.error[present, k]
         size_nm = truth[present] * np.exp(error)
-        width = log_size_sds(found.sd[present, k], size_nm, **interval.model_dump())
+        width = log_size_sds(found.sd[present, k], size_nm, dispersion, interval)
         size_error = np.abs(np.expm1(error) * truth[present])
         results |= {
             f"median error{name} (nm)": float(np.median(size_error)),

@@ -104,23 +104,25 @@ def test_each_mean_may_have_its_own_interval() -> None:
         interval_scale=2.0,
         interval_floor=0.03,
         interval_floor_nm=0.1,
-        mass_interval=IntervalCalibration(scale=1.5, floor=0.01, floor_nm=0.02),
+        interval_floor_dispersion=1.3,
+        mass_interval=IntervalCalibration(scale=1.5, floor=0.01, floor_nm=0.02, floor_dispersion=0.4),
         dispersion_interval=IntervalCalibration(scale=1.2, floor=0.015),
     )
     mean = np.array([0.1, 0.2, 1.0, -0.5], np.float32)
     answer = gaussian_answer(output, mean, np.log(np.array([0.04, 0.06, 0.5, 9.0], np.float32)), 1.0)
     mass = 5 * math.exp(0.1)
-    sd = math.sqrt((1.5 * 0.5 * 0.06) ** 2 + 0.01**2 + (0.02 / mass) ** 2)
+    broad = 0.15**2  # the squared dispersion
+    sd = math.sqrt((1.5 * 0.5 * 0.06) ** 2 + 0.01**2 + (0.02 / mass) ** 2 + (0.4 * broad) ** 2)
     assert answer.mass_mean_low_nm == pytest.approx(mass * math.exp(-1.959964 * sd))
     assert answer.mass_mean_high_nm == pytest.approx(mass * math.exp(1.959964 * sd))
     assert answer.mass_mean_frame_sd_nm == pytest.approx(mass * 1.5 * 0.5 * 0.06)
-    assert answer.mass_mean_shared_sd_nm == pytest.approx(math.hypot(mass * 0.01, 0.02))
+    assert answer.mass_mean_shared_sd_nm == pytest.approx(math.hypot(mass * 0.01, 0.02, mass * 0.4 * broad))
     half = 1.959964 * math.hypot(1.2 * 0.05 * 0.5, 0.015)
     assert answer.dispersion_low == pytest.approx(0.15 - half)
     assert answer.dispersion_high == pytest.approx(0.15 + half)
     # The number mean keeps its own.
     size = 5 * math.exp(0.05)
-    number_sd = math.sqrt((2 * 0.5 * 0.04) ** 2 + 0.03**2 + (0.1 / size) ** 2)
+    number_sd = math.sqrt((2 * 0.5 * 0.04) ** 2 + 0.03**2 + (0.1 / size) ** 2 + (1.3 * broad) ** 2)
     assert answer.size_high_nm == pytest.approx(size * math.exp(1.959964 * number_sd))
 
 
