@@ -187,7 +187,7 @@ def verify_model(name: ModelArgument, as_json: JsonOption = False) -> None:
     Console().print(table)
 
 
-@models.command("seal", epilog=examples("models seal my-material.onnx"))
+@models.command("seal", epilog=examples("models seal my-material.onnx", "models seal models/cdse.onnx"))
 def seal(path: Annotated[Path, typer.Argument(help="Model file; it is updated in place.")]) -> None:
     """Seal a model file of an earlier version, if you trust it as it is.
 

@@ -440,7 +440,7 @@ class Sizer:
         )
         checks += run_checks(found)
         if resolution is None:
-            shown = raised_for_width(shown, plausible_inv_angstrom, self.model.trained_width_inv_angstrom)
+            shown = self._allowing_for_width(shown, pattern, binned, plausible_inv_angstrom)
         seen["residual"] = fit.residual
         failed = first_failed(checks)
         if failed is not None:
@@ -473,6 +473,22 @@ class Sizer:
             **seen,
         )
         return Examination(estimate, binned, fit, checks, answer, evidence=answer)
+
+    def _allowing_for_width(
+        self, shown: Answer, pattern: Pattern, binned: Pattern, plausible_inv_angstrom: float
+    ) -> Answer:
+        """Raise the upper ends of intervals by what an instrument of undeclared width may hide."""
+        if not self.model.takes_resolution:
+            trained = self.model.trained_width_inv_angstrom
+            return raised_for_width(shown, plausible_inv_angstrom, trained)
+        if plausible_inv_angstrom == 0:
+            return shown
+        wide = self._answer(pattern, binned, np.full(self._grid.n_bins, plausible_inv_angstrom))
+        return replace(
+            shown,
+            size_high_nm=max(shown.size_high_nm, wide.size_high_nm),
+            mass_mean_high_nm=max(shown.mass_mean_high_nm, wide.mass_mean_high_nm),
+        )
 
     @property
     def min_evidence_counts(self) -> float:

@@ -29,8 +29,8 @@ WIDTH_ERROR = 0.05
 """Relative error of the width of the instrument that networks are given: standards give it no better."""
 
 MIN_FLOOR, MIN_FLOOR_NM = 0.006, 0.02
-"""Smallest floors, relative and in nm: whatever simulations say, sizes of one sample in two solvents or at two
-wavelengths differ by 0.01 to 0.03 nm."""
+"""Smallest floors, relative and in nm: whatever simulations say, sizes of one sample in two solvents or at
+two wavelengths differ by 0.01 to 0.03 nm."""
 
 PRESENCE_WEIGHT = 0.5
 """Weight of the loss for the presence of dots, which converges early and matters less than the sizes."""

@@ -59,7 +59,7 @@ def test_predict_prints_one_json_object_a_file(run: Run, pattern_file: Path) -> 
         "file", "status", "reason", "size_nm", "size_low_nm", "size_high_nm", "size_frame_sd_nm",
         "size_shared_sd_nm", "mass_mean_nm", "mass_mean_low_nm", "mass_mean_high_nm", "mass_mean_frame_sd_nm",
         "mass_mean_shared_sd_nm", "dispersion", "dispersion_low", "dispersion_high",
-        "lattice_parameter_angstrom", "class_nm", "class_probability",
+        "lattice_parameter_angstrom", "two_theta_shift_deg", "class_nm", "class_probability",
         "residual", "counts", "q_min", "q_max", "resolution_inv_angstrom", "model", "warnings",
     ]  # fmt: skip
     assert first["status"] == "sized"
@@ -207,5 +207,5 @@ def test_models_are_listed_shown_and_verified(run: Run) -> None:
 def test_unknown_training_recipe(run: Run, tmp_path: Path) -> None:
     result = run("train", "--recipe", "gold", "--out", tmp_path / "gold.onnx")
     assert result.code == 1
-    assert "training recipe 'gold' is unknown: choose from cdse, pbs, pbs-next, pbs-paper, " in result.err
+    assert "training recipe 'gold' is unknown: choose from cdse, pbs, pbs-paper, " in result.err
     assert list(tmp_path.iterdir()) == []

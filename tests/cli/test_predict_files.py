@@ -122,6 +122,8 @@ def test_q_needs_no_wavelength_and_any_gives_the_same(predict: Predict, counts: 
         predict(text, options=options)[0][0] for options in ((), ("--energy", "22keV"), ("--axis", "q"))
     ]
     assert answers[0]["status"] == "sized"
+    # A shift of 2θ is one in degrees only where there are degrees.
+    assert [answer.pop("two_theta_shift_deg") is None for answer in answers] == [True, False, True]
     assert answers[0] == answers[1] == answers[2]
 
 

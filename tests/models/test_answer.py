@@ -223,10 +223,11 @@ def test_widths_of_the_training_change_nothing() -> None:
     answer = Answer(size_nm=5.0, size_low_nm=4.8, size_high_nm=5.2, mass_mean_nm=5.1, mass_mean_high_nm=5.2)
     assert corrected_for_width(answer, 0.008, 0.008) is answer
     assert raised_for_width(answer, 0.0, 0.008) == answer
-    assert (load_model("pbs").trained_width_inv_angstrom, load_model("pbs").takes_resolution) == (
-        0.008,
-        False,
-    )
+    widths = {name: load_model(name) for name in ("pbs", "pbs-paper")}
+    assert {name: (m.trained_width_inv_angstrom, m.takes_resolution) for name, m in widths.items()} == {
+        "pbs": (0.002, True),
+        "pbs-paper": (0.008, False),
+    }
 
 
 def test_an_undeclared_width_raises_the_upper_end_alone() -> None:

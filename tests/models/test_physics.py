@@ -350,11 +350,12 @@ def test_a_better_size_is_that_of_a_fit_with_it(ripple: float) -> None:
     frame = counted(mixture * (1 + ripple * np.sin(40 * GRID.centres)), 2000.0 if ripple else 200.0)
     misfits = {float(nm): fit_near(frame, nm).misfit for nm in np.unique(TEMPLATES.mean_nm)}
     best_nm = min(misfits, key=misfits.__getitem__)
-    assert best_nm == pytest.approx(mean_nm, rel=0.1 if ripple else 0.05)
+    # With 2 % allowed for the templates, number mean and dispersion trade along one mass mean.
+    assert best_nm == pytest.approx(mean_nm, rel=0.1)
     assert (misfits[best_nm] > 2) is bool(ripple)
     wrong = fit_near(frame, 3.0)
     n = pooled(frame)[0].size
     fall = n * (wrong.misfit - misfits[best_nm]) / max(misfits[best_nm], 1.0)
     assert wrong.delta_chi2_better_size == pytest.approx(fall, rel=0.05)
-    assert wrong.best_nm == pytest.approx(best_nm, rel=0.1 if ripple else 0.06)
+    assert wrong.best_nm == pytest.approx(best_nm, rel=0.1)
     assert fit_near(frame, best_nm).delta_chi2_better_size == pytest.approx(0.0, abs=2.0)
