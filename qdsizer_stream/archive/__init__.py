@@ -10,6 +10,7 @@ from ._raw_journal import RawJournal
 from ._replay import archived_config, replay
 from ._select import find_run, parse_query, select_runs
 from ._server import embedded_tiled
+from ._sized_run import SizedRun, sized_run
 from ._spool import SpooledWriter
 from ._table_file import TableFile
 from ._upload import JournalReport, Receipt, inspect_journal, spooled_runs, upload
@@ -26,6 +27,7 @@ __all__ = [
     "Receipt",
     "ReplayDestination",
     "ReplayOutcome",
+    "SizedRun",
     "SizingWorkers",
     "SpooledWriter",
     "TableFile",
@@ -41,6 +43,7 @@ __all__ = [
     "replay_into",
     "run_documents",
     "select_runs",
+    "sized_run",
     "spooled_runs",
     "upload",
 ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from ..callbacks import LiveConfig, LiveSizer
+from ..callbacks.display import ReportWriter
 from ..configuration import load_toml
 from ..errors import ConfigurationError
 from ._writers import is_subscribed, take_off, writers_on
@@ -171,7 +172,10 @@ def install(
                 None if archive is None else _archive_writer(resources, archive, spool, readable, raw)
             )
             spooled = archive is not None and spool is not None
-            there = _Installation(LiveSizer(settings), archive_writer, resources.pop_all(), raw, spooled)
+            sizer = LiveSizer(settings)
+            if settings.report is not None:
+                sizer.subscribe(ReportWriter(sizer, settings.report.folder))
+            there = _Installation(sizer, archive_writer, resources.pop_all(), raw, spooled)
         if there.raw is not None:
             there.raw_token = engine.subscribe(there.raw)  # first: on disk before anything else happens
         there.token = engine.subscribe(there.sizer)

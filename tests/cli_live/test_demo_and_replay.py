@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,49 @@ def test_replay_into_the_archive_and_into_a_table(demo: dict, folder: Path, tmp_
     assert [row["frame_seq_num"] for row in rows] == ["1", "2", "3", "4"]
     assert all(2 < float(row["size"]) < 4 for row in rows)
     assert {row["latency"] for row in rows} == {""}
+
+
+def test_the_report_of_a_run_is_one_file_that_needs_no_network(demo: dict, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    result = run("report", demo["archive"], demo["run"], "--out", str(path))
+    assert result.exit_code == 0, result.output
+    text = path.read_text(encoding="utf-8")
+    assert text.count("<svg") == 2  # the track, and the fits
+    for words in (
+        "Track (smoothed)",
+        "PbS in toluene",
+        demo["run"],
+        "qdsizer_model_sha256",
+        "frame 1: ",
+        "frame 4: ",
+    ):
+        assert words in text
+    # Nothing is loaded: references point into the page, and the one link is the citation.
+    assert "<script" not in text
+    assert set(re.findall(r'href="(http[^"]*)"', text)) == {"https://doi.org/10.1038/s41524-024-01241-6"}
+    assert not re.findall(r'(?:src|xlink:href)="(?!#)', text)
+    missing = run("report", demo["archive"], "no-such-run", "--out", str(path))
+    assert isinstance(missing.exception, ArchiveError)
+
+
+def test_runs_are_compared(demo: dict, tmp_path: Path) -> None:
+    picture = tmp_path / "runs.png"
+    both = (demo["archive"], demo["run"], demo["replayed_run"])
+    result = run("compare", *both, "--picture", str(picture), "--json")
+    assert result.exit_code == 0, result.output
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert (first["run"], second["run"]) == (demo["run"], demo["replayed_run"])
+    # Sized with the same model: the same track, to the last bit.
+    assert first["size_nm"] == second["size_nm"]
+    assert first["growth_nm_per_min"] == second["growth_nm_per_min"]
+    assert first["size_low_nm"] < first["size_nm"] < first["size_high_nm"]
+    assert first["sized"] == FRAMES
+    assert first["minutes"] == pytest.approx(1.5)  # of the synthesis
+    with Image.open(picture) as drawn:
+        assert len(drawn.convert("RGB").getcolors(1 << 20)) > 20
+    table = run("compare", *both).stdout
+    assert table.count("4 of 4") == 2
+    assert max(map(len, table.splitlines())) <= 80
 
 
 def test_choose_runs_look_before_and_compare(demo: dict, tmp_path: Path) -> None:

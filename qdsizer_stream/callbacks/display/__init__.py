@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from ._record import SIMULATION_KEY, Growth, SizedFrame, SynthesisRecord
+from ._report import ReportWriter, RunData, render_report, smoothed_track
 from ._table import LiveSizeTable
 from ._view import (
     LOOKS,
@@ -37,6 +38,8 @@ __all__ = [
     "LiveFigure",
     "LiveSizeTable",
     "Look",
+    "ReportWriter",
+    "RunData",
     "SizedFrame",
     "SynthesisRecord",
     "Waterfall",
@@ -50,7 +53,9 @@ __all__ = [
     "growth",
     "growth_words",
     "headline",
+    "render_report",
     "size_limits_nm",
+    "smoothed_track",
     "waterfall",
 ]
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ...configuration import Config, validated
+from ...configuration import Config, SettingsPath, validated
 from ...errors import ConfigurationError
 from ...reduction import SWITCHES, AccumulationConfig
 from ...sizing import SizingConfig
@@ -41,6 +41,13 @@ class Destination(StrEnum):
     """Into a separate run, whose start document holds the uid of the run of the frames."""
 
 
+class ReportConfig(Config):
+    """Reports of runs."""
+
+    folder: SettingsPath
+    """Folder that the report of each run is written to when it has ended, as one HTML file."""
+
+
 class LiveConfig(Config):
     """Settings of the live path."""
 
@@ -62,6 +69,8 @@ class LiveConfig(Config):
     """How frames are summed before they are sized; None to size every frame separately."""
     optics: OpticsConfig | None = None
     """Comparison of sizes with an absorption peak in the same event; None for no comparison."""
+    report: ReportConfig | None = None
+    """Report of each run for the lab book, by `install`; None for none."""
     data_key: str | None = None
     """Data key of the frames; None for the only array in a descriptor that fits the detector."""
     stream: str | None = None

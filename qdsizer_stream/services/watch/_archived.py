@@ -84,6 +84,20 @@ class WatchedRun:
         self.record.archive_read_time = time.time()
         return self._read_patterns() or new
 
+    def examine(self, frame: SizedFrame) -> Examination | None:
+        """Examine one frame of the run again.
+
+        Parameters
+        ----------
+        frame
+            A frame of the record.
+
+        Returns
+        -------
+        Its examination; None where that is not possible.
+        """
+        return None if self._frames is None else self._frames.examine(frame.seq_num, frame.time)
+
     def _read_rows(self) -> bool:
         """Read the rows and the stop that have come since; True where there were any."""
         run = self._catalog[self._uid]

@@ -1,0 +1,61 @@
+"""The sizes of an archived run, as its documents hold them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..callbacks import OBJECT_NAME, STREAM_NAME
+from ..errors import ArchiveError
+from ._connect import plain_errors
+from ._select import plain_run
+
+__all__ = ["SizedRun", "sized_run"]
+
+
+@dataclass(frozen=True, eq=False)
+class SizedRun:
+    """Documents of a run with its sizes."""
+
+    start: Mapping[str, Any]
+    """Start document."""
+    stop: Mapping[str, Any]
+    """Stop document; empty while the run goes on."""
+    configuration: Mapping[str, Any]
+    """Configuration of the estimates."""
+    events: tuple[Mapping[str, Any], ...]
+    """Data of the events in `qd_size`, in order."""
+
+
+def sized_run(run: Any) -> SizedRun:
+    """Read the sizes of a run.
+
+    Parameters
+    ----------
+    run
+        A `BlueskyRun` from Tiled that holds the stream `qd_size`.
+
+    Returns
+    -------
+    Its documents.
+
+    Raises
+    ------
+    ArchiveError
+        The run was never sized, or the archive does not answer.
+    """
+    run = plain_run(run)
+    uid = run.metadata["start"]["uid"]
+    with plain_errors(f"run {uid}"):
+        if STREAM_NAME not in set(run):
+            raise ArchiveError(
+                f"run {uid} holds no stream {STREAM_NAME}: size it with `qdsizer-stream replay`"
+            )
+        stream = run[STREAM_NAME]
+        settings = stream.descriptors[0]["configuration"][OBJECT_NAME]["data"]
+        table = stream.read().to_dataframe().to_dict("records")
+    return SizedRun(
+        start=dict(run.metadata["start"]),
+        stop=dict(run.metadata.get("stop") or {}),
+        configuration=dict(settings),
+        events=tuple(table),
+    )
