@@ -219,6 +219,7 @@ def _pattern(
         row["warnings"].append("the intensities are not counts: the number of photons is unknown")
     if row["reason"] and loaded.warnings:  # what is wrong with the file explains it best
         row["reason"] += f" ({'; '.join(loaded.warnings)})"
+    row["warnings"] += examined.warnings
     return row | _checks(examined, explain), examined
 
 

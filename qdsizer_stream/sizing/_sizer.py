@@ -371,13 +371,21 @@ class Sizer:
                 resolution = self._resolution(wavelength_angstrom)
             except ConfigurationError as error:
                 return self._bad_frame(str(error))
-        return self._examine(
+        plausible_inv_angstrom = plausible_width_inv_angstrom(wavelength_angstrom)
+        examination = self._examine(
             pattern,
             photons,
             resolution,
             wavelength_angstrom,
-            plausible_inv_angstrom=plausible_width_inv_angstrom(wavelength_angstrom),
+            plausible_inv_angstrom=plausible_inv_angstrom,
         )
+        if resolution is not None or examination.estimate.status is not Status.SIZED:
+            return examination
+        warning = (
+            "the width of the instrument's lines is not declared: the upper ends of the intervals allow for "
+            f"up to {plausible_inv_angstrom:g} Å⁻¹ (FWHM), give a resolution or a measured standard"
+        )
+        return replace(examination, warnings=(*examination.warnings, warning))
 
     def _examine(
         self,

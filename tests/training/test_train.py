@@ -58,7 +58,7 @@ def test_one_recipe_gives_one_model(short_recipe: SizeRecipe, trained: Path, tmp
 def test_the_recipe_of_real_dots_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that it switches on, at a size that takes seconds."""
     monkeypatch.setattr(_templates, "MAX_CLUSTER_NM", 25.0)
-    recipe = load_training_recipe("pbs-next")
+    recipe = load_training_recipe("pbs")
     assert isinstance(recipe, SizeRecipe)
     plain = recipe.model_dump()
     for part in ("generator", "held_out"):
