@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from ._card import ClassOutput, FitOutput, GaussianOutput, IntervalCalibration, SizeOutput
-from ._interval import TWO_SIDED_95, log_size_sd, relative_floor
+from ._card import ClassOutput, FitOutput, GaussianOutput, SizeOutput
+from ._interval import TWO_SIDED_95, log_size_sd
 
 __all__ = [
     "WIDTH_Q_INV_ANGSTROM",
@@ -174,10 +174,10 @@ def gaussian_answer(
     target = np.array(output.target_offset) + scale * mean.astype(np.float64)
     size_nm, mass_mean_nm = math.exp(target[0]), math.exp(target[1])
     dispersion = max(float(target[2]), 0.0)
-    settings = _floors(output.number_interval, dispersion)
+    settings = output.number_interval.floors(dispersion)
     network_sd, mass_network_sd = (output.target_scale[i] * math.exp(log_sigma[i]) for i in (0, 1))
     sigma = log_size_sd(network_sd, size_nm, **settings)
-    mass = settings if output.mass_interval is None else _floors(output.mass_interval, dispersion)
+    mass = settings if output.mass_interval is None else output.mass_interval.floors(dispersion)
     mass_sigma = log_size_sd(mass_network_sd, mass_mean_nm, **mass)
     dispersion_low, dispersion_high = math.nan, math.nan
     if output.dispersion_interval is not None:
@@ -263,12 +263,6 @@ def with_widening(answer: Answer, factor: float) -> Answer:
         size_high_nm=answer.size_high_nm * factor,
         mass_mean_high_nm=answer.mass_mean_high_nm * factor,
     )
-
-
-def _floors(interval: IntervalCalibration, dispersion: float) -> dict[str, float]:
-    """Arguments of `log_size_sd` for a frame of this dispersion."""
-    floor = relative_floor(interval.floor, interval.floor_dispersion, dispersion)
-    return {"scale": interval.scale, "floor": floor, "floor_nm": interval.floor_nm}
 
 
 def upper_widening(size_nm: float, width_inv_angstrom: float, trained_inv_angstrom: float) -> float:

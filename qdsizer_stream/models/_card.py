@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from ..configuration import Config
 from ..patterns import BinGrid, PaperGrid
+from ._interval import relative_floor
 
 __all__ = [
     "AcceptanceThresholds",
@@ -84,6 +85,21 @@ class IntervalCalibration(_Finite):
     """Standard deviation of the size added in quadrature, nm; not for the dispersion."""
     floor_dispersion: float = Field(default=0.0, ge=0)
     """Times the squared dispersion: relative sd added in quadrature; not for the dispersion itself."""
+
+    def floors(self, dispersion: float) -> dict[str, float]:
+        """Arguments of `log_size_sd` for a population.
+
+        Parameters
+        ----------
+        dispersion
+            Dispersion that the network predicts.
+
+        Returns
+        -------
+        Scale and floors.
+        """
+        floor = relative_floor(self.floor, self.floor_dispersion, dispersion)
+        return {"scale": self.scale, "floor": floor, "floor_nm": self.floor_nm}
 
 
 class GaussianOutput(_Finite):

@@ -221,7 +221,7 @@ class FitModel(SizingModel):
         def ends(
             value: float, sd: float, calibration: IntervalCalibration
         ) -> tuple[float, float, float, float]:
-            settings = calibration.model_dump()
+            settings = calibration.floors(fit.dispersion)
             whole = log_size_sd(sd, value, **settings)
             return (
                 value * math.exp(-TWO_SIDED_95 * whole),
