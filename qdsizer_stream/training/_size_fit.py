@@ -275,6 +275,8 @@ def _calibrated(
     found = _predictions(network, batch)
     relative_width = 2 * TWO_SIDED_95 * scales[0] * found.sd[:, 0]
     kept = batch.present & (relative_width <= recipe.thresholds.max_relative_interval)
+    if not kept.any():  # after a few steps of training a network is sure of nothing
+        kept = batch.present
     dispersion = np.maximum(batch.dispersion + found.error[:, 2], 0.0)[kept]
     intervals = []
     for k, truth in enumerate((batch.number_mean_nm, batch.mass_mean_nm)):

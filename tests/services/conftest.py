@@ -48,11 +48,15 @@ def expected(raw: Documents, config: LiveConfig, sizer: Any) -> Documents:
     return out
 
 
+CLOCK_KEYS = ("qdsizer_latency", "qdsizer_track", "qdsizer_growth", "qdsizer_time_to_target")
+"""Latency, and the track of a run with what follows from it, which depends on the times of the frames."""
+
+
 def estimates(documents: Documents) -> list[dict[str, Any]]:
     """Data of the estimates, less what depends on the clock."""
     mine = {doc["uid"] for name, doc in documents if name == "descriptor" and doc["name"] == "qd_size"}
     return [
-        {key: value for key, value in doc["data"].items() if key != "qdsizer_latency"}
+        {key: value for key, value in doc["data"].items() if not key.startswith(CLOCK_KEYS)}
         for name, doc in documents
         if name == "event" and doc["descriptor"] in mine
     ]
