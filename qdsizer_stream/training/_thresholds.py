@@ -52,9 +52,6 @@ preferred orientation stays that of the recipe, whose good frames include films.
 MIN_RATIO_MISFIT = 5.5
 """Smallest threshold for the heights of the peaks, χ²; it rejects 1 in 400 good frames of `pbs`."""
 
-MIN_SHIFT_INV_ANGSTROM = 0.004
-"""Shift due to a 2θ zero error of 0.02° at 0.56 Å, which is common at beamlines, Å⁻¹."""
-
 MIN_DELTA_CHI2_FRACTION = 0.001
 """Minimum threshold for the fraction of the dots' χ²: the sizes of the templates are discrete."""
 
@@ -155,10 +152,6 @@ def set_thresholds(
             "max_ratio_misfit_textured": max(
                 MIN_RATIO_MISFIT,
                 round_up(np.quantile([fit.ratio_misfit.textured for fit in fits], 1 - MAX_RATIO_REJECTION)),
-            ),
-            "max_shift_inv_angstrom": max(
-                MIN_SHIFT_INV_ANGSTROM,
-                round_up(SAFETY_FACTOR * _quantile([fit.sure_shift_inv_angstrom for fit in fits])),
             ),
             "max_delta_chi2_better_size": MAX_DELTA_CHI2,
             "max_delta_chi2_fraction": max(

@@ -23,9 +23,9 @@ FRAME_S = 10.0
 
 @pytest.fixture(scope="module")
 def faint(mythen: Callable[..., SimMythen]) -> Documents:
-    """Eight frames of some 30 000 photons each, ten seconds apart."""
+    """Eight frames of some 90 000 photons each, ten seconds apart."""
     documents: Documents = []
-    device = mythen(counts_per_second=0.02, exposure_s=30.0)
+    device = mythen(counts_per_second=0.06, exposure_s=30.0)
     RunEngine({})(count([device], 8), lambda name, doc: documents.append((name, doc)))
     began = next(doc["time"] for name, doc in documents if name == "event")
     return [

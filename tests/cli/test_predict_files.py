@@ -55,6 +55,11 @@ def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return call
 
 
+def of_the_file(answer: dict[str, Any]) -> list[str]:
+    """Warnings, without that on the undeclared width of the instrument."""
+    return [text for text in answer["warnings"] if "lines is not declared" not in text]
+
+
 def rows(*columns: NDArray[np.float64], names: str = "") -> str:
     body = "".join(" ".join(f"{v:.10g}" for v in row) + "\n" for row in zip(*columns, strict=True))
     return (f"# {names}\n" if names else "") + body
@@ -94,11 +99,11 @@ def test_a_column_that_is_not_sigma_changes_no_size(
     photons = [answer["counts"] for answer in answers]
     assert photons[-2:] == [None, None]
     assert photons[:-2] == pytest.approx([counts.sum()] * 10, rel=0.08)
-    assert answers[2]["warnings"] == [
+    assert of_the_file(answers[2]) == [
         "the third column is not used as sigma (it is 1 everywhere): "
         "the noise is estimated from the scatter of points"
     ]
-    assert answers[-1]["warnings"] == ["the intensities are not counts: the number of photons is unknown"]
+    assert of_the_file(answers[-1]) == ["the intensities are not counts: the number of photons is unknown"]
 
 
 def test_a_gap_is_masked_and_a_removed_background_is_named(
@@ -111,7 +116,7 @@ def test_a_gap_is_masked_and_a_removed_background_is_named(
     )[0]
     assert holed["status"] == "sized"
     assert holed["size_nm"] == pytest.approx(whole["size_nm"], abs=0.1)
-    assert holed["warnings"] == ["159 points at -1: taken as a gap and masked"]
+    assert of_the_file(holed) == ["159 points at -1: taken as a gap and masked"]
     assert removed["status"] != "sized"
     assert "give the file without that subtraction" in removed["reason"]
 

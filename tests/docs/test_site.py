@@ -14,6 +14,7 @@ import pytest
 
 import qdsizer_stream
 from qdsizer_stream.callbacks import OBJECT_NAME, STREAM_NAME, LiveConfig
+from qdsizer_stream.callbacks.documents._track_data import TARGET_KEYS
 from qdsizer_stream.configuration import validated
 
 Documents = list[tuple[str, Any]]
@@ -53,6 +54,8 @@ def test_the_page_of_documents_names_every_key(
         if name == "descriptor" and doc["name"] == STREAM_NAME
     ]
     keys = {*descriptor["data_keys"], *descriptor["configuration"][OBJECT_NAME]["data"]}
+    # Those of a target are there where the start document has one.
+    keys |= set(TARGET_KEYS)
     assert set(re.findall(r"qdsizer_\w+", (DOCS / "reference/documents.md").read_text())) == keys
 
 

@@ -559,4 +559,4 @@ def test_twins_are_drawn() -> None:
         )
         domain = metal * area[height < 0.3].sum() / area.sum()
         unit_nm = load_material("PbS").unit_diameter_angstrom / 10
-        np.testing.assert_allclose(table.sizes_nm, unit_nm * np.cbrt(domain / 4), rtol=1e-4)
+        np.testing.assert_allclose(table.sizes_nm, unit_nm * np.cbrt(domain), rtol=1e-4)
