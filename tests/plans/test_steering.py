@@ -451,8 +451,8 @@ def test_a_track_that_is_known_needs_shorter_exposures_and_an_unknown_growth_lon
 def test_exposures_grow_as_growth_slows_down(
     beamline: Beamline, mythen: Callable[..., SimMythen], dots: GrowingDots
 ) -> None:
-    detector = mythen(scene=lambda q, t: dots(q, 4 * t), exposure_s=5.0, counts_per_second=3.0)
-    plan = follow_synthesis(detector, beamline.live, 0.01, 2.0, 60.0, 45, 60, time_key="mythen_elapsed")
+    detector = mythen(scene=lambda q, t: dots(q, 4 * t), exposure_s=5.0, counts_per_second=1.0)
+    plan = follow_synthesis(detector, beamline.live, 0.02, 2.0, 60.0, 45, 60, time_key="mythen_elapsed")
     outcome = beamline(plan)
     assert (outcome.ending, outcome.n_frames) == (Ending.MAX_FRAMES, 45)
     elapsed = np.array([event["mythen_elapsed"] for event in beamline.events("primary")])
