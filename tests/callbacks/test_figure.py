@@ -89,12 +89,14 @@ def test_the_check_that_a_frame_fails_is_shown_beside_it(
     record = followed(raw)
     q = np.linspace(1, 14, 3000)
     flat = np.random.default_rng(0).poisson(1000.0, q.size)
-    record.newest = Sizer(SizingConfig()).examine(Pattern.from_arrays(q, flat))
+    sizer = Sizer(SizingConfig())
+    record.newest = sizer.examine(Pattern.from_arrays(q, flat))
     figure = Figure(figsize=(16, 9))
     draw_synthesis(record, figure)
     (title,) = [t for axes in figure.axes if (t := axes.get_title(loc="right"))]
     assert title.startswith("χ² fall by dots: ")
-    assert "(threshold ≥ 40, missed by " in title
+    least = sizer.model.card.thresholds.min_significance
+    assert f"(threshold ≥ {least:g}, missed by " in title
 
 
 def test_nothing_measured_yet(live: Callable[..., LiveSizer]) -> None:
