@@ -42,10 +42,13 @@ def test_bulk_lines_lie_where_the_cell_has_them() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "most_in_solvent", "most_in_film"),
-    [("pbs", 0, 3), ("pbs-paper", 2, 3), ("pbs-paper-cut", 2, 3)],
+    [("pbs", 1, 4), ("pbs-paper", 2, 4), ("pbs-paper-cut", 2, 4)],
 )
 def test_few_other_crystals_are_sized(model: str, most_in_solvent: int, most_in_film: int) -> None:
-    """Of 96; without the test of the peaks' heights 10 for `pbs`."""
+    """Of 216 of the crystals most like PbS: what this draw gave, so that nothing gets worse unnoticed.
+
+    Wanted is one in three hundred of all crystals.
+    """
     film, solvent = (Sizer(SizingConfig(model=model, texture=texture)) for texture in (True, False))
     frames = list(look_alike_frames("PbS", SEED, PER_CRYSTAL, CRYSTALS))
     sized = {

@@ -30,7 +30,7 @@ class Reflection:
     """Number of reflections at this position."""
     relative_intensity: float
     """Area of the line in Q without the Lorentz and polarisation factors of a diffractometer,
-    Σ |F|²/Q², over that of the strongest."""
+    ``Σ F F*/Q²``, over that of the strongest."""
 
 
 def reflections(crystal: Crystal, q_max_inv_angstrom: float, wavelength_angstrom: float) -> list[Reflection]:
