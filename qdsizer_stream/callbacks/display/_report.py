@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ...models import TWO_SIDED_95
 from ...sizing import Examination, Status
 from ...tracking import Track, TrackPoint
 from ..documents import OBJECT_NAME, RUN_KEY, STREAM_NAME, measurement_of
@@ -318,9 +319,9 @@ def _draw_track(figure: Any, run: RunData, points: Sequence[TrackPoint]) -> None
         sizes.fill_between(
             minutes, column(f"{mean}_low_nm"), column(f"{mean}_high_nm"), color=colour, alpha=0.15, lw=0
         )
-        sd = 1.96 * column(f"{mean}_sd_nm")
+        half_width = TWO_SIDED_95 * column(f"{mean}_sd_nm")
         value = column(f"{mean}_nm")
-        sizes.fill_between(minutes, value - sd, value + sd, color=colour, alpha=0.3, lw=0)
+        sizes.fill_between(minutes, value - half_width, value + half_width, color=colour, alpha=0.3, lw=0)
         sizes.plot(minutes, value, color=colour, lw=2, label=f"{words}, smoothed")
         sizes.plot(minutes, data(f"qdsizer_{mean}"), ".", color=colour, ms=4, label=f"{words}, frames")
     sizes.set_ylabel("diameter (nm)")

@@ -8,6 +8,7 @@ from bluesky import plan_stubs as bps
 from pydantic import Field
 
 from ...configuration import Config, validated
+from ...models import TWO_SIDED_95
 from .._size_device import Sizing
 from ._frames import Messages, SteeringFrame
 from ._outcome import Ending
@@ -64,7 +65,7 @@ def choose_exposure(
     Exposure, s.
     """
     exposures = np.geomspace(min_exposure_s, max_exposure_s, N_EXPOSURES)
-    growth_sd = (frame.growth_high_nm_per_min - frame.growth_low_nm_per_min) / (2 * 1.96 * 60)
+    growth_sd = (frame.growth_high_nm_per_min - frame.growth_low_nm_per_min) / (2 * TWO_SIDED_95 * 60)
     if not math.isfinite(growth_sd) or not math.isfinite(frame.frame_sd_nm):
         return exposure_s
     before = frame.track_sd_nm**2 + (growth_sd * exposures) ** 2
