@@ -1,10 +1,13 @@
 """Plans that act on the size, in a real RunEngine on a simulated synthesis."""
 
+import asyncio
 import functools
 import operator
+import re
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +17,10 @@ from bluesky.plans import count
 from bluesky.utils import FailedStatus, RunEngineInterrupted
 from event_model import DocumentNames, schema_validators
 from numpy.typing import NDArray
-from ophyd import Device, DeviceStatus
+from ophyd import Component, Device, DeviceStatus, Signal
 
-from qdsizer_stream.callbacks import LiveSizer
-from qdsizer_stream.devices import SimMythen
+from qdsizer_stream.callbacks import LiveSizer, NumberSource, WavelengthSource
+from qdsizer_stream.devices import SimMythen, SimMythenHdf5
 from qdsizer_stream.devices.plans import (
     Ending,
     PlanOutcome,
@@ -29,6 +32,7 @@ from qdsizer_stream.devices.plans import (
     monitor_synthesis,
     size_until,
 )
+from qdsizer_stream.devices.plans._safety import _PauseHandler
 from qdsizer_stream.errors import ConfigurationError
 from qdsizer_stream.reduction import AccumulationConfig
 from qdsizer_stream.simulation import GrowingDots
@@ -554,3 +558,171 @@ def test_a_sizer_in_a_process_of_its_own(
     outcome = beamline(size_until(detector, beamline.live, 4.0, 0.1, 60, 120))
     assert outcome.ending in (Ending.REACHED, Ending.PASSED)
     assert abs(outcome.n_frames - crossing(dots, 4.0, 10.0)) <= 1
+
+
+class UnitSignal(Signal):
+    """A signal with a unit, such as the energy of a monochromator; counts its triggers."""
+
+    def __init__(self, unit: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._unit = unit
+        self.triggered = 0
+
+    def trigger(self) -> Any:
+        self.triggered += 1
+        return super().trigger()
+
+    def describe(self) -> dict[str, Any]:
+        return {self.name: {**super().describe()[self.name], "units": self._unit}}
+
+
+PLANS = ["size_until", "monitor_synthesis", "count_until_precise", "follow_synthesis"]
+
+
+def plans(detectors: Any, live: LiveSizer) -> dict[str, Any]:
+    """Each plan for three frames."""
+    return {
+        "size_until": size_until(detectors, live, 100.0, 0.1, 3, 60),
+        "monitor_synthesis": monitor_synthesis(detectors, live, 1e-9, 3, 60),
+        "count_until_precise": count_until_precise(detectors, live, 0.01, 3, 60),
+        "follow_synthesis": follow_synthesis(detectors, live, 0.02, 30.0, 30.0, 3, 60),
+    }
+
+
+@pytest.mark.parametrize("kind", ["inline", "file"])
+@pytest.mark.parametrize("name", ["size_until", "monitor_synthesis", "follow_synthesis"])
+def test_what_a_frame_needs_is_read_into_its_event(
+    name: str, kind: str, live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen], tmp_path: Path
+) -> None:
+    beamline = Beamline(live(wavelength=WavelengthSource(data_key="mono_energy")))
+    detector = mythen(kind=SimMythenHdf5, directory=tmp_path) if kind == "file" else mythen()
+    energy = UnitSignal("keV", name="mono_energy", value=12.398419843 / WAVELENGTH)
+    messages: list[Any] = []
+    beamline.engine.msg_hook = messages.append
+    outcome = beamline(plans([energy, detector], beamline.live)[name])
+    assert (outcome.ending, outcome.n_frames) == (Ending.MAX_FRAMES, 3), outcome.reason
+    assert [event["mono_energy"] for event in beamline.events("primary")] == [energy.get()] * 3
+    assert [event["size_status"] for event in beamline.events("size")] == ["sized"] * 3
+    assert energy.triggered == 3
+    groups = [one.kwargs["group"] for one in messages if one.command == "trigger" and one.obj is not None]
+    assert groups[:2] == ["qdsizer exposed"] * 2  # triggered together, then waited for once
+    waits = [one.kwargs["group"] for one in messages if one.command == "wait"]
+    assert waits.count("qdsizer exposed") == 3
+    (start,) = [doc for kind_, doc in beamline.documents if kind_ == "start"]
+    assert start["detectors"] == ["mono_energy", "mythen"]
+    # Alone, the detector has no energy in its event.
+    alone = beamline(plans(detector, beamline.live)[name])
+    assert alone.ending is Ending.TRUST_LOST
+    assert "no wavelength: data key mono_energy is missing" in alone.reason
+
+
+def test_sums_of_frames_have_their_monitor_in_the_event(
+    live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen]
+) -> None:
+    beamline = Beamline(live(monitor=NumberSource(data_key="i0")))
+    beam = UnitSignal("A", name="i0", value=2.0)
+    outcome = beamline(count_until_precise((mythen(), beam), beamline.live, 1e-4, 2, 60))
+    assert outcome.ending is Ending.IMPRECISE
+    assert beamline.events("primary")[0]["i0"] == 2.0
+
+
+def test_a_part_of_a_detector_is_not_read_twice(beamline: Beamline, mythen: Callable[..., SimMythen]) -> None:
+    detector = mythen()
+    outcome = beamline(size_until([detector, detector.monitor, detector], beamline.live, 100.0, 0.1, 2, 60))
+    assert (outcome.ending, outcome.n_frames) == (Ending.MAX_FRAMES, 2)
+    (start,) = [doc for name, doc in beamline.documents if name == "start"]
+    assert start["detectors"] == ["mythen"]
+
+
+@pytest.mark.parametrize(
+    "name", ["size_until", "monitor_synthesis", "count_until_precise", "follow_synthesis"]
+)
+@pytest.mark.parametrize(
+    ("detectors", "message"),
+    [
+        ([], "detectors is empty: give the detector of the frames, or a list with it"),
+        (["mythen"], "detectors: 'mythen' cannot be read; allowed are devices such as a detector, a monitor"),
+        (7, "detectors: 7 cannot be read; allowed are devices such as a detector, a monitor and a motor"),
+    ],
+)
+def test_what_is_no_device_is_an_error(beamline: Beamline, name: str, detectors: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        beamline(plans(detectors, beamline.live)[name])
+    assert not beamline.documents
+
+
+def test_the_exposure_is_that_of_the_detector_that_has_one(
+    beamline: Beamline, mythen: Callable[..., SimMythen], dots: GrowingDots
+) -> None:
+    detector = mythen(scene=lambda q, t: dots(q, 200.0 + t), counts_per_second=1.0)  # hardly grow
+    monitor = UnitSignal("A", name="i0", value=1.0)
+    plan = follow_synthesis(
+        [monitor, detector], beamline.live, 0.02, 2.0, 60.0, 12, 60, time_key="mythen_elapsed"
+    )
+    assert beamline(plan).ending is Ending.MAX_FRAMES
+    exposures = {
+        doc["configuration"]["mythen"]["data"]["mythen_exposure_s"]
+        for name, doc in beamline.documents
+        if name == "descriptor" and doc["name"] == "primary"
+    }
+    assert len(exposures) > 1
+    with pytest.raises(
+        ConfigurationError, match="follow_synthesis: none of i0 has an attribute 'exposure_s': give the one"
+    ):
+        beamline(follow_synthesis([monitor], beamline.live, 0.02, 2.0, 60.0, 3, 60))
+
+
+class RecordedDevice(Device):
+    """Fails where it is told to, and remembers."""
+
+    value = Component(Signal, value=1.0)
+
+    def __init__(self, name: str, calls: list[str], failing: str = "") -> None:
+        super().__init__("", name=name)
+        self._calls, self._failing = calls, failing
+
+    def _call(self, what: str) -> None:
+        self._calls.append(f"{what} {self.name}")
+        if what == self._failing:
+            raise OSError(f"{self.name} does not {what}")
+
+    def stage(self) -> list[Any]:
+        self._call("stage")
+        staged: list[Any] = super().stage()
+        return staged
+
+    def stop(self, *, success: bool = False) -> None:
+        self._call("stop")
+
+    def unstage(self) -> list[Any]:
+        self._call("unstage")
+        unstaged: list[Any] = super().unstage()
+        return unstaged
+
+
+@pytest.mark.parametrize(
+    ("failing", "expected"),
+    [
+        ("stop", ["stage one", "stage two", "stop one", "stop two", "unstage two", "unstage one"]),
+        ("unstage", ["stage one", "stage two", "stop one", "stop two", "unstage two", "unstage one"]),
+        ("stage", ["stage one", "stop one", "stop two", "unstage one"]),
+    ],
+)
+def test_every_detector_is_stopped_and_unstaged_even_if_another_fails(
+    beamline: Beamline, mythen: Callable[..., SimMythen], failing: str, expected: list[str]
+) -> None:
+    calls: list[str] = []
+    # `stage` fails in the first, the others in both.
+    devices = [RecordedDevice("one", calls, failing), RecordedDevice("two", calls, failing)]
+    with pytest.raises(OSError, match=f"does not {failing}"):
+        beamline(size_until([*devices, mythen()], beamline.live, 100.0, 0.1, 2, 60))
+    assert calls[: len(expected)] == expected  # the RunEngine tries again what failed
+    beamline.engine(count([mythen()], 1))  # the RunEngine is ready
+
+
+def test_a_pause_stops_every_detector_even_if_one_fails() -> None:
+    calls: list[str] = []
+    handler = _PauseHandler([RecordedDevice("one", calls, "stop"), RecordedDevice("two", calls)], None)
+    with pytest.raises(OSError, match="one does not stop"):
+        asyncio.run(handler.pause())
+    assert calls == ["stop one", "stop two"]

@@ -8,7 +8,7 @@ from pydantic import Field
 from ...configuration import Config, validated
 from ...reduction import AccumulationConfig
 from .._size_device import Sizing
-from ._frames import Messages, SteeringFrame
+from ._frames import Detectors, Messages, SteeringFrame
 from ._outcome import Ending
 from ._safety import Shutter
 from ._steer import steer
@@ -37,7 +37,7 @@ class Precision(Config):
 
 
 def count_until_precise(
-    detector: Any,
+    detectors: Detectors,
     sizer: Sizing,
     width_nm: float,
     max_frames: int,
@@ -56,7 +56,7 @@ def count_until_precise(
 
     Parameters
     ----------
-    detector, sizer, max_frames, timeout, shutter, md
+    detectors, sizer, max_frames, timeout, shutter, md
         As in `size_until`.
     width_nm
         Required width of the 95 % interval, nm.
@@ -95,7 +95,7 @@ def count_until_precise(
     return (
         yield from steer(
             "count_until_precise",
-            detector,
+            detectors,
             sizer,
             check,
             {"max_frames": max_frames, "timeout": timeout, "max_unsized": max_unsized},

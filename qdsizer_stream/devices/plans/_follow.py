@@ -8,9 +8,10 @@ from bluesky import plan_stubs as bps
 from pydantic import Field
 
 from ...configuration import Config, validated
+from ...errors import ConfigurationError
 from ...models import TWO_SIDED_95
 from .._size_device import Sizing
-from ._frames import Messages, SteeringFrame
+from ._frames import Detectors, Messages, SteeringFrame, device_list
 from ._outcome import Ending
 from ._safety import Shutter
 from ._steer import MAX_UNSIZED, steer
@@ -82,7 +83,7 @@ def choose_exposure(
 
 
 def follow_synthesis(
-    detector: Any,
+    detectors: Detectors,
     sizer: Sizing,
     precision_nm: float,
     min_exposure_s: float,
@@ -100,7 +101,7 @@ def follow_synthesis(
 
     Parameters
     ----------
-    detector, sizer, max_frames, timeout, max_unsized, shutter, time_key, md
+    detectors, sizer, max_frames, timeout, max_unsized, shutter, time_key, md
         As in `size_until`.
     precision_nm
         Required standard deviation of the track, nm, without the error that all frames share, which no
@@ -108,7 +109,7 @@ def follow_synthesis(
     min_exposure_s, max_exposure_s
         Allowed exposures, s.
     exposure
-        Configuration attribute of the detector that sets the exposure in seconds.
+        Configuration attribute that sets the exposure in seconds, of the first detector that has it.
 
     Yields
     ------
@@ -129,12 +130,19 @@ def follow_synthesis(
         "max_exposure_s": max_exposure_s,
     }
     wanted = validated(Exposures, settings, "follow_synthesis")
+    devices = device_list(detectors)
+    exposing = next((device for device in devices if hasattr(device, exposure)), None)
+    if exposing is None:
+        raise ConfigurationError(
+            f"follow_synthesis: none of {', '.join(device.name for device in devices)} has an attribute "
+            f"{exposure!r}: give the one that sets the exposure as exposure"
+        )
     current_s = wanted.min_exposure_s
 
     def prepare(frame: SteeringFrame | None) -> Messages:
         nonlocal current_s
         if frame is None:  # not described yet: its first descriptor will hold the exposure
-            yield from bps.mv(getattr(detector, exposure), current_s)
+            yield from bps.mv(getattr(exposing, exposure), current_s)
             return
         chosen_s = choose_exposure(
             frame, current_s, wanted.precision_nm, wanted.min_exposure_s, wanted.max_exposure_s
@@ -145,7 +153,7 @@ def follow_synthesis(
             # bundle turns it to the stream of the detector.
             yield from bps.create("primary")
             yield from bps.drop()
-            yield from bps.configure(detector, {exposure: current_s})
+            yield from bps.configure(exposing, {exposure: current_s})
 
     def check(frame: SteeringFrame) -> tuple[Ending, str] | None:
         return None  # ends with its frames or its time
@@ -153,7 +161,7 @@ def follow_synthesis(
     return (
         yield from steer(
             "follow_synthesis",
-            detector,
+            detectors,
             sizer,
             check,
             {"max_frames": max_frames, "timeout": timeout, "max_unsized": max_unsized},

@@ -2,28 +2,64 @@
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bluesky import Msg
 from bluesky import plan_stubs as bps
-from bluesky.utils import FailedStatus
+from bluesky.protocols import Readable, Triggerable
+from bluesky.utils import FailedStatus, separate_devices
 
 from ...errors import ConfigurationError
 from ...sizing import Status
 from .._size_device import SizeDevice, Sizing
 
-__all__ = ["FrameLoop", "Messages", "SteeringFrame"]
+__all__ = ["Detectors", "FrameLoop", "Messages", "SteeringFrame", "device_list"]
+
+# bluesky states no types for this
+without_parts: Callable[[list[Any]], list[Any]] = separate_devices
 
 Messages = Generator[Msg, Any, Any]
 """Type of a plan."""
+
+Detectors = Sequence[Readable[Any]] | Readable[Any]
+"""Devices that are read into one event, or a single one."""
 
 ESTIMATE_TIMEOUT_S = 10.0
 """Time allowed for an estimate, s: a thousand times what it normally takes. A later one is not used."""
 
 EXPOSED, ESTIMATED = "qdsizer exposed", "qdsizer estimated"
-"""Status groups of the detector and of the sizer."""
+"""Status groups of the detectors and of the sizer."""
+
+
+def device_list(detectors: Detectors) -> list[Any]:
+    """List the devices of an event.
+
+    Parameters
+    ----------
+    detectors
+        Devices, or a single one.
+
+    Returns
+    -------
+    The devices in their order, without those that are parts of another one in the list.
+
+    Raises
+    ------
+    ConfigurationError
+        There is none, or one cannot be read.
+    """
+    found: Any = detectors
+    devices = [found] if isinstance(found, Readable) or not isinstance(found, Iterable) else list(found)
+    if unreadable := [one for one in devices if not isinstance(one, Readable)]:
+        raise ConfigurationError(
+            f"detectors: {unreadable[0]!r} cannot be read; allowed are devices such as a detector, a monitor "
+            "and a motor, or a list of them"
+        )
+    if not devices:
+        raise ConfigurationError("detectors is empty: give the detector of the frames, or a list with it")
+    return without_parts(devices)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +106,16 @@ class FrameLoop:
 
     Parameters
     ----------
-    detector
-        The detector.
+    devices
+        The detector of the frames, and what else is read into its event.
     sizer
         The live sizer that the RunEngine feeds.
     time_key
-        Data key of the detector that contains the time of the frame, s; None for the computer's clock.
+        Data key of the devices that contains the time of the frame, s; None for the computer's clock.
     """
 
-    def __init__(self, detector: Any, sizer: Sizing, time_key: str | None) -> None:
-        self._detector = detector
+    def __init__(self, devices: Sequence[Any], sizer: Sizing, time_key: str | None) -> None:
+        self._devices = devices
         self._sizer = sizer
         self._size = SizeDevice(name="size", live=sizer, timeout_s=ESTIMATE_TIMEOUT_S)
         self._time_key = time_key
@@ -109,14 +145,17 @@ class FrameLoop:
         TimeoutError
             The exposure took longer.
         ConfigurationError
-            The sizer is not subscribed to the RunEngine, or the detector has no `time_key`.
+            The sizer is not subscribed to the RunEngine, or no device has `time_key`.
         """
         yield from bps.checkpoint()
         before = self._sizer.newest
-        yield from bps.trigger(self._detector, group=EXPOSED)
-        yield from bps.wait(EXPOSED, timeout=timeout_s)
+        triggered = [device for device in self._devices if isinstance(device, Triggerable)]
+        for device in triggered:
+            yield from bps.trigger(device, group=EXPOSED)
+        if triggered:
+            yield from bps.wait(EXPOSED, timeout=timeout_s)
         elapsed_s = time.monotonic() - self._began
-        reading = yield from _event(self._detector, "primary")
+        reading = yield from _event(self._devices, "primary")
         if self._sizer.counters.documents == self._documents:
             raise ConfigurationError(
                 "the sizer received no document of this run: subscribe it with RE.subscribe(sizer), or pass "
@@ -131,7 +170,7 @@ class FrameLoop:
             yield from bps.wait(group)
         except FailedStatus as failure:
             return SteeringFrame(number=number, elapsed_s=elapsed_s, reason=f"{failure.__cause__}")
-        size = yield from _event(self._size, "size")
+        size = yield from _event([self._size], "size")
         return self._frame(number, elapsed_s, size, fresh=self._sizer.newest is not before)
 
     def _frame(self, number: int, elapsed_s: float, reading: Any, fresh: bool) -> SteeringFrame:
@@ -162,15 +201,17 @@ class FrameLoop:
     def _time(self, reading: Any) -> float:
         if self._time_key not in reading:
             raise ConfigurationError(
-                f"the detector has no {self._time_key!r}, only {', '.join(reading)}: give one of them as "
+                f"the detectors have no {self._time_key!r}, only {', '.join(reading)}: give one of them as "
                 "time_key, or None for the computer's clock"
             )
         return float(reading[self._time_key]["value"])
 
 
-def _event(device: Any, stream: str) -> Messages:
-    """Read a device into an event."""
+def _event(devices: Sequence[Any], stream: str) -> Messages:
+    """Read devices into one event."""
+    readings: dict[str, Any] = {}
     yield from bps.create(stream)
-    reading = yield from bps.read(device)
+    for device in devices:
+        readings |= (yield from bps.read(device)) or {}
     yield from bps.save()
-    return reading
+    return readings

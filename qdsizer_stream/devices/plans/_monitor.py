@@ -7,7 +7,7 @@ from pydantic import Field
 from ...configuration import Config, validated
 from ...models import TWO_SIDED_95
 from .._size_device import Sizing
-from ._frames import Messages, SteeringFrame
+from ._frames import Detectors, Messages, SteeringFrame
 from ._outcome import Ending
 from ._safety import Shutter
 from ._steer import MAX_UNSIZED, steer
@@ -31,7 +31,7 @@ class Rule(Config):
 
 
 def monitor_synthesis(
-    detector: Any,
+    detectors: Detectors,
     sizer: Sizing,
     min_rate_nm_per_min: float,
     max_frames: int,
@@ -50,7 +50,7 @@ def monitor_synthesis(
 
     Parameters
     ----------
-    detector, sizer, max_frames, timeout, max_unsized, shutter, time_key, md
+    detectors, sizer, max_frames, timeout, max_unsized, shutter, time_key, md
         As in `size_until`.
     min_rate_nm_per_min
         Rate below which growth counts as ended, nm/min.
@@ -91,7 +91,7 @@ def monitor_synthesis(
     return (
         yield from steer(
             "monitor_synthesis",
-            detector,
+            detectors,
             sizer,
             check,
             {"max_frames": max_frames, "timeout": timeout, "max_unsized": max_unsized},

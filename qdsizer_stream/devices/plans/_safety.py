@@ -1,14 +1,15 @@
-"""Closing the shutter and stopping the detector however a plan ends."""
+"""Closing the shutter and stopping the detectors however a plan ends."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bluesky import Msg
 from bluesky import plan_stubs as bps
 from bluesky.preprocessors import finalize_wrapper
-from bluesky.protocols import Stoppable
+from bluesky.protocols import Stageable, Stoppable
 
 from ._frames import Messages
 
@@ -39,8 +40,8 @@ class _PauseHandler:
 
     Parameters
     ----------
-    detector
-        The detector; stopped if it can be.
+    devices
+        The detectors; stopped if they can be.
     shutter
         The shutter, closed during a pause and opened again after it; None if there is none.
     """
@@ -48,22 +49,30 @@ class _PauseHandler:
     name = "qdsizer pause handler"
     parent = None
 
-    def __init__(self, detector: Any, shutter: Shutter | None) -> None:
-        self._detector = detector
+    def __init__(self, devices: Sequence[Any], shutter: Shutter | None) -> None:
+        self._devices = devices
         self._shutter = shutter
         self.exposing = False
         """Whether the shutter should be open: True from when the plan opens it until the plan ends."""
 
     async def pause(self) -> None:
-        """Close the shutter, then stop the detector even if the shutter failed."""
-        try:
-            if self._shutter is not None:
+        """Close the shutter, then stop the detectors, each even if what was before it failed."""
+        errors: list[Exception] = []
+        if self._shutter is not None:
+            try:
                 await _done(self._shutter.device.set(self._shutter.closed))
-        finally:
-            if isinstance(self._detector, Stoppable):
-                stopping: Any = self._detector.stop()
-                if stopping is not None:  # ophyd-async returns a coroutine, ophyd nothing
-                    await stopping
+            except Exception as error:
+                errors.append(error)
+        for device in self._devices:
+            if isinstance(device, Stoppable):
+                try:
+                    stopping: Any = device.stop()
+                    if stopping is not None:  # ophyd-async returns a coroutine, ophyd nothing
+                        await stopping
+                except Exception as error:
+                    errors.append(error)
+        if errors:
+            raise errors[0]
 
     async def resume(self) -> None:
         """Open the shutter again if the plan is still measuring."""
@@ -80,20 +89,27 @@ async def _done(status: Any) -> None:
         raise error
 
 
-def safely(plan: Messages, detector: Any, shutter: Shutter | None) -> Messages:
-    """Stage the detector and open the shutter for a plan; undo both however the plan ends.
+def _each(plans: Sequence[Callable[[], Messages]]) -> Messages:
+    """Run plans one after another, each even if the one before failed."""
+    if plans:
+        first, *rest = plans
+        yield from finally_also(first(), partial(_each, rest))
 
-    The shutter is closed first, then the detector is stopped, then unstaged, each even if the step before
+
+def safely(plan: Messages, devices: Sequence[Any], shutter: Shutter | None) -> Messages:
+    """Stage the detectors and open the shutter for a plan; undo both however the plan ends.
+
+    The shutter is closed first, then the detectors are stopped, then unstaged, each even if the step before
     failed: at the end of the plan, on an exception, on stop and on abort. A pause or a suspender closes the
-    shutter and stops the detector while it lasts. Only `RE.halt`, which skips all clean-up, leaves the
+    shutter and stops the detectors while it lasts. Only `RE.halt`, which skips all clean-up, leaves the
     beamline as it is.
 
     Parameters
     ----------
     plan
         The plan.
-    detector
-        Its detector.
+    devices
+        Its detectors.
     shutter
         Its shutter; None if there is none.
 
@@ -105,7 +121,8 @@ def safely(plan: Messages, detector: Any, shutter: Shutter | None) -> Messages:
     -------
     The return value of the plan.
     """
-    handler = _PauseHandler(detector, shutter)
+    handler = _PauseHandler(devices, shutter)
+    staged: list[Any] = []
 
     def close() -> Messages:
         handler.exposing = False
@@ -114,15 +131,17 @@ def safely(plan: Messages, detector: Any, shutter: Shutter | None) -> Messages:
             yield from bps.wait("qdsizer closed", timeout=SHUTTER_TIMEOUT_S)
 
     def stop() -> Messages:
-        if isinstance(detector, Stoppable):
-            yield from bps.stop(detector)
+        yield from _each([partial(bps.stop, one) for one in devices if isinstance(one, Stoppable)])
 
     def unstage() -> Messages:
-        yield from bps.unstage(detector, wait=True)
+        yield from _each([partial(bps.unstage, one, wait=True) for one in reversed(staged)])
 
     def prepared() -> Messages:
         yield message("null", handler)  # registers the handler: the RunEngine now calls it on a pause
-        yield from bps.stage(detector, wait=True)
+        for device in devices:
+            if isinstance(device, Stageable):
+                staged.append(device)  # one that fails half-way has parts to unstage
+                yield from bps.stage(device, wait=True)
         if shutter is not None:
             yield from bps.abs_set(shutter.device, shutter.opened, group="qdsizer opened")
             yield from bps.wait("qdsizer opened", timeout=SHUTTER_TIMEOUT_S)

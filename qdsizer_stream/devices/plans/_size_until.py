@@ -9,7 +9,7 @@ from ...configuration import Config, validated
 from ...models import TWO_SIDED_95
 from ...tracking import normal_cdf
 from .._size_device import Sizing
-from ._frames import Messages, SteeringFrame
+from ._frames import Detectors, Messages, SteeringFrame
 from ._outcome import Ending
 from ._safety import Shutter
 from ._steer import MAX_UNSIZED, steer
@@ -33,7 +33,7 @@ class Target(Config):
 
 
 def size_until(
-    detector: Any,
+    detectors: Detectors,
     sizer: Sizing,
     target_nm: float,
     tolerance: float,
@@ -56,8 +56,10 @@ def size_until(
 
     Parameters
     ----------
-    detector
-        The detector; it is triggered, and read into the stream `primary`.
+    detectors
+        The detector, or a list of it and other devices, such as an I0 counter or the motor of the arm. They
+        are triggered together and read into one event of the stream `primary`, so that settings with a
+        `data_key` are read with the frame.
     sizer
         The live sizer subscribed to the RunEngine, as returned by `install`; read into the stream `size`.
     target_nm
@@ -76,7 +78,7 @@ def size_until(
     shutter
         Opened for the run, closed after it and while it is paused; None if there is none.
     time_key
-        Data key of the detector that contains the time of a frame, s; None for the computer's clock.
+        Data key of the detectors that contains the time of a frame, s; None for the computer's clock.
     md
         Metadata for the start document.
 
@@ -91,7 +93,7 @@ def size_until(
     Raises
     ------
     ConfigurationError
-        An argument is out of range, or the sizer is not subscribed to the RunEngine.
+        An argument is out of range, a device cannot be read, or the sizer is not subscribed to the RunEngine.
     """
     settings = {"target_nm": target_nm, "tolerance": tolerance, "probability": probability}
     target = validated(Target, settings, "size_until")
@@ -124,7 +126,7 @@ def size_until(
     return (
         yield from steer(
             "size_until",
-            detector,
+            detectors,
             sizer,
             check,
             {"max_frames": max_frames, "timeout": timeout, "max_unsized": max_unsized},

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ...configuration import Config, validated
 from .._size_device import Sizing
-from ._frames import FrameLoop, Messages, SteeringFrame
+from ._frames import Detectors, FrameLoop, Messages, SteeringFrame, device_list
 from ._outcome import Ending, PlanOutcome
 from ._safety import Shutter, safely
 
@@ -39,7 +39,7 @@ class Limits(Config):
 
 def steer(
     name: str,
-    detector: Any,
+    detectors: Detectors,
     sizer: Sizing,
     check: StopCheck,
     limits: dict[str, Any],
@@ -55,7 +55,9 @@ def steer(
     ----------
     name
         Name of the plan.
-    detector, sizer, time_key
+    detectors
+        As of `device_list`.
+    sizer, time_key
         As for `FrameLoop`.
     check
         Decides after each sized frame whether to stop.
@@ -66,7 +68,7 @@ def steer(
     md
         Metadata for the start document.
     prepare
-        Prepares the detector for the next frame; None if nothing has to be done.
+        Prepares the detectors for the next frame; None if nothing has to be done.
 
     Yields
     ------
@@ -79,15 +81,17 @@ def steer(
     Raises
     ------
     ConfigurationError
-        A limit is out of range.
+        A limit is out of range, or there is no detector.
     """
     allowed = validated(Limits, limits, name)
+    devices = device_list(detectors)
 
     def run() -> Messages:
-        loop = FrameLoop(detector, sizer, time_key)
+        loop = FrameLoop(devices, sizer, time_key)
         # The track of the run then uses the clock that the plan uses.
         clock = {} if time_key is None else {"time_key": time_key}
-        yield from bps.open_run({"plan_name": name, "detectors": [detector.name], **limits, **clock, **md})
+        names = [device.name for device in devices]
+        yield from bps.open_run({"plan_name": name, "detectors": names, **limits, **clock, **md})
         outcome = yield from _until(loop, check, allowed, prepare)
         lost = outcome.ending is Ending.TRUST_LOST
         yield from bps.close_run(
@@ -96,7 +100,7 @@ def steer(
         yield from bps.checkpoint()  # so that a pause after this does not repeat the last frame
         return outcome
 
-    return (yield from safely(run(), detector, shutter))
+    return (yield from safely(run(), devices, shutter))
 
 
 def _until(loop: FrameLoop, check: StopCheck, limits: Limits, prepare: Preparation | None) -> Messages:
