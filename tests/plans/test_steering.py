@@ -367,7 +367,7 @@ def test_a_sizer_that_hangs_costs_trust(
         ({"max_unsized": 0}, r"size_until: max_unsized"),
         (
             {"time_key": "nowhere"},
-            r"the detector has no 'nowhere', only mythen_image, mythen_monitor, mythen_elapsed",
+            r"the detectors have no 'nowhere', only mythen_image, mythen_monitor, mythen_elapsed",
         ),
     ],
 )
