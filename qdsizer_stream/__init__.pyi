@@ -15,8 +15,8 @@ from . import (
     testing,
     training,
 )
-from ._size import size
-from .archive import replay
+from ._size import PatternEstimate, size
+from .archive import plot_run, replay, sizes, sizes_dataset
 from .callbacks import LiveConfig, LiveSizer
 from .fitting import refine
 from .patterns import Pattern, read_pattern
@@ -27,6 +27,7 @@ __all__ = [
     "LiveConfig",
     "LiveSizer",
     "Pattern",
+    "PatternEstimate",
     "SizeEstimate",
     "Sizer",
     "__version__",
@@ -39,6 +40,7 @@ __all__ = [
     "install",
     "models",
     "patterns",
+    "plot_run",
     "profiles",
     "read_pattern",
     "reduction",
@@ -47,6 +49,8 @@ __all__ = [
     "services",
     "simulation",
     "size",
+    "sizes",
+    "sizes_dataset",
     "sizing",
     "testing",
     "training",

@@ -1,15 +1,82 @@
 """One call from a pattern file to a size."""
 
+import base64
+import io
 import os
 import warnings
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .errors import ConfigurationError, PatternFileWarning
+from .errors import ConfigurationError, PatternFileWarning, missing_extra
 from .patterns import Axis, InstrumentResolution, Pattern, load_pattern, wavelength_from_energy
-from .sizing import SizeEstimate, Sizer, SizingConfig
+from .sizing import Examination, SizeEstimate, Sizer, SizingConfig
 
-__all__ = ["size"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["PatternEstimate", "size"]
+
+FIGURE_INCHES = (10.0, 6.5)
+"""Size of the picture of one pattern, for which its fonts are chosen."""
+
+NOTEBOOK_DPI, NOTEBOOK_WIDTH_PX = 80, 640
+"""Resolution and shown width of the small picture in a notebook: 60 kB."""
+
+
+@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+class PatternEstimate(SizeEstimate):
+    """Size of the quantum dots in one pattern, with the picture of its fit.
+
+    In a notebook it shows itself as both means, the status and a small picture.
+    """
+
+    examination: Examination = field()
+    """The pattern in bins, its fit, and every acceptance check."""
+    name: str = ""
+    """Name of the file; empty for a `Pattern`."""
+
+    def plot(self, figure: "Figure | None" = None) -> "Figure":
+        """Draw the pattern, its fit and the residual.
+
+        Parameters
+        ----------
+        figure
+            Figure to draw into; None for a new one.
+
+        Returns
+        -------
+        The figure, which a notebook shows; ``figure.savefig("fit.png")`` writes it.
+
+        Raises
+        ------
+        MissingExtraError
+            Matplotlib is not installed.
+        """
+        try:
+            from matplotlib.figure import Figure
+
+            from .callbacks.display import draw_examination
+        except ModuleNotFoundError as error:
+            raise missing_extra(error) from error
+        drawn = Figure(figsize=FIGURE_INCHES) if figure is None else figure
+        draw_examination(self.examination, drawn, self.name)
+        return drawn
+
+    def _repr_html_(self) -> str:
+        table = super()._repr_html_()
+        try:
+            drawn = self.plot()
+        except ImportError:  # the numbers can be shown without Matplotlib
+            return table
+        png = io.BytesIO()
+        drawn.savefig(png, format="png", dpi=NOTEBOOK_DPI)
+        source = base64.b64encode(png.getvalue()).decode()
+        picture = (
+            f'<img alt="pattern and fit" width="{NOTEBOOK_WIDTH_PX}" src="data:image/png;base64,{source}">'
+        )
+        return f'<div style="display: flex; flex-wrap: wrap; gap: 1em">{table}{picture}</div>'
 
 
 def size(
@@ -21,7 +88,7 @@ def size(
     model: str = "pbs",
     solvent: str | os.PathLike[str] | None = None,
     resolution: InstrumentResolution | str | None = None,
-) -> SizeEstimate:
+) -> PatternEstimate:
     """Size the quantum dots in one pattern.
 
     Parameters
@@ -43,7 +110,8 @@ def size(
 
     Returns
     -------
-    The estimate. A pattern that cannot be sized has a status other than "sized", NaN sizes and a reason.
+    The estimate, with the picture of its fit (`PatternEstimate.plot`). A pattern that cannot be sized has a
+    status other than "sized", NaN sizes and a reason.
 
     Raises
     ------
@@ -66,11 +134,17 @@ def size(
                 "a Pattern holds Q and needs no wavelength or energy: leave them out, "
                 "or give the path of a file"
             )
-        return sizer.size(pattern, wavelength_angstrom=given)
+        return _with_picture(sizer.examine(pattern, wavelength_angstrom=given))
     loaded = load_pattern(pattern, given, axis)
     for message in loaded.warnings:
         warnings.warn(f"{pattern}: {message}", PatternFileWarning, stacklevel=2)
-    return sizer.size(loaded.pattern, wavelength_angstrom=loaded.wavelength_angstrom)
+    examination = sizer.examine(loaded.pattern, wavelength_angstrom=loaded.wavelength_angstrom)
+    return _with_picture(examination, Path(pattern).name)
+
+
+def _with_picture(examination: Examination, name: str = "") -> PatternEstimate:
+    values = examination.estimate.to_dict() | {"status": examination.estimate.status}
+    return PatternEstimate(**values, examination=examination, name=name)
 
 
 def _wavelength(wavelength: float | None, energy: str | None) -> float | None:

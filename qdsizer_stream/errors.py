@@ -6,6 +6,7 @@ __all__ = [
     "ConfigurationError",
     "LibraryError",
     "MessageError",
+    "MissingExtraError",
     "ModelError",
     "PatternError",
     "PatternFileError",
@@ -13,6 +14,7 @@ __all__ = [
     "PhysicsError",
     "QdsizerError",
     "ServiceError",
+    "missing_extra",
 ]
 
 
@@ -62,3 +64,58 @@ class ServiceError(QdsizerError, ConnectionError):
 
 class MessageError(QdsizerError, ValueError):
     """A message that is not a document, or that may not be decoded."""
+
+
+class MissingExtraError(QdsizerError, ImportError):
+    """A library that is not installed; the message names the extra to install."""
+
+
+EXTRAS = {
+    "aioca": "epics",
+    "bluesky_tiled_plugins": "tiled",
+    "bokeh": "watch",
+    "caproto": "epics",
+    "confluent_kafka": "kafka",
+    "dask": "cluster",
+    "databroker": "databroker",
+    "distributed": "cluster",
+    "epics": "epics",
+    "gemmi": "simulate",
+    "matplotlib": "plot",
+    "msgpack": "tiled",
+    "onnx": "train",
+    "onnxscript": "train",
+    "openpyxl": "tables",
+    "pandas": "tables",
+    "prometheus_client": "zmq",
+    "pyarrow": "tables",
+    "tiled": "tiled",
+    "torch": "train",
+    "xarray": "tiled",
+    "xraydb": "simulate",
+    "xraylib": "simulate",
+    "zmq": "zmq",
+}
+"""Extra that installs each optional library, by the name that is imported."""
+
+
+def missing_extra(error: ModuleNotFoundError) -> ImportError:
+    """Explain which extra to install for a library that is missing.
+
+    Parameters
+    ----------
+    error
+        Failed import.
+
+    Returns
+    -------
+    An error to raise in its place; the same one where the library is not an optional one of this package.
+    """
+    library = (error.name or "").partition(".")[0]
+    if library not in EXTRAS:
+        return error
+    return MissingExtraError(
+        f"this needs the library {library}, which is not installed: "
+        f'pip install "qdsizer-stream[{EXTRAS[library]}]"',
+        name=error.name,
+    )

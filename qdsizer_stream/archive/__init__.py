@@ -6,14 +6,17 @@ from ._connect import open_archive
 from ._documents import run_documents
 from ._job import ReplayDestination, ReplayOutcome, replay_into
 from ._linked_run import LinkedRuns
+from ._plot_run import plot_run
 from ._raw_journal import RawJournal
 from ._replay import archived_config, replay
 from ._select import find_run, parse_query, select_runs
 from ._server import embedded_tiled
 from ._sized_run import SizedRun, sized_run
+from ._sizes import sizes, sizes_dataset
 from ._spool import SpooledWriter
 from ._table_file import TableFile
 from ._upload import JournalReport, Receipt, inspect_journal, spooled_runs, upload
+from ._watched_run import WatchedRun
 from ._workers import SizingWorkers
 from ._write_back import WriteBack
 
@@ -31,6 +34,7 @@ __all__ = [
     "SizingWorkers",
     "SpooledWriter",
     "TableFile",
+    "WatchedRun",
     "WriteBack",
     "archived_config",
     "audit",
@@ -39,11 +43,14 @@ __all__ = [
     "inspect_journal",
     "open_archive",
     "parse_query",
+    "plot_run",
     "replay",
     "replay_into",
     "run_documents",
     "select_runs",
     "sized_run",
+    "sizes",
+    "sizes_dataset",
     "spooled_runs",
     "upload",
 ]

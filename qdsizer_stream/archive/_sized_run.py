@@ -1,13 +1,16 @@
 """The sizes of an archived run, as its documents hold them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from ..callbacks import OBJECT_NAME, STREAM_NAME
 from ..errors import ArchiveError
 from ._connect import plain_errors
 from ._select import plain_run
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["SizedRun", "sized_run"]
 
@@ -23,7 +26,20 @@ class SizedRun:
     configuration: Mapping[str, Any]
     """Configuration of the estimates."""
     events: tuple[Mapping[str, Any], ...]
-    """Data of the events in `qd_size`, in order."""
+    """Data and `time` of the events in `qd_size`, in order."""
+    data_keys: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Unit, precision and limits of each value of the events, as their descriptor states them."""
+
+    def sizes(self) -> "DataFrame":
+        """Read the sizes as a table.
+
+        Returns
+        -------
+        As of `archive.sizes`.
+        """
+        from ._sizes import sizes
+
+        return sizes(self)
 
 
 def sized_run(run: Any) -> SizedRun:
@@ -51,11 +67,13 @@ def sized_run(run: Any) -> SizedRun:
                 f"run {uid} holds no stream {STREAM_NAME}: size it with `qdsizer-stream replay`"
             )
         stream = run[STREAM_NAME]
-        settings = stream.descriptors[0]["configuration"][OBJECT_NAME]["data"]
-        table = stream.read().to_dataframe().to_dict("records")
+        descriptor = stream.descriptors[0]
+        settings = descriptor["configuration"][OBJECT_NAME]["data"]
+        table = stream.read().to_dataframe().reset_index().to_dict("records")
     return SizedRun(
         start=dict(run.metadata["start"]),
         stop=dict(run.metadata.get("stop") or {}),
         configuration=dict(settings),
         events=tuple(table),
+        data_keys={key: dict(about) for key, about in descriptor["data_keys"].items()},
     )

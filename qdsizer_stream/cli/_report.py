@@ -32,9 +32,8 @@ def report(
     """Write the report of a run for the lab book: one HTML file with pictures, which needs no network."""
     import os
 
-    from ..archive import find_run, sized_run
+    from ..archive import WatchedRun, find_run, sized_run
     from ..callbacks.display import RunData, render_report
-    from ..services.watch import WatchedRun
     from ..sizing import Status
 
     with opened_archive(archive) as catalog:

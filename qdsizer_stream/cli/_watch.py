@@ -36,7 +36,8 @@ def watch(
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Show a run in a web browser, while it is measured or from the archive, until interrupted."""
-    from ..services.watch import BrowserView, WatchedRun
+    from ..archive import WatchedRun
+    from ..services.watch import BrowserView
 
     with opened_archive(archive) as catalog:
         watched = WatchedRun(catalog, run)

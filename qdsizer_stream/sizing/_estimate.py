@@ -1,7 +1,7 @@
 """The answer for one frame."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -88,15 +88,17 @@ class SizeEstimate:
     def __str__(self) -> str:
         if self.status is not Status.SIZED:
             return f"{self.status}: {self.reason}" if self.reason else str(self.status)
-        return f"{_interval(self)} (number-weighted mean), {self.status}"
+        number = f"number-weighted mean {_interval(self)}, {self.status}"
+        known = not math.isnan(self.mass_mean_nm)
+        return f"mass-weighted mean {_mass_interval(self)}, {number}" if known else number
 
     def __repr__(self) -> str:
         return f"<SizeEstimate: {self}{f', model {self.model}' if self.model else ''}>"
 
     def _repr_html_(self) -> str:
         values = {
-            "number-weighted mean": (_interval(self), self.size_nm),
             "mass-weighted mean": (_mass_interval(self), self.mass_mean_nm),
+            "number-weighted mean": (_interval(self), self.size_nm),
             "dispersion": (_dispersion_interval(self), self.dispersion),
             "lattice parameter": (
                 f"{self.lattice_parameter_angstrom:.4f} Å",
@@ -124,7 +126,11 @@ class SizeEstimate:
         -------
         All fields in order; the status as a plain string.
         """
-        return {**asdict(self), "status": self.status.value}
+        return {name: getattr(self, name) for name in FIELDS} | {"status": self.status.value}
+
+
+FIELDS = tuple(field.name for field in fields(SizeEstimate))
+"""Names of its fields, in order; a subclass may hold more, which are not values of the estimate."""
 
 
 def _interval(estimate: SizeEstimate) -> str:

@@ -1,5 +1,7 @@
 """How estimates and sizers show themselves."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,8 +29,11 @@ REJECTED = SizeEstimate(status=Status.LOW_COUNTS, reason="too few photons: 12 (t
 
 
 def test_an_estimate_is_one_line() -> None:
-    assert str(SIZED) == "4.82 nm [4.71, 4.93] (number-weighted mean), sized"
-    assert repr(SIZED) == "<SizeEstimate: 4.82 nm [4.71, 4.93] (number-weighted mean), sized, model pbs>"
+    line = "mass-weighted mean 5.01 nm [4.90, 5.12], number-weighted mean 4.82 nm [4.71, 4.93], sized"
+    assert str(SIZED) == line
+    assert repr(SIZED) == f"<SizeEstimate: {line}, model pbs>"
+    older = replace(SIZED, mass_mean_nm=math.nan)  # as of a model that does not give it
+    assert str(older) == "number-weighted mean 4.82 nm [4.71, 4.93], sized"
     assert str(REJECTED) == "low_counts: too few photons: 12 (threshold <300)"
     assert str(SizeEstimate(status=Status.NO_CRYSTAL)) == "no_crystal"
 

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from bluesky_tiled_plugins import TiledWriter
 
-from qdsizer_stream.archive import archived_config, embedded_tiled, replay
+from qdsizer_stream.archive import WatchedRun, _watched_run, archived_config, embedded_tiled, replay
 from qdsizer_stream.callbacks import LiveSizer, SynthesisRecord
 from qdsizer_stream.callbacks.display import SIMULATION_KEY, headline
 from qdsizer_stream.errors import ArchiveError
-from qdsizer_stream.services.watch import WatchedRun, _archived
 
 pytestmark = pytest.mark.integration
 
@@ -123,7 +122,7 @@ def test_of_a_long_run_only_some_frames_are_looked_at(
     written: Callable[..., Iterator[SynthesisRecord]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_archived, "MAX_PATTERNS", 3)
+    monkeypatch.setattr(_watched_run, "MAX_PATTERNS", 3)
     *_, live = written(named(raw, "long"))
     watched = WatchedRun(archive, "long")
     watched.update()
@@ -145,7 +144,7 @@ def test_of_an_ended_run_sizes_come_first_then_the_newest_fit_then_the_waterfall
     written: Callable[..., Iterator[SynthesisRecord]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_archived, "PATTERNS_PER_UPDATE", 1)
+    monkeypatch.setattr(_watched_run, "PATTERNS_PER_UPDATE", 1)
     *_, live = written(named(raw, "opened"))
     watched = WatchedRun(archive, "opened")
     seen = []

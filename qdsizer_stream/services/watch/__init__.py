@@ -1,7 +1,6 @@
 """The picture of a synthesis in a browser, from the archive that holds its run. Loads Bokeh."""
 
-from ._archived import WatchedRun
 from ._page import draw_page
 from ._server import BrowserView
 
-__all__ = ["BrowserView", "WatchedRun", "draw_page"]
+__all__ = ["BrowserView", "draw_page"]

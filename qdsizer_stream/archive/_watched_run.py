@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ...archive import archived_config
-from ...callbacks import OBJECT_NAME, STREAM_NAME, Item, LiveConfig, RunSizing, SizedFrame, SynthesisRecord
-from ...callbacks.display import SIMULATION_KEY
-from ...errors import ArchiveError, QdsizerError
-from ...sizing import Examination, Sizer
+from ..callbacks import OBJECT_NAME, STREAM_NAME, Item, LiveConfig, RunSizing, SizedFrame, SynthesisRecord
+from ..callbacks.display import SIMULATION_KEY
+from ..errors import ArchiveError, QdsizerError
+from ..sizing import Examination, Sizer
+from ._replay import archived_config
 
 __all__ = ["WatchedRun"]
 
