@@ -101,7 +101,7 @@ def sizes_dataset(run: Any) -> "Dataset":
     table["time"] = table["time"].dt.tz_localize(
         None
     )  # xarray has no time zones; UTC stands in the attributes
-    dataset = table.to_xarray()
+    dataset: Dataset = table.to_xarray()
     dataset.attrs = dict(table.attrs)
     for name, unit in units.items():
         dataset[name].attrs["units"] = unit

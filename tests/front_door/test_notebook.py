@@ -165,6 +165,6 @@ def test_a_run_is_drawn_as_the_window_shows_it(run: Any) -> None:
     figure = qd.plot_run(run)
     words = " ".join(text.get_text() for axes in figure.axes for text in axes.texts)
     last = qd.sizes(run).loc[6]
-    assert f"{last['mass_mean_nm']:.2f} nm" in words
+    assert f"{last['size_nm']:.2f} nm" in words
     assert "6 frames: 5 sized, 1 rejected" in words
     assert [image for axes in figure.axes for image in axes.images]  # the waterfall has its patterns
