@@ -30,6 +30,16 @@ CORRELATED = 1.62
 """Standard error of a power fitted to neighbouring fourth differences over that of independent ones:
 √(1 + 2 Σ ρ²) with their correlations -0.8, 0.4, -0.114 and 0.014."""
 
+MAX_STEPS = 25
+"""Newton's steps; three suffice for counts."""
+
+CONVERGED = 1e-4
+"""Last step of the logarithm of the scale and of the power, a hundredth of the power's error in a pattern of
+thousands of points."""
+
+MAX_EXPONENT = 600.0
+"""Logarithm of a variance at which it is cut off: its exponential is still finite."""
+
 WHITE = np.array([-0.8, 0.4, -8 / 70, 1 / 70, 0.0, 0.0, 0.0, 0.0])
 """Correlations of fourth differences of independent points with the next to the eighth next."""
 
@@ -84,45 +94,104 @@ def intensity_scale(intensity: NDArray[np.float64], sigma: NDArray[np.float64]) 
     nothing = IntensityScale(math.nan, math.nan, math.nan)
     if intensity.size < MIN_POINTS:
         return nothing
-    kernel = np.full(LEVEL_POINTS, 1 / LEVEL_POINTS)
-    level = np.convolve(intensity, kernel, mode="same")[2:-2]
-    variance = np.convolve(sigma**2, kernel, mode="same")[2:-2]
-    normalised = np.diff(intensity, n=4) / np.sqrt(FOURTH_DIFFERENCE * variance)
+    level = _moving_mean(intensity)[2:-2]
+    variance = _moving_mean(sigma**2)[2:-2]
+    differences = _fourth_differences(intensity)
+    normalised = differences / np.sqrt(FOURTH_DIFFERENCE * variance)
     good = (level > 0) & np.isfinite(normalised)
     edge = LEVEL_POINTS // 2
     good[:edge] = good[-edge:] = False
-    if np.count_nonzero(good) < MIN_POINTS:
+    n_good = int(np.count_nonzero(good))
+    if n_good < MIN_POINTS:
         return nothing
-    x, squares = np.log(level[good]), normalised[good] ** 2
+    # Nearly always all of them: a slice makes no copy.
+    taken = slice(edge, -edge) if n_good == good.size - 2 * edge else good
+    x, left, scatter = np.log(level[taken]), normalised[taken], np.abs(differences[taken])
+    squares = left * left
     x -= x.mean()
-    # ln L = -½ Σ (a + s x + z²/exp(a + s x)): Newton's steps from the robust scale of the differences.
-    scatter = np.abs(np.diff(intensity, n=4))[good]
-    if np.median(scatter) <= NOISELESS * np.median(np.abs(intensity)):
+    magnitude = np.abs(intensity)
+    # More than half above this: so is the median, which is found only otherwise.
+    if 2 * np.count_nonzero(scatter > NOISELESS * magnitude.max()) <= n_good + 1 and (
+        np.median(scatter) <= NOISELESS * np.median(magnitude)
+    ):
         return nothing
-    a, s = math.log(float(np.median(squares)) / MEDIAN_SQUARE), 0.0
-    kept = np.ones(x.size, bool)
-    information = np.eye(2)
-    for _ in range(25):
-        ratio = squares * np.exp(-np.clip(a + s * x, -600, 600))
-        kept = ratio < OUTLIER
-        design = np.stack([np.ones(x.size), x])[:, kept]
-        gradient = design @ (ratio[kept] - 1) / 2
-        information = design @ design.T / 2
-        if np.count_nonzero(kept) < MIN_POINTS or information[1, 1] < 1e-6 * information[0, 0]:
+    # ln L = -½ Σ (a + s x + z²/exp(a + s x)): Newton's steps from the robust scale of the differences.
+    a, s = math.log(_median(squares) / MEDIAN_SQUARE), 0.0
+    xx, farthest = x * x, float(np.abs(x).max())
+    n_kept, x_kept, xx_kept = float(n_good), float(x.sum()), float(xx.sum())
+    sums_of_all = n_kept, x_kept, xx_kept
+    kept, all_kept = np.ones(n_good, bool), True
+    for _ in range(MAX_STEPS):
+        exponent = x * -s
+        exponent -= a
+        if abs(a) + abs(s) * farthest > MAX_EXPONENT:
+            np.clip(exponent, -MAX_EXPONENT, MAX_EXPONENT, out=exponent)
+        excess = squares * np.exp(exponent, out=exponent)
+        kept = excess < OUTLIER
+        excess -= 1
+        all_kept = bool(kept.all())
+        if all_kept:
+            n_kept, x_kept, xx_kept = sums_of_all
+        else:
+            excess *= kept
+            n_kept, x_kept, xx_kept = float(np.count_nonzero(kept)), float(kept @ x), float(kept @ xx)
+        if n_kept < MIN_POINTS or xx_kept < 1e-6 * n_kept:
             return nothing
-        step = np.linalg.solve(information, gradient)
-        a, s = a + float(np.clip(step[0], -1, 1)), s + float(np.clip(step[1], -1, 1))
-        if abs(step).max() < 1e-4:
+        # The inverse of the information, ½ of the sums of 1, x and x², times the gradient.
+        gradient, gradient_x = float(excess.sum()), float(excess @ x)
+        determinant = n_kept * xx_kept - x_kept**2
+        step = (xx_kept * gradient - x_kept * gradient_x) / determinant
+        step_s = (n_kept * gradient_x - x_kept * gradient) / determinant
+        a, s = a + min(max(step, -1.0), 1.0), s + min(max(step_s, -1.0), 1.0)
+        if max(abs(step), abs(step_s)) < CONVERGED:
             break
-    left = normalised[good] / np.exp(0.5 * (a + s * x))
-    left[~kept] = 0.0  # a few points in thousands, as those are that are not neighbours
+    left = left * np.exp(-0.5 * (a + s * x))
+    if not all_kept:
+        left[~kept] = 0.0  # a few points in thousands, as those are that are not neighbours
     energy = float(left @ left)
     correlations = np.array([left[:-lag] @ left[lag:] for lag in range(1, WHITE.size + 1)]) / energy
     return IntensityScale(
         power=1 + s,
-        power_sd=CORRELATED * math.sqrt(float(np.linalg.inv(information)[1, 1])),
+        power_sd=CORRELATED * math.sqrt(2 * n_kept / (n_kept * xx_kept - x_kept**2)),
         dependence=float(np.max(np.abs(correlations - WHITE))),
     )
+
+
+def _moving_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of `LEVEL_POINTS` neighbouring points, zeros beyond the ends, shape (n,)."""
+    half = LEVEL_POINTS // 2
+    padded = np.zeros(values.size + 2 * half)
+    padded[half:-half] = values
+    # Sums of 2, 4 and 8 points, and of 8 + 4 + 2 + 1: no running sum, whose rounding would grow.
+    two = padded[:-1] + padded[1:]
+    four = two[:-2] + two[2:]
+    total = four[:-4] + four[4:]
+    n = values.size
+    total = total[:n] + four[8 : 8 + n]
+    total += two[12 : 12 + n]
+    total += padded[14 : 14 + n]
+    total /= LEVEL_POINTS
+    return total
+
+
+def _fourth_differences(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fourth differences of neighbouring points, shape (n - 4,)."""
+    second = values[2:] - values[1:-1]
+    second -= values[1:-1]
+    second += values[:-2]
+    fourth = second[2:] - second[1:-1]
+    fourth -= second[1:-1]
+    fourth += second[:-2]
+    return fourth
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    """Median of finite values, without the care for others that costs more than the median."""
+    middle = values.size // 2
+    if values.size % 2:
+        return float(np.partition(values, middle)[middle])
+    ordered = np.partition(values, (middle - 1, middle))
+    return float(ordered[middle - 1] + ordered[middle]) / 2
 
 
 def plateau_points(intensity: NDArray[np.float64], sigma: NDArray[np.float64]) -> int:

@@ -104,3 +104,32 @@ def test_square_roots_in_a_file_are_no_constant_noise(tmp_path: Path) -> None:
     pattern = load_pattern(path, axis=Axis.Q).pattern
     assert np.ptp(pattern.sigma**2 / pattern.intensity) < 1e-9
     assert intensity_scale(pattern.intensity, pattern.sigma).power == pytest.approx(0.0, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("change", "power", "power_sd", "dependence"),
+    [
+        (lambda y: y, 0.9348538684022187, 0.05741673757265665, 0.02693028079351896),
+        (
+            lambda y: y + 5000 * (np.arange(y.size) % 500 == 100),
+            0.9241811429919621,
+            0.057422408031662556,
+            0.02319431756369421,
+        ),
+        (np.sqrt, -0.13594954249897961, 0.11482796056785435, 0.027716582537467824),
+        (lambda y: y[:777], 1.058451065152804, 0.10367612494329564, 0.1395986862899219),
+    ],
+    ids=["counts", "spikes", "root", "short"],
+)
+def test_the_fit_is_that_of_plain_convolutions_and_solvers(
+    change: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    power: float,
+    power_sd: float,
+    dependence: float,
+) -> None:
+    """Values of the same likelihood with `np.convolve`, `np.median` and `np.linalg.solve`."""
+    y = change(counted())
+    found = intensity_scale(y, np.sqrt(y))
+    assert found.power == pytest.approx(power, rel=1e-10)
+    assert found.power_sd == pytest.approx(power_sd, rel=1e-10)
+    assert found.dependence == pytest.approx(dependence, rel=1e-9)
