@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from qdsizer_stream.errors import PhysicsError
 from qdsizer_stream.patterns import BinGrid, two_theta_from_q
 from qdsizer_stream.simulation import (
     COPPER_K_ALPHA,
@@ -39,7 +40,11 @@ from qdsizer_stream.simulation import (
     twin_layers,
     twinned_sphere,
 )
-from qdsizer_stream.simulation.frames._by_products import by_product_lines
+from qdsizer_stream.simulation.frames._by_products import (
+    by_product_crystals,
+    by_product_curve,
+    by_product_lines,
+)
 from qdsizer_stream.simulation.frames._structures import draw_structure
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stream" / "frames.npz"
@@ -133,6 +138,15 @@ NOTHING: dict[str, dict[str, Any]] = {
     "even cuts": {"q_high_logarithmic": False},
     "correlated motion": {"correlated_motion": (0.0, 0.0)},
     "disordered part": {"disordered_nm": (0.0, 0.0)},
+    "no ideal structure": {"ideal": 0.0},
+    "crystals of no by-product": {"by_product_materials": ("Pb",)},
+    "disordered surface of no structure": {
+        "structures": {
+            **LIVELY["structures"],
+            "disordered_surface": {"depth_nm": (0.3, 0.3), "sd_angstrom": (0.4, 0.4)},
+            "with_disordered_surface": 0.0,
+        }
+    },
     "microstrain": {"microstrain": (0.0, 0.0)},
     "gain steps": {"module_gain_step": (0.0, 0.0)},
     "wide channels": {"coarse_averaged": 0.0},
@@ -492,6 +506,85 @@ def test_lines_of_by_products_are_no_narrower_than_the_instrument(seed: int) -> 
     left = np.flatnonzero(~above[:peak])[-1] + 1 if not above[:peak].all() else 0
     right = peak + np.flatnonzero(~above[peak:])[0] if not above[peak:].all() else q.size
     assert (right - left) * 0.003 > 0.14
+
+
+def test_by_products_of_known_structure_are_dots_of_that_crystal() -> None:
+    """What is added to a frame is a pattern of CdSe, at a lattice parameter of its own, or random lines."""
+    settings: dict[str, Any] = {"by_products": (0.3, 0.3), "with_by_products": 1.0}
+    plain = batch(EXACT, 32).intensity
+    mixed = batch(EXACT, 32, by_product_materials=("CdSe-zincblende",), **settings).intensity
+    seen = plain > 0
+    q = GRID.centres[seen.all(axis=0)]
+    crystals = by_product_crystals(["CdSe-zincblende"], q, 0.56)
+    assert crystals.shape == (8, q.size)
+    found = 0
+    for one, other in zip(mixed[:, seen.all(axis=0)], plain[:, seen.all(axis=0)], strict=True):
+        added = 1.3 * one / one.mean() - other / other.mean()
+        assert added.mean() == pytest.approx(0.3, rel=1e-6)
+        errors = [
+            np.abs(np.interp(q * (1 + e), q, c) * 0.3 / c.mean() - added).max() / added.max()
+            for c in crystals
+            for e in np.linspace(-0.01, 0.01, 201)
+        ]
+        assert min(errors) < 0.02 or min(errors) > 0.3
+        found += min(errors) < 0.02
+    # Half of them, as far as 32 draws have it.
+    assert 5 <= found <= 27
+
+
+def test_by_products_of_known_structure_are_seen_by_the_instrument() -> None:
+    q = np.linspace(1, 10, 3001)
+    crystal = by_product_crystals(["Pb"], q, 0.56)[-1:]
+    sharp = by_product_curve(np.random.default_rng(1), crystal, q, np.zeros(q.size))
+    wide = by_product_curve(np.random.default_rng(1), crystal, q, np.full(q.size, 0.1))
+    assert sharp.mean() == pytest.approx(1, rel=1e-5)
+    assert wide.mean() == pytest.approx(1, rel=1e-5)
+    sd = 0.1 / np.sqrt(8 * np.log(2))
+    kernel = np.exp(-0.5 * (np.arange(-100, 101) * 0.003 / sd) ** 2)
+    blurred = np.convolve(sharp, kernel / kernel.sum(), mode="same")
+    inside = slice(150, -150)
+    np.testing.assert_allclose(wide[inside], blurred[inside], rtol=0.01, atol=0.02)
+
+
+def test_by_product_of_an_unknown_material() -> None:
+    with pytest.raises(PhysicsError, match="material 'PbQ' is unknown: choose from"):
+        batch(EXACT, by_product_materials=("PbQ",), by_products=(0.1, 0.1), with_by_products=1.0)
+
+
+def test_ideal_structures_have_neither_correlated_motion_nor_a_disordered_part() -> None:
+    real: dict[str, Any] = {"correlated_motion": (0.8, 0.8), "disordered_nm": (0.3, 0.3)}
+    ideal = batch(EXACT, 32, **real, ideal=1.0)
+    # B is drawn otherwise than without correlated motion ever, but has one value here.
+    np.testing.assert_array_equal(ideal.intensity, batch(EXACT, 32).intensity)
+    some = FrameStream(
+        StreamRecipe.model_validate({**LIVELY, **real, "n_structures": 20, "ideal": 0.5}), seed=3
+    )
+    tables = some._structures
+    n_ideal = sum(table.amplitude_angstrom2 == 0 for table in tables)
+    assert 4 <= n_ideal <= 16
+    assert all((t.amplitude_angstrom2 == 0) == (t.disordered_terms is None) for t in tables)
+
+
+def test_some_structures_have_a_disordered_surface() -> None:
+    """Their sizes are those of the core; the others are the same as without."""
+    surface = {"depth_nm": (0.3, 0.3), "sd_angstrom": (0.4, 0.4)}
+    ranges = {"material": "PbS", "max_cluster_nm": 4.0, "twinned": 0.5}
+    bare = StructureRanges.model_validate(ranges)
+    some = StructureRanges.model_validate(
+        {**ranges, "disordered_surface": surface, "with_disordered_surface": 0.5}
+    )
+    found = 0
+    for seed in range(12):
+        draw = {"rng": np.random.default_rng(0), "q_limits": (1.0, 2.0), "q_step_inv_angstrom": 0.02}
+        table = draw_structure(some, **draw, more=np.random.default_rng(seed), disordered=True)
+        if table.disordered_terms is None:
+            found += 1
+            depth = np.minimum(0.3, 0.3 * table.diameters_nm)
+            inside = (table.diameters_nm > 2.5) & (table.diameters_nm < 4.0)
+            core_nm = (table.diameters_nm - 2 * depth)[inside]
+            np.testing.assert_allclose(table.sizes_nm[inside], core_nm, atol=0.15)
+    assert 2 <= found <= 10
+    assert draw_structure(bare, **draw, more=np.random.default_rng(0)).disordered_terms is None
 
 
 def test_cuts_by_their_logarithm_are_shorter() -> None:

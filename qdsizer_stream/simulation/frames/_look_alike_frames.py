@@ -8,19 +8,11 @@ from numpy.typing import NDArray
 
 from ...patterns import FWHM_PER_SD, Pattern
 from ..crystal import Material, load_material, material_from_crystal
-from ..scattering import (
-    averaged_sphere_pairs,
-    compton_intensity,
-    form_factors,
-    load_solvent,
-    pattern_sums,
-    solvent_names,
-    structure_sums,
-)
+from ..scattering import form_factors, load_solvent, solvent_names
+from ._crystal_patterns import crystal_patterns
 from ._look_alikes import LOOK_ALIKES, PACKAGE_LOOK_ALIKES
 from ._mixing import mix_by_area
 from ._negative_controls import NegativeControl
-from ._population import lognormal_weights
 
 __all__ = ["look_alike_frames", "look_alike_names"]
 
@@ -31,7 +23,6 @@ SIZES_NM = (1.5, 2.0, 2.7, 3.6, 5.0, 7.0, 9.0, 11.0)
 """Number-weighted mean diameters, nm; bulk powders come beside them."""
 
 DISPERSION = 0.12
-LARGEST_OVER_MEAN = 1.4
 
 MAX_Q_INV_ANGSTROM = 16.0
 Q = np.arange(0.4, MAX_Q_INV_ANGSTROM, 0.005)
@@ -141,16 +132,7 @@ def _nanocrystals(name: str) -> tuple[Material, NDArray[np.float64]]:
     """Crystal and its patterns on `Q`, shape (n_sizes, n_q)."""
     crystals = {crystal.name: crystal for crystal in LOOK_ALIKES}
     material = material_from_crystal(crystals[name]) if name in crystals else load_material(name)
-    unit = material.unit_diameter_angstrom
-    diameters = np.arange(1.0, 10 * max(SIZES_NM) * LARGEST_OVER_MEAN / unit, 1.0) * unit
-    weights = lognormal_weights(
-        diameters / 10, np.array(SIZES_NM), np.full(len(SIZES_NM), DISPERSION), min_fraction=0.0
-    )
-    table = averaged_sphere_pairs(material, diameters)
-    factors = form_factors(material, Q, WAVELENGTH_ANGSTROM)
-    coherent = pattern_sums(material, table, structure_sums(table, Q), Q, factors) @ weights
-    compton = compton_intensity(material, Q, WAVELENGTH_ANGSTROM, list(table.self_terms @ weights))
-    return material, np.ascontiguousarray((coherent + compton).T)
+    return material, crystal_patterns(material, Q, np.array(SIZES_NM), DISPERSION, WAVELENGTH_ANGSTROM)
 
 
 def _bulk(material: Material, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ PACKAGE_LOOK_ALIKES = (
     "CsPbBr3-cubic",
     "CsPbBr3-orthorhombic",
 )
-"""Materials of the package, each a look-alike of the others."""
+"""Quantum dots of the package, each a look-alike of the others."""
 
 INDISTINGUISHABLE: dict[str, tuple[str, ...]] = {"PbS": ("EuS",)}
 """Crystals whose lattice and heights of the peaks are those of a material, within the limits for that

@@ -11,7 +11,7 @@ from ...errors import ConfigurationError
 from ...patterns import FWHM_PER_SD, blur_matrix, blur_reach_bins, q_from_two_theta, two_theta_from_q
 from ..crystal import load_material
 from ..scattering import load_solvent, read_solvent
-from ._by_products import by_product_lines
+from ._by_products import by_product_crystals, by_product_curve, by_product_lines
 from ._detector import CoarseScans, averaged_over_steps, drawn_mask, drawn_modules
 from ._disordered import atoms_per_core
 from ._displacements import amplitude_angstrom2, displacements_angstrom2
@@ -34,6 +34,9 @@ N_HALF_WAVES = 6
 
 HERMITE_NODES = 6
 """Points over a resolution: exact for polynomials of degree 11."""
+
+CRYSTALS = 0.5
+"""Fraction of by-products that are nanocrystals, where the recipe names some; the others are random lines."""
 
 REACH_SD = 3.4
 """The outermost of these points, in standard deviations."""
@@ -95,6 +98,11 @@ class FrameStream:
         self._half_waves = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
         self._margins = self._blur_margins()
         limits, step = self._table_limits(), recipe.grid.q_step_inv_angstrom
+        self._by_products = None
+        if recipe.by_product_materials:
+            self._by_products = by_product_crystals(
+                recipe.by_product_materials, self._q, recipe.sources[0].lines[0].wavelength_angstrom
+            )
         self._structures = list(
             self._pool.map(
                 lambda number: draw_structure(
@@ -102,9 +110,9 @@ class FrameStream:
                     self._rng("structure", number),
                     limits,
                     step,
-                    self._amplitude(self._rng("motion", number)),
+                    0.0 if self._is_ideal(number) else self._amplitude(self._rng("motion", number)),
                     more=self._rng("more of a structure", number),
-                    disordered=_given(recipe.disordered_nm),
+                    disordered=_given(recipe.disordered_nm) and not self._is_ideal(number),
                 ),
                 range(recipe.n_structures),
             )
@@ -165,10 +173,14 @@ class FrameStream:
         # What joined later comes last: the sequences of the others, and so older frames, stay as they were.
         kinds = (
             *("structure", "light", "group", "motion", "sizes", "more of a structure", "more of a group"),
-            "by-products",
+            *("by-products", "ideal"),
         )
         kind = kinds.index(what)
         return np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(kind, number)))
+
+    def _is_ideal(self, number: int) -> bool:
+        """Whether a structure has neither correlated motion nor a disordered part."""
+        return bool(self.recipe.ideal) and self._rng("ideal", number).random() < (self.recipe.ideal or 0.0)
 
     def _amplitude(self, rng: np.random.Generator) -> float:
         """Amplitude of the correlated motion of a structure, Å²."""
@@ -385,7 +397,7 @@ class FrameStream:
         recipe, n = self.recipe, weights.shape[1]
         material = structure.material
         elements = list(dict.fromkeys(site.element for site in material.sites))
-        if recipe.correlated_motion is None or not _given(recipe.correlated_motion):
+        if recipe.correlated_motion is None or structure.amplitude_angstrom2 == 0:
             first = log_uniform(rng, recipe.b_angstrom2, n)
             b = {e: first * (log_uniform(rng, recipe.b_ratio, n) if k else 1) for k, e in enumerate(elements)}
         else:
@@ -462,15 +474,18 @@ class FrameStream:
         n_bins: int,
         fwhm: NDArray[np.float64],
     ) -> None:
-        """Add the lines of another crystal to some frames, in place."""
+        """Add another crystal to some frames, in place."""
         if self.recipe.by_products is None:
             return
         level = np.asarray(rng.uniform(*self.recipe.by_products, frames.shape[0]))
         with_lines = rng.random(frames.shape[0]) < (self.recipe.with_by_products or 0.0)
+        q, width = self._q[:n_bins], fwhm[:n_bins]
         for row in np.flatnonzero(with_lines):
-            frames[row, :n_bins] += np.float32(level[row]) * by_product_lines(
-                rng, self._q[:n_bins], fwhm[:n_bins]
-            )
+            if self._by_products is not None and rng.random() < CRYSTALS:
+                curve = by_product_curve(rng, self._by_products[:, :n_bins], q, width)
+            else:
+                curve = by_product_lines(rng, q, width)
+            frames[row, :n_bins] += np.float32(level[row]) * curve
 
     def _smooth(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Smooth random curves of unit standard deviation, shape (n, n_bins)."""

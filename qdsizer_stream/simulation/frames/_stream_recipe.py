@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ...configuration import Config
 from ...patterns import Axis, BinGrid
+from ..crystal import MaterialSource
 from ._distributions import DistributionRanges
 from ._draws import PositiveRange, Range
 from ._instrument import SpectralLine
@@ -72,6 +73,8 @@ class StreamRecipe(Config):
     disordered_nm: Range | None = None
     """Atoms in a disordered part over those in the ordered core, times the diameter of the core, uniform, nm:
     0 to 0.45 for PbS; sizes stay those of the core. None where left out or (0, 0)."""
+    ideal: float | None = Field(default=None, ge=0, le=1)
+    """Fraction of structures without correlated motion and without a disordered part; none where left out."""
     microstrain: Range | None = None
     """Standard deviation of the lattice parameter over its mean, uniform: peaks are broadened in proportion
     to Q. None where left out or (0, 0)."""
@@ -99,6 +102,8 @@ class StreamRecipe(Config):
     fraction `with_by_products` of the frames. None where left out or (0, 0)."""
     with_by_products: float | None = Field(default=None, ge=0, le=1)
     """Fraction of frames with such lines."""
+    by_product_materials: tuple[MaterialSource, ...] | None = None
+    """Materials of which nanocrystals are half of these by-products; random lines alone where left out."""
     fluorescence: float = Field(default=0.0, ge=0)
     """Largest level of the fluorescence over the mean of dots and solvent, uniform."""
     background: float = Field(default=0.0, ge=0)

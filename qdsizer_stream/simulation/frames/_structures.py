@@ -122,7 +122,10 @@ class StructureRanges(Config):
     shell: ShellRanges | None = None
     """Shell of another crystal on all structures, which are then spheres (rock salt); None for bare dots."""
     disordered_surface: DisorderedSurfaceRanges | None = None
-    """Disordered surface of all structures, which are then spheres; None for ordered ones."""
+    """Disordered surface of structures, which are then spheres without a disordered part; None for ordered
+    ones."""
+    with_disordered_surface: float | None = Field(default=None, ge=0, le=1)
+    """Fraction of structures with this surface; all where left out."""
     occupancy: dict[str, Range] = Field(default={})
     """Fraction of the sites that are occupied, by element, uniform."""
     poor_elements: tuple[str, ...] = ()
@@ -267,8 +270,11 @@ def draw_structure(
             thickness_angstrom=rng.uniform(*ranges.surface_thickness_angstrom),
             occupancy=rng.uniform(*ranges.surface_occupancy),
         )
+    surface_ranges = ranges.disordered_surface
+    if ranges.with_disordered_surface is not None and more.random() >= ranges.with_disordered_surface:
+        surface_ranges = None
     bin_width = 0.0 if ranges.sampled and more.random() < ranges.sampled else q_step_inv_angstrom
-    twinned = bool(ranges.twinned) and more.random() < (ranges.twinned or 0.0)
+    twinned = surface_ranges is None and bool(ranges.twinned) and more.random() < (ranges.twinned or 0.0)
     coherent = 1.0
     if twinned:
         strain = np.zeros((3, 3))
@@ -278,9 +284,9 @@ def draw_structure(
         thickness = 10 * log_uniform(more, ranges.shell.thickness_nm, 1)[0]
         material, clusters = core_shell(crystal, ranges.shell.element, thickness, diameters)
         table = pair_table(material, clusters)
-    elif ranges.disordered_surface is not None:
-        depth = 10 * log_uniform(more, ranges.disordered_surface.depth_nm, 1)[0]
-        sd_angstrom = log_uniform(more, ranges.disordered_surface.sd_angstrom, 1)[0]
+    elif surface_ranges is not None:
+        depth = 10 * log_uniform(more, surface_ranges.depth_nm, 1)[0]
+        sd_angstrom = log_uniform(more, surface_ranges.sd_angstrom, 1)[0]
         material, clusters = disordered_surface(crystal, depth, diameters)
         table = pair_table(material, clusters)
     elif kind < ranges.centre_averaged and not twinned:
@@ -327,7 +333,7 @@ def draw_structure(
             sums[number] = sums[number] * factor[:, None]
         counted[len(whole.sites) :] = 0.0
     disordered_terms = None
-    if disordered:
+    if disordered and not sd_angstrom:
         coherence = 10 * more.uniform(*(ranges.disordered_coherence_nm or COHERENCE_NM))
         part = disordered_part(material, crystal, table.group, coherence, q, motion, bin_width)
         sums = [np.column_stack(columns) for columns in zip(sums, part.sums, strict=True)]

@@ -26,7 +26,14 @@ from qdsizer_stream.simulation.scattering import (
 NAMES = material_names()
 AVOGADRO_PER_1E24 = 0.602214076
 
-SITES_OF_PEROVSKITES = {"CsPbBr3-cubic": 5, "CsPbBr3-orthorhombic": 20}
+SITES_OF_OTHERS = {
+    "CsPbBr3-cubic": 5,
+    "CsPbBr3-orthorhombic": 20,
+    "Pb": 1,
+    "PbO-litharge": 4,
+    "PbSO4": 24,
+    "ice": 20,
+}
 
 
 def test_names() -> None:
@@ -40,12 +47,16 @@ def test_names() -> None:
         "CsPbBr3-orthorhombic",
         "InAs",
         "InP",
+        "Pb",
+        "PbO-litharge",
         "PbS",
+        "PbSO4",
         "PbSe",
         "PbTe",
         "ZnS-wurtzite",
         "ZnS-zincblende",
         "ZnSe",
+        "ice",
     ]
 
 
@@ -129,7 +140,7 @@ def test_octahedra_of_the_orthorhombic_perovskite() -> None:
 
 def test_primitive_cells() -> None:
     counts = {name: len(load_material(name).sites) for name in NAMES}
-    assert counts == {name: 4 if "wurtzite" in name else SITES_OF_PEROVSKITES.get(name, 2) for name in NAMES}
+    assert counts == {name: 4 if "wurtzite" in name else SITES_OF_OTHERS.get(name, 2) for name in NAMES}
     assert load_material("PbS").unit_diameter_angstrom == pytest.approx(4.637970736422045, abs=1e-12)
 
 
