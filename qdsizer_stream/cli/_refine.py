@@ -1,6 +1,7 @@
 """``qdsizer-stream refine``: fit one pattern with the Debye scattering equation."""
 
 import json
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,11 +30,16 @@ PART_COLOURS = {
 }
 """Colours of the parts of a fit: distinct without colour vision by their brightness."""
 
+PHASE_COLOURS = ("#2e8b57", "#b03a5b", "#6b6b00", "#00808a")
+"""Colours of other crystals, in the order in which they are given."""
+
 
 @app.command(
     "refine",
     epilog=examples(
-        "refine pattern.xye --energy 22keV --picture fit.png", "refine pattern.xy --material Au.cif --json"
+        "refine pattern.xye --energy 22keV --picture fit.png",
+        "refine pattern.xy --material Au.cif --json",
+        "refine pattern.xye --energy 22keV --phase Pb --phase PbSO4",
     ),
 )
 def refine_pattern(
@@ -58,6 +64,12 @@ def refine_pattern(
     fwhm: Annotated[
         float, typer.Option(help="Full width at half maximum of the instrument in 2θ, degrees.")
     ] = 0.0,
+    phase: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another crystal that may be beside the dots, a material or a CIF file; can be repeated."
+        ),
+    ] = None,
     picture: Annotated[
         Path | None, typer.Option(help="Draw measured and fitted intensity with the residual into this PNG.")
     ] = None,
@@ -85,6 +97,7 @@ def refine_pattern(
             solvent=solvent,
             q_range=q_range,
             fwhm_deg=fwhm,
+            phases=phase or (),
             progress=show,
         )
     if as_json or not Console().is_terminal:
@@ -155,9 +168,11 @@ def _draw(file: Path, refined: "Refinement", path: Path) -> None:
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     q = fit.q_inv_angstrom
     top.plot(q, fit.intensity, ".", color="0.55", markersize=3, label="measured")
+    others = [name for name in fit.curves if name not in PART_COLOURS]
+    colours = PART_COLOURS | dict(zip(others, cycle(PHASE_COLOURS)))
     for name, curve in fit.curves.items():
         if np.any(curve > 0):
-            top.plot(q, curve, color=PART_COLOURS[name], linewidth=1, label=name)
+            top.plot(q, curve, color=colours[name], linewidth=1, label=name)
     top.plot(q, fit.fitted, color="#0b0b0b", linewidth=1.2, label="fit")
     top.set_ylabel("intensity")
     top.set_ylim(bottom=0)

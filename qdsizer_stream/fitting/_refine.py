@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigurationError, PatternError
-from ..models.fit import FitOptions, FitResult, FitTemplates, FrameFit, Prior
+from ..models.fit import FitOptions, FitResult, FrameFit, Prior
 from ..patterns import (
+    FWHM_PER_SD,
     Axis,
     BinGrid,
     Pattern,
     bin_pattern,
+    blur_matrix,
     check_wavelength,
     load_pattern,
     two_theta_from_q,
     wavelength_from_energy,
 )
-from ..simulation import Material, load_material
+from ..simulation import Material, crystal_patterns, load_material
 from ._cache import cached_templates
 from ._simulate import Progress, Spheres, TemplateRecipe
 
@@ -64,6 +66,15 @@ B_SD_ANGSTROM2 = 1.5
 CORRELATED_OF_B = (0.8, 0.5)
 """Amplitude of correlated motion over the smallest B, and its standard deviation, before the fit: 0.6 to 1.1
 in PbS dots."""
+
+PHASE_SIZES_NM = np.array([1.5, 2.5, 4.0, 7.0, 12.0])
+"""Mean diameters of other crystals, nm: amounts of two neighbours give the width of those between."""
+
+PHASE_DISPERSION = 0.15
+"""Their dispersion."""
+
+PHASE_STEP_INV_ANGSTROM = 0.005
+"""Step at which their curves are computed, Å⁻¹: a tenth of the narrowest of their peaks."""
 
 DISPERSION_PRIOR = Prior(math.log(0.12), 0.7)
 """Logarithm of the dispersion before the fit: 3 to 49 % within two standard deviations."""
@@ -127,6 +138,7 @@ def refine(
     q_range: tuple[float, float] | None = None,
     fwhm_deg: float = 0.0,
     b_angstrom2: Mapping[str, float] | None = None,
+    phases: Sequence[str] = (),
     progress: Progress = lambda *_: None,
 ) -> Refinement:
     """Fit one pattern with the Debye scattering equation.
@@ -155,6 +167,9 @@ def refine(
         Full width at half maximum of the instrument in 2θ, degrees; 0 for a perfect one.
     b_angstrom2
         Displacement parameters by element to begin from, Å²; the material's where left out.
+    phases
+        Other crystals that may be beside the dots: materials of the package, or paths of CIF or TOML files.
+        Nanocrystals of 1.5 to 12 nm are fitted, with the lattice parameters of the bulk.
     progress
         Called at each step of a simulation.
 
@@ -196,6 +211,7 @@ def refine(
         )
     q, intensity, sigma = (v[usable] for v in (binned.q_inv_angstrom, binned.intensity, binned.sigma))
     measured = None if solvent is None else _solvent(Path(solvent), q)
+    others = _others(phases, q, light, width, fwhm_deg)
     results = []
     for spheres, options in (
         (Spheres.AVERAGED, _whole(crystal)),
@@ -205,10 +221,16 @@ def refine(
         templates, trouble = cached_templates(crystal, recipe, progress)
         if trouble and trouble not in notes:
             notes.append(trouble)
-        fwhm = None if fwhm_deg == 0 else _fwhm(templates, fwhm_deg, light)
+        fwhm = None if fwhm_deg == 0 else _fwhm(templates.q_inv_angstrom, fwhm_deg, light)
         results.append(
             FrameFit(templates, options).fit(
-                q, intensity, sigma, solvent=measured, width_inv_angstrom=width, fwhm_inv_angstrom=fwhm
+                q,
+                intensity,
+                sigma,
+                solvent=measured,
+                width_inv_angstrom=width,
+                fwhm_inv_angstrom=fwhm,
+                phases=others,
             )
         )
     fit, literature = results
@@ -299,10 +321,28 @@ def _recipe(spheres: Spheres, material: Material, wavelength: float, q_last: flo
     )
 
 
-def _fwhm(templates: FitTemplates, fwhm_deg: float, wavelength: float) -> NDArray[np.float64]:
-    """Width of the instrument at the Q of the templates, Å⁻¹."""
+def _others(
+    sources: Sequence[str], q: NDArray[np.float64], wavelength: float, width: float, fwhm_deg: float
+) -> dict[str, NDArray[np.float64]]:
+    """Curves of other crystals at the points, as the instrument shows them, with mean 1."""
+    grid = np.arange(q[0], q[-1] + PHASE_STEP_INV_ANGSTROM, PHASE_STEP_INV_ANGSTROM)
+    # The mean over a bin is a Gaussian of the same variance for curves that vary as little within it.
+    sd = np.full(grid.size, width / math.sqrt(12))
+    if fwhm_deg:
+        sd = np.hypot(sd, _fwhm(grid, fwhm_deg, wavelength) / FWHM_PER_SD)
+    blur = blur_matrix(sd, PHASE_STEP_INV_ANGSTROM, 10 * PHASE_SIZES_NM[-1] * 1.5, 0, 0)
+    curves = {}
+    for material in (load_material(source) for source in sources):
+        sharp = crystal_patterns(material, grid, PHASE_SIZES_NM, PHASE_DISPERSION, wavelength)
+        shown = np.array([np.interp(q, grid, curve) for curve in (blur @ sharp.T).T])
+        curves[material.name] = shown / shown.mean(axis=1, keepdims=True)
+    return curves
+
+
+def _fwhm(q: NDArray[np.float64], fwhm_deg: float, wavelength: float) -> NDArray[np.float64]:
+    """Width of the instrument at these Q, Å⁻¹."""
     if not 0 < fwhm_deg < 2:
         raise ConfigurationError(f"instrument FWHM {fwhm_deg:g}°: give 0 to 2 degrees")
     reach = 4 * np.pi / wavelength
-    angles = two_theta_from_q(np.minimum(templates.q_inv_angstrom, 0.999 * reach), wavelength)
+    angles = two_theta_from_q(np.minimum(q, 0.999 * reach), wavelength)
     return np.asarray(2 * np.pi / wavelength * np.cos(np.radians(angles / 2)) * math.radians(fwhm_deg))

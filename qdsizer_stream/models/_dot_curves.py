@@ -31,6 +31,8 @@ class DotCurves(NamedTuple):
     """The same by Q, contiguous, shape (n_q, n_dots)."""
     slopes: NDArray[np.float64]
     """Their derivatives by Q, shape (n_dots, n_q)."""
+    phases: NDArray[np.float64]
+    """Other crystals, shape (n_phases, n_q)."""
 
 
 class InstrumentCurves:
@@ -56,7 +58,7 @@ class InstrumentCurves:
         self._grid_q = grid_q_inv_angstrom
         self._width = pooled_width_inv_angstrom
         # Files hold single precision, in which sums of squares would lose the differences between sizes.
-        self._sharp = self._curves(templates.dots.astype(np.float64))
+        self._sharp = self._curves(templates.dots.astype(np.float64), templates.phases)
         self._convolved: dict[bytes, DotCurves] = {}
 
     def curves(self, resolution_inv_angstrom: NDArray[np.float64] | None) -> DotCurves:
@@ -82,13 +84,14 @@ class InstrumentCurves:
         fwhm = np.ascontiguousarray(resolution_inv_angstrom, np.float64)
         key = fwhm.tobytes()
         if key not in self._convolved:
-            curves = self._curves(self._convolve(fwhm))
+            curves = self._curves(*self._convolve(fwhm))
             while len(self._convolved) >= MAX_INSTRUMENTS:
                 self._convolved.pop(next(iter(self._convolved)))
             self._convolved[key] = curves
         return self._convolved[key]
 
-    def _convolve(self, fwhm: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _convolve(self, fwhm: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Dots and phases as the instrument shows them."""
         if fwhm.shape != self._grid_q.shape:
             raise ConfigurationError(
                 f"the resolution has shape {fwhm.shape}, the physics check has {self._grid_q.size} bins: "
@@ -102,13 +105,15 @@ class InstrumentCurves:
         q = self._templates.q_inv_angstrom
         sd = np.interp(q, self._grid_q, fwhm) / FWHM_PER_SD
         blur = blur_matrix(sd, float(q[1] - q[0]), LONGEST_ANGSTROM, 0, 0)
-        return np.asarray((blur @ self._templates.dots.T.astype(np.float64)).T)
+        dots = np.asarray((blur @ self._templates.dots.T.astype(np.float64)).T)
+        phases = self._templates.phases
+        return dots, np.asarray((blur @ phases.T).T) if len(phases) else phases
 
-    def _curves(self, dots: NDArray[np.float64]) -> DotCurves:
+    def _curves(self, dots: NDArray[np.float64], phases: NDArray[np.float64]) -> DotCurves:
         q = self._templates.q_inv_angstrom
         wider = np.ascontiguousarray(_wider_beyond(q, dots, self._width))
         step = float(q[1]) - float(q[0])
-        return DotCurves(wider, np.ascontiguousarray(wider.T), np.gradient(wider, step, axis=1))
+        return DotCurves(wider, np.ascontiguousarray(wider.T), np.gradient(wider, step, axis=1), phases)
 
 
 def _wider_beyond(

@@ -1,7 +1,7 @@
 """Curves that the physics check fits."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -16,8 +16,15 @@ CHECK_STEP_INV_ANGSTROM = 0.04
 frames have, so that a check takes half the time."""
 
 
+N_PHASE_POINTS = 3
+"""Phases are stored at every third point: their own peaks are wider than the check's bins."""
+
 SOLVENTS_KEY = "liquids"
 """Name of the solvents' curves in a model file, from its first version."""
+
+
+def _no_phases() -> NDArray[np.float64]:
+    return np.empty((0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +43,11 @@ class Templates:
     """Curves of solvents with mean 1, shape (n_solvents, n_q)."""
     peaks_inv_angstrom: NDArray[np.float64]
     """Positions of the peaks of the dots, ascending, Å⁻¹, shape (n_peaks,)."""
+    phases: NDArray[np.float64] = field(default_factory=_no_phases)
+    """Curves of other crystals that may be beside the dots, several sizes of each, with mean 1, shape
+    (n_phases, n_q)."""
+    phase_names: tuple[str, ...] = ()
+    """Name of the crystal of each of them."""
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -55,17 +67,22 @@ class Templates:
         KeyError, TypeError
             An array is missing, or there is one too many.
         """
-        named = dict(arrays)
+        named: dict[str, Any] = dict(arrays)
+        if "phases" in named:
+            q = named["q_inv_angstrom"]
+            stored = named["phases"].astype(np.float64)
+            named["phases"] = np.array([np.interp(q, q[::N_PHASE_POINTS], curve) for curve in stored])
+            named["phase_names"] = tuple(str(name) for name in named["phase_names"])
         return cls(solvents=named.pop(SOLVENTS_KEY), **named)
 
-    def to_arrays(self) -> dict[str, NDArray[np.floating]]:
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Give the templates as the arrays of a model file.
 
         Returns
         -------
         Arrays by name, the curves in single precision: their own errors are of the order of per cents.
         """
-        return {
+        arrays: dict[str, NDArray[Any]] = {
             "q_inv_angstrom": self.q_inv_angstrom,
             "mean_nm": self.mean_nm,
             "dispersion": self.dispersion,
@@ -73,6 +90,10 @@ class Templates:
             SOLVENTS_KEY: self.solvents.astype(np.float32),
             "peaks_inv_angstrom": self.peaks_inv_angstrom,
         }
+        if self.phase_names:
+            arrays["phases"] = self.phases[:, ::N_PHASE_POINTS].astype(np.float32)
+            arrays["phase_names"] = np.array(self.phase_names)
+        return arrays
 
 
 def pooled_bins(grid: BinGrid) -> int:

@@ -73,6 +73,9 @@ class SizeEstimate:
     residual: float = math.nan
     """Root mean square of the intensity that dots, solvents and a smooth background do not explain, beyond
     counting noise, relative to the mean intensity."""
+    phases: str = ""
+    """Other crystals that the frame shows beside the dots, of those that the model has curves of, with their
+    fractions of the mean intensity, such as ``Pb 8 %, ice 2 %``; empty where none was found."""
     counts: float = math.nan
     """Number of photons with the frame's relative error, Σ (I/σ)²."""
     q_min: float = math.nan
@@ -115,6 +118,8 @@ class SizeEstimate:
             ),
         }
         known = {name: text for name, (text, value) in values.items() if not math.isnan(value)}
+        if self.phases:
+            known["other crystals"] = self.phases
         reason = {"reason": self.reason} if self.reason else {}
         title = f"{self.status}, model {self.model}" if self.model else str(self.status)
         return html_table(title, reason | known)

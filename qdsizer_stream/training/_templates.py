@@ -1,5 +1,7 @@
 """Template curves of the physics check, which are simulated once and stored in the model file."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -11,9 +13,11 @@ from ..models import Templates, pooled_bins
 from ..patterns import BinGrid
 from ..simulation import (
     CorrelatedMotion,
+    MaterialSource,
     averaged_sphere_pairs,
     compton_intensity,
     correlated_sums,
+    crystal_patterns,
     debye_wavenumber,
     form_factors,
     load_material,
@@ -23,7 +27,7 @@ from ..simulation import (
     solvent_names,
 )
 
-__all__ = ["TemplatePhysics", "simulate_templates"]
+__all__ = ["TemplatePhysics", "simulate_phases", "simulate_templates"]
 
 SIZES_NM = np.geomspace(1.0, 24.0, 40)
 """Mean diameters of the templates, nm: steps of 8.5 %, half the width of the narrowest intervals of
@@ -54,6 +58,12 @@ PEAK_SIZE_NM = 6.0
 """Mean diameter of the population whose maxima define the peaks, nm: large enough to resolve neighbouring
 peaks, small enough to merge those that dots never resolve."""
 
+PHASE_SIZES_NM = np.array([1.8, 3.2, 6.0, 12.0])
+"""Mean diameters of other crystals, nm: an amount of two neighbours gives the width of those between."""
+
+PHASE_DISPERSION = 0.15
+"""Their dispersion."""
+
 PEAK_PROMINENCE = 0.03
 """Minimum prominence of a peak, relative to the median intensity."""
 
@@ -67,6 +77,47 @@ class TemplatePhysics(Config):
     """Atoms in a disordered part divided by those in the ordered core, times the diameter of the core, nm."""
     disordered_coherence_nm: float = Field(default=1.4, gt=0.5, lt=5)
     """Coherence length of the disordered part, nm."""
+    phases: tuple[MaterialSource, ...] | None = None
+    """Other crystals that may be beside the dots, which the check looks for where dots, solvents and
+    background leave a misfit: materials of the package, or TOML or CIF files beside the recipe. None where
+    left out."""
+
+
+def simulate_phases(
+    materials: Sequence[str], q_inv_angstrom: NDArray[np.float64], wavelength_angstrom: float
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """Simulate nanocrystals of other crystals that may be beside the dots.
+
+    Parameters
+    ----------
+    materials
+        Materials of the package, or paths of TOML or CIF files.
+    q_inv_angstrom
+        Momentum transfers of the templates, equispaced, Å⁻¹, shape (n_q,).
+    wavelength_angstrom
+        Wavelength of f', f'' and the Compton recoil, Å.
+
+    Returns
+    -------
+    Curves of several sizes of each, averaged over the bins of the check, with mean 1, shape (n_curves, n_q),
+    and the name of the crystal of each.
+
+    Raises
+    ------
+    PhysicsError
+        A material is unknown, or its structure is damaged.
+    """
+    curves, names = [], []
+    for material in (load_material(source) for source in materials):
+        found = crystal_patterns(
+            material, q_inv_angstrom, PHASE_SIZES_NM, PHASE_DISPERSION, wavelength_angstrom
+        )
+        curves.append(uniform_filter1d(found, POINTS_PER_BIN, axis=1))
+        names += [material.name] * len(found)
+    if not curves:
+        return np.empty((0, 0)), ()
+    together = np.concatenate(curves)
+    return together / together.mean(axis=1, keepdims=True), tuple(names)
 
 
 def simulate_templates(
@@ -84,12 +135,12 @@ def simulate_templates(
         Wavelength of f', f'' and the Compton recoil, Å; its effect is much smaller than the template errors
         that the check allows.
     physics
-        Correlated motion and a disordered part; None for ideal dots.
+        Correlated motion, a disordered part and other crystals; None for ideal dots alone.
 
     Returns
     -------
-    Patterns of dots of forty sizes and three dispersions, and of the solvents of the package with three
-    stretches of Q.
+    Patterns of dots of forty sizes and three dispersions, of the solvents of the package with three
+    stretches of Q, and of other crystals.
     """
     physics = TemplatePhysics() if physics is None else physics
     material = load_material(material_name)
@@ -121,6 +172,7 @@ def simulate_templates(
         ]
     )
     dots /= dots.mean(axis=1, keepdims=True)
+    phases, phase_names = simulate_phases(physics.phases or (), q, wavelength_angstrom)
     return Templates(
         q_inv_angstrom=q,
         mean_nm=mean_nm,
@@ -128,6 +180,8 @@ def simulate_templates(
         dots=dots,
         solvents=stretched / stretched.mean(axis=1, keepdims=True),
         peaks_inv_angstrom=_peaks(q, dots[np.argmin(np.abs(np.log(mean_nm / PEAK_SIZE_NM)) + dispersion)]),
+        phases=phases,
+        phase_names=phase_names,
     )
 
 

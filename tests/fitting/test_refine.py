@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,15 @@ import pytest
 import qdsizer_stream as qd
 from qdsizer_stream.cli import main
 from qdsizer_stream.errors import ConfigurationError, PatternError, PhysicsError
-from qdsizer_stream.patterns import Axis, Pattern, two_theta_from_q
+from qdsizer_stream.fitting._refine import _others
+from qdsizer_stream.patterns import FWHM_PER_SD, Axis, Pattern, two_theta_from_q
+from qdsizer_stream.simulation import (
+    averaged_sphere_pairs,
+    form_factors,
+    load_material,
+    pattern_sums,
+    structure_sums,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +83,65 @@ def test_a_file_is_refined(cached: Path, good: tuple, saved: Path) -> None:
     assert refined.literature.chi2 > fit.chi2
     assert str(refined).startswith(f"mass-weighted mean {fit.mass_mean_nm:.3f} ± ")
     assert refined.notes == ()
+
+
+@pytest.fixture
+def beside_lead(good: tuple) -> tuple[Pattern, Any]:
+    """The good frame with lead of 4 nm, clusters of one size, in 8 % of the mean intensity."""
+    pattern, truth = good
+    q, lead = pattern.q_inv_angstrom, load_material("Pb")
+    table = averaged_sphere_pairs(lead, np.array([40.0]))
+    curve = pattern_sums(lead, table, structure_sums(table, q), q, form_factors(lead, q, 0.56))[:, 0]
+    mean = pattern.intensity.mean() * 0.08 / 0.92
+    observed = pattern.intensity + np.random.default_rng(0).poisson(mean * curve / curve.mean())
+    return Pattern(q, observed, np.sqrt(np.maximum(observed, 1)), pattern.mask), truth
+
+
+def test_other_crystals_beside_the_dots(cached: Path, beside_lead: tuple[Pattern, Any]) -> None:
+    pattern, truth = beside_lead
+    without = qd.refine(pattern, wavelength=0.56).fit
+    fit = qd.refine(pattern, wavelength=0.56, phases=("Pb", "ice")).fit
+    assert fit.shares["Pb"] == pytest.approx(0.08, abs=0.012)
+    assert fit.shares["Pb"] == pytest.approx(0.08, abs=4 * fit.share_sds["Pb"] + 0.004)
+    assert fit.shares["ice"] < 0.02
+    assert sum(fit.shares.values()) == pytest.approx(1)
+    assert fit.chi2 < 0.2 * without.chi2
+    assert fit.mass_mean_nm == pytest.approx(truth.mass_mean_nm, abs=4 * fit.mass_mean_sd_nm)
+    assert abs(fit.mass_mean_nm - truth.mass_mean_nm) < abs(without.mass_mean_nm - truth.mass_mean_nm)
+    assert list(fit.curves) == ["nanocrystals", "disordered", "solvent", "background", "Pb", "ice"]
+    np.testing.assert_allclose(fit.curves["Pb"].mean() / fit.fitted.mean(), fit.shares["Pb"])
+
+
+def test_other_crystals_are_as_wide_as_the_instrument_shows_them() -> None:
+    q = np.arange(1.0, 8.0, 0.01)
+    sharp, wide = (_others(("Pb",), q, 0.56, 0.0, fwhm)["Pb"] for fwhm in (0.0, 0.4))
+    assert sharp.shape == wide.shape == (5, q.size)
+    np.testing.assert_allclose(sharp.mean(axis=1), 1)
+    # The largest: brute-force convolution with a Gaussian of constant width in 2θ.
+    sd = np.radians(0.4) * 2 * np.pi / 0.56 * np.sqrt(1 - (0.56 * q / (4 * np.pi)) ** 2) / FWHM_PER_SD
+    kernel = np.exp(-0.5 * ((q[:, None] - q) / sd[:, None]) ** 2)
+    inside = (q > 1.5) & (q < 7.5)
+    blurred = kernel @ sharp[-1] / kernel.sum(axis=1)
+    np.testing.assert_allclose(wide[-1][inside], blurred[inside], rtol=0.02)
+
+
+def test_an_unknown_crystal_beside_the_dots(cached: Path, good: tuple) -> None:
+    with pytest.raises(PhysicsError, match="material 'Pbx' is unknown: choose from"):
+        qd.refine(good[0], wavelength=0.56, phases=("Pbx",))
+
+
+def test_command_shows_other_crystals(
+    run, cached: Path, beside_lead: tuple[Pattern, Any], tmp_path: Path
+) -> None:
+    pattern = beside_lead[0]
+    file, picture = tmp_path / "pattern.xye", tmp_path / "fit.png"
+    np.savetxt(file, np.column_stack([pattern.q_inv_angstrom, pattern.intensity, pattern.sigma]))
+    code, out, _ = run(
+        "refine", file, "--axis", "q", "--wavelength", 0.56, "--phase", "Pb", "--picture", picture
+    )
+    assert code == 0
+    assert json.loads(out)["fit"]["shares"]["Pb"] == pytest.approx(0.08, abs=0.012)
+    assert picture.stat().st_size > 20_000
 
 
 def test_the_second_fit_simulates_nothing(cache: Path, saved: Path) -> None:

@@ -1,6 +1,7 @@
 """Fit of one frame: populations, strain, zero and thermal motion by variable projection."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -142,7 +143,8 @@ class FitResult:
     two_theta_zero_sd_deg: float
     """Its standard deviation; 0 where it was not refined."""
     shares: dict[str, float]
-    """Fractions of the area of the fit: "nanocrystals", "disordered", "solvent", "background"."""
+    """Fractions of the area of the fit: "nanocrystals", "disordered", "solvent", "background", and other
+    crystals by name."""
     share_sds: dict[str, float]
     """Their standard deviations."""
     disordered_nm: float
@@ -261,6 +263,7 @@ class FrameFit:
         solvent: NDArray[np.float64] | None = None,
         width_inv_angstrom: float = 0.0,
         fwhm_inv_angstrom: NDArray[np.float64] | None = None,
+        phases: Mapping[str, NDArray[np.float64]] | None = None,
     ) -> FitResult:
         """Fit one frame.
 
@@ -274,16 +277,18 @@ class FrameFit:
             Measured curve of this experiment's solvent at these Q, shape (n,).
         width_inv_angstrom
             Range of Q that each point is the average of, Å⁻¹; 0 for samples.
-
         fwhm_inv_angstrom
             Full width at half maximum of the instrument at the Q of the templates, Å⁻¹, shape (n_q,); None
             for a perfect one.
+        phases
+            Curves of other crystals by name, as the instrument shows them at these Q, several sizes of each,
+            shape (n_curves, n).
 
         Returns
         -------
         The fit. Standard deviations are scaled by √χ² where that exceeds 1.
         """
-        frame = _Frame(self, q_inv_angstrom, intensity, sigma, solvent, width_inv_angstrom)
+        frame = _Frame(self, q_inv_angstrom, intensity, sigma, solvent, width_inv_angstrom, phases or {})
         if fwhm_inv_angstrom is not None:
             frame.set_resolution(fwhm_inv_angstrom)
         state, converged = frame.refined(frame.start())
@@ -307,6 +312,7 @@ class _Frame:
         sigma: NDArray[np.float64],
         solvent: NDArray[np.float64] | None,
         width: float,
+        phases: Mapping[str, NDArray[np.float64]],
     ) -> None:
         self.width = width
         self.fit, self.templates, self.options = fit, fit.templates, fit.options
@@ -318,8 +324,9 @@ class _Frame:
             solvents.append(solvent / solvent.mean())
         halos = [np.exp(-0.5 * ((q - centre) / width) ** 2) for centre, width in HALOS_INV_ANGSTROM]
         splines = _splines(q)
-        self.plain = np.vstack([*solvents, *halos, splines])
-        self.n_solvents = len(solvents) + len(halos)
+        self.plain = np.vstack([*solvents, *halos, splines, *phases.values()])
+        self.rows = {"solvent": len(solvents) + len(halos), "background": len(splines)}
+        self.rows |= {name: len(curves) for name, curves in phases.items()}
         self.set_error(self.options.model_error)
         # A change of the angle by one radian moves Q by (2π/λ) cos θ.
         sine = templates.wavelength_angstrom * q / (4 * np.pi)
@@ -574,10 +581,9 @@ class _Frame:
         """Fractions of the area by part, their standard deviations, and the curves of the parts."""
         first = 2 if self.options.disordered_part else 1
         parts = {"nanocrystals": slice(0, 1), "disordered": slice(1, first)}
-        parts |= {
-            "solvent": slice(first, first + self.n_solvents),
-            "background": slice(first + self.n_solvents, None),
-        }
+        for name, n_rows in self.rows.items():
+            parts[name] = slice(first, first + n_rows)
+            first += n_rows
         areas = (state.columns / self.weight).mean(axis=1)
         curves, shares, sds = {}, {}, {}
         total = float(areas @ state.amounts)

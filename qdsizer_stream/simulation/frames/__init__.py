@@ -2,6 +2,7 @@
 
 from ._backgrounds import Background, FallingBackground, HumpBackground
 from ._blocks import Progress
+from ._crystal_patterns import crystal_patterns
 from ._distributions import DistributionRanges, SizeDistribution
 from ._dots import DotPopulation, mixed_pairs
 from ._draws import PositiveRange, log_uniform
@@ -81,6 +82,7 @@ __all__ = [
     "build_library",
     "core_molar_mass",
     "counted_frame",
+    "crystal_patterns",
     "cylinder_absorption",
     "expected_frame",
     "fast_poisson",
