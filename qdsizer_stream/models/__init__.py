@@ -40,6 +40,7 @@ from ._fit_model import FitModel, write_fit_model
 from ._input import N_CHANNELS, WIDTH_LIMITS_INV_ANGSTROM, binned_vector, binned_vectors
 from ._interval import TWO_SIDED_95, log_size_sd, relative_floor
 from ._peak_ratios import PeakRatios, RatioMisfit
+from ._phases import PhaseFraction
 from ._physics import PhysicsCheck, PhysicsFit
 from ._seal import BLANK_SEAL, SEAL_KEY, sealed
 from ._templates import Templates, pooled_bins
@@ -67,6 +68,7 @@ __all__ = [
     "IntervalCalibration",
     "PaperInput",
     "PeakRatios",
+    "PhaseFraction",
     "PhysicsCheck",
     "PhysicsFit",
     "RatioMisfit",

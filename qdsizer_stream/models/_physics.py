@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 from scipy.linalg.lapack import dpotrf, dtrtrs
-from scipy.optimize import nnls
 
 from ..patterns import BinGrid, Pattern
 from ._dot_curves import CROWDED_INV_ANGSTROM, DotCurves, InstrumentCurves
+from ._nonnegative import RIDGE, nonnegative
 from ._peak_ratios import PeakRatios, RatioMisfit
+from ._phases import PhaseFraction, found_phases
 from ._templates import Templates, pooled_bins
 
 __all__ = ["PhysicsCheck", "PhysicsFit"]
@@ -51,6 +52,9 @@ CLEAR = (0.98, 1000.0)
 """Fraction and fall of χ² beyond which the dots are seen beyond doubt, so that the exact χ² without dots is
 not computed."""
 
+MIN_PHASE_RESIDUAL = 0.012
+"""Residual from which other crystals are looked for: twice that of most frames without any."""
+
 WORTHWHILE = 0.1
 """Relative fall of χ² for which another size inside the interval is fitted as well."""
 
@@ -72,9 +76,6 @@ SCALES = np.geomspace(0.5, 2.0, 401)
 
 SCALE_SIZES_NM = (3.0, 6.0)
 """Dots with which they are tried: their peaks are as wide as those of most."""
-
-RIDGE = 1e-9
-"""Added to the normalised normal matrices, whose columns resemble each other."""
 
 SAME_SLOPE = 1e-3
 """Relative determinant below which a range of Q is too short to separate shift and strain: the shift is 0."""
@@ -112,6 +113,8 @@ class PhysicsFit:
     """Its standard deviation; infinite where shift and strain cannot be told apart."""
     misfit_background_only: float
     """χ² per bin of solvents and background without dots: far above 1 where something diffracts."""
+    phases: tuple[PhaseFraction, ...]
+    """Other crystals that explain much of what dots, solvents and background leave."""
     dots: NDArray[np.float64]
     """Fitted dots, shape (n_bins,)."""
     solvent: NDArray[np.float64]
@@ -346,6 +349,7 @@ class PhysicsCheck:
             shift_inv_angstrom=-(place.shift + further.shift),
             shift_sd_inv_angstrom=further.shift_sd,
             misfit_background_only=chi2_background_only / n,
+            phases=self._phases(frame, curves, mixture, template, place),
             dots=curve(mixture.factor) * peaks,
             solvent=curve(mixture.smooth[:n_solvents] @ self._smooth[:n_solvents, frame.rows]),
             background=curve(mixture.smooth[n_solvents:] @ self._smooth[n_solvents:, frame.rows]),
@@ -426,7 +430,7 @@ class PhysicsCheck:
 
     def _chi2_background_only(self, frame: _Frame) -> float:
         """χ² of solvents and background without dots."""
-        residuals = frame.target - _nonnegative(frame.gram, frame.rhs) @ frame.smooth
+        residuals = frame.target - nonnegative(frame.gram, frame.rhs) @ frame.smooth
         return float(residuals @ residuals)
 
     def _mixture(self, frame: _Frame, curves: DotCurves, template: int, place: _Place) -> _Mixture:
@@ -443,7 +447,7 @@ class PhysicsCheck:
         gram[n_smooth:, :n_smooth] = columns @ frame.smooth.T
         gram[:n_smooth, n_smooth:] = gram[n_smooth:, :n_smooth].T
         gram[n_smooth:, n_smooth:] = columns @ columns.T
-        amounts = _nonnegative(gram, np.concatenate([frame.rhs, columns @ frame.target]))
+        amounts = nonnegative(gram, np.concatenate([frame.rhs, columns @ frame.target]))
         factor = (amounts[n_smooth:] / norm) @ hats
         residuals = frame.target - amounts[:n_smooth] @ frame.smooth - amounts[n_smooth:] @ columns
         # The templates' own error, which the weights include, is not noise.
@@ -458,6 +462,26 @@ class PhysicsCheck:
             amounts,
             node_norm,
             gram,
+        )
+
+    def _phases(
+        self, frame: _Frame, curves: DotCurves, mixture: _Mixture, template: int, place: _Place
+    ) -> tuple[PhaseFraction, ...]:
+        """Other crystals of the templates in what the fit leaves."""
+        if not len(curves.phases) or mixture.residual < MIN_PHASE_RESIDUAL:
+            return ()
+        q = self._templates.q_inv_angstrom
+        dots = np.interp(_positions(frame, place), q, curves.dots[template])
+        columns = self._hats[:, frame.rows] * (dots * frame.weight)
+        columns = columns[mixture.node_norm > 0] / mixture.node_norm[mixture.node_norm > 0, None]
+        phases = np.array([np.interp(frame.q, q, curve) for curve in curves.phases])
+        return found_phases(
+            self._templates.phase_names,
+            phases,
+            np.vstack([frame.smooth, columns]),
+            frame.target,
+            frame.weight,
+            mixture.chi2,
         )
 
     def _ratio_misfit(self, mixture: _Mixture) -> RatioMisfit:
@@ -594,12 +618,3 @@ def _chi2_with_each(
     length = (scale**2) @ columns**2 - np.einsum("ij,ij->j", parts, parts)
     fall = np.maximum(gain, 0.0) ** 2 / np.maximum(length, np.finfo(float).tiny)
     return np.asarray(frame.chi2_background_only - fall)
-
-
-def _nonnegative(gram: NDArray[np.float64], products: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Non-negative least squares from the normal equations: one row per column in place of hundreds."""
-    # LAPACK directly: the checks of SciPy's wrappers cost too much per frame.
-    upper, _ = dpotrf(gram + RIDGE * np.eye(gram.shape[0]))
-    rhs_whitened, _ = dtrtrs(upper, products, trans=1)
-    solution, _ = nnls(upper, rhs_whitened)
-    return np.asarray(solution)

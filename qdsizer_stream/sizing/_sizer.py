@@ -320,7 +320,7 @@ class Sizer:
         return replace(
             examination,
             n_frames=pooled.n_frames,
-            warnings=pooled.warnings,
+            warnings=(*pooled.warnings, *examination.warnings),
             pooled=pooled if faint else None,
         )
 
@@ -450,11 +450,14 @@ class Sizer:
         if resolution is None:
             shown = self._allowing_for_width(shown, pattern, binned, plausible_inv_angstrom)
         seen["residual"] = fit.residual
+        seen["phases"] = ", ".join(map(str, fit.phases))
         failed = first_failed(checks)
         if failed is not None:
             rejected = _rejected(failed, seen)
             if failed.name in PEAKS_DO_NOT_FIT and fit.misfit_background_only > DIFFRACTS:
                 rejected = replace(rejected, reason=rejected.reason + self._scale_hint(binned, known))
+            if fit.phases and failed.status is Status.OUT_OF_DOMAIN:
+                rejected = replace(rejected, reason=f"{rejected.reason}; {_beside(fit)}")
             evidence = answer if self._is_evidence(frame.counts, answer, fit, checks) else None
             return Examination(rejected, binned, fit, checks, answer, evidence)
         lattice = self.model.card.lattice_parameter_angstrom * (1 + answer.strain)
@@ -480,7 +483,8 @@ class Sizer:
             class_probability=answer.class_probability,
             **seen,
         )
-        return Examination(estimate, binned, fit, checks, answer, evidence=answer)
+        warnings = (_beside(fit),) if fit.phases else ()
+        return Examination(estimate, binned, fit, checks, answer, evidence=answer, warnings=warnings)
 
     def _allowing_for_width(
         self, shown: Answer, pattern: Pattern, binned: Pattern, plausible_inv_angstrom: float
@@ -557,6 +561,11 @@ def _without_shift(pattern: Pattern, shift_inv_angstrom: float, wavelength_angst
     if wavelength_angstrom is not None:
         cosine = np.sqrt(np.maximum(1 - (q * wavelength_angstrom / (4 * np.pi)) ** 2, 0.0))
     return replace(pattern, q_inv_angstrom=q - shift_inv_angstrom * cosine)
+
+
+def _beside(fit: PhysicsFit) -> str:
+    """Other crystals of a fit, in words."""
+    return f"beside the nanocrystals: {', '.join(map(str, fit.phases))} of the mean intensity"
 
 
 def _rejected(failed: CheckResult, seen: dict[str, Any]) -> SizeEstimate:

@@ -1,0 +1,116 @@
+"""Other crystals beside the dots: by-products of a synthesis, oxides of a surface, ice."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg.lapack import dpotrf, dtrtrs
+
+from ._nonnegative import RIDGE, nonnegative
+
+__all__ = ["PhaseFraction", "found_phases"]
+
+MIN_FALL = 30.0
+"""Fall of χ² by a crystal from which it is reported: of six crystals of several sizes, noise alone gives 15
+once in a thousand frames."""
+
+MIN_RELATIVE_FALL = 0.25
+"""The same over χ² without the crystal: the templates of the dots are not exact, and anything of any shape
+explains some of their error."""
+
+MIN_FRACTION = 0.01
+"""Smallest fraction of the intensity that is reported."""
+
+N_TRIED = 3
+"""Curves that are fitted with amounts that are not negative, of those that lower χ² most without that
+limit."""
+
+MAX_PHASES = 2
+"""Crystals that are looked for in one frame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseFraction:
+    """Another crystal in a frame."""
+
+    name: str
+    """Its name."""
+    fraction: float
+    """Its fraction of the mean intensity."""
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.fraction:.0%}"
+
+
+def found_phases(
+    names: tuple[str, ...],
+    curves: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    target: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    chi2: float,
+) -> tuple[PhaseFraction, ...]:
+    """Look for crystals whose curves explain much of what dots, solvents and background leave.
+
+    Parameters
+    ----------
+    names
+        Name of the crystal of each curve.
+    curves
+        Curves of other crystals, several of each, shape (n_curves, n).
+    columns
+        Weighted, normalised columns of dots, solvents and background, shape (n_columns, n).
+    target
+        Weighted intensity, shape (n,).
+    weight
+        1/σ of the intensity, shape (n,).
+    chi2
+        χ² of these columns alone.
+
+    Returns
+    -------
+    The crystals, the one that explains most first; those with less than a hundredth of the intensity are left
+    out.
+    """
+    phases = curves * weight
+    length = np.sqrt(np.einsum("ij,ij->i", phases, phases))
+    phases = phases / length[:, None]
+    chosen: list[int] = []
+    amounts = np.zeros(0)
+    for _ in range(MAX_PHASES):
+        best, best_chi2, best_amounts = -1, chi2, amounts
+        taken = {names[row] for row in chosen}
+        others = np.flatnonzero([name not in taken for name in names])
+        for row in others[_promising(phases[others], np.vstack([columns, phases[chosen]]), target)]:
+            found, found_chi2 = _fit(np.vstack([columns, phases[[*chosen, row]]]), target)
+            if found_chi2 < best_chi2:
+                best, best_chi2, best_amounts = int(row), found_chi2, found[len(columns) :]
+        if chi2 - best_chi2 < max(MIN_FALL, MIN_RELATIVE_FALL * chi2):
+            break
+        chosen.append(best)
+        chi2, amounts = best_chi2, best_amounts
+    # One size of each: amounts of several take part of the background with them.
+    areas = amounts / length[chosen] * curves[chosen].mean(axis=1) / np.mean(target / weight)
+    return tuple(
+        PhaseFraction(name=names[row], fraction=float(area))
+        for row, area in zip(chosen, areas, strict=True)
+        if area >= MIN_FRACTION
+    )
+
+
+def _promising(
+    phases: NDArray[np.float64], columns: NDArray[np.float64], target: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """The curves that lower χ² most where amounts of all columns may be negative."""
+    upper, _ = dpotrf(columns @ columns.T + RIDGE * np.eye(len(columns)))
+    parts, _ = dtrtrs(upper, np.asfortranarray(columns @ phases.T), trans=1)
+    whitened, _ = dtrtrs(upper, columns @ target, trans=1)
+    gain = phases @ target - whitened @ parts
+    left = np.maximum(1 - np.einsum("ij,ij->j", parts, parts), RIDGE)
+    return np.argsort(-(np.maximum(gain, 0.0) ** 2) / left)[:N_TRIED]
+
+
+def _fit(columns: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    amounts = nonnegative(columns @ columns.T, columns @ target)
+    residuals = target - amounts @ columns
+    return amounts, float(residuals @ residuals)
