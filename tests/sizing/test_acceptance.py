@@ -53,6 +53,7 @@ FIT = PhysicsFit(
     shift_inv_angstrom=0.0,
     shift_sd_inv_angstrom=0.0,
     misfit_background_only=3.0,
+    phases=(),
     dots=CURVE,
     solvent=CURVE,
     background=CURVE,
