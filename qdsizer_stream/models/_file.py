@@ -1,7 +1,6 @@
 """Model files: one ONNX graph with its card, templates and reference answers in its metadata."""
 
 import base64
-import hashlib
 import io
 import json
 import os
@@ -22,7 +21,7 @@ from ..patterns import Pattern, bin_pattern, paper_vector
 from ._answer import Answer, interpreted, size_with_interval, upper_widening, with_widening
 from ._card import BinnedInput, Card, ClassOutput, PaperInput
 from ._input import WIDTH_LIMITS_INV_ANGSTROM, binned_vector
-from ._seal import SEAL_KEY, check_seal
+from ._seal import SEAL_KEY, check_seal, read_model_file
 from ._templates import Templates
 
 __all__ = [
@@ -113,13 +112,9 @@ class SizingModel:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         path = Path(path)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"cannot read model file {path}: {error.strerror}") from error
+        content, self.sha256 = read_model_file(path)
         self.path = path
         """Model file."""
-        self.sha256 = hashlib.sha256(content).hexdigest()
         """Hash of the file, hexadecimal."""
         options = onnxruntime.SessionOptions()
         # A live sizer shares its cores with the plan: one thread, which also fixes the order of sums.

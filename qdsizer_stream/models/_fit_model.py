@@ -1,6 +1,5 @@
 """Models without a network: each frame is fitted with templates of its material."""
 
-import hashlib
 import io
 import json
 import math
@@ -21,6 +20,7 @@ from ._answer import Answer, upper_widening, with_widening
 from ._card import BinnedInput, Card, FitOutput, IntervalCalibration
 from ._file import SizingModel
 from ._interval import TWO_SIDED_95, log_size_sd
+from ._seal import read_model_file, seal_of_arrays
 from ._templates import Templates
 from .fit import FitOptions, FitResult, FitTemplates, FrameFit, Prior
 
@@ -68,16 +68,19 @@ class FitModel(SizingModel):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         path = Path(path)
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"cannot read model file {path}: {error.strerror}") from error
+        content, self.sha256 = read_model_file(path)
         self.path = path
-        self.sha256 = hashlib.sha256(content).hexdigest()
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-            self.card = validated(Card, json.loads(str(arrays.pop("card"))), "its card")
+            card = str(arrays["card"])
+            seal = str(arrays.pop("seal"))
+            if seal != (found := seal_of_arrays(arrays)):
+                raise ModelError(
+                    f"model file {path} is damaged: card, templates or reference have changed since it was "
+                    f"written ({found[:19]}… instead of {seal[:19]}…). Build it again, or copy it again"
+                )
+            self.card = validated(Card, json.loads(card), "its card")
             self.templates = Templates.from_arrays(_part(arrays, "check"))
             fit_templates = FitTemplates.from_arrays(_part(arrays, "fit"))
             reference = _part(arrays, "reference")
@@ -309,6 +312,7 @@ def write_fit_model(
         "reference/mask": reference.mask,
         "reference/number_mean_nm": np.asarray(size.number_mean_nm),
     }
+    arrays["seal"] = np.asarray(seal_of_arrays(arrays))
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     try:

@@ -1,10 +1,16 @@
 """The seal of a model file: a hash over graph, card, templates and references, kept in the file itself."""
 
 import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import ModelError
 
-__all__ = ["BLANK_SEAL", "SEAL_KEY", "check_seal", "sealed"]
+__all__ = ["BLANK_SEAL", "SEAL_KEY", "check_seal", "read_model_file", "seal_of_arrays", "sealed"]
 
 SEAL_KEY = "qdsizer_stream.seal"
 """Metadata key of the seal."""
@@ -70,3 +76,47 @@ def check_seal(content: bytes, seal: str | None, name: str) -> None:
             f"model file {name} is damaged: graph, card, templates or references have changed since it was "
             f"sealed ({found[: len(PREFIX) + 12]}… instead of {seal[: len(PREFIX) + 12]}…). Copy it again"
         )
+
+
+def seal_of_arrays(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Seal of a model file that holds arrays alone, whose own checksums do not allow one to be replaced.
+
+    Parameters
+    ----------
+    arrays
+        All arrays of the file by name, but the seal.
+
+    Returns
+    -------
+    Hash of names, types, shapes and values.
+    """
+    hashed = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        hashed.update(f"{name} {array.dtype.str} {array.shape} ".encode())
+        hashed.update(array.tobytes())
+    return PREFIX + hashed.hexdigest()
+
+
+def read_model_file(path: Path) -> tuple[bytes, str]:
+    """Read a model file.
+
+    Parameters
+    ----------
+    path
+        File.
+
+    Returns
+    -------
+    Its bytes and their hash, hexadecimal.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read model file {path}: {error.strerror}") from error
+    return content, hashlib.sha256(content).hexdigest()

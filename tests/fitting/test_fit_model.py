@@ -14,6 +14,7 @@ from qdsizer_stream.cli import main
 from qdsizer_stream.errors import ConfigurationError, ModelError
 from qdsizer_stream.fitting import build_fit_model, cached_fit_model
 from qdsizer_stream.models import FitModel, FitOutput, load_model
+from qdsizer_stream.models._seal import seal_of_arrays
 from qdsizer_stream.patterns import Pattern
 from qdsizer_stream.simulation import load_solvent, material_sha256
 from qdsizer_stream.sizing import Sizer, SizingConfig, Status
@@ -88,6 +89,30 @@ def test_the_same_frame_gives_the_same_bits(built: Path, frame: Callable[..., tu
     assert first.to_dict() == again.to_dict()
 
 
+@pytest.mark.parametrize("name", ["card", "check/dots", "fit/cells", "reference/number_mean_nm"])
+def test_a_changed_file_is_noticed(built: Path, tmp_path: Path, name: str) -> None:
+    """One digit or value changed, in an archive whose checksums are right."""
+    with np.load(built) as archive:
+        arrays = {key: archive[key] for key in archive.files}
+    if name == "card":
+        text = str(arrays[name])
+        at = text.index('"floor":') + 11
+        assert text[at].isdigit()
+        changed = np.asarray(f"{text[:at]}{9 - int(text[at])}{text[at + 1 :]}")
+    else:
+        changed = np.array(arrays[name])
+        changed.flat[0] = np.nextafter(changed.flat[0], np.inf, dtype=changed.dtype)
+    np.savez(tmp_path / "changed.npz", **{**arrays, name: changed})
+    with pytest.raises(ModelError, match=r"changed.npz is damaged: card, templates or reference have"):
+        FitModel(tmp_path / "changed.npz")
+    np.savez(tmp_path / "same.npz", **arrays)
+    assert FitModel(tmp_path / "same.npz").card == FitModel(built).card
+    del arrays["seal"]
+    np.savez(tmp_path / "unsealed.npz", **arrays)
+    with pytest.raises(ModelError, match="of another version or not one of this package: 'seal'"):
+        FitModel(tmp_path / "unsealed.npz")
+
+
 def test_damaged_files(built: Path, tmp_path: Path) -> None:
     short = tmp_path / "short.npz"
     short.write_bytes(built.read_bytes()[:5000])
@@ -110,6 +135,8 @@ def test_other_templates_do_not_give_the_reference(built: Path, tmp_path: Path) 
     with np.load(built, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     arrays["fit/diameters_nm"] = arrays["fit/diameters_nm"] * 1.01
+    del arrays["seal"]
+    arrays["seal"] = np.asarray(seal_of_arrays(arrays))
     np.savez(path, **arrays)
     with pytest.raises(ModelError, match=r"for its reference frame, its author found"):
         load_model(path)
