@@ -18,7 +18,7 @@ from . import (
 from ._size import PatternEstimate, size
 from .archive import plot_run, replay, sizes, sizes_dataset
 from .callbacks import LiveConfig, LiveSizer
-from .fitting import refine
+from .fitting import identify, refine
 from .patterns import Pattern, read_pattern
 from .profiles import install
 from .sizing import SizeEstimate, Sizer
@@ -37,6 +37,7 @@ __all__ = [
     "devices",
     "errors",
     "fitting",
+    "identify",
     "install",
     "models",
     "patterns",

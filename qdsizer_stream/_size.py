@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import ConfigurationError, PatternFileWarning, missing_extra
-from .patterns import Axis, InstrumentResolution, Pattern, load_pattern, wavelength_from_energy
+from .patterns import Axis, InstrumentResolution, Pattern, given_wavelength, load_pattern
 from .sizing import Examination, SizeEstimate, Sizer, SizingConfig
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def size(
     if isinstance(resolution, str):
         resolution = InstrumentResolution.from_text(resolution)
     sizer = _sizer(model, None if solvent is None else Path(solvent), resolution)
-    given = _wavelength(wavelength, energy)
+    given = given_wavelength(wavelength, energy)
     if isinstance(pattern, Pattern):
         in_degrees = sizer.instrument is not None and sizer.instrument.needs_wavelength
         if given is not None and not in_degrees:
@@ -145,14 +145,6 @@ def size(
 def _with_picture(examination: Examination, name: str = "") -> PatternEstimate:
     values = examination.estimate.to_dict() | {"status": examination.estimate.status}
     return PatternEstimate(**values, examination=examination, name=name)
-
-
-def _wavelength(wavelength: float | None, energy: str | None) -> float | None:
-    if wavelength is not None and energy is not None:
-        raise ConfigurationError(
-            f"wavelength {wavelength} Å and energy {energy!r} are both given: give one of the two"
-        )
-    return wavelength if energy is None else wavelength_from_energy(energy)
 
 
 @lru_cache(maxsize=4)

@@ -7,6 +7,7 @@ from . import (  # noqa: F401  (each registers its command)
     _compare,
     _demo,
     _evaluate,
+    _identify,
     _ioc,
     _materials,
     _models,

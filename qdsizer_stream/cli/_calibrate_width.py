@@ -59,14 +59,9 @@ def width(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Measure the width of the instrument's lines with a powder standard; prints it as settings."""
-    from ..patterns import check_wavelength, wavelength_from_energy
+    from ..patterns import given_wavelength
 
-    if energy is not None:
-        if wavelength is not None:
-            raise typer.BadParameter("give one of the two", param_hint="--wavelength, --energy")
-        wavelength = wavelength_from_energy(energy)
-    if wavelength is not None:
-        check_wavelength(wavelength)
+    wavelength = given_wavelength(wavelength, energy)
     fit = fit_standard(
         standard,
         material,

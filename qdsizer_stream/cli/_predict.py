@@ -12,6 +12,7 @@ from rich.table import Table
 from ..errors import PatternFileError, QdsizerError
 from ..patterns import Axis
 from ._app import app, examples
+from ._identify import identified_material
 from ._picture import check_picture
 from ._progress import progress_bar
 from ._table_output import check_table_path, write_table
@@ -68,7 +69,7 @@ def predict(
         str | None,
         typer.Option(
             help="Instead of a model: a material of the package, or a CIF or TOML file. Its model is built "
-            "the first time, without training, and kept."
+            "the first time, without training, and kept. 'auto' for the one that the first pattern is of."
         ),
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="The files contain raw detector frames.")] = False,
@@ -92,7 +93,7 @@ def predict(
     ] = False,
 ) -> None:
     """Size the nanocrystals in pattern files or raw frames; prints a table, or JSON in a pipe."""
-    from ..patterns import InstrumentResolution, check_wavelength, wavelength_from_energy
+    from ..patterns import InstrumentResolution, given_wavelength
     from ..reduction import load_reduction
     from ..sizing import Sizer, SizingConfig, load_instrument
 
@@ -100,12 +101,9 @@ def predict(
         raise typer.BadParameter(
             "raw frames require both --raw and --config, patterns neither", param_hint="--raw, --config"
         )
-    if energy is not None:
-        if wavelength is not None:
-            raise typer.BadParameter("give one of the two", param_hint="--wavelength, --energy")
-        wavelength = wavelength_from_energy(energy)
-    if wavelength is not None:
-        check_wavelength(wavelength)
+    if raw and material == "auto":
+        raise typer.BadParameter("auto needs patterns, not raw frames", param_hint="--material")
+    wavelength = given_wavelength(wavelength, energy)
     reduction = None if config is None else load_reduction(config)
     instrument = None if config is None else load_instrument(config)
     if model is not None and material is not None:
@@ -120,6 +118,8 @@ def predict(
         instrument = fit_standard(standard, standard_material, wavelength).resolution
     if resolution is not None:
         instrument = InstrumentResolution.from_text(resolution)
+    if material == "auto":
+        material = identified_material(files[0], wavelength, axis)
     if material is not None:
         model = _built(material, wavelength)
     sizer = Sizer(

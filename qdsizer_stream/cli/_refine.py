@@ -38,8 +38,7 @@ PHASE_COLOURS = ("#2e8b57", "#b03a5b", "#6b6b00", "#00808a")
     "refine",
     epilog=examples(
         "refine pattern.xye --energy 22keV --picture fit.png",
-        "refine pattern.xy --material Au.cif --json",
-        "refine pattern.xye --energy 22keV --phase Pb --phase PbSO4",
+        "refine pattern.xy --material Au.cif --phase Ag.cif --json",
     ),
 )
 def refine_pattern(

@@ -4,16 +4,19 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..models.fit import FitTemplates
 from ..simulation import Material
 from ._simulate import Progress, TemplateRecipe, simulate_fit_templates
 
-__all__ = ["CACHE_VARIABLE", "cache_folder", "cached_templates", "replace_file"]
+__all__ = ["CACHE_VARIABLE", "cache_folder", "cached_arrays", "cached_templates", "replace_file"]
 
 CACHE_VARIABLE = "QDSIZER_CACHE"
 """Environment variable that names another cache folder."""
@@ -59,30 +62,51 @@ def cached_templates(
     PhysicsError
         As `simulate_fit_templates`.
     """
-    described = {
-        "format": FORMAT,
-        "material": material.model_dump(mode="json"),
-        "recipe": recipe.model_dump(),
-    }
-    key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
-    path = cache_folder() / f"templates-{key[:32]}.npz"
+    arrays, trouble = cached_arrays(
+        "templates",
+        {"material": material.model_dump(mode="json"), "recipe": recipe.model_dump()},
+        lambda: simulate_fit_templates(material, recipe, progress).to_arrays(),
+    )
+    return FitTemplates.from_arrays(arrays), trouble
+
+
+def cached_arrays(
+    kind: str, described: Mapping[str, Any], compute: Callable[[], Mapping[str, NDArray[Any]]]
+) -> tuple[dict[str, NDArray[Any]], str]:
+    """Load arrays from the cache, or compute them and store them there.
+
+    Parameters
+    ----------
+    kind
+        Beginning of the name of the file.
+    described
+        All that the arrays depend on, for JSON.
+    compute
+        Computes the arrays by name.
+
+    Returns
+    -------
+    The arrays, and why they could not be stored, one line; empty where they were.
+    """
+    text = json.dumps({"format": FORMAT, **described}, sort_keys=True)
+    path = cache_folder() / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}.npz"
     try:
         # The stream is closed here: a damaged archive leaves its own open.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return FitTemplates.from_arrays({name: archive[name] for name in archive.files}), ""
-    except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
-        pass  # absent, or cut short by a full disk: simulate it again
-    templates = simulate_fit_templates(material, recipe, progress)
+            return {name: archive[name] for name in archive.files}, ""
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        pass  # absent, or cut short by a full disk: compute them again
+    arrays = dict(compute())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replace_file(path) as temporary:
-            np.savez(temporary, allow_pickle=False, **templates.to_arrays())
+            np.savez(temporary, allow_pickle=False, **arrays)
     except OSError as error:
-        return templates, (
+        return arrays, (
             f"the templates could not be stored in {path.parent} ({error.strerror or error}) and are "
             f"simulated each time: make room there, or name another folder in {CACHE_VARIABLE}"
         )
-    return templates, ""
+    return arrays, ""
 
 
 class replace_file:  # noqa: N801  (used as a function)

@@ -19,10 +19,9 @@ from ..patterns import (
     Pattern,
     bin_pattern,
     blur_matrix,
-    check_wavelength,
+    given_wavelength,
     load_pattern,
     two_theta_from_q,
-    wavelength_from_energy,
 )
 from ..simulation import Material, crystal_patterns, load_material
 from ._cache import cached_templates
@@ -187,7 +186,7 @@ def refine(
         The material cannot be used.
     """
     notes: list[str] = []
-    light = _wavelength(wavelength, energy)
+    light = given_wavelength(wavelength, energy)
     if not isinstance(pattern, Pattern):
         loaded = load_pattern(pattern, light, axis)
         pattern, found = loaded.pattern, loaded.wavelength_angstrom
@@ -242,17 +241,6 @@ def refine(
         q_limits_inv_angstrom=(float(q[0]), float(q[-1])),
         notes=tuple(notes),
     )
-
-
-def _wavelength(wavelength: float | None, energy: str | None) -> float | None:
-    if wavelength is not None and energy is not None:
-        raise ConfigurationError(
-            f"wavelength {wavelength} Å and energy {energy!r} are both given: give one of the two"
-        )
-    light = wavelength if energy is None else wavelength_from_energy(energy)
-    if light is not None:
-        check_wavelength(light)
-    return light
 
 
 def _whole(material: Material) -> FitOptions:

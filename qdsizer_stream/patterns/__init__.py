@@ -2,7 +2,7 @@
 
 from ._axis import Axis, check_wavelength, energy_ev_from_wavelength, q_from_two_theta, two_theta_from_q
 from ._blur import FWHM_PER_SD, blur_matrix, blur_reach_bins
-from ._energy import wavelength_from_energy
+from ._energy import given_wavelength, wavelength_from_energy
 from ._files import LoadedPattern, load_pattern, read_curve, read_pattern, write_pattern
 from ._grid import BinGrid, bin_pattern
 from ._linearity import IntensityScale, intensity_scale, plateau_points
@@ -28,6 +28,7 @@ __all__ = [
     "check_wavelength",
     "counting_scale",
     "energy_ev_from_wavelength",
+    "given_wavelength",
     "intensity_scale",
     "load_pattern",
     "paper_vector",

@@ -2,10 +2,10 @@
 
 import re
 
-from ..errors import PatternError
+from ..errors import ConfigurationError, PatternError
 from ._axis import HC_EV_ANGSTROM, check_wavelength
 
-__all__ = ["wavelength_from_energy"]
+__all__ = ["given_wavelength", "wavelength_from_energy"]
 
 ENERGY = re.compile(r"\s*([0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(keV|eV)\s*", re.IGNORECASE)
 """A number and its unit, with or without a blank between them."""
@@ -45,3 +45,33 @@ def wavelength_from_energy(energy: str) -> float:
         raise PatternError(
             f"energy {energy!r} is {energy_ev / 1000:g} keV: it must be between 2.5 and 250 keV"
         ) from error
+
+
+def given_wavelength(wavelength_angstrom: float | None, energy: str | None) -> float | None:
+    """Take the wavelength from whichever of two settings was given.
+
+    Parameters
+    ----------
+    wavelength_angstrom
+        Wavelength, Å.
+    energy
+        Photon energy with its unit.
+
+    Returns
+    -------
+    Wavelength, Å; None where neither was given.
+
+    Raises
+    ------
+    ConfigurationError
+        Both are given.
+    PatternError
+        It is not the wavelength of an X-ray.
+    """
+    if wavelength_angstrom is not None and energy is not None:
+        raise ConfigurationError(
+            f"wavelength {wavelength_angstrom} Å and energy {energy!r} are both given: give one of the two"
+        )
+    if energy is not None:
+        return wavelength_from_energy(energy)
+    return None if wavelength_angstrom is None else check_wavelength(wavelength_angstrom)

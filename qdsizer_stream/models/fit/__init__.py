@@ -1,6 +1,15 @@
 """Fit of frames with simulated templates, without a network."""
 
+from ._background import background_curves
 from ._frame_fit import FitOptions, FitResult, FrameFit, Prior
 from ._templates import FitTemplates, lognormal_population
 
-__all__ = ["FitOptions", "FitResult", "FitTemplates", "FrameFit", "Prior", "lognormal_population"]
+__all__ = [
+    "FitOptions",
+    "FitResult",
+    "FitTemplates",
+    "FrameFit",
+    "Prior",
+    "background_curves",
+    "lognormal_population",
+]

@@ -9,26 +9,14 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.optimize import nnls
 
 from ...patterns import FWHM_PER_SD, blur_matrix
+from ._background import background_curves
 from ._templates import Curves, FitTemplates, lognormal_population
 
 __all__ = ["FitOptions", "FitResult", "FrameFit", "Prior"]
-
-KNOT_STEPS_INV_ANGSTROM = (0.8, 1.6)
-"""Knots of the smooth background below and above `CROWDED_INV_ANGSTROM`, as in the physics check."""
-
-CROWDED_INV_ANGSTROM = 6.5
-"""Q beyond which no solvent has a peak: the background varies slowly there."""
-
-HALOS_INV_ANGSTROM = (
-    *((centre, 0.18) for centre in np.arange(0.9, 2.6, 0.15)),
-    *((centre, 0.35) for centre in (2.7, 3.0, 3.3)),
-)
-"""Centres and standard deviations of the halos of solvents that are not among the templates."""
 
 DISORDERED_DISPERSION = 0.1
 """Dispersion of the disordered part's coherence length: any small one gives the same curve."""
@@ -322,8 +310,7 @@ class _Frame:
         solvents = [np.interp(q, templates.q_inv_angstrom, curve) for curve in templates.solvents]
         if solvent is not None:
             solvents.append(solvent / solvent.mean())
-        halos = [np.exp(-0.5 * ((q - centre) / width) ** 2) for centre, width in HALOS_INV_ANGSTROM]
-        splines = _splines(q)
+        halos, splines = background_curves(q)
         self.plain = np.vstack([*solvents, *halos, splines, *phases.values()])
         self.rows = {"solvent": len(solvents) + len(halos), "background": len(splines)}
         self.rows |= {name: len(curves) for name, curves in phases.items()}
@@ -606,17 +593,6 @@ def _nonnegative(columns: NDArray[np.float64], target: NDArray[np.float64]) -> N
     upper = cholesky(unit @ unit.T + RIDGE * np.eye(len(unit)))
     solution, _ = nnls(upper, solve_triangular(upper, unit @ target, trans="T"))
     return np.asarray(solution / norm)
-
-
-def _splines(q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cubic splines of the smooth background, shape (n_splines, n_q)."""
-    fine, coarse = KNOT_STEPS_INV_ANGSTROM
-    knots = np.append(np.arange(q[0], min(CROWDED_INV_ANGSTROM, q[-1]), fine), q[-1])
-    if q[-1] > CROWDED_INV_ANGSTROM > q[0]:
-        n_coarse = int(np.ceil((q[-1] - knots[-2]) / coarse)) + 1
-        knots = np.concatenate([knots[:-2], np.linspace(knots[-2], q[-1], n_coarse)])
-    padded = np.concatenate([[knots[0]] * 3, knots, [knots[-1]] * 3])
-    return np.asarray(BSpline.design_matrix(q, padded, 3).toarray().T)
 
 
 def _cubic(
