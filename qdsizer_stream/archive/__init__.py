@@ -4,6 +4,7 @@ from ._audit import AuditFinding, audit
 from ._comparison import Comparison, Differences
 from ._connect import open_archive
 from ._documents import run_documents
+from ._frame_file import FrameFile, undecoded_uris
 from ._job import ReplayDestination, ReplayOutcome, replay_into
 from ._linked_run import LinkedRuns
 from ._plot_run import plot_run
@@ -24,6 +25,7 @@ __all__ = [
     "AuditFinding",
     "Comparison",
     "Differences",
+    "FrameFile",
     "JournalReport",
     "LinkedRuns",
     "RawJournal",
@@ -52,5 +54,6 @@ __all__ = [
     "sizes",
     "sizes_dataset",
     "spooled_runs",
+    "undecoded_uris",
     "upload",
 ]

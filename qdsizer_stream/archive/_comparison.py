@@ -38,6 +38,8 @@ class Differences:
     """Frames in the earlier sizing only."""
     only_now: int = 0
     """Frames in this sizing only."""
+    first_difference: str = ""
+    """First frame that differs, by its sequence number, with the reason; empty where none does."""
 
 
 class Comparison:
@@ -133,6 +135,7 @@ def _differences(
     earlier: Mapping[tuple[int, int], Mapping[str, Any]], now: Mapping[tuple[int, int], Mapping[str, Any]]
 ) -> Differences:
     both = earlier.keys() & now.keys()
+    different = sorted(earlier.keys() ^ now.keys())
     found = Differences(
         frames=len(both), only_earlier=len(earlier.keys() - both), only_now=len(now.keys() - both)
     )
@@ -140,7 +143,10 @@ def _differences(
     squares = 0.0
     for frame in both:
         one, other = earlier[frame], now[frame]
-        found.equal += all(_same(one.get(key), other[key]) for key in other.keys() - NOT_COMPARED)
+        if _changed(one, other):
+            different.append(frame)
+        else:
+            found.equal += 1
         if one["qdsizer_status"] != other["qdsizer_status"]:
             changes[f"{one['qdsizer_status']} → {other['qdsizer_status']}"] += 1
         elif one["qdsizer_status"] == "sized":
@@ -150,7 +156,35 @@ def _differences(
             squares += difference**2
     found.rms_nm = math.sqrt(squares / found.sized_in_both) if found.sized_in_both else 0.0
     found.status_changes = dict(changes.most_common())
+    if different:
+        frame = min(different)
+        found.first_difference = _described(frame, earlier.get(frame), now.get(frame))
     return found
+
+
+def _changed(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Data keys in which two estimates of a frame differ, in their order."""
+    return [key for key in other if key not in NOT_COMPARED and not _same(one.get(key), other[key])]
+
+
+def _described(
+    frame: tuple[int, int], earlier: Mapping[str, Any] | None, now: Mapping[str, Any] | None
+) -> str:
+    """Why a frame differs, in one line."""
+    seq_num, index = frame
+    name = f"frame {seq_num}" if not index else f"frame {seq_num}, number {index + 1} of its event"
+    if earlier is None or now is None:
+        return f"{name}: in {'this' if earlier is None else 'the earlier'} sizing only"
+    if earlier["qdsizer_status"] != now["qdsizer_status"]:
+        reasons = [
+            f"{row['qdsizer_status']} {when}" + f" ({row['qdsizer_reason']})" * bool(row["qdsizer_reason"])
+            for row, when in ((earlier, "earlier"), (now, "now"))
+        ]
+        return f"{name}: {', '.join(reasons)}"
+    first, *others = _changed(earlier, now)
+    also = f" (and {len(others)} more)" if others else ""
+    before = repr(earlier[first]) if first in earlier else "missing"
+    return f"{name}: {first} is {before} earlier, {now[first]!r} now{also}"
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -17,6 +17,7 @@ from ..callbacks.documents import PRIMARY, FrameReadings, Unreadable, rows_per_e
 from ..errors import ArchiveError, ConfigurationError
 from ._ahead import ahead
 from ._connect import plain_errors
+from ._frame_file import FrameFile, undecoded_uris
 from ._select import in_tables, plain_run
 
 __all__ = ["FRAME_DOCUMENTS", "run_documents"]
@@ -157,6 +158,7 @@ class _Tables:
         self._described: set[str] = set()
         self._given: Counter[str] = Counter()
         self._flown: set[str] = set()
+        self._undecoded: dict[str, list[str]] = {}  # URIs of the files of each array
         self.streams: list[str] = []
         self.found = False
 
@@ -249,7 +251,7 @@ class _Tables:
             chunks = iter([(first, n_events, {key: _Nothing(problem) for key in keys})])
         else:
             read: Iterator[tuple[int, int, Mapping[str, Any]]]
-            read = _chunks(where, arrays, rows_each, first, n_events)
+            read = _chunks(where, arrays, rows_each, first, n_events, self._undecoded)
             chunks = ahead(read)
         yield from self._of_chunks(descriptors, table, rows_each, chunks)
 
@@ -293,7 +295,14 @@ class _Tables:
             if ended or not _is_fault_of_server(error.__cause__):
                 raise
             return None  # a table cannot be read while its first rows are written; the next look will
-        return table, {key: parts[key] for key in keys if key in parts} | columns
+        arrays = {key: self._readable(where, key, parts[key]) for key in keys if key in parts}
+        return table, arrays | columns
+
+    def _readable(self, where: str, key: str, array: Any) -> Any:
+        """An array, or its files on this machine where the server cannot find them."""
+        with plain_errors(where):
+            self._undecoded[key] = undecoded_uris(array)
+            return FrameFile.of(array, self._undecoded[key], self._config.file_timeout_s) or array
 
     def _differing(self, descriptors: list[dict[str, Any]]) -> str:
         """Why frames of a flown stream cannot be sized where its configuration changed; empty otherwise."""
@@ -369,7 +378,12 @@ def _table(parts: Mapping[str, Any], keys: list[str]) -> tuple[Any, dict[str, An
 
 
 def _chunks(
-    where: str, arrays: Mapping[str, Any], rows_each: Mapping[str, int], first: int, n_events: int
+    where: str,
+    arrays: Mapping[str, Any],
+    rows_each: Mapping[str, int],
+    first: int,
+    n_events: int,
+    undecoded: Mapping[str, list[str]],
 ) -> Iterator[tuple[int, int, dict[str, NDArray[np.generic]]]]:
     """First event, event after the last and rows of each array, in requests that suit the server."""
     step = _step(arrays, rows_each)
@@ -377,8 +391,16 @@ def _chunks(
         last = min((first // step + 1) * step, n_events)
         chunks = {}
         for key, array in arrays.items():
-            with plain_errors(f"{where}, {key}, frames {first + 1} to {last}"):
-                chunks[key] = np.asarray(array[first * rows_each[key] : last * rows_each[key]])
+            try:
+                with plain_errors(f"{where}, {key}, frames {first + 1} to {last}"):
+                    chunks[key] = np.asarray(array[first * rows_each[key] : last * rows_each[key]])
+            except ArchiveError as error:
+                if not _is_fault_of_server(error.__cause__) or not (uris := undecoded.get(key)):
+                    raise
+                raise ArchiveError(
+                    f"{error}; Tiled does not decode the URI {uris[0]}: replay on a machine that has this "
+                    "file, or rename the folder without %, # and ?"
+                ) from error
         yield first, last, chunks
         first = last
 

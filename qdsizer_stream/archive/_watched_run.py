@@ -12,8 +12,10 @@ import numpy as np
 
 from ..callbacks import OBJECT_NAME, STREAM_NAME, Item, LiveConfig, RunSizing, SizedFrame, SynthesisRecord
 from ..callbacks.display import SIMULATION_KEY
+from ..callbacks.documents import rows_per_event
 from ..errors import ArchiveError, QdsizerError
 from ..sizing import Examination, Sizer
+from ._frame_file import FrameFile, undecoded_uris
 from ._replay import archived_config
 
 __all__ = ["WatchedRun"]
@@ -273,8 +275,10 @@ class _Frames:
         stream = self._run.base[self._stream].base
         position, row = self.row(seq_num, time_s)
         array = stream[self._key]
-        shape = descriptors[0]["data_keys"][self._key]["shape"]
-        each = 1 if len(array.shape) == len(shape) + 1 else max(shape[0], 1)
+        if self._config is not None:
+            array = FrameFile.of(array, undecoded_uris(array), self._config.file_timeout_s) or array
+        described = descriptors[0]["data_keys"][self._key]
+        each = rows_per_event(array.shape, described["shape"]) if "external" in described else 1
         counts = np.asarray(array[position * each : (position + 1) * each])
         event_time = float(row.get("time", self._run.metadata["start"]["time"]))
         began = [descriptor["time"] for descriptor in descriptors]

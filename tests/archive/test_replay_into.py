@@ -4,6 +4,7 @@ import csv
 import gc
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ from qdsizer_stream.archive import (
     find_run,
     open_archive,
     parse_query,
+    replay,
     replay_into,
     run_documents,
     select_runs,
@@ -88,10 +90,10 @@ def sized(measure: Callable[..., Any], mythen: Callable[..., SimMythen]) -> Any:
 
 @pytest.fixture
 def into(config: LiveConfig, sizer: Sizer, tmp_path: Path) -> Callable[..., ReplayOutcome]:
-    def replay(run: Any, destination: Any, settings: LiveConfig = config, **options: Any) -> ReplayOutcome:
+    def size(run: Any, destination: Any, settings: LiveConfig = config, **options: Any) -> ReplayOutcome:
         return replay_into(run, settings, destination, tmp_path / "journals", sizer, **options)
 
-    return replay
+    return size
 
 
 def sizes(run: Any) -> Any:
@@ -326,12 +328,58 @@ def test_compare_with_an_earlier_sizing(
     found = comparison.differences
     assert (found.frames, found.equal, found.sized_in_both, found.largest_nm) == (FRAMES, FRAMES, FRAMES, 0.0)
     assert (found.only_earlier, found.only_now, found.status_changes) == (0, 0, {})
+    assert found.first_difference == ""
     assert n_runs_of(archive) == n_runs
     unsized = measure(det, 2, sized=False)
     with pytest.raises(
         ArchiveError, match=r"holds sizes of run .*, not of .*: give that run, or one derived"
     ):
         into(sized, Comparison(unsized))
+
+
+@pytest.fixture(scope="module")
+def again(sized: Any, config: LiveConfig, sizer: Sizer) -> list[tuple[str, Any]]:
+    return list(replay(sized, config, sizer))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ""),
+        ({3: {"qdsizer_size": 1.25}}, r"frame 3: qdsizer_size is \d\.\d{6,} earlier, 1\.25 now"),
+        (
+            {5: {"qdsizer_size": 1.0}, 4: {"qdsizer_mass_mean": 2.5, "qdsizer_warnings": "new"}},
+            r"frame 4: qdsizer_mass_mean is \d\.\d{6,} earlier, 2\.5 now \(and 1 more\)",
+        ),
+        (
+            {2: {"qdsizer_status": "bad_frame", "qdsizer_reason": "too dark"}},
+            r"frame 2: sized earlier, bad_frame now \(too dark\)",
+        ),
+        ({6: None, 7: {"qdsizer_size": 1.0}}, "frame 6: in the earlier sizing only"),
+        ({7: {"qdsizer_frame_seq_num": 8}}, "frame 7: in the earlier sizing only"),
+        (
+            {7: {"qdsizer_frame_seq_num": 1}},
+            "frame 1, number 2 of its event: in this sizing only",
+        ),
+    ],
+)
+def test_the_first_frame_that_differs_is_named(
+    changes: dict[int, Any], expected: str, sized: Any, again: list[tuple[str, Any]]
+) -> None:
+    def changed() -> Iterator[tuple[str, Any]]:
+        for name, doc in again:
+            if name != "event":
+                yield name, doc
+            elif (change := changes.get(doc["seq_num"], {})) is not None:
+                yield name, {**doc, "data": {**doc["data"], **change}}
+
+    comparison = Comparison(sized)
+    comparison.write(sized, changed())
+    assert re.fullmatch(expected, comparison.differences.first_difference)
+    n_changed = sum(change is None or "qdsizer_frame_seq_num" not in change for change in changes.values())
+    assert comparison.differences.equal == FRAMES - n_changed - any(
+        change is not None and "qdsizer_frame_seq_num" in change for change in changes.values()
+    )
 
 
 def test_another_model_is_compared_on_purpose_only(sized: Any, config: LiveConfig, tmp_path: Path) -> None:

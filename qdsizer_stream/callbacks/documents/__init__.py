@@ -3,6 +3,7 @@
 from ._config import RUN_KEY, Destination, LiveConfig, QueuePolicy, config_of_run
 from ._derived import OBJECT_NAME, STREAM_NAME, SizeStream, estimate_data
 from ._frame import Announced, Frame, Unreadable
+from ._hdf5 import Hdf5Rows, paths_from_uri
 from ._linked import LinkedRun
 from ._number_source import FrameDocuments, NumberSource, read_switches
 from ._owned import owned, unchanged
@@ -35,6 +36,7 @@ __all__ = [
     "FrameDocuments",
     "FrameReadings",
     "FrameSource",
+    "Hdf5Rows",
     "LinkedRun",
     "LiveConfig",
     "NumberSource",
@@ -48,6 +50,7 @@ __all__ = [
     "frame_keys",
     "measurement_of",
     "owned",
+    "paths_from_uri",
     "read_angle",
     "read_exposure",
     "read_switches",

@@ -142,6 +142,24 @@ class Hdf5Rows:
                 )
             time.sleep(POLL_S)
 
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the dataset now.
+
+        Raises
+        ------
+        ArchiveError
+            It cannot be read.
+        """
+        try:
+            dataset = self._open()[self._dataset_path]
+            dataset.refresh()
+            return tuple(int(length) for length in dataset.shape)
+        except (OSError, KeyError, RuntimeError, AttributeError) as error:
+            problem = str(error).strip('"')
+            raise ArchiveError(f"{self._path}:{self._dataset_path} cannot be read: {problem}") from error
+        finally:
+            self.close()
+
     def _flushed(self, values: NDArray[np.generic], late: bool) -> bool:
         """Whether rows of a file in writing hold data: rows that were added but not flushed read as zeros.
 
