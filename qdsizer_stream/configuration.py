@@ -1,23 +1,75 @@
 """Settings as frozen models, and their TOML files."""
 
+import ast
+import inspect
 import os
+import textwrap
 import tomllib
 from difflib import get_close_matches
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, ValidationInfo
 
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+
 from .errors import ConfigurationError
 
-__all__ = ["Config", "SettingsPath", "choice", "load_toml", "toml_table", "validated"]
+__all__ = ["Config", "SettingsPath", "choice", "field_descriptions", "load_toml", "toml_table", "validated"]
 
 
 class Config(BaseModel):
     """A frozen group of settings; an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # The docstrings of fields are read when they are asked for: pydantic would read all of them at import,
+    # which takes a quarter of that time.
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: "CoreSchema", handler: "GetJsonSchemaHandler"
+    ) -> "JsonSchemaValue":
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, text in field_descriptions(cls).items():
+            field = cls.model_fields[name]
+            key = field.alias if field.alias in properties else name
+            if key in properties:
+                properties[key].setdefault("description", text)
+        return schema
+
+
+def field_descriptions(kind: type[BaseModel]) -> dict[str, str]:
+    """Read the docstrings beneath the fields of settings.
+
+    Parameters
+    ----------
+    kind
+        Class of the settings.
+
+    Returns
+    -------
+    Docstring by name of the field, also of inherited fields; those without one are left out.
+    """
+    found: dict[str, str] = {}
+    for one in reversed(kind.__mro__):
+        if not issubclass(one, BaseModel) or one is BaseModel:
+            continue
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(one))).body
+        assert isinstance(definition, ast.ClassDef)
+        for statement, following in pairwise(definition.body):
+            match statement, following:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(text))),
+                ) if name in kind.model_fields:
+                    found[name] = inspect.cleandoc(text)
+    return found
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)

@@ -15,6 +15,8 @@ from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective
 
+from qdsizer_stream.configuration import field_descriptions
+
 KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
 SIGNS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 
@@ -46,12 +48,13 @@ class Settings(SphinxDirective):
         section += nodes.paragraph("", "", *plain((model.__doc__ or "").split("\n\n")[0]))
         listing = nodes.definition_list()
         inner: list[tuple[type[BaseModel], str, str]] = []
+        descriptions = field_descriptions(model)
         for name, field in model.model_fields.items():
             path = f"{table}.{name}" if table else name
             for one in alternatives(field.annotation):
                 header = f"`[[{path}]]`" if get_origin(one) in (tuple, list) else f"`[{path}]`"
                 inner += [(kind, path, header) for kind in models_in(one)]
-            listing += self._entry(name, field)
+            listing += self._entry(name, field, descriptions.get(name, ""))
         section += listing
         self.state.document.note_explicit_target(section)
         yield section
@@ -59,9 +62,9 @@ class Settings(SphinxDirective):
             if kind not in shown:
                 yield from self._sections(kind, path, header, shown)
 
-    def _entry(self, name: str, field: FieldInfo) -> nodes.definition_list_item:
+    def _entry(self, name: str, field: FieldInfo, description: str) -> nodes.definition_list_item:
         what = [kind_of(field.annotation), *limits(field), default(field)]
-        text = " ".join((field.description or "").split())
+        text = " ".join(description.split())
         definition = nodes.definition("", nodes.paragraph("", "", *plain(text)))
         for enum in enums_in(field.annotation):
             definition += choices(enum)

@@ -135,6 +135,7 @@ def sized_steps(
         live=False,
         destination=Destination.LINKED_RUN,
         executor=workers,
+        watched=False,
     )
 
     sizing.continue_track(_sizes(earlier))

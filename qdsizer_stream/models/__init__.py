@@ -37,8 +37,10 @@ from ._file import (
     unpack_arrays,
 )
 from ._fit_model import FitModel, write_fit_model
+from ._fitted_curves import FittedCurves, FittedParts
 from ._input import N_CHANNELS, WIDTH_LIMITS_INV_ANGSTROM, binned_vector, binned_vectors
 from ._interval import TWO_SIDED_95, log_size_sd, relative_floor
+from ._linear_algebra import prepare
 from ._peak_ratios import PeakRatios, RatioMisfit
 from ._phases import PhaseFraction
 from ._physics import PhysicsCheck, PhysicsFit
@@ -64,6 +66,8 @@ __all__ = [
     "ClassOutput",
     "FitModel",
     "FitOutput",
+    "FittedCurves",
+    "FittedParts",
     "GaussianOutput",
     "IntervalCalibration",
     "PaperInput",
@@ -86,6 +90,7 @@ __all__ = [
     "model_names",
     "pack_arrays",
     "pooled_bins",
+    "prepare",
     "raised_for_width",
     "relative_floor",
     "sealed",

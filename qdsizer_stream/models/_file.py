@@ -5,6 +5,7 @@ import io
 import json
 import os
 import zipfile
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
 from pathlib import Path
@@ -20,7 +21,7 @@ from ..errors import ModelError
 from ..patterns import Pattern, bin_pattern, paper_vector
 from ._answer import Answer, interpreted, size_with_interval, upper_widening, with_widening
 from ._card import BinnedInput, Card, ClassOutput, PaperInput
-from ._input import WIDTH_LIMITS_INV_ANGSTROM, binned_vector
+from ._input import N_CHANNELS, WIDTH_LIMITS_INV_ANGSTROM, binned_vector, width_channel
 from ._seal import SEAL_KEY, check_seal, read_model_file
 from ._templates import Templates
 
@@ -221,6 +222,34 @@ class SizingModel:
         if self.card.input.resolution:
             width = np.zeros(grid.n_bins) if resolution_inv_angstrom is None else resolution_inv_angstrom
         return self._answer(binned_vector(binned, grid, width))
+
+    def answers_binned(
+        self, binned: Pattern, resolutions_inv_angstrom: Sequence[NDArray[np.float64] | None]
+    ) -> list[Answer]:
+        """Run the network on one pattern for several widths of the instrument, all at once.
+
+        Parameters
+        ----------
+        binned
+            Pattern on the bins of the card.
+        resolutions_inv_angstrom
+            Widths, each as in `answer_binned`; the card asks for them.
+
+        Returns
+        -------
+        Answers in the order of the widths.
+        """
+        assert isinstance(self.card.input, BinnedInput)
+        grid = self.card.input.grid
+        none = np.zeros(grid.n_bins)
+        first, *others = (none if one is None else one for one in resolutions_inv_angstrom)
+        vectors = np.repeat(binned_vector(binned, grid, first)[None], 1 + len(others), axis=0)
+        for vector, width in zip(vectors[1:], others, strict=True):
+            vector[N_CHANNELS] = width_channel(width)
+        outputs = self._run(vectors)
+        return [
+            self._interpreted([output[row : row + 1] for output in outputs]) for row in range(len(vectors))
+        ]
 
     def allow_for_channels(self, answer: Answer, binned: Pattern) -> Answer:
         """Raise the upper ends of the intervals by what wide detector channels may hide.

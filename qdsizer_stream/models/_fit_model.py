@@ -4,7 +4,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -160,6 +160,27 @@ class FitModel(SizingModel):
             The pattern cannot be fitted.
         """
         return self._with_intervals(self.fit_binned(binned, resolution_inv_angstrom))
+
+    def answers_binned(
+        self, binned: Pattern, resolutions_inv_angstrom: Sequence[NDArray[np.float64] | None]
+    ) -> list[Answer]:
+        """Fit one pattern for several widths of the instrument, one after another.
+
+        Parameters
+        ----------
+        binned, resolutions_inv_angstrom
+            As in `SizingModel.answers_binned`.
+
+        Returns
+        -------
+        Answers in the order of the widths.
+
+        Raises
+        ------
+        PatternError
+            The pattern cannot be fitted.
+        """
+        return [self.answer_binned(binned, one) for one in resolutions_inv_angstrom]
 
     def fit_binned(
         self, binned: Pattern, resolution_inv_angstrom: NDArray[np.float64] | None = None

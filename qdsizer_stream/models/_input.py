@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from ..patterns import BinGrid, Pattern
 
-__all__ = ["N_CHANNELS", "WIDTH_LIMITS_INV_ANGSTROM", "binned_vector", "binned_vectors"]
+__all__ = ["N_CHANNELS", "WIDTH_LIMITS_INV_ANGSTROM", "binned_vector", "binned_vectors", "width_channel"]
 
 N_CHANNELS = 3
 """Log intensity, log relative noise, coverage; the width of the instrument may be one more."""
@@ -61,8 +61,7 @@ def binned_vectors(
     n_channels = N_CHANNELS + (resolution_inv_angstrom is not None)
     vectors = np.zeros((mask.shape[0], n_channels, mask.shape[1]), np.float32)
     if resolution_inv_angstrom is not None:
-        low, high = WIDTH_LIMITS_INV_ANGSTROM
-        vectors[:, 3] = np.log10(np.clip(resolution_inv_angstrom, low, high) / np.sqrt(low * high))
+        vectors[:, N_CHANNELS] = width_channel(resolution_inv_angstrom)
     centre = np.arange(mask.shape[1], dtype=np.float64)
     for row, vector in enumerate(vectors):
         usable = np.flatnonzero(~mask[row])
@@ -79,6 +78,22 @@ def binned_vectors(
         vector[2, inside] = BRIDGED
         vector[2, usable] = 1.0
     return vectors
+
+
+def width_channel(resolution_inv_angstrom: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Compute the channel of a network input that holds the width of the instrument.
+
+    Parameters
+    ----------
+    resolution_inv_angstrom
+        Full width at half maximum, Å⁻¹, any shape.
+
+    Returns
+    -------
+    Its logarithm as `binned_vectors` describes it, in the same shape.
+    """
+    low, high = WIDTH_LIMITS_INV_ANGSTROM
+    return np.asarray(np.log10(np.clip(resolution_inv_angstrom, low, high) / np.sqrt(low * high)))
 
 
 def binned_vector(

@@ -2,8 +2,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dpotrf, dtrtrs
-from scipy.optimize import nnls
+
+from ._linear_algebra import cholesky_with_ridge, solve_transposed
 
 __all__ = ["RIDGE", "nonnegative"]
 
@@ -25,8 +25,8 @@ def nonnegative(gram: NDArray[np.float64], products: NDArray[np.float64]) -> NDA
     -------
     Amounts, shape (n_columns,).
     """
-    # LAPACK directly: the checks of SciPy's wrappers cost too much per frame.
-    upper, _ = dpotrf(gram + RIDGE * np.eye(gram.shape[0]))
-    rhs_whitened, _ = dtrtrs(upper, products, trans=1)
-    solution, _ = nnls(upper, rhs_whitened)
+    from scipy.optimize import nnls  # with the first frame, as in `_linear_algebra`
+
+    upper, _ = cholesky_with_ridge(gram, RIDGE)
+    solution, _ = nnls(upper, solve_transposed(upper, products))
     return np.asarray(solution)

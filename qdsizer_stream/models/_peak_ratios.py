@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dpotrf, dtrtrs
+
+from ._linear_algebra import cholesky_with_ridge, solve_transposed
 
 __all__ = ["PeakRatios", "RatioMisfit"]
 
@@ -114,16 +115,17 @@ class PeakRatios:
         scale = max(float(scaled @ found) / float(scaled @ self._typical[seen]), 0.0)
         # Noise: the inverse of the precision, normalised, since nodes differ by orders of magnitude.
         norm = np.sqrt(np.diagonal(h))
-        upper, failed = dpotrf(h / np.outer(norm, norm) + TINY * np.eye(seen.size))
-        if failed:
+        upper, definite = cholesky_with_ridge(h / (norm[:, None] * norm), TINY)
+        if not definite:
             return RatioMisfit(0.0, 0.0)
-        inverse, _ = dtrtrs(upper, np.diag(1 / norm), trans=1)
+        inverse = solve_transposed(upper, np.diag(1 / norm))
         covariance = inverse.T @ inverse + scale**2 * self._tolerance[square]
-        whitener, failed = dpotrf(covariance)
-        if failed:
+        whitener, definite = cholesky_with_ridge(covariance, 0.0)
+        if not definite:
             return RatioMisfit(0.0, 0.0)
-        right = np.column_stack([found, self._candidates[seen]])
-        white, _ = dtrtrs(whitener, right, trans=1)
+        right = np.empty((self._candidates.shape[1] + 1, seen.size)).T  # in LAPACK's order
+        right[:, 0], right[:, 1:] = found, self._candidates[seen]
+        white = solve_transposed(whitener, right, overwrite=True)
         y, x = white[:, 0], white[:, 1:]
         chi2 = float(y @ y) - np.maximum(y @ x, 0.0) ** 2 / np.einsum("ij,ij->j", x, x)
         textured = float(chi2.min()) if self._knows_textures else 0.0

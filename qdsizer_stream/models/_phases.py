@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.lapack import dpotrf, dtrtrs
 
+from ._linear_algebra import cholesky_with_ridge, solve_transposed
 from ._nonnegative import RIDGE, nonnegative
 
 __all__ = ["PhaseFraction", "found_phases"]
@@ -102,9 +102,9 @@ def _promising(
     phases: NDArray[np.float64], columns: NDArray[np.float64], target: NDArray[np.float64]
 ) -> NDArray[np.intp]:
     """The curves that lower χ² most where amounts of all columns may be negative."""
-    upper, _ = dpotrf(columns @ columns.T + RIDGE * np.eye(len(columns)))
-    parts, _ = dtrtrs(upper, np.asfortranarray(columns @ phases.T), trans=1)
-    whitened, _ = dtrtrs(upper, columns @ target, trans=1)
+    upper, _ = cholesky_with_ridge(columns @ columns.T, RIDGE)
+    parts = solve_transposed(upper, columns @ phases.T)
+    whitened = solve_transposed(upper, columns @ target)
     gain = phases @ target - whitened @ parts
     left = np.maximum(1 - np.einsum("ij,ij->j", parts, parts), RIDGE)
     return np.argsort(-(np.maximum(gain, 0.0) ** 2) / left)[:N_TRIED]

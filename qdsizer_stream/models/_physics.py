@@ -6,14 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import BSpline
-from scipy.linalg.lapack import dpotrf, dtrtrs
 
 from ..patterns import BinGrid, Pattern
 from ._dot_curves import CROWDED_INV_ANGSTROM, DotCurves, InstrumentCurves
+from ._fitted_curves import FittedCurves, FittedParts
+from ._linear_algebra import cholesky_with_ridge, solve_transposed
 from ._nonnegative import RIDGE, nonnegative
 from ._peak_ratios import PeakRatios, RatioMisfit
 from ._phases import PhaseFraction, found_phases
+from ._smooth_background import background_splines
 from ._templates import Templates, pooled_bins
 
 __all__ = ["PhysicsCheck", "PhysicsFit"]
@@ -21,10 +22,6 @@ __all__ = ["PhysicsCheck", "PhysicsFit"]
 MODEL_ERROR = 0.02
 """Relative error granted to the templates, in quadrature with the noise: no template is a real cluster, and
 a frame of 10⁷ photons must not be rejected for that."""
-
-KNOT_STEPS_INV_ANGSTROM = (0.8, 1.6)
-"""Knots of the smooth background below and above `CROWDED`: its bumps are wider than any peak of a dot above
-1.5 nm."""
 
 FACTOR_STEP_INV_ANGSTROM = 1.5
 """Distance of the nodes of the factor on the dots beyond `CROWDED_INV_ANGSTROM`: thermal displacement,
@@ -44,6 +41,9 @@ water and glass have a second, wider one."""
 STRAINS = np.linspace(-0.026, 0.026, 27)
 """Strains that are tried: far beyond those of any dot, to recognise a wrong wavelength, in steps that move a
 peak by no more than its width, so that a parabola finds the best strain between them."""
+
+STRETCHES = 1 + STRAINS
+"""Factors on Q of these strains."""
 
 NEGLIGIBLE = 4.0
 """Fall of χ² below which another size is not fitted: two standard deviations."""
@@ -115,12 +115,23 @@ class PhysicsFit:
     """χ² per bin of solvents and background without dots: far above 1 where something diffracts."""
     phases: tuple[PhaseFraction, ...]
     """Other crystals that explain much of what dots, solvents and background leave."""
-    dots: NDArray[np.float64]
-    """Fitted dots, shape (n_bins,)."""
-    solvent: NDArray[np.float64]
-    """Fitted solvents, shape (n_bins,)."""
-    background: NDArray[np.float64]
-    """Fitted smooth background, shape (n_bins,)."""
+    curves: FittedCurves
+    """Parts of the fitted intensity, computed when they are asked for."""
+
+    @property
+    def dots(self) -> NDArray[np.float64]:
+        """Fitted dots, shape (n_bins,)."""
+        return self.curves.parts.dots
+
+    @property
+    def solvent(self) -> NDArray[np.float64]:
+        """Fitted solvents, shape (n_bins,)."""
+        return self.curves.parts.solvent
+
+    @property
+    def background(self) -> NDArray[np.float64]:
+        """Fitted smooth background, shape (n_bins,)."""
+        return self.curves.parts.background
 
     @property
     def sure_shift_inv_angstrom(self) -> float:
@@ -233,6 +244,7 @@ class PhysicsCheck:
         width = self._pool * grid.q_step_inv_angstrom
         self._log_mean = np.log(templates.mean_nm)
         self._size_range_nm = float(templates.mean_nm.min()), float(templates.mean_nm.max())
+        self._median_dispersion = float(np.median(templates.dispersion))
         self._half_step = 0.5 * float(np.max(np.diff(np.unique(self._log_mean))))
         self._grid_q = grid.centres
         self._instruments = InstrumentCurves(templates, self._grid_q, width)
@@ -252,7 +264,7 @@ class PhysicsCheck:
             np.exp(-0.5 * ((self._q - centre) / width) ** 2) for centre, width in HALOS_INV_ANGSTROM
         )
         self._n_solvents = len(solvents)
-        self._smooth = np.vstack([*solvents, _splines(self._q)])
+        self._smooth = np.vstack([*solvents, background_splines(self._q)])
         nodes = _nodes(self._q, templates.peaks_inv_angstrom)
         self._hats = np.array([np.interp(self._q, nodes, top) for top in np.eye(nodes.size)])
         self._ratios = PeakRatios(nodes, templates.peaks_inv_angstrom, lattice_parameter_angstrom)
@@ -299,7 +311,9 @@ class PhysicsCheck:
         frame = self._pooled(binned, usable, wavelength_angstrom)
         n = frame.q.size
         smallest_nm, largest_nm = self._size_range_nm
-        log_low, log_high = np.log(np.clip((size_low_nm, size_high_nm), smallest_nm, largest_nm))
+        log_low, log_high = (
+            math.log(min(max(end_nm, smallest_nm), largest_nm)) for end_nm in (size_low_nm, size_high_nm)
+        )
         middle = 0.5 * (log_low + log_high)
         # A template stands for the sizes half a step to either side.
         reach = 0.5 * (log_high - log_low) + self._half_step
@@ -308,7 +322,7 @@ class PhysicsCheck:
         strain, strain_sd = self._best_strain(frame, curves, start)
         place = _Place(strain, 0.0)
         first = self._mixture(frame, curves, start, place)
-        place, strain_sd, first = self._placed(frame, curves, start, place, strain_sd, first)
+        place, strain_sd, first, further = self._placed(frame, curves, start, place, strain_sd, first)
         profile = self._profile(frame, curves, place, first.factor)
         rival = int(np.argmin(profile))
         template, mixture = start, first
@@ -327,14 +341,23 @@ class PhysicsCheck:
             chi2_background_only = self._chi2_background_only(frame)
         significance = chi2_background_only - mixture.chi2
         n_solvents = self._n_solvents
-        template_q = self._templates.q_inv_angstrom
-        q = binned.q_inv_angstrom
-        positions = q * (1 + place.strain) + place.shift * _cosine(q, wavelength_angstrom)
-        peaks = np.interp(positions, template_q, curves.dots[template])
-        further = self._shift(frame, curves, mixture, template, place)
+        if further is None or mixture is not first:
+            further = self._shift(frame, curves, mixture, template, place)
+        q, dots = binned.q_inv_angstrom, curves.dots[template]
 
-        def curve(part: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.where(usable, np.interp(q, frame.q, part), np.nan)
+        def fitted_parts() -> FittedParts:
+            positions = q * (1 + place.strain) + place.shift * _cosine(q, wavelength_angstrom)
+            peaks = np.interp(positions, self._templates.q_inv_angstrom, dots)
+
+            def curve(part: NDArray[np.float64]) -> NDArray[np.float64]:
+                return np.where(usable, np.interp(q, frame.q, part), np.nan)
+
+            smooth = self._smooth[:, frame.rows]
+            return FittedParts(
+                dots=curve(mixture.factor) * peaks,
+                solvent=curve(mixture.smooth[:n_solvents] @ smooth[:n_solvents]),
+                background=curve(mixture.smooth[n_solvents:] @ smooth[n_solvents:]),
+            )
 
         return PhysicsFit(
             residual=mixture.residual,
@@ -350,9 +373,7 @@ class PhysicsCheck:
             shift_sd_inv_angstrom=further.shift_sd,
             misfit_background_only=chi2_background_only / n,
             phases=self._phases(frame, curves, mixture, template, place),
-            dots=curve(mixture.factor) * peaks,
-            solvent=curve(mixture.smooth[:n_solvents] @ self._smooth[:n_solvents, frame.rows]),
-            background=curve(mixture.smooth[n_solvents:] @ self._smooth[n_solvents:, frame.rows]),
+            curves=FittedCurves(fitted_parts),
         )
 
     def scale_of(
@@ -396,15 +417,15 @@ class PhysicsCheck:
         count = sums[0, rows]
         _, q, intensity, variance = sums[:, rows] / count
         weight = 1 / np.sqrt(variance / count + (MODEL_ERROR * intensity) ** 2)
-        smooth = self._smooth[:, rows] * weight
+        smooth = _columns(self._smooth, rows) * weight
         norm = np.sqrt(np.einsum("ij,ij->i", smooth, smooth))
         norm[norm == 0] = 1.0  # a background bump outside the frame
         smooth /= norm[:, None]
         gram = smooth @ smooth.T
         target = intensity * weight
-        ridge_cholesky, _ = dpotrf(gram + LOOSE_RIDGE * np.eye(norm.size))
+        ridge_cholesky, _ = cholesky_with_ridge(gram, LOOSE_RIDGE)
         rhs = smooth @ target
-        rhs_whitened, _ = dtrtrs(ridge_cholesky, rhs, trans=1)
+        rhs_whitened = solve_transposed(ridge_cholesky, rhs)
         chi2_background_only = float(target @ target - rhs_whitened @ rhs_whitened)
         return _Frame(
             rows,
@@ -425,7 +446,7 @@ class PhysicsCheck:
     def _template(self, log_mean: float, dispersion: float) -> int:
         """Index of the template nearest to a mean size and a dispersion; the median one where that is NaN."""
         known = self._templates.dispersion
-        wanted = np.median(known) if np.isnan(dispersion) else dispersion
+        wanted = self._median_dispersion if math.isnan(dispersion) else dispersion
         return int(np.argmin(np.abs(self._log_mean - log_mean) + np.abs(known - wanted)))
 
     def _chi2_background_only(self, frame: _Frame) -> float:
@@ -436,12 +457,12 @@ class PhysicsCheck:
     def _mixture(self, frame: _Frame, curves: DotCurves, template: int, place: _Place) -> _Mixture:
         """Non-negative fit by one template, its factor, solvents and background."""
         dots = np.interp(_positions(frame, place), self._templates.q_inv_angstrom, curves.dots[template])
-        hats = self._hats[:, frame.rows]
+        hats = _columns(self._hats, frame.rows)
         columns = hats * (dots * frame.weight)
         node_norm = np.sqrt(np.einsum("ij,ij->i", columns, columns))
         norm = np.where(node_norm == 0, 1.0, node_norm)  # a peak outside the frame
         columns /= norm[:, None]
-        n_smooth = frame.norm.size
+        n_smooth, n = frame.norm.size, frame.q.size
         gram = np.empty((n_smooth + norm.size,) * 2)
         gram[:n_smooth, :n_smooth] = frame.gram
         gram[n_smooth:, :n_smooth] = columns @ frame.smooth.T
@@ -451,13 +472,18 @@ class PhysicsCheck:
         factor = (amounts[n_smooth:] / norm) @ hats
         residuals = frame.target - amounts[:n_smooth] @ frame.smooth - amounts[n_smooth:] @ columns
         # The templates' own error, which the weights include, is not noise.
-        excess = np.mean((residuals**2 - 1) / frame.weight**2 + (MODEL_ERROR * frame.intensity) ** 2)
-        mean = float(np.mean(frame.intensity))
+        noise = residuals * residuals
+        noise -= 1
+        variance = frame.weight * frame.weight
+        excess = (
+            float(np.sum(noise / variance)) + MODEL_ERROR**2 * float(frame.intensity @ frame.intensity)
+        ) / n
+        mean = float(np.sum(frame.intensity)) / n
         return _Mixture(
             float(residuals @ residuals),
             amounts[:n_smooth] / frame.norm,
             factor,
-            math.sqrt(max(float(excess), 0.0)) / mean if mean > 0 else math.inf,
+            math.sqrt(max(excess, 0.0)) / mean if mean > 0 else math.inf,
             residuals,
             amounts,
             node_norm,
@@ -472,7 +498,7 @@ class PhysicsCheck:
             return ()
         q = self._templates.q_inv_angstrom
         dots = np.interp(_positions(frame, place), q, curves.dots[template])
-        columns = self._hats[:, frame.rows] * (dots * frame.weight)
+        columns = _columns(self._hats, frame.rows) * (dots * frame.weight)
         columns = columns[mixture.node_norm > 0] / mixture.node_norm[mixture.node_norm > 0, None]
         phases = np.array([np.interp(frame.q, q, curve) for curve in curves.phases])
         return found_phases(
@@ -489,23 +515,24 @@ class PhysicsCheck:
         n_smooth = mixture.smooth.size
         present = np.flatnonzero(mixture.amounts[:n_smooth] > 0)
         gram, norm = mixture.gram, mixture.node_norm
-        upper, _ = dpotrf(gram[np.ix_(present, present)] + RIDGE * np.eye(present.size))
-        parts, _ = dtrtrs(upper, np.asfortranarray(gram[present, n_smooth:]), trans=1)
-        precision = (gram[n_smooth:, n_smooth:] - parts.T @ parts) * np.outer(norm, norm)
+        with_nodes = gram[present]
+        upper, _ = cholesky_with_ridge(with_nodes[:, present], RIDGE)
+        parts = solve_transposed(upper, with_nodes[:, n_smooth:])
+        precision = (gram[n_smooth:, n_smooth:] - parts.T @ parts) * (norm[:, None] * norm)
         factors = mixture.amounts[n_smooth:] / np.where(norm == 0, 1.0, norm)
         return self._ratios.misfit(factors, precision)
 
     def _best_strain(self, frame: _Frame, curves: DotCurves, template: int) -> tuple[float, float]:
         """Vertex of the parabola through the best strain and its neighbours, and its standard deviation."""
-        columns = curves.dots[template].take(self._nearest_index(np.outer(frame.q, 1 + STRAINS)))
+        columns = curves.dots[template].take(self._nearest_index(frame.q[:, None] * STRETCHES))
         chi2 = _chi2_with_each(frame, columns, frame.weight)
-        best = int(np.clip(np.argmin(chi2), 1, STRAINS.size - 2))
-        left, middle, right = chi2[best - 1 : best + 2]
+        best = min(max(int(np.argmin(chi2)), 1), STRAINS.size - 2)
+        left, middle, right = chi2[best - 1 : best + 2].tolist()
         curvature = left - 2 * middle + right
         step = float(STRAINS[1] - STRAINS[0])
         if curvature <= 0:  # no dots, or the end of what is tried
             return float(STRAINS[best]), step
-        offset = float(np.clip((left - right) / (2 * curvature), -0.5, 0.5))
+        offset = min(max((left - right) / (2 * curvature), -0.5), 0.5)
         return float(STRAINS[best]) + offset * step, step * math.sqrt(2 / curvature)
 
     def _placed(
@@ -516,8 +543,11 @@ class PhysicsCheck:
         place: _Place,
         strain_sd: float,
         mixture: _Mixture,
-    ) -> tuple[_Place, float, _Mixture]:
-        """Shift the dots as well where that is significant: place, standard deviation of the strain, fit."""
+    ) -> tuple[_Place, float, _Mixture, _Shift | None]:
+        """Shift the dots as well where that is significant: place, standard deviation of the strain, fit.
+
+        Last the further shift that would improve it, None where that was not computed for this place.
+        """
         for _ in range(MAX_SHIFT_STEPS):
             change = self._shift(frame, curves, mixture, template, place)
             total = place.shift + change.shift
@@ -534,8 +564,10 @@ class PhysicsCheck:
                 break
             place, strain_sd, mixture = moved, change.strain_sd, better
             if abs(change.shift) < SHIFT_CONVERGED_INV_ANGSTROM:
-                break
-        return place, strain_sd, mixture
+                return place, strain_sd, mixture, None
+        else:
+            return place, strain_sd, mixture, None
+        return place, strain_sd, mixture, change
 
     def _shift(
         self, frame: _Frame, curves: DotCurves, mixture: _Mixture, template: int, place: _Place
@@ -567,8 +599,12 @@ class PhysicsCheck:
 
     def _nearest_index(self, q: NDArray[np.float64]) -> NDArray[np.intp]:
         """Index of the nearest point of the templates."""
-        nearest = np.asarray((q - self._first) / self._step + 0.5, np.intp)
-        return np.clip(nearest, 0, self._templates.q_inv_angstrom.size - 1)
+        position = q * (1 / self._step)
+        position += 0.5 - self._first / self._step
+        nearest = position.astype(np.intp)
+        # Clipped only where one lies outside, as those of a shift may.
+        last = self._templates.q_inv_angstrom.size - 1
+        return nearest if position.min() >= 0 and nearest.max() <= last else np.clip(nearest, 0, last)
 
 
 def _cosine(q: NDArray[np.float64], wavelength_angstrom: float | None) -> NDArray[np.float64]:
@@ -581,17 +617,6 @@ def _cosine(q: NDArray[np.float64], wavelength_angstrom: float | None) -> NDArra
 def _positions(frame: _Frame, place: _Place) -> NDArray[np.float64]:
     """Where the templates are read, Å⁻¹, shape (n,)."""
     return np.asarray(frame.q * (1 + place.strain) + place.shift * frame.cosine)
-
-
-def _splines(q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cubic splines of the smooth background, shape (n_splines, n_q)."""
-    fine, coarse = KNOT_STEPS_INV_ANGSTROM
-    knots = np.append(np.arange(q[0], min(CROWDED_INV_ANGSTROM, q[-1]), fine), q[-1])
-    if q[-1] > CROWDED_INV_ANGSTROM:
-        n_coarse = int(np.ceil((q[-1] - knots[-2]) / coarse)) + 1
-        knots = np.concatenate([knots[:-2], np.linspace(knots[-2], q[-1], n_coarse)])
-    padded = np.concatenate([[knots[0]] * 3, knots, [knots[-1]] * 3])
-    return np.asarray(BSpline.design_matrix(q, padded, 3).toarray().T)
 
 
 def _nodes(q: NDArray[np.float64], peaks: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -613,8 +638,15 @@ def _chi2_with_each(
     Amounts of solvents and background may be negative here, which does not matter for comparing sizes; the
     amount of the column may not.
     """
-    parts, _ = dtrtrs(frame.ridge_cholesky, (frame.smooth * scale) @ columns, trans=1)
+    # The transposed product is in LAPACK's order, which its solver then overwrites.
+    products = columns.T @ (frame.smooth * scale).T
+    parts = solve_transposed(frame.ridge_cholesky, products.T, overwrite=True)
     gain = (frame.target * scale) @ columns - frame.rhs_whitened @ parts
-    length = (scale**2) @ columns**2 - np.einsum("ij,ij->j", parts, parts)
+    length = (scale * scale) @ (columns * columns) - np.einsum("ij,ij->j", parts, parts)
     fall = np.maximum(gain, 0.0) ** 2 / np.maximum(length, np.finfo(float).tiny)
     return np.asarray(frame.chi2_background_only - fall)
+
+
+def _columns(curves: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Curves at the bins with data: all of them nearly always, which needs no copy."""
+    return curves if rows.size == curves.shape[1] else curves.take(rows, axis=1)

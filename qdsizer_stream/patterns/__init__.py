@@ -5,7 +5,7 @@ from ._blur import FWHM_PER_SD, blur_matrix, blur_reach_bins
 from ._energy import given_wavelength, wavelength_from_energy
 from ._files import LoadedPattern, load_pattern, read_curve, read_pattern, write_pattern
 from ._grid import BinGrid, bin_pattern
-from ._linearity import IntensityScale, intensity_scale, plateau_points
+from ._linearity import MIN_PLATEAU, IntensityScale, intensity_scale, plateau_points
 from ._noise import counting_scale
 from ._paper import PAPER_GRID, PaperGrid, paper_vector
 from ._pattern import Pattern
@@ -13,6 +13,7 @@ from ._resolution import InstrumentResolution, WidthFile
 
 __all__ = [
     "FWHM_PER_SD",
+    "MIN_PLATEAU",
     "PAPER_GRID",
     "Axis",
     "BinGrid",

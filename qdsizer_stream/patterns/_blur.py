@@ -1,10 +1,13 @@
 """Gaussian blur of a pattern on an even grid, as an instrument causes it."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 __all__ = ["FWHM_PER_SD", "blur_matrix", "blur_reach_bins"]
 
@@ -49,7 +52,7 @@ def blur_matrix(
     longest_angstrom: float,
     n_before: int,
     n_after: int,
-) -> scipy.sparse.csr_array:
+) -> "scipy.sparse.csr_array":
     """Gaussian blur of a pattern on an even grid, its width varying with Q.
 
     The pattern of a dot holds no frequency above its longest distance. A Gaussian much wider than the step is
@@ -71,6 +74,8 @@ def blur_matrix(
     -------
     Matrix from n_before + n + n_after bins to n bins, in single precision; each row sums to 1.
     """
+    import scipy.sparse
+
     n = sd_inv_angstrom.size
     stride = _strides(sd_inv_angstrom, step_inv_angstrom, longest_angstrom)
     width = sd_inv_angstrom / (stride * step_inv_angstrom)

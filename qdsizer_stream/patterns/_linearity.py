@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["IntensityScale", "intensity_scale", "plateau_points"]
+__all__ = ["MIN_PLATEAU", "IntensityScale", "intensity_scale", "plateau_points"]
 
 FOURTH_DIFFERENCE = 70.0
 """Variance of a fourth difference of unit noise: 1 + 16 + 36 + 16 + 1."""
@@ -212,11 +212,11 @@ def plateau_points(intensity: NDArray[np.float64], sigma: NDArray[np.float64]) -
     top = float(intensity.max())
     at_top = intensity >= top - 1e-9 * abs(top)
     n_top = int(np.count_nonzero(at_top))
+    if n_top < MIN_PLATEAU:
+        return 0
     width = float(np.median(sigma[at_top]))
     n_below = int(np.count_nonzero((intensity >= top - width) & ~at_top))
     clipped = (
-        MIN_PLATEAU <= n_top <= MAX_PLATEAU_FRACTION * intensity.size
-        and n_top > n_below
-        and top > MIN_PLATEAU_DEPTH * width
+        n_top <= MAX_PLATEAU_FRACTION * intensity.size and n_top > n_below and top > MIN_PLATEAU_DEPTH * width
     )
     return n_top if clipped else 0

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 __all__ = ["ScatterNoise", "counting_scale", "scatter_noise"]
 
@@ -137,6 +136,8 @@ def variance_by_intensity(
 
 def _linear_variance(intensity: NDArray[np.float64]) -> tuple[float, float]:
     """Constant and proportional part of the variance; the constant is 0 where it is not significant."""
+    from scipy.optimize import nnls  # the package takes longer to import than a session has
+
     levels, variances = variance_by_intensity(intensity)
     positive = variances > 0
     if np.count_nonzero(positive) < 4:

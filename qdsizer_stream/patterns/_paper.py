@@ -3,8 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.integrate import trapezoid
-from scipy.interpolate import make_interp_spline
 
 from ..configuration import Config
 from ..errors import PatternError
@@ -64,6 +62,8 @@ def paper_vector(pattern: Pattern, grid: PaperGrid = PAPER_GRID) -> NDArray[np.f
     PatternError
         Fewer than ten usable points on the grid's range, or no positive area.
     """
+    from scipy.interpolate import make_interp_spline
+
     q_grid = grid.q_inv_angstrom
     inside = (
         pattern.usable
@@ -84,7 +84,7 @@ def paper_vector(pattern: Pattern, grid: PaperGrid = PAPER_GRID) -> NDArray[np.f
         vector[bridged] = np.interp(q_grid[bridged], q, intensity)
     vector[q_grid < q[0]] = intensity[:EDGE_POINTS].mean()
     vector[q_grid > q[-1]] = intensity[-EDGE_POINTS:].mean()
-    mean = trapezoid(vector, q_grid) / (q_grid[-1] - q_grid[0])
+    mean = np.trapezoid(vector, q_grid) / (q_grid[-1] - q_grid[0])
     if not mean > 0:
         raise PatternError(
             f"the pattern has a mean intensity of {mean:.3g}: it must be positive to be normalised"

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -216,6 +215,8 @@ def nexus_table(path: Path) -> Table:
     PatternFileError
         The file is damaged, or holds no one-dimensional NXdata.
     """
+    import h5py
+
     try:
         with h5py.File(path) as file:
             data = _default_data(file)
@@ -230,6 +231,8 @@ def nexus_table(path: Path) -> Table:
 
 def _default_data(file: Any) -> Any:
     """Follow the `default` attributes to an NXdata group, or take the first one."""
+    import h5py
+
     group = file
     while isinstance(group, h5py.Group):
         if _text(group.attrs.get("NX_class")) == "NXdata":
@@ -277,6 +280,8 @@ def _nxdata(path: Path, data: Any) -> Table:
 def _text(value: Any) -> str:
     if value is None:
         return ""
+    import h5py
+
     content = value[()] if isinstance(value, h5py.Dataset) else value
     if isinstance(content, np.ndarray):
         content = content.flat[0] if content.size else ""

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.interpolate import CubicSpline
 
 from ..configuration import Config
 from ..errors import ConfigurationError
@@ -105,6 +104,8 @@ def paalman_pings(
         raise ConfigurationError(
             f"attenuation {sample_attenuation_per_cm} cm⁻¹ of the sample must not be negative"
         )
+    from scipy.interpolate import CubicSpline
+
     inner, outer = capillary.inner_cm, capillary.outer_cm
     wall = capillary.wall_attenuation_per_cm
     angles = np.linspace(0.0, 180.0, N_ANGLES)

@@ -7,7 +7,6 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
 
 from ..configuration import choice
 from ..errors import CalibrationError
@@ -197,6 +196,8 @@ def refine_calibration(
         wavelength = wavelength_angstrom * (1 + (0.0 if hold_wavelength else parameters[1]))
         return np.asarray(measured - shift + parameters[0] - _line_angles(spacing_of, wavelength))
 
+    from scipy.optimize import least_squares
+
     # Start at exactly zero: the first step of the optimiser scales with the starting values.
     start = np.zeros(1 if hold_wavelength else 2)
     fit = least_squares(
@@ -319,6 +320,8 @@ def _fit_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, fl
     """Position of a Gaussian on a sloping background and its standard deviation; None if there is no line."""
     if x.size < 20:  # of 64 strips in a window
         return None
+    from scipy.optimize import least_squares
+
     weight = 1 / np.sqrt(y + 1)
     ground, top = float(np.median(y)), int(np.argmax(y))
 

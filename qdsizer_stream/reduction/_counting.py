@@ -7,7 +7,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from scipy.special import lambertw
 
 from ..configuration import Config
 
@@ -141,6 +140,8 @@ def true_over_observed(observed_tau: NDArray[np.float64]) -> NDArray[np.float64]
         factor *= observed_tau
         factor += coefficient
     if np.max(observed_tau, initial=0.0) > SERIES_LIMIT:
+        from scipy.special import lambertw
+
         steep = observed_tau > SERIES_LIMIT
         y = observed_tau[steep]
         factor[steep] = np.where(y <= MAX_OBSERVED_TAU, -lambertw(-y).real / y, np.nan)

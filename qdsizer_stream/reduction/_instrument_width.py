@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares, nnls
 
 from ..configuration import choice
 from ..errors import CalibrationError
@@ -418,6 +417,8 @@ def _fit_line(
         shifted = centre - position
         return np.vstack([profile(centre), *(profile(other + shifted) for other in others), ground]) * weight
 
+    from scipy.optimize import least_squares, nnls
+
     target = y * weight
 
     def residual(p: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -638,6 +639,8 @@ def _fitted(
 
     def widths(p: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
         return InstrumentResolution(**form.settings(p)).fwhm_inv_angstrom_at(at, wavelength_angstrom)
+
+    from scipy.optimize import least_squares
 
     typical = float(np.average(fwhm, weights=sigma**-2))
     typical_deg = 0.0

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 __all__ = ["line_profile"]
 
@@ -70,6 +69,8 @@ def line_profile(
     sampled = np.fft.rfft(transform, n_points).real * (step / np.pi)
     offsets = 2 * np.pi / (step * n_points) * np.arange(sampled.size)
     n_kept = min(int(np.searchsorted(offsets, TAIL_WIDTHS * whole)) + 1, sampled.size)
+    from scipy.interpolate import CubicSpline
+
     spline = CubicSpline(
         offsets[:n_kept], sampled[:n_kept], bc_type=((1, 0.0), "not-a-knot"), extrapolate=False
     )

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -149,6 +148,8 @@ def write_raw_text(path: str | os.PathLike[str], counts: NDArray[np.integer]) ->
 
 
 def _read_hdf5(path: Path) -> list[RawFrame]:
+    import h5py
+
     try:
         with h5py.File(path) as file:
             entry = _child(file, "NXentry")
@@ -166,6 +167,8 @@ def _read_hdf5(path: Path) -> list[RawFrame]:
 
 def _child(parent: Any, nexus_class: str) -> Any:
     """First group of a NeXus class in a group; an empty dict if there is none."""
+    import h5py
+
     for group in parent.values():
         if isinstance(group, h5py.Group) and _string(group.attrs.get("NX_class")) == nexus_class:
             return group
@@ -176,6 +179,8 @@ def _string(value: Any) -> str:
     """Text of an attribute or dataset, empty if there is none."""
     if value is None:
         return ""
+    import h5py
+
     content = value[()] if isinstance(value, h5py.Dataset) else value
     if isinstance(content, np.ndarray):
         content = content.flat[0] if content.size else ""
@@ -296,6 +301,8 @@ def write_nxmonopd(
         raise PatternFileError(f"{path}: start time {start_time} has no time zone: give one, such as UTC")
     values = strip_counts(frame.counts, detector.n_strips, n_counters, counter)
     angles = detector.two_theta(frame.arm_deg)
+    import h5py
+
     part = path.with_name(path.name + ".part")
     with h5py.File(part, "w") as file:
         file.attrs["default"] = "entry"

@@ -4,14 +4,13 @@ import hashlib
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse import csr_array
 
 from ..errors import CalibrationError
-from ..patterns import Pattern, energy_ev_from_wavelength, plateau_points, q_from_two_theta
+from ..patterns import MIN_PLATEAU, Pattern, energy_ev_from_wavelength, plateau_points, q_from_two_theta
 from ._applied import NOTHING_APPLIED, AppliedCorrections
 from ._calibration_files import FlatField
 from ._config import AngleGrid, BadStripFile, CalibrationFile, FlatFieldFile, ReductionConfig
@@ -19,6 +18,9 @@ from ._counting import true_over_observed
 from ._frames import strip_counts
 from ._geometry import MODULE_STRIPS, StripDetector
 from ._pooled import PooledCounts
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 __all__ = ["Reducer"]
 
@@ -49,7 +51,7 @@ class StripAxis:
 
     q_inv_angstrom: NDArray[np.float64]
     """Q points of the pattern, Å⁻¹, shape (n,)."""
-    pool: csr_array
+    pool: "csr_array"
     """1 where a good strip belongs to a point, shape (n, n_strips)."""
     strip_exposure: NDArray[np.float64]
     """ε Δ2θ P of every strip, relative to a mean strip, shape (n_strips,)."""
@@ -222,7 +224,8 @@ class Reducer:
         warnings: list[str] = []
         values[self._never_used] = 0.0  # strips that are never used cause no warning
         bad = self._unusable(values, warnings)
-        values[bad] = 0.0
+        if np.any(bad):
+            values[bad] = 0.0
         self._mask_silent_modules(values, bad, warnings)
         corrected, variance = self._counts_and_variance(values, seconds, applied, bad, warnings)
 
@@ -234,10 +237,11 @@ class Reducer:
             exposure = axis.pool @ (axis.strip_exposure * usable)
             n_strips = axis.pool @ usable
             flat_sigma = np.sqrt(axis.pool @ (axis.strip_exposure_variance * usable))
+        counts_in_bins = axis.pool @ corrected
         return PooledCounts(
             q_inv_angstrom=axis.q_inv_angstrom,
-            counts=axis.pool @ corrected,
-            variance=axis.pool @ variance,
+            counts=counts_in_bins,
+            variance=counts_in_bins.copy() if variance is corrected else axis.pool @ variance,
             exposure=exposure * scale,
             n_strips=n_strips,
             flat_exposure_sigma={arm_deg: flat_sigma * scale},
@@ -282,8 +286,13 @@ class Reducer:
     def _unusable(self, values: NDArray[np.float64], warnings: list[str]) -> NDArray[np.bool_]:
         """Find the strips whose count is not valid in this frame."""
         full = FULL_SCALE * (2**self.config.bit_depth - 1)
-        bad = ~((values >= 0) & (values < full))  # NaN is neither
-        if np.any(bad):
+        top = float(values.max())
+        if values.min() >= 0 and top < full:  # NaN is neither; nearly always so, without a look at each
+            bad = np.zeros(values.shape, bool)
+            if np.count_nonzero(values >= top - 1e-9 * top) < MIN_PLATEAU:
+                return bad
+        else:
+            bad = ~((values >= 0) & (values < full))
             saturated = int(np.count_nonzero(values[bad] >= full))
             if saturated:
                 warnings.append(f"{_strips(saturated)} saturated ({self.config.bit_depth}-bit counter)")
@@ -329,7 +338,7 @@ class Reducer:
         )
         dead_time = self.config.dead_time
         if dead_time is None:
-            return values, values * flat_factor
+            return values, values * flat_factor if applied.flat_field else values
         per_count = dead_time.tau_s / seconds
         if applied.rate:
             # Above nτ = 1 the true rate cannot be recovered: that correction was wrong.
@@ -379,6 +388,8 @@ class Reducer:
             )
 
     def _new_axis(self, wavelength_angstrom: float, arm_deg: float, flat_applied: bool) -> StripAxis:
+        from scipy.sparse import csr_array
+
         angles = self.detector.two_theta(arm_deg)
         q_strips = q_from_two_theta(angles, wavelength_angstrom)
         bins = self.config.bins

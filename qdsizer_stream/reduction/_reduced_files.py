@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,6 +41,8 @@ def write_reduced(
     provenance
         Description of how it was made, as JSON values, such as `Reducer.provenance()`.
     """
+    import h5py
+
     path = Path(path)
     part = path.with_name(path.name + ".part")
     with h5py.File(part, "w") as file:
@@ -99,6 +100,8 @@ def read_reduced(path: str | os.PathLike[str]) -> tuple[Pattern, dict[str, Any]]
     PatternFileError
         The file is missing, damaged, or not a reduced pattern of this package.
     """
+    import h5py
+
     path = Path(path)
     try:
         with h5py.File(path) as file:

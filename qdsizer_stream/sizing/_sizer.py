@@ -3,6 +3,7 @@
 import math
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ..models import (
     SizingModel,
     corrected_for_width,
     load_model,
+    prepare,
     raised_for_width,
 )
 from ..patterns import Axis, BinGrid, Pattern, bin_pattern, load_pattern
@@ -137,10 +139,7 @@ class Sizer:
         self.config = config
         self.model: SizingModel = load_model(config.model)
         self._grid = self._check_grid(self.model)
-        liquid = None if config.solvent is None else _solvent_on(config.solvent, self._grid)
-        self._check = PhysicsCheck(
-            self.model.templates, self._grid, self.model.card.lattice_parameter_angstrom, liquid
-        )
+        self._solvent = None if config.solvent is None else _solvent_on(config.solvent, self._grid)
         self.reducer = None if config.reduction is None else Reducer(self._in_bins(config.reduction))
         """Reduces raw frames; None where none are expected."""
         self.instrument = None if config.instrument is None else config.instrument.loaded()
@@ -163,10 +162,21 @@ class Sizer:
             "frames": repr(self.reducer) if self.reducer else "patterns only, no detector",
         }
 
+    def prepare(self) -> None:
+        """Load what the first frame would otherwise wait for, up to half a second."""
+        prepare()
+        _ = self._check  # made when first asked for
+
     @property
     def bins(self) -> BinGrid:
         """Bins of the physics check, which are those of the network where it takes bins."""
         return self._grid
+
+    @cached_property
+    def _check(self) -> PhysicsCheck:
+        # Not in a session whose frames another process sizes: its curves take tens of megabytes.
+        card = self.model.card
+        return PhysicsCheck(self.model.templates, self._grid, card.lattice_parameter_angstrom, self._solvent)
 
     @staticmethod
     def _check_grid(model: SizingModel) -> BinGrid:
@@ -260,6 +270,20 @@ class Sizer:
         except (CalibrationError, PatternError) as error:
             return self._bad_frame(str(error))
         return self.examine_pooled(pooled)
+
+    def estimate_frame(self, frame: RawFrame) -> Examination:
+        """Size one raw frame and keep only what its documents need, for archives that nobody watches.
+
+        Parameters
+        ----------
+        frame
+            Counts and readings.
+
+        Returns
+        -------
+        As of `examine_frame`, without the binned frame, its fit, the checks and the answer of the network.
+        """
+        return replace(self.examine_frame(frame), binned=None, fit=None, checks=(), answer=None)
 
     def pool(self, frame: RawFrame) -> PooledCounts:
         """Reduce one raw frame, so that it can be added to others.
@@ -420,8 +444,13 @@ class Sizer:
         failed = first_failed(checks)
         if failed is not None:
             return Examination(_rejected(failed, seen), binned, checks=checks)
+        wide: Answer | None = None  # for the largest plausible width of the instrument
         try:
-            answer = self._answer(pattern, binned, resolution)
+            if resolution is None and plausible_inv_angstrom > 0 and self.model.takes_resolution:
+                plausible = np.full(self._grid.n_bins, plausible_inv_angstrom)
+                answer, wide = self.model.answers_binned(binned, (None, plausible))
+            else:
+                answer = self._answer(pattern, binned, resolution)
         except PatternError as error:
             estimate = SizeEstimate(status=Status.BAD_FRAME, reason=str(error), **seen)
             return Examination(estimate, binned, checks=checks)
@@ -448,7 +477,7 @@ class Sizer:
         )
         checks += run_checks(found)
         if resolution is None:
-            shown = self._allowing_for_width(shown, pattern, binned, plausible_inv_angstrom)
+            shown = self._allowing_for_width(shown, wide, plausible_inv_angstrom)
         seen["residual"] = fit.residual
         seen["phases"] = ", ".join(map(str, fit.phases))
         failed = first_failed(checks)
@@ -487,15 +516,14 @@ class Sizer:
         return Examination(estimate, binned, fit, checks, answer, evidence=answer, warnings=warnings)
 
     def _allowing_for_width(
-        self, shown: Answer, pattern: Pattern, binned: Pattern, plausible_inv_angstrom: float
+        self, shown: Answer, wide: Answer | None, plausible_inv_angstrom: float
     ) -> Answer:
         """Raise the upper ends of intervals by what an instrument of undeclared width may hide."""
         if not self.model.takes_resolution:
             trained = self.model.trained_width_inv_angstrom
             return raised_for_width(shown, plausible_inv_angstrom, trained)
-        if plausible_inv_angstrom == 0:
+        if wide is None:
             return shown
-        wide = self._answer(pattern, binned, np.full(self._grid.n_bins, plausible_inv_angstrom))
         return replace(
             shown,
             size_high_nm=max(shown.size_high_nm, wide.size_high_nm),

@@ -96,3 +96,15 @@ def test_the_schema_accepts_the_template_and_finds_mistakes(change: dict[str, ob
     validator.validate(settings)
     with pytest.raises(jsonschema.ValidationError, match=message):
         validator.validate({**settings, **change})
+
+
+def test_every_setting_is_described_in_the_schema() -> None:
+    """Also where it is a table or a choice, and inherited."""
+    schema = json.loads(settings_schema())
+    tables = [schema, *schema["$defs"].values()]
+    settings = [one for table in tables for one in table.get("properties", {}).items()]
+    assert len(settings) > 60
+    # What distinguishes the kinds of a table needs no description.
+    assert {name for name, one in settings if "description" not in one and "const" not in one} == set()
+    queue = schema["properties"]["queue_policy"]
+    assert queue["description"] == "What happens to a frame that arrives while the queue is full."

@@ -18,6 +18,7 @@ from qdsizer_stream.models import (
     model_names,
     sealed,
 )
+from qdsizer_stream.patterns import Pattern
 
 SHIPPED = Path(str(files("qdsizer_stream.models") / "shipped"))
 
@@ -186,3 +187,17 @@ def test_missing_templates_are_found(copy: Path) -> None:
     resealed(proto, copy)
     with pytest.raises(ModelError, match=r"damaged or of another version: 'qdsizer_stream\.templates'"):
         load_model(str(copy))
+
+
+def test_several_widths_at_once_are_answered_as_one_by_one() -> None:
+    """To the last bit: what a batch changes would differ between frames from files and live ones."""
+    model = load_model("pbs")
+    grid, templates = model.card.input.grid, model.templates
+    for row in (10, 60, 110):
+        expected = 300 * np.interp(grid.centres, templates.q_inv_angstrom, templates.dots[row])
+        binned = Pattern.from_arrays(grid.centres, np.random.default_rng(row).poisson(expected))
+        widths = [None, np.full(grid.n_bins, 0.06), np.linspace(0.01, 0.03, grid.n_bins)]
+        together = model.answers_binned(binned, widths)
+        assert [vars(one) for one in together] == [vars(model.answer_binned(binned, one)) for one in widths]
+    # Of the large dots, the instrument accounts for part of the width of the peaks.
+    assert together[1].size_nm > 1.05 * together[0].size_nm

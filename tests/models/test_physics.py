@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 from scipy.interpolate import BSpline
@@ -359,3 +361,13 @@ def test_a_better_size_is_that_of_a_fit_with_it(ripple: float) -> None:
     assert wrong.delta_chi2_better_size == pytest.approx(fall, rel=0.05)
     assert wrong.best_nm == pytest.approx(best_nm, rel=0.1)
     assert fit_near(frame, best_nm).delta_chi2_better_size == pytest.approx(0.0, abs=2.0)
+
+
+def test_curves_are_the_same_after_pickling_and_hold_no_templates() -> None:
+    pattern, mean_nm = dots(4.0)
+    fit = fit_near(counted(pattern, 300.0), mean_nm)
+    pickled = pickle.dumps(fit)
+    assert len(pickled) < 4 * 8 * GRID.n_bins  # three curves, and not what they were computed from
+    copied = pickle.loads(pickled)
+    for part in ("dots", "solvent", "background", "total"):
+        np.testing.assert_array_equal(getattr(copied, part), getattr(fit, part))

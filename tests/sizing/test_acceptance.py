@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qdsizer_stream.models import AcceptanceThresholds, Answer, Card, PhysicsFit, RatioMisfit, load_model
+from qdsizer_stream.models import (
+    AcceptanceThresholds,
+    Answer,
+    Card,
+    FittedCurves,
+    FittedParts,
+    PhysicsFit,
+    RatioMisfit,
+    load_model,
+)
 from qdsizer_stream.patterns import BinGrid
 from qdsizer_stream.sizing import CHECKS, CheckResult, FitEvidence, FrameEvidence, Status, run_checks
 
@@ -54,9 +63,7 @@ FIT = PhysicsFit(
     shift_sd_inv_angstrom=0.0,
     misfit_background_only=3.0,
     phases=(),
-    dots=CURVE,
-    solvent=CURVE,
-    background=CURVE,
+    curves=FittedCurves(lambda: FittedParts(CURVE, CURVE, CURVE)),
 )
 FRAME = FrameEvidence(
     thresholds=THRESHOLDS,

@@ -9,7 +9,7 @@ from scipy.ndimage import uniform_filter1d
 pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
 
 from qdsizer_stream.errors import ConfigurationError, ModelError
-from qdsizer_stream.models import PhysicsFit, RatioMisfit, Templates, load_model
+from qdsizer_stream.models import FittedCurves, FittedParts, PhysicsFit, RatioMisfit, Templates, load_model
 from qdsizer_stream.patterns import Pattern
 from qdsizer_stream.training import SizeRecipe, load_training_recipe, update_model_card
 from qdsizer_stream.training.evaluation import (
@@ -151,7 +151,8 @@ def test_the_photons_limit_is_the_scatter_of_repeated_fits() -> None:
     truth, rng = 1e3 * dots(3.05, 0.06), np.random.default_rng(2)
     sigma = np.sqrt(truth)
     nothing = np.zeros(q.size)
-    fit = PhysicsFit(0, 1, 1e6, 1, 0, 3.05, 0, 0, RatioMisfit(0, 0), 0, 0, 1, (), truth, nothing, nothing)
+    parts = FittedCurves(lambda: FittedParts(truth, nothing, nothing))
+    fit = PhysicsFit(0, 1, 1e6, 1, 0, 3.05, 0, 0, RatioMisfit(0, 0), 0, 0, 1, (), parts)
     limit = min_half_width_nm(templates, Pattern.from_arrays(q, truth, sigma), fit, 3.05, 0.06)
     # The same model by explicit least squares: size, amount, dispersion, strain, B; the last three have
     # priors.
@@ -180,7 +181,8 @@ def test_the_photons_limit_falls_with_the_square_root_of_the_photons() -> None:
 
     def limit(photons: float) -> float:
         counts = photons * shape
-        fit = PhysicsFit(0, 1, 1e6, 1, 0, 5.0, 0, 0, RatioMisfit(0, 0), 0, 0, 1, (), counts, nothing, nothing)
+        parts = FittedCurves(lambda: FittedParts(counts, nothing, nothing))
+        fit = PhysicsFit(0, 1, 1e6, 1, 0, 5.0, 0, 0, RatioMisfit(0, 0), 0, 0, 1, (), parts)
         return min_half_width_nm(
             model.templates, Pattern.from_arrays(q, counts, np.sqrt(counts)), fit, 5.0, 0.06
         )

@@ -3,15 +3,15 @@
 import math
 import threading
 import time
-from typing import Any
-
-from rich.console import Console
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from ...sizing import Status
 from ..documents import STREAM_NAME
 from ._record import Growth
 from ._view import LOOKS, growth_words
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["LiveSizeTable"]
 
@@ -41,7 +41,9 @@ class LiveSizeTable:
         Where to print; None for the terminal.
     """
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: "Console | None" = None) -> None:
+        from rich.console import Console
+
         self._console = console if console is not None else Console()
         self._descriptors: set[str] = set()
         self._printed = -math.inf
@@ -64,6 +66,8 @@ class LiveSizeTable:
             self._take(name, doc)
 
     def _take(self, name: str, doc: Any) -> None:
+        from rich.text import Text
+
         if name == "descriptor" and doc.get("name") == STREAM_NAME:
             if not self._descriptors:
                 self._console.print(
@@ -120,6 +124,8 @@ class LiveSizeTable:
             f"{data['qdsizer_dispersion']:.0%}" if sized else "",
             growth_words(Growth(*(data[f"qdsizer_growth{end}"] for end in ("", "_low", "_high")))),
         )
+        from rich.text import Text
+
         look = LOOKS[status]
         line = Text("".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, COLUMNS, strict=True)))
         # Whether a terminal is dark or bright is unknown: black would vanish on one of them.

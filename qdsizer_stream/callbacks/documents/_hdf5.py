@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -184,6 +183,8 @@ class Hdf5Rows:
 
     def _open(self) -> Any:
         if self._file is None:
+            import h5py
+
             # Registers the filters of compressed frames: bitshuffle, LZ4, Blosc, Zstandard.
             import hdf5plugin  # noqa: F401
 
@@ -248,6 +249,8 @@ def _row_bounds(space: Any, last: int) -> tuple[int, int]:
 
 
 def _opened(path: Path) -> Any:
+    import h5py
+
     try:
         return h5py.File(path, "r")
     except OSError as error:

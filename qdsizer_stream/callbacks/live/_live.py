@@ -93,6 +93,8 @@ class LiveSizer:
         self._examination: Examination | None = None
         self._displays: dict[int, NewestWins] = {}
         self._process = SizingProcess(self._sizer) if config.workers else None
+        if self._process is None:
+            self._sizer.prepare()
         self._queue = WorkQueue(self._handle, config.queue_frames, config.queue_policy, self._release)
         atexit.register(self.close, EXIT_TIMEOUT_S)
 

@@ -72,6 +72,8 @@ class RunSizing:
         Where the estimates go; None to follow the settings.
     executor
         Runs the tasks of the sizer, in this process or in another; None for the thread that asks.
+    watched
+        Whether the examinations are to hold the binned frame, its fit and the checks, for displays.
     """
 
     def __init__(
@@ -82,11 +84,13 @@ class RunSizing:
         live: bool = True,
         destination: Destination | None = None,
         executor: Executor | None = None,
+        watched: bool = True,
     ) -> None:
         self._executor: Executor = executor or SynchronousExecutor()
         self._sizer: Sizer | None = None
         self._refusal = ""
         self._live = live
+        self._size_frame = Sizer.examine_frame if watched else Sizer.estimate_frame
         try:
             of_run = config_of_run(config, start)
             self._sizer = sizer_for(of_run.sizing)
@@ -331,7 +335,7 @@ class RunSizing:
         """Submit the first task of a frame; None where it cannot be sized."""
         if frame.raw is None or self._sizer is None:
             return None
-        task = Sizer.examine_frame if self._accumulation is None else Sizer.pool
+        task = self._size_frame if self._accumulation is None else Sizer.pool
         return self._executor.submit(task, self._sizer, frame.raw)
 
     def _examined(self, frame: Frame, reason: str, future: Future[Any] | None) -> Iterator[Estimate]:

@@ -4,17 +4,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky, solve_triangular
-from scipy.optimize import nnls
 
 from ...patterns import FWHM_PER_SD, blur_matrix
 from ._background import background_curves
 from ._templates import Curves, FitTemplates, lognormal_population
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 __all__ = ["FitOptions", "FitResult", "FrameFit", "Prior"]
 
@@ -400,6 +400,8 @@ class _Frame:
 
     def start(self) -> NDArray[np.float64]:
         """Parameters from a search over sizes and strains with linear least squares."""
+        from scipy.linalg import cholesky, solve_triangular
+
         templates, sizes = self.templates, self.fit._start_sizes
         values = np.zeros(len(self.fit.names))
         values[1] = math.log(START_DISPERSION)
@@ -480,6 +482,8 @@ class _Frame:
 
     def _normal(self, state: _State) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Normal matrix and gradient of the free parameters, amounts above zero projected out."""
+        from scipy.linalg import cholesky, solve_triangular
+
         free = self.fit._free
         used = state.columns[state.amounts > 0]
         norm = np.sqrt(np.einsum("ij,ij->i", used, used))
@@ -497,6 +501,8 @@ class _Frame:
 
     def result(self, state: _State, converged: bool) -> FitResult:
         """Parameters and their standard deviations."""
+        from scipy.linalg import cho_solve, cholesky
+
         fit, free, templates = self.fit, self.fit._free, self.templates
         used = np.flatnonzero(state.amounts > 0)
         columns = np.vstack([state.slopes[free], state.columns[used]])
@@ -587,6 +593,9 @@ class _Frame:
 
 def _nonnegative(columns: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
     """Non-negative least squares from the normal equations of columns of length 1."""
+    from scipy.linalg import cholesky, solve_triangular
+    from scipy.optimize import nnls
+
     norm = np.sqrt(np.einsum("ij,ij->i", columns, columns))
     norm[norm == 0] = 1.0
     unit = columns / norm[:, None]

@@ -22,8 +22,8 @@ MIN_GRIDDING_GAIN = 2
 direct
 sums."""
 
-BLOCK_ROWS = 128
-"""Momentum transfers per block: for 5004 of them, 128 + 40 sines and cosines replace 5004 sines."""
+BLOCK_ROWS = 256
+"""Momentum transfers per block: for 5004 of them, 128 + 20 sines and cosines replace 5004 sines."""
 
 
 def sine_sums(
@@ -79,27 +79,30 @@ def _direct_blocks(
 def _shifted_blocks(
     d: Any, w: Any, q: NDArray[np.float64], xp: ModuleType, device: str
 ) -> Iterator[tuple[slice, Any]]:
-    """Sum sin((Q + r)d) = cos(rd) sin(Qd) + sin(rd) cos(Qd) with the same offsets r in every block."""
-    offsets = xp.asarray(q[:BLOCK_ROWS, None] - q[0], device=device) * d
-    within = xp.concat([xp.cos(offsets), xp.sin(offsets)], axis=1)
+    """Sum sin((Q ± r)d) = cos(rd) sin(Qd) ± sin(rd) cos(Qd), Q the middle of a block, r the same in all.
+
+    Both signs together take the two products that one takes.
+    """
+    step = float(q[-1] - q[0]) / (q.size - 1)
+    offsets = xp.asarray(step * (np.arange(BLOCK_ROWS // 2) + 0.5)[:, None], device=device) * d
+    cosine, sine = xp.cos(offsets), xp.sin(offsets)
     for start in range(0, q.size, BLOCK_ROWS):
-        rows = slice(start, start + BLOCK_ROWS)
-        phase = (float(q[start]) * d)[:, None]
-        rotated = xp.concat([xp.sin(phase) * w, xp.cos(phase) * w], axis=0)
-        yield rows, within[: q[rows].size] @ rotated
+        n_rows = min(BLOCK_ROWS, q.size - start)
+        n_lower = (n_rows + 1) // 2
+        phase = ((float(q[start]) + (n_lower - 0.5) * step) * d)[:, None]
+        even = cosine[:n_lower] @ (xp.sin(phase) * w)
+        odd = sine[:n_lower] @ (xp.cos(phase) * w)
+        # From the middle outwards; the last block may have one row less above it.
+        yield slice(start + n_lower - 1, start - 1 if start else None, -1), even - odd
+        yield slice(start + n_lower, start + n_rows), (even + odd)[: n_rows - n_lower]
 
 
 def _evenly_spaced(q: NDArray[np.float64]) -> bool:
-    """Whether every block equals the first one plus a constant, within the rounding of Q."""
+    """Whether Q rises in equal steps, within its rounding, and there are enough for blocks."""
     if q.size <= 2 * BLOCK_ROWS:
         return False
-    whole = q[: q.size // BLOCK_ROWS * BLOCK_ROWS].reshape(-1, BLOCK_ROWS)
-    last = q[q.size // BLOCK_ROWS * BLOCK_ROWS :]
-    off = max(
-        np.abs(whole - whole[:, :1] - (q[:BLOCK_ROWS] - q[0])).max(),
-        np.abs(last - last[:1] - (q[: last.size] - q[0])).max(initial=0.0),
-    )
-    return bool(off <= 4 * np.spacing(np.abs(q).max()))
+    even = q[0] + (q[-1] - q[0]) / (q.size - 1) * np.arange(q.size)
+    return bool(np.abs(q - even).max() <= 4 * np.spacing(np.abs(q).max()))
 
 
 def _gridded(

@@ -61,8 +61,9 @@ class _Request:
     sent: bool = False
 
 
-def _load(_sizer: Sizer, _: object) -> None:
-    """Do nothing: before it runs this task, a process must have loaded the sizer."""
+def _load(sizer: Sizer, _: object) -> None:
+    """Prepare the sizer, which the process must have loaded before it runs this task."""
+    sizer.prepare()
 
 
 class SizingProcess:

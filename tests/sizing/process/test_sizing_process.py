@@ -52,6 +52,18 @@ def test_numbers_are_those_of_this_process(
         assert_equal(there.fit.total, here.fit.total)
 
 
+def test_estimates_for_archives_are_the_same_without_what_displays_show(
+    process: SizingProcess, sizer: Sizer, frames: list[RawFrame]
+) -> None:
+    for one in frames:
+        brief = process.submit(Sizer.estimate_frame, sizer, one).result()
+        whole = sizer.examine_frame(one)
+        assert_equal(vars(brief.estimate), vars(whole.estimate))
+        assert_equal(vars(brief.evidence), vars(whole.evidence))
+        assert (brief.warnings, brief.n_frames) == (whole.warnings, whole.n_frames)
+        assert (brief.binned, brief.fit, brief.checks, brief.answer) == (None, None, (), None)
+
+
 def test_sums_of_frames_too(process: SizingProcess, sizer: Sizer, frames: list[RawFrame]) -> None:
     there, here = (
         executor.submit(Sizer.pool, sizer, frames[0]).result()

@@ -1,0 +1,211 @@
+"""Speed of this checkout over that of another: an earlier commit, or one to be compared.
+
+    git worktree add --detach ../before COMMIT
+    python -m benchmarks.speed_ratios ../before [--rounds N] [--only NAME …] [--json FILE]
+
+Each case runs in new processes of either checkout in turns, with one thread. What is compared is the time of
+the processor, which depends less on the load of the machine than that of a clock; of the turns, the median of
+their ratios. Frames are simulated once, by this checkout, and are the same for both.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks._report import BenchmarkReport, argument_parser
+from qdsizer_stream.patterns import PAPER_GRID, q_from_two_theta
+from qdsizer_stream.reduction import nominal_detector
+from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
+
+HERE = Path(__file__).parents[1]
+
+WAVELENGTH_ANGSTROM = 0.5637
+
+COUNTS = (30.0, 1000.0)
+"""Photons per point: alternating short and long exposures."""
+
+START = """
+import json, sys, time
+import numpy as np
+from qdsizer_stream.patterns import Pattern
+from qdsizer_stream.reduction import ReductionConfig, nominal_detector
+from qdsizer_stream.sizing import Sizer, SizingConfig
+frames = np.load(sys.argv[1])
+sizer = Sizer(SizingConfig(
+    model="pbs", reduction=ReductionConfig(detector=nominal_detector(24, 0.0), arm_deg=0.0)
+))
+patterns = [Pattern.from_arrays(frames["q"], one) for one in frames["patterns"]]
+def milliseconds(call, items):
+    for item in items[:8]:
+        call(item)
+    spent = []
+    for item in items:
+        begin = time.thread_time()
+        call(item)
+        spent.append(1e3 * (time.thread_time() - begin))
+    return spent
+"""
+
+SESSION = """
+import json, sys, time
+import bluesky, bluesky.run_engine, event_model, ophyd
+engine = bluesky.RunEngine({})
+begin = time.process_time()
+from qdsizer_stream.profiles import install, uninstall
+imported = time.process_time() - begin
+live = install(engine, sys.argv[1])
+installed = time.process_time() - begin
+live.wait()
+memory = dict(line.split(":") for line in open("/proc/self/status"))["VmRSS"].split()[0]
+print(json.dumps({"import": imported, "install": installed, "memory": int(memory) / 1e3}))
+uninstall(engine)
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Code that prints its results as JSON, by name."""
+
+    code: str
+    results: dict[str, tuple[str, str, float, bool]]
+    """By name: what was measured, its unit, the wanted ratio to the other checkout, and whether more is
+    better."""
+
+
+CASES = {
+    "pattern": Case(
+        START
+        + """
+spent = milliseconds(sizer.size, patterns)
+print(json.dumps({"median": float(np.median(spent)), "p99": float(np.quantile(spent, 0.99))}))
+""",
+        {
+            "median": ("pattern of 5004 points to an estimate, median", "ms", 0.65, False),
+            "p99": ("pattern of 5004 points to an estimate, 99 %", "ms", 0.65, False),
+        },
+    ),
+    "batch": Case(
+        START
+        + """
+begin = time.thread_time()
+for pattern in patterns:
+    sizer.size(pattern)
+print(json.dumps({"rate": len(patterns) / (time.thread_time() - begin)}))
+""",
+        {"rate": ("256 patterns to estimates, one thread", "frames/s", 3.0, True)},
+    ),
+    "frame": Case(
+        START
+        + """
+spent = milliseconds(lambda counts: sizer.size_frame(counts, 0.5637), list(frames["frames"]))
+print(json.dumps({"median": float(np.median(spent)), "p99": float(np.quantile(spent, 0.99))}))
+""",
+        {
+            "median": ("frame of 30 720 strips to an estimate, median", "ms", 0.65, False),
+            "p99": ("frame of 30 720 strips to an estimate, 99 %", "ms", 0.65, False),
+        },
+    ),
+    "session": Case(
+        SESSION,
+        {
+            "import": ("import of qdsizer_stream.profiles, on top of Bluesky's", "s", 0.6, False),
+            "install": ("import and install(RE, settings)", "s", 0.6, False),
+            "memory": ("resident memory of a session with a sizer, idle", "MB", 0.7, False),
+        },
+    ),
+}
+"""By name, for ``--only``."""
+
+SETTINGS = """
+[sizing]
+model = "pbs"
+[sizing.reduction]
+arm_deg = 0.0
+[sizing.reduction.detector]
+global_offset_deg = 0.0
+modules = [{modules}]
+[wavelength]
+value = 0.5637
+unit = "angstrom"
+"""
+
+MODULES = ", ".join(
+    f"{{centre_strip = 639.5, conversion_rad_per_strip = 6.579e-5, offset_deg = {5 * n}.0}}"
+    for n in range(24)
+)
+
+
+def simulate(path: Path, n_patterns: int, n_frames: int) -> None:
+    """Store patterns and raw frames of a synthesis."""
+    rng = np.random.default_rng(0)
+    strips = q_from_two_theta(nominal_detector(24, 0.0).two_theta(0.0), WAVELENGTH_ANGSTROM)
+    dots = GrowingDots(SynthesisRecipe(wavelength_angstrom=WAVELENGTH_ANGSTROM), float(strips.max()))
+    q = PAPER_GRID.q_inv_angstrom
+    patterns, frames = [], []
+    for i, elapsed_s in enumerate(np.linspace(60.0, 3000.0, n_patterns)):
+        expected = dots(q, float(elapsed_s))
+        patterns.append(rng.poisson(COUNTS[i % len(COUNTS)] * expected / expected.mean()))
+    for elapsed_s in np.linspace(60.0, 600.0, n_frames):
+        expected = np.zeros(strips.size)
+        expected[strips > 0] = 30 * dots(strips[strips > 0], float(elapsed_s))
+        frames.append(rng.poisson(expected).astype(np.uint32))
+    np.savez(path, q=q, patterns=np.array(patterns, float), frames=np.array(frames))
+
+
+def measured(checkout: Path, code: str, argument: Path) -> dict[str, float]:
+    """Results of a case in a new process of a checkout."""
+    threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, argument],
+        env={**os.environ, **threads, "PYTHONPATH": str(checkout)},
+        cwd=argument.parent,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError(f"a case failed in {checkout}: {done.stderr[-2000:]}")
+    results: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return results
+
+
+def main() -> None:
+    parser = argument_parser(__doc__)
+    parser.add_argument("other", type=Path, help="checkout to compare with")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--patterns", type=int, default=256)
+    parser.add_argument("--frames", type=int, default=100)
+    options = parser.parse_args()
+    report = BenchmarkReport("speed_ratios", options.json)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        frames, settings = folder / "frames.npz", folder / "settings.toml"
+        if set(options.only) != {"session"}:
+            simulate(frames, options.patterns, options.frames)
+        settings.write_text(SETTINGS.format(modules=MODULES))
+        for case_name in options.only:
+            case = CASES[case_name]
+            argument = settings if case_name == "session" else frames
+            rounds = [
+                [measured(checkout, case.code, argument) for checkout in (HERE, options.other.resolve())]
+                for _ in range(options.rounds)
+            ]
+            for key, (what, unit, wanted, more) in case.results.items():
+                here, other = ([one[i][key] for one in rounds] for i in (0, 1))
+                report.add(what, statistics.median(here), unit)
+                report.add(f"{what}: the other", statistics.median(other), unit)
+                ratio = statistics.median(a / b for a, b in zip(here, other, strict=True))
+                target = {"at_least": wanted} if more else {"at_most": wanted}
+                report.add(f"{what}: ratio", ratio, "1", **target)
+    report.write()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Splines of the smooth background."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.interpolate import BSpline
+
+from qdsizer_stream.models._smooth_background import background_splines
+
+
+def test_the_splines_are_those_of_scipy() -> None:
+    q = np.linspace(1.0, 15.0, 400)
+    knots = np.append(np.arange(1.0, 6.5, 0.8), 15.0)
+    knots = np.concatenate([knots[:-2], np.linspace(knots[-2], 15.0, 7)])
+    padded = np.concatenate([[knots[0]] * 3, knots, [knots[-1]] * 3])
+    expected = BSpline.design_matrix(q, padded, 3).toarray().T
+    np.testing.assert_allclose(background_splines(q), expected, rtol=0, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    "q", [np.linspace(0.9, 6.0, 50), np.linspace(1.0, 6.5001, 90), np.linspace(7.0, 9.0, 30)]
+)
+def test_they_add_up_to_one_and_are_never_negative(q: NDArray[np.float64]) -> None:
+    splines = background_splines(q)
+    np.testing.assert_allclose(splines.sum(axis=0), 1.0, rtol=1e-14)
+    assert splines.min() >= 0
+    assert splines[0, 0] == splines[-1, -1] == 1  # only the outermost reach the ends
