@@ -180,14 +180,16 @@ def main() -> None:
     parser.add_argument("other", type=Path, help="checkout to compare with")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--inputs", type=Path, help="file in which the frames are kept for another time")
     parser.add_argument("--patterns", type=int, default=256)
     parser.add_argument("--frames", type=int, default=100)
     options = parser.parse_args()
     report = BenchmarkReport("speed_ratios", options.json)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        frames, settings = folder / "frames.npz", folder / "settings.toml"
-        if set(options.only) != {"session"}:
+        settings = folder / "settings.toml"
+        frames = folder / "frames.npz" if options.inputs is None else options.inputs.resolve()
+        if set(options.only) != {"session"} and not frames.exists():
             simulate(frames, options.patterns, options.frames)
         settings.write_text(SETTINGS.format(modules=MODULES))
         for case_name in options.only:
