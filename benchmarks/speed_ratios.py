@@ -84,22 +84,17 @@ CASES = {
         START
         + """
 spent = milliseconds(sizer.size, patterns)
-print(json.dumps({"median": float(np.median(spent)), "p99": float(np.quantile(spent, 0.99))}))
+print(json.dumps({
+    "median": float(np.median(spent)),
+    "p99": float(np.quantile(spent, 0.99)),
+    "rate": 1e3 * len(spent) / sum(spent),
+}))
 """,
         {
             "median": ("pattern of 5004 points to an estimate, median", "ms", 0.65, False),
             "p99": ("pattern of 5004 points to an estimate, 99 %", "ms", 0.65, False),
+            "rate": ("patterns of 5004 points to estimates, one thread", "frames/s", 3.0, True),
         },
-    ),
-    "batch": Case(
-        START
-        + """
-begin = time.thread_time()
-for pattern in patterns:
-    sizer.size(pattern)
-print(json.dumps({"rate": len(patterns) / (time.thread_time() - begin)}))
-""",
-        {"rate": ("256 patterns to estimates, one thread", "frames/s", 3.0, True)},
     ),
     "frame": Case(
         START
@@ -111,6 +106,26 @@ print(json.dumps({"median": float(np.median(spent)), "p99": float(np.quantile(sp
             "median": ("frame of 30 720 strips to an estimate, median", "ms", 0.65, False),
             "p99": ("frame of 30 720 strips to an estimate, 99 %", "ms", 0.65, False),
         },
+    ),
+    "kernel": Case(
+        """
+import json, time
+import numpy as np
+try:
+    from qdsizer_stream.simulation.scattering._sines import sine_sums
+except ImportError:
+    from qdsizer_stream.simulation._sines import sine_sums
+random = np.random.default_rng(0)
+distances, weights = np.sort(random.uniform(2, 110, 900)), random.standard_normal((900, 160))
+q = 0.99 + 0.0028 * np.arange(5004)
+spent = []
+for _ in range(3):
+    begin = time.thread_time()
+    sine_sums(distances, weights, q, np, "cpu")
+    spent.append(1e3 * (time.thread_time() - begin))
+print(json.dumps({"kernel": min(spent)}))
+""",
+        {"kernel": ("sums of sines, 900 distances of 160 clusters at 5004 points", "ms", 0.7, False)},
     ),
     "session": Case(
         SESSION,
