@@ -123,7 +123,11 @@ class SizingModel:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            # By its path, since a session keeps the bytes that it is given; the seal tells whether the file
+            # has changed since they were read.
+            self._session = onnxruntime.InferenceSession(
+                os.fspath(path), options, providers=["CPUExecutionProvider"]
+            )
             metadata = self._session.get_modelmeta().custom_metadata_map
         except Exception as error:  # the runtime has no common class for its errors
             raise ModelError(f"model file {path} is damaged or not ONNX: {error}") from error
@@ -268,7 +272,9 @@ class SizingModel:
         if not isinstance(self.card.input, BinnedInput):
             return answer
         filled = np.flatnonzero(~binned.mask)
-        apart = float(np.median(np.diff(filled))) if filled.size > 1 else 1.0
+        # Nearly always without a gap: the median of ones needs no sorting.
+        gapless = filled.size == 0 or filled[-1] - filled[0] == filled.size - 1
+        apart = 1.0 if gapless else float(np.median(np.diff(filled)))
         step = self.card.input.grid.q_step_inv_angstrom
         return with_widening(answer, upper_widening(answer.size_nm, apart * step, step))
 

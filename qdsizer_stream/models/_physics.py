@@ -192,6 +192,28 @@ class _Frame(NamedTuple):
     """Lower bound of χ² without dots: the amounts of solvents and background may be negative."""
 
 
+class _Strained(NamedTuple):
+    """Where templates are read at each of the strains."""
+
+    q: NDArray[np.float64]
+    """Q of the frame's bins, Å⁻¹, shape (n,)."""
+    nearest: NDArray[np.intp]
+    """Nearest point of the templates, shape (n, n_strains)."""
+
+
+class _Profiled(NamedTuple):
+    """All templates at the bins of a frame."""
+
+    curves: DotCurves
+    """The templates."""
+    nearest: NDArray[np.intp]
+    """Points at which they are read, shape (n,)."""
+    columns: NDArray[np.float64]
+    """Their values there, shape (n, n_dots)."""
+    squares: NDArray[np.float64]
+    """The squares of these."""
+
+
 class _Mixture(NamedTuple):
     """Non-negative amounts of everything."""
 
@@ -270,6 +292,9 @@ class PhysicsCheck:
         self._ratios = PeakRatios(nodes, templates.peaks_inv_angstrom, lattice_parameter_angstrom)
         self._first = float(templates.q_inv_angstrom[0])
         self._step = float(templates.q_inv_angstrom[1]) - self._first
+        # Of the frame before: frames of one detector have the same Q, and their strains differ little.
+        self._strained = _Strained(np.empty(0), np.empty(0, np.intp))
+        self._profiled: _Profiled | None = None
 
     def fit(
         self,
@@ -524,7 +549,9 @@ class PhysicsCheck:
 
     def _best_strain(self, frame: _Frame, curves: DotCurves, template: int) -> tuple[float, float]:
         """Vertex of the parabola through the best strain and its neighbours, and its standard deviation."""
-        columns = curves.dots[template].take(self._nearest_index(frame.q[:, None] * STRETCHES))
+        if not np.array_equal(frame.q, self._strained.q):
+            self._strained = _Strained(frame.q, self._nearest_index(frame.q[:, None] * STRETCHES))
+        columns = curves.dots[template].take(self._strained.nearest)
         chi2 = _chi2_with_each(frame, columns, frame.weight)
         best = min(max(int(np.argmin(chi2)), 1), STRAINS.size - 2)
         left, middle, right = chi2[best - 1 : best + 2].tolist()
@@ -594,8 +621,12 @@ class PhysicsCheck:
         self, frame: _Frame, curves: DotCurves, place: _Place, factor: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """χ² with each template in turn, the factor on the dots given; shape (n_dots,)."""
-        columns = curves.columns[self._nearest_index(_positions(frame, place))]
-        return _chi2_with_each(frame, columns, frame.weight * factor)
+        index = self._nearest_index(_positions(frame, place))
+        last = self._profiled
+        if last is None or last.curves is not curves or not np.array_equal(last.nearest, index):
+            columns = curves.columns[index]
+            last = self._profiled = _Profiled(curves, index, columns, columns * columns)
+        return _chi2_with_each(frame, last.columns, frame.weight * factor, last.squares)
 
     def _nearest_index(self, q: NDArray[np.float64]) -> NDArray[np.intp]:
         """Index of the nearest point of the templates."""
@@ -631,7 +662,10 @@ def _nodes(q: NDArray[np.float64], peaks: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def _chi2_with_each(
-    frame: _Frame, columns: NDArray[np.float64], scale: NDArray[np.float64]
+    frame: _Frame,
+    columns: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    squares: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """χ² of solvents and background with one more column, for each of many, by linear least squares.
 
@@ -642,7 +676,8 @@ def _chi2_with_each(
     products = columns.T @ (frame.smooth * scale).T
     parts = solve_transposed(frame.ridge_cholesky, products.T, overwrite=True)
     gain = (frame.target * scale) @ columns - frame.rhs_whitened @ parts
-    length = (scale * scale) @ (columns * columns) - np.einsum("ij,ij->j", parts, parts)
+    squares = columns * columns if squares is None else squares
+    length = (scale * scale) @ squares - np.einsum("ij,ij->j", parts, parts)
     fall = np.maximum(gain, 0.0) ** 2 / np.maximum(length, np.finfo(float).tiny)
     return np.asarray(frame.chi2_background_only - fall)
 

@@ -100,7 +100,7 @@ class StripSimulator:
         return np.asarray(photons)
 
     def count(
-        self, photons: NDArray[np.float64], exposure_s: float, rng: np.random.Generator
+        self, photons: NDArray[np.float64], exposure_s: float, rng: "np.random.Generator"
     ) -> NDArray[np.uint32]:
         """Draw random counts.
 

@@ -326,6 +326,12 @@ CHECKS: tuple[Check[FrameEvidence] | Check[FitEvidence], ...] = (
 """All checks in order: the first that a frame fails sets its status and reason."""
 
 
+CHECKS_OF = {
+    kind: tuple(check for check in CHECKS if check.needs is kind) for kind in (FrameEvidence, FitEvidence)
+}
+"""The same by the evidence that they look at."""
+
+
 def run_checks(evidence: FrameEvidence | FitEvidence) -> tuple[CheckResult, ...]:
     """Run all checks that a kind of evidence allows.
 
@@ -338,5 +344,5 @@ def run_checks(evidence: FrameEvidence | FitEvidence) -> tuple[CheckResult, ...]
     -------
     Their results, in the order of `CHECKS`.
     """
-    results = (check.result(evidence) for check in CHECKS)
-    return tuple(result for result in results if result is not None)
+    results = [check.result(evidence) for check in CHECKS_OF[type(evidence)]]
+    return tuple([result for result in results if result is not None])

@@ -17,7 +17,7 @@ def test_a_session_whose_frames_another_process_sizes_loads_no_solvers() -> None
     """They take half of the time of the import, and the sizing process loads them meanwhile."""
     code = (
         "import sys, qdsizer_stream.profiles\n"
-        "print([m for m in ('scipy', 'h5py', 'rich.console') if m in sys.modules])"
+        "print([m for m in ('scipy', 'h5py', 'rich.console', 'numpy.random') if m in sys.modules])"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"

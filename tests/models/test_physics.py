@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -361,6 +362,26 @@ def test_a_better_size_is_that_of_a_fit_with_it(ripple: float) -> None:
     assert wrong.delta_chi2_better_size == pytest.approx(fall, rel=0.05)
     assert wrong.best_nm == pytest.approx(best_nm, rel=0.1)
     assert fit_near(frame, best_nm).delta_chi2_better_size == pytest.approx(0.0, abs=2.0)
+
+
+def test_what_is_kept_of_the_frame_before_changes_no_number() -> None:
+    """Frames of other Q, strain, gaps and instruments in between."""
+    pattern, mean_nm = dots(4.0)
+    strained, _ = dots(4.0, strain=0.008)
+    frames = [counted(pattern, 300.0), counted(strained, 300.0, 1)]
+    frames.append(replace(frames[0], q_inv_angstrom=frames[0].q_inv_angstrom + 0.004))
+    frames.append(replace(frames[0], mask=(GRID.centres > 3) & (GRID.centres < 3.4)))
+    widths = [None, np.full(GRID.n_bins, 0.02)]
+    kept = PhysicsCheck(TEMPLATES, GRID, 5.934)
+    for frame, width in [(frame, width) for width in widths for frame in (*frames, *frames)]:
+        expected = PhysicsCheck(TEMPLATES, GRID, 5.934).fit(frame, 0.96 * mean_nm, 1.04 * mean_nm, 0.1, width)
+        found = kept.fit(frame, 0.96 * mean_nm, 1.04 * mean_nm, 0.1, width)
+        assert (found.misfit, found.strain, found.best_nm) == (
+            expected.misfit,
+            expected.strain,
+            expected.best_nm,
+        )
+        np.testing.assert_array_equal(found.total, expected.total)
 
 
 def test_curves_are_the_same_after_pickling_and_hold_no_templates() -> None:
