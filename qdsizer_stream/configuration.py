@@ -3,6 +3,7 @@
 import ast
 import inspect
 import os
+import re
 import textwrap
 import tomllib
 from difflib import get_close_matches
@@ -202,13 +203,23 @@ def validated(kind: type[ConfigT], values: dict[str, Any], where: str, folder: P
         return kind.model_validate(values, context={"folder": folder})
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or kind.__name__}: {problem['msg']}"
-            + ("" if problem["type"] == "missing" else f" (found {problem['input']!r})")
-            if problem["type"] != "extra_forbidden"
-            else _unknown_key(kind, problem["loc"])
+            _unknown_key(kind, problem["loc"])
+            if problem["type"] == "extra_forbidden"
+            else _invalid(kind, dict(problem))
             for problem in error.errors(include_url=False)
         )
         raise ConfigurationError(f"{where}: {problems}") from error
+
+
+def _invalid(kind: type[BaseModel], problem: dict[str, Any]) -> str:
+    """Message for a value that is missing or not allowed, with the nearest of the allowed words."""
+    text = f"{'.'.join(map(str, problem['loc'])) or kind.__name__}: {problem['msg']}"
+    if problem["type"] == "missing":
+        return text
+    text += f" (found {problem['input']!r})"
+    allowed = re.findall(r"'([^']+)'", str(problem.get("ctx", {}).get("expected", "")))
+    nearest = get_close_matches(str(problem["input"]), allowed, 1)
+    return f"{text}, did you mean {nearest[0]!r}?" if nearest else text
 
 
 def _unknown_key(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:

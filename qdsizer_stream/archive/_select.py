@@ -1,8 +1,10 @@
 """Selection of runs in an archive."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from typing import Any
 
 from tiled.queries import Comparison, Eq
@@ -13,6 +15,19 @@ from ._connect import plain_errors
 __all__ = ["find_run", "in_tables", "parse_query", "plain_catalog", "plain_run", "select_runs"]
 
 
+NEWEST = "newest"
+"""Name of the run that was written last, like -1."""
+
+COUNTED_BACK = re.compile(r"-[1-9]\d*")
+"""Runs counted from the newest: -1 is the newest, -2 the one before."""
+
+MIN_PART = 5
+"""Characters of an identifier that are needed at least, as in Tiled and databroker."""
+
+SEARCHED_FOR_MISTAKES = 100
+"""Newest runs whose identifiers are compared with one that does not exist."""
+
+
 def find_run(catalog: Any, uid: str) -> Any:
     """Find a run by its identifier.
 
@@ -21,7 +36,8 @@ def find_run(catalog: Any, uid: str) -> Any:
     catalog
         Client of a Tiled archive, or a databroker catalog or `Broker`.
     uid
-        Unique identifier of the run.
+        Unique identifier of the run or its first characters, five at least; "-1" or "newest" for the newest
+        run, "-2" for the one before.
 
     Returns
     -------
@@ -35,14 +51,29 @@ def find_run(catalog: Any, uid: str) -> Any:
     catalog = plain_catalog(catalog)
     with plain_errors(f"run {uid}"):
         try:
+            if uid == NEWEST or COUNTED_BACK.fullmatch(uid):
+                return catalog.values()[-1 if uid == NEWEST else int(uid)]
             return catalog[uid]
-        except (KeyError, ValueError):
-            # A catalog of databroker raises ValueError where a short identifier could be several.
-            newest = ", ".join(catalog.keys().tail(3)) or "none"
-            raise ArchiveError(
-                f"no run {uid} among the {len(catalog)} of this archive, newest: {newest}; "
-                "give the whole identifier"
-            ) from None
+        except (KeyError, ValueError, IndexError) as error:
+            # A catalog raises ValueError where a short identifier could be several, or is too short.
+            several = isinstance(error, ValueError) and len(uid) >= MIN_PART
+            raise ArchiveError(_no_run(catalog, uid, several)) from None
+
+
+def _no_run(catalog: Any, uid: str, several: bool) -> str:
+    """Why a run was not found, what is there, and what to give."""
+    known = [str(key) for key in catalog.keys().tail(SEARCHED_FOR_MISTAKES)]
+    if several:
+        found = [key for key in known if key.startswith(uid)]
+        several_runs = " or ".join(found[:3]) or "several runs"
+        return f"{uid} could be {several_runs}: give more characters of the identifier"
+    nearest = get_close_matches(uid, [key[: len(uid)] for key in known], 1)
+    hint = f"did you mean {nearest[0]}? " if nearest and len(uid) >= MIN_PART else ""
+    newest = ", ".join(known[-3:]) or "none"
+    return (
+        f"no run {uid} among the {len(catalog)} of this archive, newest: {newest}; {hint}"
+        f"give the identifier, {MIN_PART} or more of its first characters, or -1 for the newest run"
+    )
 
 
 def select_runs(

@@ -17,6 +17,7 @@ from ..errors import ArchiveError, QdsizerError
 from ..sizing import Examination, Sizer
 from ._frame_file import FrameFile, undecoded_uris
 from ._replay import archived_config
+from ._select import find_run
 
 __all__ = ["WatchedRun"]
 
@@ -42,7 +43,7 @@ class WatchedRun:
     catalog
         Client of the archive.
     uid
-        The run; None for the newest with sizes, and then for each that follows it.
+        The run, as of `find_run`; None for the newest with sizes, and then for each that follows it.
 
     Raises
     ------
@@ -194,13 +195,8 @@ class WatchedRun:
         return stop
 
     def _turn_to(self, uid: str) -> None:
-        try:
-            run = self._catalog[uid]
-        except KeyError:
-            raise ArchiveError(
-                f"no run {uid} among the {len(self._catalog)} of this archive; give the whole identifier, "
-                "or none for the newest run with sizes"
-            ) from None
+        run = find_run(self._catalog, uid)
+        uid = str(run.metadata["start"]["uid"])
         if run.metadata.get("stop") and STREAM_NAME not in set(run):
             raise ArchiveError(
                 f"run {uid} ended without a stream {STREAM_NAME}: it was never sized, size it with replay"

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from threadpoolctl import threadpool_limits
 
-from ..errors import QdsizerError
+from ..errors import QdsizerError, missing_extra
 
 __all__ = ["app", "examples", "main"]
 
@@ -62,7 +62,10 @@ def main() -> None:
         # frame would cost ten times the processor time on busy cores.
         with threadpool_limits(1, "blas"):
             app()
-    except QdsizerError as error:
+    except (QdsizerError, ModuleNotFoundError) as raised:
+        error = missing_extra(raised) if isinstance(raised, ModuleNotFoundError) else raised
+        if not isinstance(error, QdsizerError):
+            raise
         line = f"[bold red]error:[/] {escape(str(error))}"
         Console(stderr=True, soft_wrap=True).print(line, highlight=False)
         sys.exit(1)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ._app import app, examples
 from ._archive import opened_archive
+from ._run_name import RUN_SETTINGS, RunNames
 
 __all__ = ["compare"]
 
@@ -19,10 +20,11 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 
 @app.command(
+    context_settings=RUN_SETTINGS,
     epilog=examples(
-        "compare demo/archive 5e3c0f1a-2b7d-4c59-9d0e-8f6a1b2c3d4e 1c9d7e52-0a4b-4f7e-8a39-6b5d2e1f0c7a",
-        "compare http://tiled.beamline:8000 RUN RUN RUN --picture runs.png --json",
-    )
+        "compare demo/archive -1 -2",
+        "compare http://tiled.beamline:8000 5e3c0f1a 1c9d7e52 --picture runs.png --json",
+    ),
 )
 def compare(
     archive: Annotated[
@@ -31,7 +33,7 @@ def compare(
             help="Folder of an embedded archive, URL of a Tiled server, or name of a Tiled profile."
         ),
     ],
-    runs: Annotated[list[str], typer.Argument(help="Unique identifiers of runs that were sized (uid).")],
+    runs: RunNames,
     picture: Annotated[Path | None, typer.Option(help="Draw the tracks to this file, .png or .svg.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per run.")] = False,
 ) -> None:

@@ -100,6 +100,7 @@ def _run(frames: int, out: Path, model: str, seed: int, console: Console) -> Dem
     from ..patterns import q_from_two_theta
     from ..reduction import ReductionConfig, nominal_detector
     from ..simulation import GrowingDots, SynthesisRecipe
+    from ..simulation.frames import MEASURED_DOTS
     from ..sizing import Sizer, SizingConfig
 
     detector = nominal_detector(N_MODULES, 0.0)
@@ -110,7 +111,8 @@ def _run(frames: int, out: Path, model: str, seed: int, console: Console) -> Dem
     sizer = Sizer(config.sizing)
     with console.status("computing the scattering of the dots"):
         q_max = float(q_from_two_theta(detector.two_theta(0.0), WAVELENGTH_ANGSTROM).max())
-        dots = GrowingDots(SynthesisRecipe(wavelength_angstrom=WAVELENGTH_ANGSTROM), q_max)
+        recipe = SynthesisRecipe(wavelength_angstrom=WAVELENGTH_ANGSTROM, **MEASURED_DOTS)
+        dots = GrowingDots(recipe, q_max)
     mythen = SimMythen(
         name="mythen",
         scene=dots,

@@ -65,12 +65,15 @@ def ioc(
     from ..patterns import q_from_two_theta
     from ..reduction import nominal_detector
     from ..simulation import GrowingDots, SynthesisRecipe
+    from ..simulation.frames import MEASURED_DOTS
 
     console = Console(stderr=True, soft_wrap=True)
     detector = nominal_detector(modules, 0.0)
     with console.status("computing the scattering of the dots"):
         q_max = float(q_from_two_theta(detector.two_theta(0.0), WAVELENGTH_ANGSTROM).max())
-        recipe = SynthesisRecipe(wavelength_angstrom=WAVELENGTH_ANGSTROM, growth_time_s=growth_time_s)
+        recipe = SynthesisRecipe(
+            wavelength_angstrom=WAVELENGTH_ANGSTROM, growth_time_s=growth_time_s, **MEASURED_DOTS
+        )
         dots = GrowingDots(recipe, q_max)
     mythen = SimMythen(
         name="mythen",

@@ -150,7 +150,10 @@ def check_profile(
     spool: Spool = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Check settings, model, detector and archive on one screen; exit code 1 where something is wrong."""
+    """Check settings, model, detector and archive on one screen; exit code 1 where something is wrong.
+
+    ASK marks values of the template that nobody has confirmed yet.
+    """
     from ..profiles import check
 
     findings = list(check(config, archive, spool))
@@ -161,6 +164,7 @@ def check_profile(
         for finding in findings:
             # Words besides colour: one man in twelve cannot distinguish red from green.
             sign = {True: "[green]right[/]", False: "[bold red]WRONG[/]", None: "[dim]·[/]"}[finding.good]
+            sign = "[bold yellow]ASK[/]" if finding.ask else sign
             table.add_row(sign, finding.what, finding.found.replace("[", r"\["))
         Console().print(table)
     if any(finding.good is False for finding in findings):

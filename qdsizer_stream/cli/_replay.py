@@ -16,6 +16,7 @@ from ..errors import ArchiveError, ConfigurationError, QdsizerError
 from ._app import app, examples
 from ._archive import opened_archive
 from ._progress import progress_bar
+from ._run_name import RUN_SETTINGS, OptionalRunName
 
 if TYPE_CHECKING:
     from ..archive import ReplayDestination, ReplayOutcome
@@ -29,10 +30,11 @@ TIME_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
 
 
 @app.command(
+    context_settings=RUN_SETTINGS,
     epilog=examples(
-        "replay demo/archive --scan-id 12 --model pbs",
+        "replay demo/archive -1 --model pbs",
         "replay http://tiled.beamline:8000 --since 2026-11-01 --config qdsizer.toml --out sizes.csv",
-    )
+    ),
 )
 def replay(
     archive: Annotated[
@@ -41,7 +43,7 @@ def replay(
             help="Folder of an embedded archive, URL of a Tiled server, or name of a Tiled profile."
         ),
     ],
-    run: Annotated[str | None, typer.Argument(help="Unique identifier of the run (uid).")] = None,
+    run: OptionalRunName = None,
     scan_id: Annotated[int | None, typer.Option(help="Newest run with this scan_id.")] = None,
     since: Annotated[
         datetime | None, typer.Option(formats=TIME_FORMATS, help="Runs that started at this time or later.")

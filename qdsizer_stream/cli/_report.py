@@ -7,15 +7,16 @@ import typer
 
 from ._app import app, examples
 from ._archive import opened_archive
+from ._run_name import RUN_SETTINGS, RunName
 
 __all__ = ["report"]
 
 
 @app.command(
+    context_settings=RUN_SETTINGS,
     epilog=examples(
-        "report demo/archive 5e3c0f1a-2b7d-4c59-9d0e-8f6a1b2c3d4e",
-        "report http://tiled.beamline:8000 5e3c0f1a-2b7d-4c59-9d0e-8f6a1b2c3d4e --out synthesis.html",
-    )
+        "report demo/archive -1", "report http://tiled.beamline:8000 5e3c0f1a --out synthesis.html"
+    ),
 )
 def report(
     archive: Annotated[
@@ -24,7 +25,7 @@ def report(
             help="Folder of an embedded archive, URL of a Tiled server, or name of a Tiled profile."
         ),
     ],
-    run: Annotated[str, typer.Argument(help="Unique identifier of a run that was sized (uid).")],
+    run: RunName,
     out: Annotated[
         Path | None, typer.Option(help="File to write; by default the first part of the uid with .html.")
     ] = None,

@@ -11,6 +11,7 @@ import typer
 from ..errors import QdsizerError
 from ._app import app, examples
 from ._archive import opened_archive
+from ._run_name import RUN_SETTINGS, OptionalRunName
 
 __all__ = ["watch"]
 
@@ -21,13 +22,12 @@ logger = logging.getLogger(__name__)
 
 
 @app.command(
-    epilog=examples("watch demo/archive", "watch http://tiled.beamline:8000 --host 0.0.0.0 --no-browser")
+    context_settings=RUN_SETTINGS,
+    epilog=examples("watch demo/archive", "watch http://tiled.beamline:8000 -1 --host 0.0.0.0 --no-browser"),
 )
 def watch(
     archive: Annotated[str, typer.Argument(help="Folder of an embedded archive, or URL of a Tiled server.")],
-    run: Annotated[
-        str | None, typer.Argument(help="Identifier of the run; by default the newest run with sizes.")
-    ] = None,
+    run: OptionalRunName = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for a free port.")] = 5006,
     origin: Annotated[
@@ -35,13 +35,15 @@ def watch(
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
-    """Show a run in a web browser, while it is measured or from the archive, until interrupted."""
-    from ..archive import WatchedRun
-    from ..services.watch import BrowserView
+    """Show a run in a web browser, while it is measured or from the archive, until interrupted.
+
+    Without a run it shows the newest one with sizes, and each that follows it.
+    """
+    from ..services.watch import ArchivedRuns, BrowserView
 
     with opened_archive(archive) as catalog:
-        watched = WatchedRun(catalog, run)
-        view = BrowserView(watched.record, host, port, origin or ())
+        watched = ArchivedRuns(catalog, run)
+        view = BrowserView(watched, host, port, origin or ())
         stopping = threading.Event()
 
         def read() -> None:

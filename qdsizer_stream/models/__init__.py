@@ -44,6 +44,7 @@ from ._linear_algebra import prepare
 from ._peak_ratios import PeakRatios, RatioMisfit
 from ._phases import PhaseFraction
 from ._physics import PhysicsCheck, PhysicsFit
+from ._reflections import Reflections, reflections
 from ._seal import BLANK_SEAL, SEAL_KEY, sealed
 from ._templates import Templates, pooled_bins
 
@@ -76,6 +77,7 @@ __all__ = [
     "PhysicsCheck",
     "PhysicsFit",
     "RatioMisfit",
+    "Reflections",
     "SizeOutput",
     "SizingModel",
     "Templates",
@@ -92,6 +94,7 @@ __all__ = [
     "pooled_bins",
     "prepare",
     "raised_for_width",
+    "reflections",
     "relative_floor",
     "sealed",
     "size_answer",

@@ -14,6 +14,7 @@ from ._linear_algebra import cholesky_with_ridge, solve_transposed
 from ._nonnegative import RIDGE, nonnegative
 from ._peak_ratios import PeakRatios, RatioMisfit
 from ._phases import PhaseFraction, found_phases
+from ._reflections import NO_REFLECTIONS, Reflections, reflections
 from ._smooth_background import background_splines
 from ._templates import Templates, pooled_bins
 
@@ -117,6 +118,8 @@ class PhysicsFit:
     """Other crystals that explain much of what dots, solvents and background leave."""
     curves: FittedCurves
     """Parts of the fitted intensity, computed when they are asked for."""
+    reflections: Reflections = NO_REFLECTIONS
+    """Where the reflections of the dots lie in this frame."""
 
     @property
     def dots(self) -> NDArray[np.float64]:
@@ -290,6 +293,7 @@ class PhysicsCheck:
         nodes = _nodes(self._q, templates.peaks_inv_angstrom)
         self._hats = np.array([np.interp(self._q, nodes, top) for top in np.eye(nodes.size)])
         self._ratios = PeakRatios(nodes, templates.peaks_inv_angstrom, lattice_parameter_angstrom)
+        self._reflections = reflections(templates.peaks_inv_angstrom, lattice_parameter_angstrom)
         self._first = float(templates.q_inv_angstrom[0])
         self._step = float(templates.q_inv_angstrom[1]) - self._first
         # Of the frame before: frames of one detector have the same Q, and their strains differ little.
@@ -399,6 +403,7 @@ class PhysicsCheck:
             misfit_background_only=chi2_background_only / n,
             phases=self._phases(frame, curves, mixture, template, place),
             curves=FittedCurves(fitted_parts),
+            reflections=self._reflections.moved(place.strain, -(place.shift + further.shift)),
         )
 
     def scale_of(

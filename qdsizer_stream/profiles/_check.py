@@ -1,6 +1,7 @@
 """Check of the settings of a beamline."""
 
 import os
+import re
 import shutil
 import statistics
 import time
@@ -10,10 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..callbacks import LiveConfig
+from ..callbacks import LiveConfig, WavelengthSource
+from ..callbacks.documents import fixed_wavelength_angstrom
 from ..configuration import load_toml
-from ..errors import QdsizerError
+from ..errors import ConfigurationError, QdsizerError
+from ..patterns import energy_ev_from_wavelength
 from ..sizing import Sizer
+from ._settings_file import ASK
 from ._startup import installed_in
 
 __all__ = ["Finding", "check"]
@@ -31,6 +35,10 @@ MIN_FREE_BYTES = 2**30
 """Free space below which a folder is reported: one hour of frames of 30 720 strips at 3 Hz."""
 
 
+ASK_LINE = re.compile(rf"\s*(\w+)\s*=\s*(\S+)\s+# {ASK}:(.*)")
+"""Line of the settings with a value that nobody has confirmed."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """Result of one check."""
@@ -41,6 +49,8 @@ class Finding:
     """Whether it is as required; None for information only."""
     found: str
     """What was found and, if it is wrong, how to fix it."""
+    ask: bool = False
+    """Whether it is a value of the template that nobody has confirmed yet."""
 
 
 def check(
@@ -76,6 +86,7 @@ def check(
         yield Finding("settings" if settings is None else "model and detector", False, f"{error}")
     if settings is not None:
         yield from _sources(settings)
+        yield from _unconfirmed(Path(path))
     if settings is not None and sizer is not None:
         yield from _detector(settings, sizer)
     yield from _destinations(
@@ -92,11 +103,7 @@ def check(
 
 def _sources(settings: LiveConfig) -> Iterator[Finding]:
     """Sources of wavelength, arm angle, exposure and monitor."""
-    if settings.wavelength is None:
-        found = "no source, so no frame will be sized: set [wavelength], there is no default"
-    else:
-        found = f"from {settings.wavelength.describe()}"
-    yield Finding("wavelength", settings.wavelength is not None, found)
+    yield _wavelength(settings.wavelength)
     reduction = settings.sizing.reduction
     assert reduction is not None  # LiveConfig requires it
     moves = settings.arm_angle is not None
@@ -127,6 +134,34 @@ def _sources(settings: LiveConfig) -> Iterator[Finding]:
         if settings.sizing.instrument
         else "width not declared: intervals allow for what is plausible; set [sizing.instrument]",
     )
+
+
+def _wavelength(source: WavelengthSource | None) -> Finding:
+    """Source of the wavelength and, where it is fixed, its value in both units."""
+    if source is None:
+        found = "no source, so no frame will be sized: set [wavelength], there is no default"
+        return Finding("wavelength", False, found)
+    try:
+        fixed = fixed_wavelength_angstrom(source)
+    except ConfigurationError as error:
+        return Finding("wavelength", False, f"{error}")
+    value = "" if fixed is None else f"{source.value:g} {source.unit} = {_other_unit(source, fixed)}, "
+    return Finding("wavelength", True, f"{value}from {source.describe()}")
+
+
+def _other_unit(source: WavelengthSource, wavelength_angstrom: float) -> str:
+    if source.unit in ("keV", "eV"):
+        return f"{wavelength_angstrom:.4f} Å"
+    return f"{energy_ev_from_wavelength(wavelength_angstrom) / 1000:.3f} keV"
+
+
+def _unconfirmed(path: Path) -> Iterator[Finding]:
+    """Values of the template that somebody who knows the beamline has to confirm."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if match := ASK_LINE.match(line):
+            key, value, question = match.groups()
+            found = f"{value} is the template's: {question.strip()}; correct it, then delete the comment"
+            yield Finding(key, None, found, ask=True)
 
 
 def _detector(settings: LiveConfig, sizer: Sizer) -> Iterator[Finding]:

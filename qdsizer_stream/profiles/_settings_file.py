@@ -5,12 +5,13 @@ import json
 from ..callbacks import LiveConfig
 from ._discover import Discovery, FoundKey
 
-__all__ = ["SCHEMA_FILE", "settings_schema", "settings_text"]
+__all__ = ["ASK", "SCHEMA_FILE", "settings_schema", "settings_text"]
 
 TEXT = """\
 #:schema ./{schema}
 # Settings of qdsizer_stream for this beamline. Relative paths start at the folder of this file.
 # Lines that start with # have no effect; `qdsizer-stream profile check` lists what is missing.
+# {ask} marks values that only you can know: check each, correct it, then delete its comment.
 
 {frames}[sizing]
 model = "{model}"                       # qdsizer-stream models list
@@ -28,9 +29,9 @@ model = "{model}"                       # qdsizer-stream models list
 
 [sizing.reduction.detector]         # angle calibration{strips}
 path = "{calibration}"
-convention = "psi"                  # reference of its offsets: psi or gda
-strip_origin = "centre"             # position of an integer strip number in the strip: centre or edge
-global_offset_deg = 0.0             # angle of strip 0 with the arm at zero
+convention = "psi"                  # {ask}: reference of its offsets, psi or gda
+strip_origin = "centre"             # {ask}: position of an integer strip number in the strip, centre or edge
+global_offset_deg = 0.0             # {ask}: angle of strip 0 with the arm at zero
 
 {wavelength}
 {arm_angle}
@@ -44,6 +45,9 @@ global_offset_deg = 0.0             # angle of strip 0 with the arm at zero
 # min_counts = 1e5
 # max_seconds = 60
 """
+
+ASK = "ASK"
+"""Mark of a value that is the template's, not the beamline's."""
 
 SCHEMA_FILE = "qdsizer.schema.json"
 """JSON schema beside the settings, with which editors complete and check keys (taplo, Even Better TOML)."""
@@ -105,7 +109,8 @@ def settings_text(
         strips="" if found is None else f" of the {found.n_strips} strips of {found.data_key}",
         arm_deg="# arm_deg = 0.0                     # for a fixed arm, in place of [arm_angle]"
         if moves
-        else "arm_deg = 0.0                       # angle of the arm, degrees",
+        else f"arm_deg = 0.0                       # {ASK}: angle of the arm, degrees",
+        ask=ASK,
         normalise_exposure="" if found is not None and found.exposure is not None else "# ",
         normalise_monitor="" if found is not None and found.monitor is not None else "# ",
         **tables,

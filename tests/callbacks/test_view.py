@@ -15,13 +15,16 @@ from qdsizer_stream.callbacks.display import (
     Growth,
     describe_failed_check,
     describe_frame,
+    distribution,
     footer,
     forecast_words,
     freshness,
     growth,
     growth_words,
     headline,
+    residual_limit_sd,
     size_limits_nm,
+    subject,
     waterfall,
 )
 from qdsizer_stream.sizing import CheckResult, Examination, SizeEstimate, Status
@@ -34,7 +37,7 @@ class Nobody:
 
 
 def frame(number: int, size_nm: float = NAN, status: Status = Status.SIZED, **more: Any) -> SizedFrame:
-    defaults = {"minutes": number / 2, "pattern": np.empty(0), "reason": "", "truth_nm": NAN}
+    defaults = {"minutes": number / 2, "signal_sd": np.empty(0), "reason": "", "truth_nm": NAN}
     return SizedFrame(
         number=number,
         seq_num=number,
@@ -73,11 +76,36 @@ def test_the_top_line_of_a_sized_frame() -> None:
         record(frame(0, 4.0), frame(1, 4.1), frame(2, status=Status.LOW_COUNTS), frame(3, 4.3), frame(4, 4.4))
     )
     assert line.size == "4.40 nm  [4.30, 4.50]"
-    assert line.mean == "number-weighted mean diameter"
+    assert line.mean == "number-weighted mean diameter"  # as of a model without a mass-weighted mean
+    assert line.number == ""
     assert line.growth == ""  # as of a run that was sized before there was a track
     assert line.status == "● sized"
     assert line.reason == ""
     assert line.counts == "5 frames: 4 sized, 1 rejected (1 low counts)"
+
+
+def test_the_top_line_shows_the_mass_weighted_mean_and_the_other_beside_it() -> None:
+    both = {"mass_mean_nm": 4.8, "mass_mean_low_nm": 4.71, "mass_mean_high_nm": 4.93}
+    line = headline(record(frame(0, 4.0), frame(1, 4.4, **both)))
+    assert line.size == "4.80 nm  [4.71, 4.93]"
+    assert line.mean == "mass-weighted mean diameter"
+    assert line.number == "number-weighted mean 4.40 nm  [4.30, 4.50]"
+    assert line.title.startswith("4.80 nm · ")
+    # A frame that was not sized shows none of the earlier ones.
+    line = headline(record(frame(0, 4.4, **both), frame(1, status=Status.NO_CRYSTAL)))
+    assert (line.size, line.mean, line.number) == ("— nm", "", "")
+
+
+def test_the_subject_names_material_sample_run_and_date() -> None:
+    one = record()
+    assert subject(one) == ""
+    one("start", {"uid": "5e3c0f1a-2b7d-4c59", "time": 1e9, "sample": "PbS 7"})
+    began = datetime.fromtimestamp(1e9).strftime("%Y-%m-%d %H:%M")
+    assert subject(one) == f"sample PbS 7   ·   run 5e3c0f1a   ·   {began}"
+    settings = {"qdsizer": {"data": {"qdsizer_material": "PbS"}}}
+    one("descriptor", {"uid": "d", "name": "qd_size", "configuration": settings})
+    assert subject(one).startswith("PbS   ·   sample PbS 7   ·   ")
+    assert headline(one).subject == subject(one)
 
 
 def test_the_top_line_of_a_rejected_frame_shows_its_reason_and_no_size() -> None:
@@ -177,8 +205,10 @@ def test_an_archive_that_does_not_answer_is_named_and_the_size_is_stale() -> Non
     one.archive_read_time = one.frames[-1].time
     assert not freshness(one, one.archive_read_time + 4.9).stale
     age = freshness(one, one.archive_read_time + 5.1)
-    since = datetime.fromtimestamp(one.archive_read_time).strftime("%H:%M:%S")
-    assert age.words == f"no news from the archive since {since}"
+    since = datetime.fromtimestamp(one.archive_read_time)
+    assert age.words == f"no news from the archive since {since:%H:%M:%S}"
+    a_day_later = freshness(one, one.archive_read_time + 86400).words
+    assert a_day_later == f"no news from the archive since {since:%Y-%m-%d %H:%M:%S}"
     assert age.stale
     assert headline(one, one.archive_read_time + 6.0).title == "4.10 nm · no news"
 
@@ -191,9 +221,11 @@ def test_the_end_of_a_run_is_shown_with_its_status() -> None:
     one("stop", {"run_start": "another", "exit_status": "fail", "time": 1e9 + 5})
     assert one.exit_status == ""
     one("stop", {"run_start": "run", "exit_status": "abort", "time": 1e9 + 60})
-    at = datetime.fromtimestamp(1e9 + 60).strftime("%H:%M:%S")
+    at = datetime.fromtimestamp(1e9 + 60)
+    assert headline(one, 1e9 + 65).freshness == f"ended {at:%H:%M:%S}, abort"
+    # Another day: a time alone would be taken for today's.
     line = headline(one, 2e9)
-    assert line.freshness == f"ended {at}, abort"
+    assert line.freshness == f"ended {at:%Y-%m-%d %H:%M:%S}, abort"
     assert not line.stale
     assert line.title == "4.00 nm · ended"
     assert one.sample == "PbS 7"
@@ -224,7 +256,8 @@ def test_the_description_of_a_frame_states_its_reason() -> None:
     description = describe_frame(rejected)
     assert description.startswith("frame 7, ")
     assert description.endswith(": low counts: 300 counts, at least 1000 are needed")
-    assert describe_frame(frame(8, 4.0)).endswith(": 4.00 nm [3.90, 4.10]")
+    assert describe_frame(frame(8, 4.0)).endswith(": 4.00 nm [3.90, 4.10] number mean")
+    assert describe_frame(frame(8, 4.0, mass_mean_nm=4.3)).endswith("number mean, 4.30 nm mass mean")
 
 
 def test_a_failed_check_is_described_with_its_margin() -> None:
@@ -248,12 +281,42 @@ def test_limits_hold_all_that_is_shown() -> None:
     low, high = size_limits_nm(record(frame(0, 4.0), frame(1), frame(2, 5.0, truth_nm=6.0)))
     assert low < 3.9
     assert 6.0 < high < 6.5
+    _, high = size_limits_nm(record(frame(0, 4.0, mass_mean_nm=7.0)))
+    assert high > 7.0
     assert size_limits_nm(record(frame(0))) == (0.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("residual", "limit"),
+    [([], 6.0), ([NAN], 6.0), ([1.0, -2.0, NAN], 6.0), ([5.9], 6.49), ([1.0, -20.0], 22.0)],
+)
+def test_no_residual_is_cut(residual: list[float], limit: float) -> None:
+    assert residual_limit_sd(np.array(residual)) == pytest.approx(limit)
+
+
+def test_a_distribution_has_the_means_that_it_was_drawn_for() -> None:
+    curves = distribution(5.0, 0.2)
+    assert curves is not None
+    d = curves.diameters_nm
+
+    def mean(density: Any) -> float:
+        return float(np.trapezoid(d * density, d))
+
+    assert np.trapezoid(curves.number_per_nm, d) == pytest.approx(1, abs=1e-3)
+    assert np.trapezoid(curves.mass_per_nm, d) == pytest.approx(1, abs=1e-3)
+    assert mean(curves.number_per_nm) == pytest.approx(5.0, rel=1e-3)
+    second = float(np.trapezoid(d**2 * curves.number_per_nm, d))
+    assert math.sqrt(second - 25.0) / 5.0 == pytest.approx(0.2, rel=2e-3)
+    # ∫D⁴n/∫D³n, by sums over the number distribution alone.
+    third, fourth = (float(np.trapezoid(d**power * curves.number_per_nm, d)) for power in (3, 4))
+    assert mean(curves.mass_per_nm) == pytest.approx(fourth / third, rel=1e-3)
+    for nothing in ((NAN, 0.1), (4.0, NAN), (4.0, 0.0)):
+        assert distribution(*nothing) is None
 
 
 def test_a_waterfall_is_even_in_time_and_blank_where_nothing_was_measured() -> None:
     shown = waterfall(
-        record(*(frame(number, 4.0, pattern=np.full(3, float(number))) for number in (0, 1, 2, 6, 7)))
+        record(*(frame(number, 4.0, signal_sd=np.full(3, float(number))) for number in (0, 1, 2, 6, 7)))
     )
     assert shown is not None
     assert shown.minutes == (-0.25, 3.75)
@@ -265,14 +328,14 @@ def test_a_waterfall_is_even_in_time_and_blank_where_nothing_was_measured() -> N
 
 def test_a_colour_scale_hardly_ever_changes() -> None:
     ends = [
-        waterfall(record(frame(0, 4.0, pattern=np.full(3, value)))).highest  # type: ignore[union-attr]
+        waterfall(record(frame(0, 4.0, signal_sd=np.full(3, value)))).highest  # type: ignore[union-attr]
         for value in (0.0, 11.0, 19.0, 21.0, 49.0, 51.0)
     ]
     assert ends == [1, 20, 20, 50, 50, 100]
 
 
 def test_a_waterfall_of_a_long_run_has_as_many_rows_as_a_screen() -> None:
-    frames = [frame(number, 4.0, pattern=np.full(3, float(number))) for number in range(4000)]
+    frames = [frame(number, 4.0, signal_sd=np.full(3, float(number))) for number in range(4000)]
     shown = waterfall(record(*frames))
     assert shown is not None
     assert shown.image.shape == (400, 3)
@@ -282,10 +345,10 @@ def test_a_waterfall_of_a_long_run_has_as_many_rows_as_a_screen() -> None:
 def test_frames_of_another_grid_and_a_clock_that_stepped_back_do_no_harm() -> None:
     shown = waterfall(
         record(
-            frame(0, 4.0, pattern=np.zeros(5)),
-            frame(1, 4.0, pattern=np.full(3, 2.0), minutes=5.0),
-            frame(2, 4.0, pattern=np.full(3, 1.0), minutes=4.0),
-            frame(3, 4.0, pattern=np.full(3, NAN), minutes=6.0),
+            frame(0, 4.0, signal_sd=np.zeros(5)),
+            frame(1, 4.0, signal_sd=np.full(3, 2.0), minutes=5.0),
+            frame(2, 4.0, signal_sd=np.full(3, 1.0), minutes=4.0),
+            frame(3, 4.0, signal_sd=np.full(3, NAN), minutes=6.0),
         )
     )
     assert shown is not None

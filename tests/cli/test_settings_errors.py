@@ -24,6 +24,15 @@ from qdsizer_stream.errors import ConfigurationError
             r"table \[sizing\.reduction\] has no key 'arm_dge': did you mean 'arm_deg'\? allowed are ",
         ),
         ({"sizing": {"zzz": 1}}, r"table \[sizing\] has no key 'zzz': allowed are "),
+        (
+            {"queue_policy": "newset"},
+            r"queue_policy: Input should be 'wait', 'mark' or 'newest' \(found 'newset'\), "
+            r"did you mean 'newest'\?",
+        ),
+        (
+            {"sizing": {"reduction": {"detector": {"path": "a.off", "convention": "pis"}}}},
+            r"convention: Input should be 'psi' or 'gda' \(found 'pis'\), did you mean 'psi'\?",
+        ),
     ],
 )
 def test_unknown_keys(values: dict[str, object], message: str) -> None:

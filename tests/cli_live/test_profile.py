@@ -13,12 +13,13 @@ from ophyd.sim import det
 from typer.testing import CliRunner, Result
 
 from qdsizer_stream.archive import embedded_tiled
-from qdsizer_stream.callbacks import LiveConfig
+from qdsizer_stream.callbacks import LiveConfig, WavelengthSource
 from qdsizer_stream.cli import app
 from qdsizer_stream.configuration import load_toml
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.errors import CalibrationError, ConfigurationError
-from qdsizer_stream.profiles import installed, uninstall
+from qdsizer_stream.profiles import check, installed, settings_text, uninstall
+from qdsizer_stream.profiles._check import _wavelength
 from qdsizer_stream.reduction import AngleConvention, nominal_detector, write_angle_calibration
 
 TOML = """
@@ -111,7 +112,7 @@ def test_check_of_what_is_right(config: Path, ipython: Path, tmp_path: Path) -> 
     assert result.exit_code == 0, result.output
     findings = {one["what"]: one for one in json.loads(result.stdout)}
     assert findings["detector"]["found"].startswith("1280 strips, ")
-    assert findings["wavelength"]["found"] == "from value in the configuration"
+    assert findings["wavelength"]["found"] == "22 keV = 0.5636 Å, from value in the configuration"
     assert findings["IPython profiles"]["found"] == "collection (95-qdsizer.py)"
     assert "ms per frame" in findings["speed"]["found"]
     assert all(one["good"] is not False for one in findings.values())
@@ -127,6 +128,18 @@ def test_check_of_what_is_right(config: Path, ipython: Path, tmp_path: Path) -> 
             "monitor",
             "required by the corrections, but has no source: set [monitor]",
         ),
+        (
+            TOML + WAVELENGTH.replace("22.0", "0.5637"),
+            "wavelength",
+            "0.5637 looks like angstrom: set wavelength.unit",
+        ),
+        (
+            TOML + WAVELENGTH.replace("22.0", "22000.0"),
+            "wavelength",
+            "22000 looks like eV: set wavelength.unit",
+        ),
+        (TOML + WAVELENGTH.replace("22.0", "0.0"), "wavelength", "0 keV: "),
+        (TOML + WAVELENGTH.replace('unit = "keV"', ""), "wavelength", "22 has no unit: set wavelength.unit"),
         ("[sizing]\nmodel = 'nothing'\n" + TOML + WAVELENGTH, "model and detector", "nothing"),
         ("[sizing", "settings", "is not TOML"),
     ],
@@ -137,6 +150,52 @@ def test_check_of_what_is_not(config: Path, text: str, what: str, found: str) ->
     assert result.exit_code == 1
     lines = [line for line in " ".join(result.stdout.split()).split("WRONG") if what in line]
     assert any(found in line for line in lines), result.stdout
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        ("22.0", "keV", "22 keV = 0.5636 Å"),
+        ("21995.0", "eV", "21995 eV = 0.5637 Å"),
+        ("0.5637", "angstrom", "0.5637 angstrom = 21.995 keV"),
+        ("0.05637", "nm", "0.05637 nm = 21.995 keV"),
+    ],
+)
+def test_a_fixed_wavelength_is_shown_as_an_energy_too(value: str, unit: str, shown: str) -> None:
+    # hc = 12.398420 keV Å: 12.398420/22 = 0.56356, 12.398420/0.5637 = 21.9947
+    source = WavelengthSource(value=float(value), unit=unit)
+    assert _wavelength(source).found == f"{shown}, from value in the configuration"
+    assert _wavelength(source).good is True
+
+
+@pytest.mark.parametrize(
+    ("angstrom", "good"), [(0.0499, False), (0.0501, True), (4.999, True), (5.001, False)]
+)
+def test_wavelengths_from_0_05_to_5_angstrom_are_accepted(angstrom: float, good: bool) -> None:
+    assert _wavelength(WavelengthSource(value=angstrom, unit="angstrom")).good is good
+
+
+def test_values_of_the_template_are_asked_for_until_somebody_confirms_them(tmp_path: Path) -> None:
+    path = tmp_path / "qdsizer.toml"
+    path.write_text(settings_text(wavelength=(22.0, "keV")), encoding="utf-8")
+
+    def asked() -> dict[str, str]:
+        return {one.what: one.found for one in check(path) if one.ask}
+
+    found = asked()
+    assert list(found) == ["arm_deg", "convention", "strip_origin", "global_offset_deg"]
+    assert found["convention"] == (
+        '"psi" is the template\'s: reference of its offsets, psi or gda; correct it, then delete the comment'
+    )
+    # Corrected, or confirmed: the comment is gone either way.
+    confirmed = path.read_text().replace("# ASK: reference of its offsets, psi or gda", "")
+    path.write_text(
+        confirmed.replace("global_offset_deg = 0.0  ", "global_offset_deg = 1.25 # from the log\n#")
+    )
+    assert list(asked()) == ["arm_deg", "strip_origin"]
+    shown = " ".join(run("check", str(path)).stdout.split())
+    assert "ASK strip_origin" in shown
+    assert "right strip_origin" not in shown
 
 
 def test_an_archive_that_does_not_answer_is_told(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,9 +213,9 @@ def test_the_written_settings_are_valid_and_refuse_to_guess(tmp_path: Path) -> N
     settings = load_toml(LiveConfig, path)
     assert settings.wavelength is None
     assert run("init", str(path)).exit_code == 1  # never over another's work
-    check = run("check", str(path), "--json")
-    assert check.exit_code == 1
-    wrong = [one for one in json.loads(check.stdout) if one["good"] is False]
+    checked = run("check", str(path), "--json")
+    assert checked.exit_code == 1
+    wrong = [one for one in json.loads(checked.stdout) if one["good"] is False]
     assert [one["what"] for one in wrong] == ["model and detector", "wavelength"]
     assert "ang.off" in wrong[0]["found"]
     other = tmp_path / "other.toml"
@@ -223,4 +282,5 @@ def test_a_calibration_that_is_not_there_is_told(measured: Any, tmp_path: Path) 
 
 
 def test_check_is_one_screen(config: Path) -> None:
+    config.write_text(settings_text(wavelength=(22.0, "keV")), encoding="utf-8")
     assert len(run("check", str(config)).stdout.splitlines()) < 24

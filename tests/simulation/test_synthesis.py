@@ -2,7 +2,15 @@ import numpy as np
 import pytest
 
 from qdsizer_stream.errors import PhysicsError
-from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
+from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe, load_material
+from qdsizer_stream.simulation.crystal import sphere
+from qdsizer_stream.simulation.frames import MEASURED_DOTS, DotPopulation, lognormal_weights
+from qdsizer_stream.simulation.scattering import (
+    CorrelatedMotion,
+    averaged_sphere_pairs,
+    debye_wavenumber,
+    pair_table,
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +41,40 @@ def test_nothing_arrives_behind_the_beam_stop(dots: GrowingDots) -> None:
 def test_q_past_the_simulation(dots: GrowingDots) -> None:
     with pytest.raises(PhysicsError, match="Q = 11 Å⁻¹ is past the"):
         dots(np.array([11.0]), 0.0)
+
+
+def test_measured_dots_move_together_and_have_a_disordered_part() -> None:
+    """The pattern is that of a population mixed by other code, and small spheres for the disordered atoms."""
+    recipe = SynthesisRecipe(
+        wavelength_angstrom=0.56,
+        first_size_nm=3.0,
+        last_size_nm=3.0,
+        first_area_fraction=1.0,
+        last_area_fraction=1.0,
+        background=0.0,
+        **MEASURED_DOTS,
+    )
+    found = GrowingDots(recipe, q_max_inv_angstrom=10.0)
+    material = load_material("PbS")
+    motion = CorrelatedMotion(0.8 * 1.17, debye_wavenumber(material))  # B of sulphur, the smaller one
+    unit = material.unit_diameter_angstrom
+    diameters = np.arange(2.0, 60.0 / unit, 0.5) * unit
+    weights = lognormal_weights(diameters / 10, np.array([3.0]), np.array([0.12]))
+    table = pair_table(material, [sphere(material, float(d)) for d in diameters])
+    core = DotPopulation.from_clusters(material, table, diameters / 10, weights, motion)
+    piece = averaged_sphere_pairs(material, np.array([14.0]))
+    part = DotPopulation(material, piece, core.moments, 0.0, 0.0, motion)
+    atoms = sum(
+        0.25 / (d / 10) * n * w
+        for d, n, w in zip(diameters, table.self_terms.sum(axis=0), weights[:, 0], strict=True)
+    )
+    q = np.arange(0.3, 10.0, 0.005)
+    expected = core.intensity(q, 0.56) + atoms / piece.self_terms.sum() * part.intensity(q, 0.56)
+    shape = found(q, 0.0) / expected
+    # One scale holds everywhere: the picture is in units of the mean of the dots.
+    assert shape / shape.mean() == pytest.approx(np.ones(q.size), abs=2e-3)
+    # Without the two the pattern differs by much more than that.
+    ideal = GrowingDots(recipe.model_copy(update={"correlated_motion": 0.0, "disordered_nm": 0.0}), 10.0)(
+        q, 0.0
+    )
+    assert np.ptp(ideal / found(q, 0.0)) > 0.1

@@ -112,7 +112,7 @@ def test_a_run_is_followed_while_it_is_written(
     assert linked.update()
     assert math.isnan(linked.record.latency_s)
     for mine, theirs in zip(linked.record.frames, live.frames, strict=True):
-        np.testing.assert_equal(mine.pattern, theirs.pattern)
+        np.testing.assert_equal(mine.signal_sd, theirs.signal_sd)
         assert mine.minutes == theirs.minutes
 
 
@@ -127,7 +127,7 @@ def test_of_a_long_run_only_some_frames_are_looked_at(
     watched = WatchedRun(archive, "long")
     watched.update()
     assert watched.record.n_frames == 6
-    assert [frame.pattern.size > 0 for frame in watched.record.frames] == [
+    assert [frame.signal_sd.size > 0 for frame in watched.record.frames] == [
         True,
         False,
         True,
@@ -135,7 +135,7 @@ def test_of_a_long_run_only_some_frames_are_looked_at(
         False,
         True,
     ]
-    np.testing.assert_equal(watched.record.frames[-1].pattern, live.frames[-1].pattern)
+    np.testing.assert_equal(watched.record.frames[-1].signal_sd, live.frames[-1].signal_sd)
 
 
 def test_of_an_ended_run_sizes_come_first_then_the_newest_fit_then_the_waterfall(
@@ -155,7 +155,7 @@ def test_of_an_ended_run_sizes_come_first_then_the_newest_fit_then_the_waterfall
         assert state.newest is not None
         assert live.newest is not None
         np.testing.assert_equal(vars(state.newest.binned), vars(live.newest.binned))
-        seen.append((state.loading, [frame.pattern.size > 0 for frame in state.frames].index(True)))
+        seen.append((state.loading, [frame.signal_sd.size > 0 for frame in state.frames].index(True)))
     assert seen == [((1, 6), 5), ((2, 6), 0), ((3, 6), 0), ((4, 6), 0), ((5, 6), 0), (None, 0)]
     assert_same(watched.record, live)
 
@@ -210,13 +210,11 @@ def test_a_repeated_step_shows_its_own_frame(
     while watched.update():
         pass
     for mine, theirs in zip(watched.record.frames, live.frames, strict=True):
-        np.testing.assert_equal(mine.pattern, theirs.pattern)
+        np.testing.assert_equal(mine.signal_sd, theirs.signal_sd)
 
 
 def test_runs_that_cannot_be_watched_say_why(archive: Any, raw: Documents) -> None:
-    with pytest.raises(
-        ArchiveError, match=r"no run nowhere among the .* or none for the newest run with sizes"
-    ):
+    with pytest.raises(ArchiveError, match=r"no run nowhere among the .* or -1 for the newest run"):
         WatchedRun(archive, "nowhere")
     writer = TiledWriter(archive)
     for name, doc in named(raw, "unsized"):

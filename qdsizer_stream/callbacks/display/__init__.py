@@ -2,12 +2,15 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ._distribution import Distribution, distribution
 from ._record import SIMULATION_KEY, Growth, SizedFrame, SynthesisRecord
+from ._reflection_marks import ReflectionMarks, reflection_marks
 from ._report import ReportWriter, RunData, render_report, smoothed_track
 from ._table import LiveSizeTable
 from ._view import (
     LOOKS,
     STALE_COLOUR,
+    WATERFALL_LABEL,
     Freshness,
     Headline,
     Look,
@@ -20,7 +23,9 @@ from ._view import (
     growth,
     growth_words,
     headline,
+    residual_limit_sd,
     size_limits_nm,
+    subject,
     waterfall,
 )
 
@@ -32,12 +37,15 @@ __all__ = [
     "LOOKS",
     "SIMULATION_KEY",
     "STALE_COLOUR",
+    "WATERFALL_LABEL",
+    "Distribution",
     "Freshness",
     "Growth",
     "Headline",
     "LiveFigure",
     "LiveSizeTable",
     "Look",
+    "ReflectionMarks",
     "ReportWriter",
     "RunData",
     "SizedFrame",
@@ -45,6 +53,7 @@ __all__ = [
     "Waterfall",
     "describe_failed_check",
     "describe_frame",
+    "distribution",
     "draw_examination",
     "draw_synthesis",
     "footer",
@@ -53,9 +62,12 @@ __all__ = [
     "growth",
     "growth_words",
     "headline",
+    "reflection_marks",
     "render_report",
+    "residual_limit_sd",
     "size_limits_nm",
     "smoothed_track",
+    "subject",
     "waterfall",
 ]
 

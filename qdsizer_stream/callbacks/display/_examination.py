@@ -1,6 +1,8 @@
 """The picture of one frame in matplotlib: the pattern, its fit, the residual, and the sizes or the reason."""
 
 import math
+from textwrap import fill
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -8,15 +10,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...sizing import Examination, SizeEstimate, Status
-from ._view import LOOKS, describe_failed_check
+from ._reflection_marks import ReflectionMarks, reflection_marks
+from ._view import LOOKS, describe_failed_check, residual_limit_sd
 
 __all__ = ["BACKGROUND", "FIT", "MEASURED", "SOLVENT", "draw_examination", "draw_fit"]
 
 MEASURED, FIT, SOLVENT, BACKGROUND = "#000000", "#D55E00", "#56B4E9", "#999999"
 """Okabe and Ito's palette, as for the statuses."""
 
-RESIDUAL_SD = 6
-"""Range of the residual's axis, standard deviations: three are common, six are a misfit."""
+REASON_WIDTH = 78
+"""Characters per line of the reason, in large print on a figure 10 inches wide."""
+
+MIN_LABEL_DISTANCE = 0.018
+"""Distance of the labels of two reflections, of the width of the axes: closer ones would overlap."""
+
+HEADROOM = 1.22
+"""Upper end of the intensity over its largest value: room for the reflections above the peaks."""
 
 
 def draw_examination(examination: Examination, figure: Figure, title: str = "") -> None:
@@ -39,13 +48,15 @@ def draw_examination(examination: Examination, figure: Figure, title: str = "") 
         )
         pattern = figure.add_subplot(layout[0])
         draw_fit(pattern, figure.add_subplot(layout[1], sharex=pattern), examination, "intensity")
-        figure.text(0.1, 0.93, _heading(estimate), fontsize=16, fontweight="bold", va="center")
-        figure.text(
-            0.97, 0.93, LOOKS[estimate.status].words, fontsize=14, ha="right", va="center",
-            color=LOOKS[estimate.status].text_colour, fontweight="bold",
-        )  # fmt: skip
-        below = _details(estimate) if estimate.status is Status.SIZED else estimate.reason
-        figure.text(0.1, 0.88, below, fontsize=11, va="center", wrap=True)
+        look, sized = LOOKS[estimate.status], estimate.status is Status.SIZED
+        status: dict[str, Any] = {"fontweight": "bold", "va": "top", "color": look.text_colour}
+        if sized:
+            figure.text(0.1, 0.965, _heading(estimate), fontsize=16, fontweight="bold", va="top")
+            figure.text(0.97, 0.965, f"{look.sign} {look.words}", fontsize=14, ha="right", **status)
+            figure.text(0.1, 0.905, _details(estimate), fontsize=10.5, va="top")
+        else:
+            figure.text(0.1, 0.975, f"{look.sign} {look.words}: no size", fontsize=16, **status)
+            figure.text(0.1, 0.925, fill(estimate.reason, REASON_WIDTH), fontsize=13, va="top")
         figure.text(0.97, 0.015, f"{title}   model {estimate.model}".strip(), fontsize=9, ha="right")
 
 
@@ -81,11 +92,16 @@ def draw_fit(
                           label="solvent")  # fmt: skip
         axes.fill_between(q, fit.background + fit.solvent, fit.total, color=FIT, alpha=0.25, lw=0,
                           label="dots")  # fmt: skip
-        below.plot(q, (measured - fit.total) / binned.sigma, ".", color=MEASURED, ms=2)
+        residual = (measured - fit.total) / binned.sigma
+        below.plot(q, residual, ".", color=MEASURED, ms=2)
         below.axhline(0, color=FIT, lw=1)
-        below.set_ylim(-RESIDUAL_SD, RESIDUAL_SD)
-    axes.set_ylim(bottom=0)
-    axes.legend(frameon=False)
+        limit = residual_limit_sd(residual)
+        below.set_ylim(-limit, limit)
+        _draw_reflections(axes, reflection_marks(examination, MIN_LABEL_DISTANCE))
+    if np.isfinite(measured).any():
+        # Noise below zero is part of the measurement.
+        axes.set_ylim(min(0.0, 1.05 * float(np.nanmin(measured))), HEADROOM * float(np.nanmax(measured)))
+    axes.legend(frameon=False, loc="center right")
     axes.grid(alpha=0.25)
     below.grid(alpha=0.25)
     if failed := describe_failed_check(examination):
@@ -93,9 +109,16 @@ def draw_fit(
         axes.set_title(failed, loc="right", fontsize=10, color=colour)
 
 
+def _draw_reflections(axes: Axes, found: ReflectionMarks) -> None:
+    """Mark the reflections of the dots along the top, with their Miller indices where there is room."""
+    marks: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "color": FIT}
+    for q in found.q_inv_angstrom:
+        axes.plot([q, q], [0.965, 1.0], lw=1, **marks)
+    for q, label in found.labels:
+        axes.text(q, 0.95, label, fontsize=8, rotation=90, ha="center", va="top", **marks)
+
+
 def _heading(estimate: SizeEstimate) -> str:
-    if estimate.status is not Status.SIZED:
-        return "no size"
     if math.isnan(estimate.mass_mean_nm):
         return f"number-weighted mean diameter {estimate.size_nm:.2f} nm"
     return f"mass-weighted mean diameter {estimate.mass_mean_nm:.2f} nm"

@@ -1,6 +1,7 @@
 """The picture of a synthesis in matplotlib: the same in IPython and in the demo's file."""
 
 import time
+from textwrap import fill
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,11 +12,13 @@ from matplotlib.figure import Figure
 
 from ...models import TWO_SIDED_95
 from ...sizing import Status
+from ._distribution import distribution
 from ._examination import draw_fit
 from ._record import SizedFrame, SynthesisRecord
 from ._view import (
     LOOKS,
     STALE_COLOUR,
+    WATERFALL_LABEL,
     describe_frame,
     footer,
     headline,
@@ -30,6 +33,9 @@ SIZE, TRACK = "#0072B2", "#D55E00"
 
 FONT_POINTS = 12
 """Of axes and legends, on 16 by 9 inches; the top line is four times as large."""
+
+REASON_WIDTH = 110
+"""Characters per line of the reason for a rejected frame, in large print across the figure."""
 
 REDRAW_MS = 100
 """Nothing is drawn more often than ten times a second."""
@@ -122,17 +128,19 @@ def draw_synthesis(record: SynthesisRecord, figure: Figure, spooled: int | None 
 
 def _draw(record: SynthesisRecord, figure: Figure, spooled: int | None) -> None:
     layout = figure.add_gridspec(
-        4, 2, height_ratios=(0.2, 1, 0.28, 0.95), width_ratios=(1.25, 1), hspace=0.42, wspace=0.16,
-        left=0.06, right=0.97, top=0.97, bottom=0.11,
+        4, 2, height_ratios=(0.46, 1, 0.28, 0.95), width_ratios=(1.25, 1), hspace=0.44, wspace=0.16,
+        left=0.06, right=0.97, top=0.985, bottom=0.11,
     )  # fmt: skip
     _top_line(figure.add_subplot(layout[0, :]), record)
     upper = layout[1:3, 0].subgridspec(2, 1, height_ratios=(4, 1), hspace=0.08)
     sizes = figure.add_subplot(upper[0])
     _size_against_time(sizes, record)
     _dispersion(figure.add_subplot(upper[1], sharex=sizes), record.frames)
-    newest = layout[1:, 1].subgridspec(2, 1, height_ratios=(3, 1), hspace=0.06)
+    right = layout[1:, 1].subgridspec(2, 1, height_ratios=(3, 1), hspace=0.3)
+    newest = right[0].subgridspec(2, 1, height_ratios=(3, 1), hspace=0.06)
     pattern = figure.add_subplot(newest[0])
     _newest(pattern, figure.add_subplot(newest[1], sharex=pattern), record)
+    _distribution(figure.add_subplot(right[1]), record.frames)
     _waterfall(figure, figure.add_subplot(layout[3, 0]), record)
     figure.text(0.06, 0.02, footer(record, spooled), fontsize=11, color="#444444")
 
@@ -143,26 +151,31 @@ def _top_line(axes: Axes, record: SynthesisRecord) -> None:
     line = headline(record)
     where: dict[str, Any] = {"va": "center", "transform": axes.transAxes}
     size_colour = STALE_COLOUR if line.stale else "#000000"
-    axes.text(0, 0.6, line.size, fontsize=44, fontweight="bold", color=size_colour, **where)
-    axes.text(0, -0.15, line.reason or line.mean, fontsize=18 if line.reason else 14, **where)
-    axes.text(0.5, 0.6, line.growth, fontsize=24, color=size_colour, **where)
-    axes.text(0.5, -0.15, line.forecast, fontsize=18, color=size_colour, **where)
-    axes.text(1, 0.6, line.status, fontsize=28, fontweight="bold", color=line.colour, ha="right", **where)
-    axes.text(1, -0.15, f"{line.freshness}   ·   {line.counts}" if line.freshness else line.counts,
+    axes.text(0, 0.78, line.size, fontsize=40, fontweight="bold", color=size_colour, **where)
+    mean = f"{line.mean};  {line.number}" if line.number else line.mean
+    if line.reason:
+        axes.text(0, 0.36, fill(line.reason, REASON_WIDTH), fontsize=20, **where)
+    else:
+        axes.text(0, 0.36, mean, fontsize=16, **where)
+        axes.text(0.62, 0.36, line.forecast, fontsize=16, color=size_colour, **where)
+    axes.text(0.5, 0.8, line.growth, fontsize=24, color=size_colour, **where)
+    axes.text(1, 0.8, line.status, fontsize=28, fontweight="bold", color=line.colour, ha="right", **where)
+    axes.text(0, 0.02, line.subject, fontsize=14, **where)
+    axes.text(1, 0.02, f"{line.freshness}   ·   {line.counts}" if line.freshness else line.counts,
               fontsize=14, ha="right", **where)  # fmt: skip
 
 
 def _size_against_time(axes: Axes, record: SynthesisRecord) -> None:
     frames = record.frames
     minutes = np.array([frame.minutes for frame in frames])
-    size, low, high, truth, frame_sd, track = (
+    size, low, high, truth, frame_sd, track, mass = (
         np.array([getattr(frame, name) for frame in frames])
-        for name in ("size_nm", "low_nm", "high_nm", "truth_nm", "frame_sd_nm", "track_nm")
+        for name in ("size_nm", "low_nm", "high_nm", "truth_nm", "frame_sd_nm", "track_nm", "mass_mean_nm")
     )
     if np.isfinite(record.target_nm):
         axes.axhline(record.target_nm, color="#000000", lw=1.5, ls=":", label="target", zorder=3)
     if np.any(np.isfinite(truth)):
-        axes.plot(minutes, truth, color="#000000", lw=1.5, ls="--", label="truth", zorder=3)
+        axes.plot(minutes, truth, color="#000000", lw=1.5, ls="--", label="truth (number mean)", zorder=3)
     axes.fill_between(minutes, low, high, color=SIZE, alpha=0.2, lw=0, label="95 % interval")
     if np.any(np.isfinite(frame_sd)):
         half = TWO_SIDED_95 * frame_sd
@@ -181,6 +194,9 @@ def _size_against_time(axes: Axes, record: SynthesisRecord) -> None:
         if frame.change:
             axes.axvline(frame.minutes, color=TRACK, lw=1, ls="-.", zorder=2)
     axes.plot(minutes, size, LOOKS[Status.SIZED].marker, color=SIZE, ms=6, label="number mean", zorder=4)
+    if np.any(np.isfinite(mass)):
+        axes.plot(minutes, mass, LOOKS[Status.SIZED].marker, color=SIZE, ms=6, mfc="none", label="mass mean",
+                  zorder=4)  # fmt: skip
     # Frames without a size are marked on the axis, by their status.
     for status, look in LOOKS.items():
         at = [frame.minutes for frame in frames if frame.status is status]
@@ -191,7 +207,11 @@ def _size_against_time(axes: Axes, record: SynthesisRecord) -> None:
     axes.tick_params(labelbottom=False)
     axes.format_coord = lambda x, y: _pointed_at(frames, minutes, x)  # type: ignore[method-assign]
     axes.grid(alpha=0.25)
-    axes.legend(loc="lower right", frameon=False)
+    # Above the panel, where it hides no point.
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=4, frameon=False, fontsize=10, labelspacing=0.2,
+        columnspacing=1.2,
+    )  # fmt: skip
 
 
 def _pointed_at(frames: list[SizedFrame], minutes: Any, x: float) -> str:
@@ -215,6 +235,21 @@ def _newest(axes: Axes, below: Axes, record: SynthesisRecord) -> None:
     axes.set_title("newest frame", loc="left")
 
 
+def _distribution(axes: Axes, frames: list[SizedFrame]) -> None:
+    """The log-normal distribution of the newest sized frame, by number and by mass."""
+    axes.set(xlabel="diameter (nm)", ylabel="fraction (1/nm)")
+    axes.set_title("size distribution, taken as log-normal", loc="left", fontsize=FONT_POINTS)
+    newest = next((frame for frame in reversed(frames) if frame.status is Status.SIZED), None)
+    curves = None if newest is None else distribution(newest.size_nm, newest.dispersion)
+    if curves is None:
+        return
+    axes.plot(curves.diameters_nm, curves.number_per_nm, color=SIZE, lw=2, label="by number")
+    axes.plot(curves.diameters_nm, curves.mass_per_nm, color=TRACK, lw=2, ls="--", label="by mass")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, loc="upper right")
+
+
 def _waterfall(figure: Figure, axes: Axes, record: SynthesisRecord) -> None:
     axes.set(xlabel="Q (Å⁻¹)", ylabel="time (min)")
     shown = waterfall(record)
@@ -227,7 +262,7 @@ def _waterfall(figure: Figure, axes: Axes, record: SynthesisRecord) -> None:
         aspect="auto",
         interpolation="nearest",
         cmap="cividis",
-        # The square root shows the weak peaks at high Q beside the solvent's halo.
+        # The square root shows the weak peaks at high Q beside the strong ones.
         norm=PowerNorm(0.5, 0.0, shown.highest),
     )
-    figure.colorbar(image, ax=axes, label="counts per strip", pad=0.02)
+    figure.colorbar(image, ax=axes, label=WATERFALL_LABEL, pad=0.02)

@@ -68,8 +68,15 @@ class SizedFrame:
     """Why it was not sized, with a remedy; empty where it was."""
     truth_nm: float
     """True size of a simulated synthesis, nm; NaN where there is none."""
-    pattern: NDArray[np.float64]
-    """Binned intensity, shape (n_bins,); empty where the frame could not be binned."""
+    signal_sd: NDArray[np.float64]
+    """Intensity above the fitted solvents and background, standard deviations, shape (n_bins,): NaN without a
+    fit; empty where the frame could not be binned."""
+    mass_mean_nm: float = math.nan
+    """Mass-weighted mean diameter, nm; NaN where the frame was not sized or the model does not give it."""
+    mass_mean_low_nm: float = math.nan
+    """Lower end of its 95 % interval, nm."""
+    mass_mean_high_nm: float = math.nan
+    """Upper end of its 95 % interval, nm."""
     frame_sd_nm: float = math.nan
     """Part of the standard deviation of the size that differs from frame to frame, nm."""
     track_nm: float = math.nan
@@ -134,6 +141,11 @@ class SynthesisRecord:
         """Sample, as the start document names it; empty where it does not."""
         sample = self._start.get("sample", "")
         return sample if isinstance(sample, str) else str(sample.get("name", ""))
+
+    @property
+    def start_time(self) -> float:
+        """When the run began, s since the epoch; NaN before the first."""
+        return float(self._start.get("time", "nan"))
 
     @property
     def exit_status(self) -> str:
@@ -227,9 +239,9 @@ class SynthesisRecord:
             index = next((i for i, frame in enumerate(self.frames) if frame.number == number), None)
             if index is None or examination.binned is None:
                 return
-            if not any(frame.pattern.size for frame in self.frames[index + 1 :]):
+            if not any(frame.signal_sd.size for frame in self.frames[index + 1 :]):
                 self.newest = examination
-            self.frames[index] = replace(self.frames[index], pattern=self._pattern_of(examination))
+            self.frames[index] = replace(self.frames[index], signal_sd=self._signal_of(examination))
 
     def _add(self, event: Any) -> None:
         data, raw = event["data"], self._raw.get("data", {})
@@ -264,7 +276,10 @@ class SynthesisRecord:
                 status=status,
                 reason=data["qdsizer_reason"],
                 truth_nm=raw.get(simulation.get("number_mean_key"), float("nan")),
-                pattern=self._pattern(),
+                signal_sd=self._signal(),
+                mass_mean_nm=known("mass_mean"),
+                mass_mean_low_nm=known("mass_mean_low"),
+                mass_mean_high_nm=known("mass_mean_high"),
                 frame_sd_nm=known("size_frame_sd"),
                 track_nm=known("track_size"),
                 track_low_nm=known("track_size_low"),
@@ -279,14 +294,18 @@ class SynthesisRecord:
             )
         )
 
-    def _pattern(self) -> NDArray[np.float64]:
+    def _signal(self) -> NDArray[np.float64]:
         examination = self._live.examination
         if examination is None or examination.binned is None:
             return np.empty(0)
         self.newest = examination
-        return self._pattern_of(examination)
+        return self._signal_of(examination)
 
-    def _pattern_of(self, examination: Examination) -> NDArray[np.float64]:
-        assert examination.binned is not None  # both callers have looked
-        self.q_inv_angstrom = examination.binned.q_inv_angstrom
-        return np.where(examination.binned.mask, np.nan, examination.binned.intensity)
+    def _signal_of(self, examination: Examination) -> NDArray[np.float64]:
+        binned, fit = examination.binned, examination.fit
+        assert binned is not None  # both callers have looked
+        self.q_inv_angstrom = binned.q_inv_angstrom
+        if fit is None:
+            return np.full(binned.q_inv_angstrom.shape, np.nan)
+        above = (binned.intensity - fit.background - fit.solvent) / binned.sigma
+        return np.where(binned.mask, np.nan, above)

@@ -14,6 +14,7 @@ from ._record import Growth, SizedFrame, SynthesisRecord
 __all__ = [
     "LOOKS",
     "STALE_COLOUR",
+    "WATERFALL_LABEL",
     "Freshness",
     "Headline",
     "Look",
@@ -26,7 +27,9 @@ __all__ = [
     "growth",
     "growth_words",
     "headline",
+    "residual_limit_sd",
     "size_limits_nm",
+    "subject",
     "waterfall",
 ]
 
@@ -45,8 +48,18 @@ MAX_ARCHIVE_SILENCE_S = 5.0
 WATERFALL_ROWS = 400
 """Rows of a waterfall: a panel of a screen has about as many."""
 
+RESIDUAL_SD = 6.0
+"""Range of the residual's axis at least, standard deviations: three are common, six are a misfit."""
+
 BRIGHT_PERCENT = 99.5
-"""Percentile of the intensities at the end of the colour scale, %: one hot strip must not darken the rest."""
+"""Percentile of the signal at the end of the colour scale, %: one hot strip must not darken the rest."""
+
+
+NO_SIZE = "— nm"
+"""In place of the size of a frame that has none."""
+
+WATERFALL_LABEL = "dots above background (σ)"
+"""What the colours of a waterfall are."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,11 @@ class Headline:
     size: str
     """Size with its 95 % interval; a dash where the newest frame has none."""
     mean: str
-    """Which mean the size is."""
+    """Which mean the size is: the mass-weighted one, where the model gives it."""
+    number: str
+    """Number-weighted mean with its interval, where that is not the size itself."""
+    subject: str
+    """Material, sample, run and date; empty before the first run."""
     growth: str
     """Growth rate with its 95 % interval, "no growth seen", or empty where there are too few sizes."""
     forecast: str
@@ -127,7 +144,19 @@ def headline(record: SynthesisRecord, now: float | None = None) -> Headline:
     age = freshness(record, time.time() if now is None else now)
     if not record.frames:
         return Headline(
-            "no frame yet", "", "", "", "", "#000000", "", "0 frames", age.words, age.stale, "no frame yet"
+            size="no frame yet",
+            mean="",
+            number="",
+            subject=subject(record),
+            growth="",
+            forecast="",
+            status="",
+            colour="#000000",
+            reason="",
+            counts="0 frames",
+            freshness=age.words,
+            stale=age.stale,
+            title="no frame yet",
         )
     last = record.frames[-1]
     look = LOOKS[last.status]
@@ -136,11 +165,16 @@ def headline(record: SynthesisRecord, now: float | None = None) -> Headline:
         f"{count} {LOOKS[status].words}" for status, count in record.n_rejected.most_common()
     )
     counts = f"{record.n_frames} frames: {record.n_sized} sized, {record.n_rejected.total()} rejected"
-    size = f"{last.size_nm:.2f} nm" if sized else "— nm"
     state = age.state or look.words
+    number = (last.size_nm, last.low_nm, last.high_nm)
+    mass = (last.mass_mean_nm, last.mass_mean_low_nm, last.mass_mean_high_nm)
+    by_mass = math.isfinite(last.mass_mean_nm)
+    shown = mass if by_mass else number
     return Headline(
-        size=f"{size}  [{last.low_nm:.2f}, {last.high_nm:.2f}]" if sized else size,
-        mean="number-weighted mean diameter" if sized else "",
+        size=_with_interval(*shown) if sized else NO_SIZE,
+        mean=("mass-weighted mean diameter" if by_mass else "number-weighted mean diameter") if sized else "",
+        number=f"number-weighted mean {_with_interval(*number)}" if sized and by_mass else "",
+        subject=subject(record),
         growth=growth_words(growth(record.frames)),
         forecast=forecast_words(record.target_nm, last.time_to_target_s),
         status=f"{look.sign} {look.words}",
@@ -149,8 +183,34 @@ def headline(record: SynthesisRecord, now: float | None = None) -> Headline:
         counts=f"{counts} ({rejected})" if rejected else counts,
         freshness=age.words,
         stale=age.stale,
-        title=f"{size} · {state}",
+        title=f"{shown[0]:.2f} nm · {state}" if sized else f"{NO_SIZE} · {state}",
     )
+
+
+def subject(record: SynthesisRecord) -> str:
+    """Name what was measured.
+
+    Parameters
+    ----------
+    record
+        The synthesis.
+
+    Returns
+    -------
+    Material, sample, the first characters of the run's identifier, and its date; empty before the first run.
+    """
+    if not record.run:
+        return ""
+    material = str(record.configuration.get("qdsizer_material", ""))
+    began = (
+        "" if math.isnan(record.start_time) else f"{datetime.fromtimestamp(record.start_time):%Y-%m-%d %H:%M}"
+    )
+    parts = (material, record.sample and f"sample {record.sample}", f"run {record.run[:8]}", began)
+    return "   ·   ".join(part for part in parts if part)
+
+
+def _with_interval(value_nm: float, low_nm: float, high_nm: float) -> str:
+    return f"{value_nm:.2f} nm  [{low_nm:.2f}, {high_nm:.2f}]"
 
 
 @dataclass(frozen=True)
@@ -181,9 +241,10 @@ def freshness(record: SynthesisRecord, now: float) -> Freshness:
     else the age of the newest frame, stale after three of the usual periods.
     """
     if record.exit_status:
-        return Freshness(f"ended {_clock(record.end_time)}, {record.exit_status}", stale=False, state="ended")
+        ended = f"ended {_moment(record.end_time, now)}, {record.exit_status}"
+        return Freshness(ended, stale=False, state="ended")
     if now - record.archive_read_time > MAX_ARCHIVE_SILENCE_S:
-        since = _clock(record.archive_read_time)
+        since = _moment(record.archive_read_time, now)
         return Freshness(f"no news from the archive since {since}", stale=True, state="no news")
     if not record.frames:
         return Freshness("waiting for the first frame" if record.run else "", stale=False, state="waiting")
@@ -196,6 +257,13 @@ def freshness(record: SynthesisRecord, now: float) -> Freshness:
 
 def _clock(time_s: float) -> str:
     return datetime.fromtimestamp(time_s).strftime("%H:%M:%S")
+
+
+def _moment(time_s: float, now: float) -> str:
+    """Time of day, with the date where that is not today's: yesterday's run has not ended today."""
+    moment = datetime.fromtimestamp(time_s)
+    today = moment.date() == datetime.fromtimestamp(now).date()
+    return moment.strftime("%H:%M:%S" if today else "%Y-%m-%d %H:%M:%S")
 
 
 def _duration(seconds: float) -> str:
@@ -297,8 +365,7 @@ def footer(record: SynthesisRecord, spooled: int | None = None) -> str:
     settings = record.configuration
     if not settings:
         return ""
-    parts = [f"sample {record.sample}"] if record.sample else []
-    parts += [
+    parts = [
         f"model {settings['qdsizer_model']} {settings['qdsizer_model_sha256'][:8]}",
         f"wavelength {settings['qdsizer_wavelength']:.5g} Å from {settings['qdsizer_wavelength_source']}",
     ]
@@ -325,11 +392,12 @@ def describe_frame(frame: SizedFrame) -> str:
     -------
     One line: index, time of day, size or status with its reason.
     """
-    result = (
-        f"{frame.size_nm:.2f} nm [{frame.low_nm:.2f}, {frame.high_nm:.2f}]"
-        if frame.status is Status.SIZED
-        else f"{LOOKS[frame.status].words}: {frame.reason}"
-    )
+    if frame.status is Status.SIZED:
+        result = f"{frame.size_nm:.2f} nm [{frame.low_nm:.2f}, {frame.high_nm:.2f}] number mean"
+        if math.isfinite(frame.mass_mean_nm):
+            result += f", {frame.mass_mean_nm:.2f} nm mass mean"
+    else:
+        result = f"{LOOKS[frame.status].words}: {frame.reason}"
     return f"frame {frame.number}, {_clock(frame.time)}: {result}"
 
 
@@ -362,12 +430,12 @@ def size_limits_nm(record: SynthesisRecord) -> tuple[float, float]:
 
     Returns
     -------
-    Lowest and highest, nm: of all intervals, the track, the truth and the target where there are any, with a
-    margin.
+    Lowest and highest, nm: of all intervals, the mass means, the track, the truth and the target where there
+    are any, with a margin.
     """
     shown = [record.target_nm]
     for frame in record.frames:
-        shown += [frame.low_nm, frame.high_nm, frame.truth_nm, frame.track_nm]
+        shown += [frame.low_nm, frame.high_nm, frame.truth_nm, frame.track_nm, frame.mass_mean_nm]
     finite = [value for value in shown if math.isfinite(value)]
     if not finite:
         return 0.0, 10.0  # the range of the models, until there is something to show
@@ -375,12 +443,32 @@ def size_limits_nm(record: SynthesisRecord) -> tuple[float, float]:
     return min(finite) - margin, max(finite) + margin
 
 
+def residual_limit_sd(residual_sd: NDArray[np.float64]) -> float:
+    """Choose the range of residuals to show.
+
+    Parameters
+    ----------
+    residual_sd
+        Residuals, standard deviations, shape (n,); may be empty or hold NaN.
+
+    Returns
+    -------
+    Largest absolute value to show: 6, which leaves out no point of a good fit, or more where one is beyond.
+    """
+    seen = np.abs(residual_sd[np.isfinite(residual_sd)])
+    return max(RESIDUAL_SD, 1.1 * float(seen.max())) if seen.size else RESIDUAL_SD
+
+
 @dataclass(frozen=True, eq=False)
 class Waterfall:
-    """Intensity over Q and time as an image."""
+    """Signal of the dots over Q and time as an image.
+
+    Intensities less the fitted solvents and background, in standard deviations: so the weak peaks at high Q
+    are seen beside those at low Q, wherever photons show them.
+    """
 
     image: NDArray[np.float64]
-    """Intensities, shape (n_rows, n_bins), the newest last; NaN where nothing was measured."""
+    """Signal, standard deviations, shape (n_rows, n_bins), the newest last; NaN where nothing was fitted."""
     minutes: tuple[float, float]
     """First and last edge of the rows, min."""
     q_inv_angstrom: tuple[float, float]
@@ -402,7 +490,7 @@ def waterfall(record: SynthesisRecord) -> Waterfall | None:
     The image; None before the first pattern.
     """
     q = record.q_inv_angstrom
-    frames = [frame for frame in record.frames if frame.pattern.size and frame.pattern.size == q.size]
+    frames = [frame for frame in record.frames if frame.signal_sd.size and frame.signal_sd.size == q.size]
     if not frames or q.size < 2:
         return None
     minutes = np.array([frame.minutes for frame in frames])
@@ -419,7 +507,7 @@ def waterfall(record: SynthesisRecord) -> Waterfall | None:
     before = after - 1
     after = np.minimum(after, len(frames) - 1)
     nearest = np.where(centres - minutes[before] <= minutes[after] - centres, before, after)
-    image = np.array([frames[index].pattern for index in nearest])
+    image = np.array([frames[index].signal_sd for index in nearest])
     # A pause of the run is blank, not the last frame for as long as it takes.
     image[np.abs(minutes[nearest] - centres) > max(usual, row)] = np.nan
     seen = image[np.isfinite(image)]

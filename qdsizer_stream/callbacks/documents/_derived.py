@@ -259,6 +259,7 @@ class SizeStream:
         configuration: dict[str, tuple[Any, dict[str, Any]]] = {
             "qdsizer_model": (model.name if model else "", _TEXT),
             "qdsizer_model_sha256": (model.sha256 if model else "", _TEXT),
+            "qdsizer_material": (model.card.material if model else "", _TEXT),
             "qdsizer_version": (__version__, _TEXT),
             "qdsizer_config": (json.dumps(config.model_dump(mode="json"), sort_keys=True), _TEXT),
             "qdsizer_wavelength": (

@@ -13,6 +13,7 @@ __all__ = [
     "ExposureSource",
     "PeakSource",
     "WavelengthSource",
+    "fixed_wavelength_angstrom",
     "read_angle",
     "read_exposure",
     "read_peak",
@@ -120,6 +121,42 @@ def read_wavelength(source: WavelengthSource | None, documents: FrameDocuments) 
         return check_wavelength(TO_ANGSTROM[unit](number))
     except (PatternError, ZeroDivisionError) as error:
         raise ConfigurationError(f"wavelength from {source.describe()}, {number} {unit}: {error}") from error
+
+
+def fixed_wavelength_angstrom(source: WavelengthSource) -> float | None:
+    """Convert the wavelength that the settings themselves give.
+
+    Parameters
+    ----------
+    source
+        Where the wavelength is read from.
+
+    Returns
+    -------
+    Wavelength, Å; None where it is read from documents.
+
+    Raises
+    ------
+    ConfigurationError
+        The value has no unit, or is not a wavelength of X-rays; the message names a unit in which it would
+        be one.
+    """
+    if source.value is None:
+        return None
+    number, unit = source.value, source.unit
+    if unit is None:
+        raise ConfigurationError(f"{number:g} has no unit: set wavelength.unit; {_allowed(WAVELENGTH_UNITS)}")
+    try:
+        return check_wavelength(TO_ANGSTROM[unit](number))
+    except (PatternError, ZeroDivisionError) as error:
+        likely = [other for other, convert in TO_ANGSTROM.items() if number and _usual(convert(number))]
+        hint = f"; {number:g} looks like {likely[0]}: set wavelength.unit" if likely else ""
+        raise ConfigurationError(f"{number:g} {unit}: {error}{hint}") from error
+
+
+def _usual(wavelength_angstrom: float) -> bool:
+    """Whether a wavelength is one of powder diffraction: chromium to 120 keV."""
+    return 0.1 <= wavelength_angstrom <= 2.3
 
 
 def read_angle(source: AngleSource, documents: FrameDocuments) -> float:

@@ -2,5 +2,6 @@
 
 from ._page import draw_page
 from ._server import BrowserView
+from ._shelf import ArchivedRuns, OneRun, RunEntry, Shelf
 
-__all__ = ["BrowserView", "draw_page"]
+__all__ = ["ArchivedRuns", "BrowserView", "OneRun", "RunEntry", "Shelf", "draw_page"]

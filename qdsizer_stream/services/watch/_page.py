@@ -1,16 +1,17 @@
 """The picture of a synthesis as a page of Bokeh."""
 
+import json
 import math
 from collections.abc import Callable
-from html import escape
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from bokeh.document import Document
-from bokeh.layouts import column, row
 from bokeh.models import (
     ColorBar,
     ColumnDataSource,
+    CustomJS,
     CustomJSTickFormatter,
     Div,
     HoverTool,
@@ -26,15 +27,18 @@ from ...callbacks import SizedFrame, SynthesisRecord
 from ...callbacks.display import (
     LOOKS,
     STALE_COLOUR,
-    Headline,
     describe_frame,
+    distribution,
     footer,
     headline,
+    reflection_marks,
+    residual_limit_sd,
     size_limits_nm,
     waterfall,
 )
 from ...models import TWO_SIDED_95
 from ...sizing import Examination, Status
+from ._shelf import RunEntry
 
 __all__ = ["draw_page"]
 
@@ -44,22 +48,21 @@ REDRAW_MS = 250
 SIZE, FIT, SOLVENT, BACKGROUND = "#0072B2", "#D55E00", "#56B4E9", "#999999"
 """Okabe and Ito's palette, as for the statuses."""
 
-FONT = "16px"
-"""Of axes and legends."""
+HEADROOM = 1.22
+"""Upper end of the intensity over its largest value: room for the reflections above the peaks."""
 
-REASON_FONT = "26px"
-"""Of the reason why the newest frame has no size: it says what to do, and is read from a distance."""
-
-WIDTH = "97vw"
-"""Of the top line, which Bokeh would otherwise make as wide as its words."""
-
-PANEL_STYLES = {"flex": "1 1 600px", "min-width": "min(100%, 600px)"}
-"""Of the two halves of the page, which are placed below each other where there is no room beside."""
+MIN_LABEL_DISTANCE = 0.03
+"""Distance of the labels of two reflections, of the range of Q: closer ones would overlap."""
 
 Columns = dict[str, Any]
 
 
-def draw_page(document: Document, snapshot: Callable[[], SynthesisRecord]) -> None:
+def draw_page(
+    document: Document,
+    snapshot: Callable[[], SynthesisRecord],
+    runs: Callable[[], list[RunEntry]] = list,
+    problem: Callable[[], str] = str,
+) -> None:
     """Fill a page, and keep it up to date while somebody looks at it.
 
     Parameters
@@ -68,19 +71,29 @@ def draw_page(document: Document, snapshot: Callable[[], SynthesisRecord]) -> No
         The page.
     snapshot
         Gives the newest state of the synthesis.
+    runs
+        Gives the runs that the page lists, newest first.
+    problem
+        Gives the reason why the run cannot be shown, or an empty text.
     """
     page = _Page()
     document.title = "qdsizer"
-    document.add_root(page.layout)
+    document.template = (files(__package__) / "page.html").read_text(encoding="utf-8")  # type: ignore[assignment]  # Bokeh takes a string, too
+    for root in page.roots:
+        document.add_root(root)
+    script = (files(__package__) / "page.js").read_text(encoding="utf-8")
+    apply = CustomJS(args={"source": page.state, "plots": page.plots, "labels": page.labels}, code=script)
+    page.state.js_on_change("text", apply)
+    document.js_on_event("document_ready", apply)
     shown: tuple[str, int, tuple[int, int] | None] | None = None
 
     def refresh() -> None:
         nonlocal shown
         record = snapshot()
-        line = headline(record)
-        if line != page.line:  # the age of the newest frame changes without news
-            page.show_line(line)
-            document.title = f"{line.title} · qdsizer"
+        words, title = _words(record, runs(), problem())
+        if words != page.state.text:  # the age of the newest frame changes without news
+            page.state.text = words
+            document.title = f"{title} · qdsizer"
         state = (record.run, record.n_frames, record.loading)
         if state != shown:
             page.show(record)
@@ -90,49 +103,66 @@ def draw_page(document: Document, snapshot: Callable[[], SynthesisRecord]) -> No
     document.add_periodic_callback(refresh, REDRAW_MS)
 
 
+def _words(record: SynthesisRecord, runs: list[RunEntry], problem: str) -> tuple[str, str]:
+    """All words of the page as JSON, and the title of its tab."""
+    line = headline(record)
+    words = {
+        "size": line.size,
+        "growth": line.growth,
+        "status": line.status,
+        "problem": problem,
+        "reason": line.reason,
+        "means": f"{line.mean};  {line.number}" if line.number else line.mean,
+        "forecast": line.forecast,
+        "subject": line.subject,
+        "freshness": f"{line.freshness}   ·" if line.freshness else "",
+        "counts": line.counts,
+        "footer": footer(record),
+    }
+    state = {
+        "words": words,
+        "size_colour": STALE_COLOUR if line.stale else "#000000",
+        "colour": line.colour,
+        "run": record.run,
+        "truth": any(math.isfinite(frame.truth_nm) for frame in record.frames),
+        "target": math.isfinite(record.target_nm),
+        "runs": [{"uid": run.uid, "title": run.title, "about": run.about} for run in runs],
+    }
+    return json.dumps(state), line.title
+
+
 class _Page:
     """The parts of a page, and their contents."""
 
     def __init__(self) -> None:
-        self.line: Headline | None = None
-        self._headline = Div(name="headline", sizing_mode="stretch_width")
-        self._footer = Div(name="footer", sizing_mode="stretch_width")
-        self._sized = _source("minutes", "size", "dispersion", "truth", "description")
+        self.state = Div(name="state", visible=False)
+        self._sized = _source("minutes", "size", "mass", "dispersion", "truth", "description")
         self._rejected = _source("minutes", "at", "glyph", "colour", "words", "description")
         self._interval, self._scatter = _source("xs", "ys"), _source("xs", "ys")
         self._track = _source("minutes", "size")
-        self._limits = Range1d(0, 10)
+        self._limits, self._intensities, self._residuals = Range1d(0, 10), Range1d(0, 1), Range1d(-6, 6)
         self._target = Span(dimension="width", line_dash="dotted", line_width=2, visible=False)
         sizes = self._sizes()
-        dispersion = self._dispersion(sizes.x_range)
         self._image = _source("image", "x", "y", "dw", "dh")
         self._colours = LinearColorMapper(Cividis256, nan_color="rgba(0, 0, 0, 0)")
-        fall = self._waterfall()
         self._measured = _source("q", "intensity", "residual")
         self._fit = _source("q", "total")
         self._bands = {name: _source("xs", "ys") for name in ("background", "solvent", "dots")}
+        self._reflections, self._labels = _source("q"), _source("q", "label")
+        self._number, self._mass = _source("x", "y"), _source("x", "y")
         newest = self._newest()
-        residual = self._residual(newest.x_range)
-        self.layout = column(
-            self._headline,
-            row(
-                column(sizes, dispersion, fall, sizing_mode="stretch_width", styles=PANEL_STYLES),
-                column(newest, residual, sizing_mode="stretch_width", styles=PANEL_STYLES),
-                sizing_mode="stretch_width",
-                styles={"flex-wrap": "wrap"},
-            ),
-            self._footer,
-            sizing_mode="stretch_width",
-        )
-
-    def show_line(self, line: Headline) -> None:
-        """Show a top line."""
-        self._headline.text = _headline_html(line)
-        self.line = line
+        self.plots = [
+            sizes,
+            self._dispersion(sizes.x_range),
+            self._waterfall(),
+            newest,
+            self._residual(newest.x_range),
+            self._distribution(),
+        ]
+        self.roots = [self.state, *self.plots]
 
     def show(self, record: SynthesisRecord) -> None:
         """Show a state of a synthesis."""
-        self._footer.text = f'<div style="font-size: {FONT}; color: #444">{escape(footer(record))}</div>'
         low, high = size_limits_nm(record)
         self._limits.start, self._limits.end = low, high
         has_target = math.isfinite(record.target_nm)
@@ -144,9 +174,15 @@ class _Page:
             "minutes": np.array([frame.minutes for frame in record.frames]),
             "size": np.array([frame.track_nm for frame in record.frames]),
         }
-        self._rejected.data = _rejected(record.frames, low + 0.03 * (high - low))
+        self._rejected.data = _rejected(record.frames, low + 0.05 * (high - low))
         self._show_waterfall(record)
         self._show_newest(record.newest)
+        curves = distribution(sized[-1].size_nm, sized[-1].dispersion) if sized else None
+        for source, name in ((self._number, "number_per_nm"), (self._mass, "mass_per_nm")):
+            source.data = {
+                "x": [] if curves is None else curves.diameters_nm,
+                "y": [] if curves is None else getattr(curves, name),
+            }
 
     def _show_waterfall(self, record: SynthesisRecord) -> None:
         shown = waterfall(record)
@@ -154,7 +190,7 @@ class _Page:
             self._image.data = {name: [] for name in ("image", "x", "y", "dw", "dh")}
             return
         (left, right), (bottom, top) = shown.q_inv_angstrom, shown.minutes
-        # The square root shows the weak peaks at high Q beside the solvent's halo.
+        # The square root shows the weak peaks at high Q beside the strong ones.
         self._image.data = {
             "image": [np.sqrt(np.maximum(shown.image, 0.0)).astype(np.float32)],
             "x": [left],
@@ -168,6 +204,11 @@ class _Page:
         binned = None if examination is None else examination.binned
         fit = None if examination is None else examination.fit
         empty: NDArray[np.float64] = np.empty(0)
+        marks = reflection_marks(examination, MIN_LABEL_DISTANCE)
+        self._reflections.data = {"q": marks.q_inv_angstrom}
+        self._labels.data = {
+            name: [mark[i] for mark in marks.labels] for i, name in enumerate(("q", "label"))
+        }
         if binned is None:
             self._measured.data = {"q": empty, "intensity": empty, "residual": empty}
         else:
@@ -178,6 +219,12 @@ class _Page:
                 "intensity": binned.intensity[seen],
                 "residual": off[seen],
             }
+            if np.any(seen):  # noise below zero is part of the measurement
+                intensity = binned.intensity[seen]
+                self._intensities.start = min(0.0, 1.05 * float(intensity.min()))
+                self._intensities.end = max(HEADROOM * float(intensity.max()), 1e-9)
+            limit = residual_limit_sd(off[seen])
+            self._residuals.start, self._residuals.end = -limit, limit
         if binned is None or fit is None:
             self._fit.data = {"q": empty, "total": empty}
             for source in self._bands.values():
@@ -191,91 +238,73 @@ class _Page:
         self._bands["dots"].data = _bands(q, above, fit.total)
 
     def _sizes(self) -> Any:
-        plot = figure(
-            height=330, sizing_mode="stretch_width", y_axis_label="diameter (nm)", y_range=self._limits,
-            tools="pan,wheel_zoom,reset",
-        )  # fmt: skip
-        plot.patches(
-            "xs",
-            "ys",
-            source=self._interval,
-            color=SIZE,
-            alpha=0.2,
-            line_width=0,
-            legend_label="95 % interval",
-        )
-        plot.patches(
-            "xs",
-            "ys",
-            source=self._scatter,
-            color=SIZE,
-            alpha=0.3,
-            line_width=0,
-            legend_label="its part from frame to frame",
-        )
-        plot.line("minutes", "size", source=self._track, color=FIT, line_width=2, legend_label="track")
+        plot = _figure("sizes", "time since start (min)", "diameter (nm)", y_range=self._limits)
+        for source, alpha in ((self._interval, 0.2), (self._scatter, 0.3)):
+            plot.patches("xs", "ys", source=source, color=SIZE, alpha=alpha, line_width=0)
+        plot.line("minutes", "size", source=self._track, color=FIT, line_width=2)
         plot.line("minutes", "truth", source=self._sized, color="black", line_dash="dashed", line_width=2)
-        points = plot.scatter(
-            "minutes", "size", source=self._sized, marker=LOOKS[Status.SIZED].glyph, color=SIZE, size=9,
-            legend_label="number mean",
-        )  # fmt: skip
+        glyph = LOOKS[Status.SIZED].glyph
+        plot.scatter("minutes", "mass", source=self._sized, marker=glyph, color=SIZE, fill_color=None, size=9)
+        points = plot.scatter("minutes", "size", source=self._sized, marker=glyph, color=SIZE, size=9)
         rejected = plot.scatter(
             "minutes", "at", source=self._rejected, marker="glyph", color="colour", size=13, line_width=3,
-            legend_field="words",
         )  # fmt: skip
         plot.add_layout(self._target)
         plot.add_tools(HoverTool(renderers=[points, rejected], tooltips=[("", "@description")]))
-        plot.legend.location = "bottom_right"
-        plot.legend.background_fill_alpha = 0.7
-        return _readable(plot)
+        return plot
 
     def _dispersion(self, x_range: Any) -> Any:
-        plot = figure(
-            height=130, sizing_mode="stretch_width", x_axis_label="time since start (min)",
-            y_axis_label="dispersion (%)", x_range=x_range, tools="",
-        )  # fmt: skip
+        plot = _figure("dispersion", "time since start (min)", "(%)", x_range=x_range, tools="")
         plot.y_range.start = 0
         plot.scatter("minutes", "dispersion", source=self._sized, color=SIZE, size=5)
         plot.yaxis.ticker.desired_num_ticks = 3
-        return _readable(plot)
+        return plot
 
     def _waterfall(self) -> Any:
-        plot = figure(
-            height=290, sizing_mode="stretch_width", x_axis_label="Q (Å⁻¹)", y_axis_label="time (min)",
-            tools="pan,wheel_zoom,reset",
-        )  # fmt: skip
+        plot = _figure("waterfall", "Q (Å⁻¹)", "time (min)")
         plot.x_range.range_padding = plot.y_range.range_padding = 0
         plot.image("image", x="x", y="y", dw="dw", dh="dh", source=self._image, color_mapper=self._colours)
         bar = ColorBar(
             color_mapper=self._colours,
-            title="counts per strip",
             formatter=CustomJSTickFormatter(code="return (tick * tick).toPrecision(2) * 1"),
-            major_label_text_font_size=FONT,
-            title_text_font_size=FONT,
+            width=12,
         )
         plot.add_layout(bar, "right")
-        return _readable(plot)
+        return plot
 
     def _newest(self) -> Any:
-        plot = figure(
-            height=500, sizing_mode="stretch_width", title="newest frame", y_axis_label="counts per strip",
+        plot = _figure(
+            "newest",
+            "Q (Å⁻¹)",
+            "counts per strip",
+            y_range=self._intensities,
             tools="pan,wheel_zoom,box_zoom,reset",
-        )  # fmt: skip
-        plot.y_range.start = 0
-        for (name, source), colour in zip(self._bands.items(), (BACKGROUND, SOLVENT, FIT), strict=True):
-            plot.patches("xs", "ys", source=source, color=colour, alpha=0.4, line_width=0, legend_label=name)
-        plot.line("q", "total", source=self._fit, color=FIT, line_width=2, legend_label="fit")
-        plot.scatter("q", "intensity", source=self._measured, color="black", size=3, legend_label="measured")
-        return _readable(plot)
+        )
+        for source, colour in zip(self._bands.values(), (BACKGROUND, SOLVENT, FIT), strict=True):
+            plot.patches("xs", "ys", source=source, color=colour, alpha=0.4, line_width=0)
+        plot.line("q", "total", source=self._fit, color=FIT, line_width=2)
+        plot.scatter("q", "intensity", source=self._measured, fill_color="black", line_color=None, size=3)
+        plot.extra_y_ranges = {"marks": Range1d(0, 1)}
+        marks = {"y_range_name": "marks", "level": "overlay"}
+        plot.segment("q", 0.965, "q", 1.0, source=self._reflections, color=FIT, **marks)
+        self.labels = plot.text(
+            "q", 0.95, "label", source=self._labels, color="#AD4C00", text_font_size="12px",
+            angle=math.pi / 2, text_align="right", text_baseline="middle", **marks,
+        ).glyph  # fmt: skip
+        return plot
 
     def _residual(self, x_range: Any) -> Any:
-        plot = figure(
-            height=250, sizing_mode="stretch_width", x_axis_label="Q (Å⁻¹)", y_axis_label="residual (σ)",
-            x_range=x_range, y_range=Range1d(-6, 6), tools="",
-        )  # fmt: skip
-        plot.scatter("q", "residual", source=self._measured, color="black", size=3)
+        plot = _figure("residual", "Q (Å⁻¹)", "(σ)", x_range=x_range, y_range=self._residuals, tools="")
+        plot.scatter("q", "residual", source=self._measured, fill_color="black", line_color=None, size=3)
         plot.add_layout(Span(location=0, dimension="width", line_color=FIT, line_width=2))
-        return _readable(plot)
+        return plot
+
+    def _distribution(self) -> Any:
+        plot = _figure("distribution", "diameter (nm)", "fraction (1/nm)")
+        plot.y_range.start = 0
+        plot.line("x", "y", source=self._number, color=SIZE, line_width=2)
+        plot.line("x", "y", source=self._mass, color=FIT, line_width=2, line_dash="dashed")
+        return plot
 
 
 def _source(*columns: str) -> ColumnDataSource:
@@ -283,43 +312,28 @@ def _source(*columns: str) -> ColumnDataSource:
     return ColumnDataSource({column: [] for column in columns})
 
 
-def _readable(plot: Any) -> Any:
+def _figure(name: str, x_label: str, y_label: str, **settings: Any) -> Any:
+    """A plot that fills the place that the page has for it."""
+    plot = figure(
+        name=name,
+        sizing_mode="stretch_both",
+        x_axis_label=x_label,
+        y_axis_label=y_label,
+        min_width=0,
+        min_height=0,
+        **{"tools": "pan,wheel_zoom,reset", **settings},
+    )
     plot.toolbar.logo = None
     plot.toolbar.autohide = True
-    plot.axis.axis_label_text_font_size = plot.axis.major_label_text_font_size = FONT
     plot.axis.axis_label_text_font_style = "normal"
-    plot.title.text_font_size = FONT
-    plot.min_border_left = 80  # panels above each other are aligned
-    for legend in plot.legend:  # some have none, and setting one of these would warn
-        legend.label_text_font_size = FONT
     return plot
-
-
-def _headline_html(line: Headline) -> str:
-    """The top line as HTML; everything that comes from a document is escaped."""
-    colour = STALE_COLOUR if line.stale else "#000000"
-    size, mean, growth, status, reason, forecast = map(
-        escape, (line.size, line.mean, line.growth, line.status, line.reason, line.forecast)
-    )
-    last = escape(f"{line.freshness}   ·   {line.counts}" if line.freshness else line.counts)
-    return (
-        f'<div role="status" aria-live="polite" style="width: {WIDTH}; font-family: sans-serif">'
-        '<div style="display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 3vw">'
-        f'<h1 style="font-size: clamp(28px, 5vw, 60px); margin: 0; color: {colour}">{size}</h1>'
-        f'<span style="font-size: clamp(18px, 3vw, 40px); color: {colour}">{growth}</span>'
-        '<strong style="font-size: clamp(18px, 3vw, 40px); margin-left: auto; '
-        f'color: {line.colour}">{status}</strong></div>'
-        '<div style="display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 3vw">'
-        f'<span style="font-size: {REASON_FONT if reason else FONT}">{reason or mean}</span>'
-        f'<span style="font-size: {REASON_FONT}">{forecast}</span>'
-        f'<span style="font-size: 18px; margin-left: auto">{last}</span></div></div>'
-    )
 
 
 def _sized(frames: list[SizedFrame]) -> Columns:
     return {
         "minutes": np.array([frame.minutes for frame in frames]),
         "size": np.array([frame.size_nm for frame in frames]),
+        "mass": np.array([frame.mass_mean_nm for frame in frames]),
         "dispersion": np.array([100 * frame.dispersion for frame in frames]),
         "truth": np.array([frame.truth_nm for frame in frames]),
         "description": [describe_frame(frame) for frame in frames],

@@ -1,18 +1,33 @@
 """A server of the picture, for any number of browsers."""
 
+import asyncio
+import io
+import logging
+import re
 import socket
 from collections.abc import Sequence
 
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
+from bokeh.document import Document
 from bokeh.server.server import Server
 from tornado.ioloop import IOLoop
+from tornado.web import HTTPError, RequestHandler
 
 from ...callbacks import SynthesisRecord
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, QdsizerError
 from ._page import draw_page
+from ._shelf import OneRun, Shelf
 
 __all__ = ["BrowserView"]
+
+logger = logging.getLogger(__name__)
+
+PICTURE_INCHES, PICTURE_DPI = (16.0, 9.0), 120
+"""Size of a picture to download: 1920 × 1080 pixels."""
+
+FILE_NAME = re.compile(r"[^0-9A-Za-z_-]")
+"""What the name of a file to download may not hold."""
 
 
 class BrowserView:
@@ -20,8 +35,8 @@ class BrowserView:
 
     Parameters
     ----------
-    record
-        The synthesis.
+    runs
+        The synthesis, or the runs of an archive (`ArchivedRuns`).
     host
         Address to listen on; the default is seen from this machine alone.
     port
@@ -37,12 +52,19 @@ class BrowserView:
 
     def __init__(
         self,
-        record: SynthesisRecord,
+        runs: SynthesisRecord | Shelf,
         host: str = "127.0.0.1",
         port: int = 5006,
         origins: Sequence[str] = (),
     ) -> None:
-        pages = Application(FunctionHandler(lambda document: draw_page(document, record.snapshot)))
+        shelf: Shelf = OneRun(runs) if isinstance(runs, SynthesisRecord) else runs
+
+        def draw(document: Document) -> None:
+            asked = document.session_context.request.arguments.get("run", [b""])
+            uid = asked[0].decode(errors="replace")
+            draw_page(document, lambda: shelf.snapshot(uid), shelf.runs, lambda: shelf.problem(uid))
+
+        pages = Application(FunctionHandler(draw))
         self._loop = IOLoop()  # becomes current, or Bokeh would listen on another one
         try:
             free = _bindable(host, port)
@@ -52,6 +74,7 @@ class BrowserView:
                 address=host,
                 port=free,
                 # Else a page of another site could read this one through its visitor's browser.
+                extra_patterns=[(r"/download/([^/]+)\.(png|csv)", _Download, {"shelf": shelf})],
                 allow_websocket_origin=[f"{host}:{free}", f"localhost:{free}", *origins],
             )
         except OSError as error:
@@ -72,6 +95,41 @@ class BrowserView:
     def stop(self) -> None:
         """Make `run` end; may be called from any thread, and from a signal handler."""
         self._loop.add_callback(self._loop.stop)
+
+
+class _Download(RequestHandler):
+    """A run as a picture or a table, made in another thread: the pages go on."""
+
+    def initialize(self, shelf: Shelf) -> None:
+        """Keep the runs."""
+        self._shelf = shelf
+
+    async def get(self, uid: str, kind: str) -> None:
+        """Send the file."""
+        make, content = (_picture, "image/png") if kind == "png" else (_table, "text/csv; charset=utf-8")
+        try:
+            body = await asyncio.get_running_loop().run_in_executor(None, make, self._shelf, uid)
+        except QdsizerError as error:
+            raise HTTPError(404, "%s", error, reason="this run cannot be read") from error
+        self.set_header("Content-Type", content)
+        name = FILE_NAME.sub("_", uid)
+        self.set_header("Content-Disposition", f'attachment; filename="{name}.{kind}"')
+        self.write(body)
+
+
+def _table(shelf: Shelf, uid: str) -> bytes:
+    return shelf.table(uid).encode()
+
+
+def _picture(shelf: Shelf, uid: str) -> bytes:
+    from matplotlib.figure import Figure
+
+    from ...callbacks.display import draw_synthesis
+
+    drawn, png = Figure(figsize=PICTURE_INCHES, dpi=PICTURE_DPI), io.BytesIO()
+    draw_synthesis(shelf.snapshot(uid), drawn)
+    drawn.savefig(png, format="png")
+    return png.getvalue()
 
 
 def _bindable(host: str, port: int) -> int:

@@ -42,12 +42,13 @@ from ._resolution import ResolutionRanges
 from ._stream import FrameBatch, FrameStream
 from ._stream_recipe import SolventFile, Source, StreamRecipe
 from ._structures import StructureRanges
-from ._synthesis import GrowingDots, SynthesisRecipe
+from ._synthesis import MEASURED_DOTS, GrowingDots, SynthesisRecipe
 
 __all__ = [
     "COPPER_K_ALPHA",
     "EMPTY_KINDS",
     "INDISTINGUISHABLE",
+    "MEASURED_DOTS",
     "NEGATIVE_CONTROL_KINDS",
     "Background",
     "Displacement",

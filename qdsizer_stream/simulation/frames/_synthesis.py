@@ -6,24 +6,38 @@ from pydantic import Field
 
 from ...configuration import Config
 from ...errors import PhysicsError
-from ..crystal import MaterialSource, load_material, sphere
+from ..crystal import Material, MaterialSource, load_material, sphere
 from ..scattering import (
+    CorrelatedMotion,
+    PairTable,
+    averaged_sphere_pairs,
     compton_intensity,
+    correlated_sums,
+    debye_wavenumber,
     form_factors,
     load_solvent,
     pair_table,
     pattern_sums,
     structure_sums,
 )
+from ._disordered import atoms_per_core
 from ._population import lognormal_weights, population_moments
 
-__all__ = ["GrowingDots", "SynthesisRecipe"]
+__all__ = ["MEASURED_DOTS", "GrowingDots", "SynthesisRecipe"]
 
 Q_STEP_INV_ANGSTROM = 0.005
 """Grid of the patterns: ten points over the peak of a 10 nm dot, so that strips can be interpolated."""
 
+SUM_TOLERANCE = 1e-4
+"""Error of the sums over pairs that move together: far below the noise of a million photons."""
+
 EDGE_INV_ANGSTROM = 0.3
 """Lower end of the solvents' curves."""
+
+
+MEASURED_DOTS = {"correlated_motion": 0.8, "disordered_nm": 0.25}
+"""Settings of a recipe for dots as they are measured, in the middle of what `pbs` is trained for; without
+them dots are ideal spheres whose atoms move independently."""
 
 
 class SynthesisRecipe(Config):
@@ -47,6 +61,14 @@ class SynthesisRecipe(Config):
     """Fraction of the dots in the pattern's area at nucleation."""
     last_area_fraction: float = Field(default=0.6, gt=0, le=1)
     """Fraction of the dots in the pattern's area at the end."""
+    correlated_motion: float = Field(default=0.0, ge=0, le=1)
+    """Thermal motion that neighbouring atoms share: A over the smallest B of the material; 0 for atoms that
+    move independently, 0.6 to 1.1 in measured dots."""
+    disordered_nm: float = Field(default=0.0, ge=0, lt=2)
+    """Atoms in a disordered part over those in the ordered core, times the diameter of the core, nm; 0.2 to
+    0.3 in measured dots."""
+    disordered_coherence_nm: float = Field(default=1.4, gt=0.5, lt=5)
+    """Coherence length of the disordered part, nm."""
     background: float = Field(default=0.05, ge=0)
     """Constant background (fluorescence, air) over the mean of the solvent."""
 
@@ -78,16 +100,15 @@ class GrowingDots:
         diameters = np.arange(2.0, largest / unit + 0.5, 0.5) * unit
         self._diameters_nm = diameters / 10
         table = pair_table(material, [sphere(material, float(d)) for d in diameters])
-        dots = pattern_sums(
-            material,
-            table,
-            structure_sums(table, self._q),
-            self._q,
-            form_factors(material, self._q, recipe.wavelength_angstrom),
-        )
-        self._dots = dots + compton_intensity(
-            material, self._q, recipe.wavelength_angstrom, list(table.self_terms)
-        )
+        amplitude = recipe.correlated_motion * min(site.b_angstrom2 for site in material.sites)
+        motion = CorrelatedMotion(amplitude, debye_wavenumber(material)) if amplitude else None
+        self._dots = self._patterns(material, table, motion)
+        self._core_atoms = table.self_terms.sum(axis=0)
+        self._disordered = np.zeros(self._q.size)
+        """Pattern of the disordered part per atom."""
+        if recipe.disordered_nm:
+            part = averaged_sphere_pairs(material, np.array([10 * recipe.disordered_coherence_nm]))
+            self._disordered = self._patterns(material, part, motion)[:, 0] / part.self_terms.sum()
         solvent = load_solvent(recipe.solvent).intensity(self._q, recipe.wavelength_angstrom)
         self._solvent = solvent / solvent.mean()
 
@@ -115,7 +136,10 @@ class GrowingDots:
                 f"Q = {q_inv_angstrom.max():.4g} Å⁻¹ is past the {self._q[-1]:.4g} Å⁻¹ of this synthesis: "
                 "give a larger q_max_inv_angstrom"
             )
-        dots = self._dots @ self._weights(elapsed_s)
+        weights = self._weights(elapsed_s)
+        amount_nm = np.array([self.recipe.disordered_nm])
+        disordered = atoms_per_core(amount_nm, self._diameters_nm, self._core_atoms, weights[:, None])
+        dots = self._dots @ weights + self._disordered * disordered
         fraction = self._toward(self.recipe.first_area_fraction, self.recipe.last_area_fraction, elapsed_s)
         total = (1 - fraction) * self._solvent + fraction * dots / dots.mean() + self.recipe.background
         return np.asarray(np.interp(q_inv_angstrom, self._q, total, left=0.0))
@@ -134,6 +158,19 @@ class GrowingDots:
         """
         moments = population_moments(self._diameters_nm, self._weights(elapsed_s)[:, None])
         return float(moments.number_mean_nm[0])
+
+    def _patterns(
+        self, material: Material, table: PairTable, motion: CorrelatedMotion | None
+    ) -> NDArray[np.float64]:
+        """Coherent and Compton scattering of each cluster, shape (n_q, n_clusters)."""
+        wavelength = self.recipe.wavelength_angstrom
+        if motion is None:
+            sums = structure_sums(table, self._q)
+        else:
+            sums = correlated_sums(table, self._q, motion, SUM_TOLERANCE)
+        factors = form_factors(material, self._q, wavelength)
+        coherent = pattern_sums(material, table, sums, self._q, factors)
+        return np.asarray(coherent + compton_intensity(material, self._q, wavelength, list(table.self_terms)))
 
     def _weights(self, elapsed_s: float) -> NDArray[np.float64]:
         mean = self._toward(self.recipe.first_size_nm, self.recipe.last_size_nm, elapsed_s)
