@@ -55,12 +55,10 @@ class PatternEstimate(SizeEstimate):
             Matplotlib is not installed.
         """
         try:
-            from matplotlib.figure import Figure
-
-            from .callbacks.display import draw_examination
+            from .callbacks.display import NotebookFigure, draw_examination
         except ModuleNotFoundError as error:
             raise missing_extra(error) from error
-        drawn = Figure(figsize=FIGURE_INCHES) if figure is None else figure
+        drawn = NotebookFigure(figsize=FIGURE_INCHES) if figure is None else figure
         draw_examination(self.examination, drawn, self.name)
         return drawn
 

@@ -38,14 +38,12 @@ def plot_run(run: Any, figure: "Figure | None" = None) -> "Figure":
         Matplotlib is not installed.
     """
     try:
-        from matplotlib.figure import Figure
-
-        from ..callbacks.display import draw_synthesis
+        from ..callbacks.display import NotebookFigure, draw_synthesis
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
     watched = WatchedRun(run.parent, run.metadata["start"]["uid"])
     while watched.update():
         pass
-    drawn = Figure(figsize=FIGURE_INCHES) if figure is None else figure
+    drawn = NotebookFigure(figsize=FIGURE_INCHES) if figure is None else figure
     draw_synthesis(watched.record, drawn)
     return drawn

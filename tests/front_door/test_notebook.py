@@ -64,6 +64,9 @@ def test_the_picture_names_the_file_and_the_size(estimate: qd.PatternEstimate) -
     assert f"mass-weighted mean diameter {estimate.mass_mean_nm:.2f} nm" in words
     assert "frame<b>.xye" in words
     assert estimate.plot(figure) is figure
+    # A notebook shows the figure itself, too, without pyplot and without a cell magic.
+    shown = figure._repr_png_()
+    assert Image.open(io.BytesIO(shown)).size == (800, 520)
 
 
 def test_its_values_are_those_of_an_estimate(estimate: qd.PatternEstimate) -> None:
@@ -75,6 +78,8 @@ def test_a_library_that_is_missing_is_named_with_its_extra(
     estimate: qd.PatternEstimate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    for name in ("_notebook_figure", "_examination"):  # imported when first used
+        monkeypatch.delitem(sys.modules, f"qdsizer_stream.callbacks.display.{name}", raising=False)
     with pytest.raises(
         MissingExtraError, match=r'library matplotlib, .*: pip install "qdsizer-stream\[plot\]"'
     ):
@@ -165,6 +170,6 @@ def test_a_run_is_drawn_as_the_window_shows_it(run: Any) -> None:
     figure = qd.plot_run(run)
     words = " ".join(text.get_text() for axes in figure.axes for text in axes.texts)
     last = qd.sizes(run).loc[6]
-    assert f"{last['size_nm']:.2f} nm" in words
+    assert f"{last['mass_mean_nm']:.2f} nm" in words
     assert "6 frames: 5 sized, 1 rejected" in words
     assert [image for axes in figure.axes for image in axes.images]  # the waterfall has its patterns

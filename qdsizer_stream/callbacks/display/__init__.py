@@ -32,6 +32,7 @@ from ._view import (
 if TYPE_CHECKING:
     from ._examination import draw_examination
     from ._figure import LiveFigure, draw_synthesis
+    from ._notebook_figure import NotebookFigure
 
 __all__ = [
     "LOOKS",
@@ -45,6 +46,7 @@ __all__ = [
     "LiveFigure",
     "LiveSizeTable",
     "Look",
+    "NotebookFigure",
     "ReflectionMarks",
     "ReportWriter",
     "RunData",
@@ -78,6 +80,10 @@ def __getattr__(name: str) -> Any:
         from . import _figure
 
         return getattr(_figure, name)
+    if name == "NotebookFigure":
+        from ._notebook_figure import NotebookFigure
+
+        return NotebookFigure
     if name == "draw_examination":
         from ._examination import draw_examination
 
