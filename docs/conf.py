@@ -16,7 +16,7 @@ project_copyright = f"2026, {author}"
 version = release = __version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "decisions",
     "numpy_sections",
     "settings",
@@ -24,6 +24,9 @@ extensions = [
     "sphinxcontrib.typer",
 ]
 exclude_patterns = ["_build"]
+
+# Notebooks show the outputs that `docs/redraw.py` has stored, and tests run them.
+nb_execution_mode = "off"
 
 html_theme = "furo"
 html_title = "qdsizer_stream"

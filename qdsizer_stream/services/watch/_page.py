@@ -78,7 +78,7 @@ def draw_page(
     """
     page = _Page()
     document.title = "qdsizer"
-    document.template = (files(__package__) / "page.html").read_text(encoding="utf-8")  # type: ignore[assignment]  # Bokeh takes a string, too
+    document.template = (files(__package__) / "page.html").read_text(encoding="utf-8")
     for root in page.roots:
         document.add_root(root)
     script = (files(__package__) / "page.js").read_text(encoding="utf-8")
