@@ -1,6 +1,7 @@
 """Documents of an archived run, every frame inline."""
 
 import logging
+import re
 import time
 from bisect import bisect_right
 from collections import Counter
@@ -36,6 +37,12 @@ chunks of 100 MB more often."""
 
 POLL_S = 1.0
 """How often a run in progress is asked for more, s."""
+
+ONE_ELEMENT = re.compile(r"\[+\s*([-+]?\d+(?:\.(\d*))?(?:[eE][-+]?\d+)?)\s*\]+")
+"""Text of an array of one number."""
+
+TEXT_DIGITS = 8
+"""Digits behind the point to which NumPy rounds numbers in text; a shorter number is exact."""
 
 PATIENCE_S = 60.0
 """How long a run without an end may bring nothing before it is taken for dead, s."""
@@ -266,7 +273,7 @@ class _Tables:
         started = self._run.metadata["start"]["time"]
         began = [descriptor["time"] for descriptor in descriptors]
         for first, last, arrays in chunks:
-            rows = table.iloc[first:last].to_dict("records")
+            rows = [_with_arrays(row, descriptors[0]) for row in table.iloc[first:last].to_dict("records")]
             for index in range(first, last):
                 row = rows[index - first] if rows else {"seq_num": index + 1, "time": started}
                 # Configuration changes with a descriptor, which is older than its events.
@@ -275,7 +282,7 @@ class _Tables:
                     key: chunk[(index - first) * rows_each.get(key, 1) :][: rows_each.get(key, 1)]
                     for key, chunk in arrays.items()
                 }
-                yield _event(descriptor["uid"], row, frames)
+                yield _event(f"{descriptor['uid']}/{index + 1}", descriptor["uid"], row, frames)
 
     @property
     def _stop(self) -> Mapping[str, Any]:
@@ -417,7 +424,23 @@ def _step(arrays: Mapping[str, Any], rows_each: Mapping[str, int]) -> int:
     return -(-stored // -(-stored // wanted))
 
 
-def _event(descriptor: str, row: Mapping[str, Any], frames: Mapping[str, Any]) -> dict[str, Any]:
+def _with_arrays(row: dict[Any, Any], descriptor: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a table, with the number of each waveform of one element, which the archive has as text."""
+    keys = descriptor["data_keys"]
+    for key, value in row.items():
+        if isinstance(value, str) and keys.get(key, {}).get("dtype") == "array":
+            found = ONE_ELEMENT.fullmatch(value.strip())
+            if found is not None and len(found[2] or "") < TEXT_DIGITS:
+                row[key] = float(found[1])
+            elif found is not None:
+                row[key] = Unreadable(
+                    f"the archive holds {key} as text of {TEXT_DIGITS} digits, {value}, which may be "
+                    "rounded: size such runs live, or give a key that holds a number"
+                )
+    return row
+
+
+def _event(uid: str, descriptor: str, row: Mapping[str, Any], frames: Mapping[str, Any]) -> dict[str, Any]:
     """One event, from its row in the table and its frames."""
     seq_num, at = int(row["seq_num"]), float(row["time"])
     data = {
@@ -427,7 +450,7 @@ def _event(descriptor: str, row: Mapping[str, Any], frames: Mapping[str, Any]) -
     }
     data |= frames
     return {
-        "uid": f"{descriptor}/{seq_num}",
+        "uid": uid,
         "descriptor": descriptor,
         "seq_num": seq_num,
         "time": at,

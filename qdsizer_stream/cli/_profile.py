@@ -142,12 +142,23 @@ def install_profile(
 
 @profile.command(
     "check",
-    epilog=examples("profile check qdsizer.toml", "profile check qdsizer.toml --archive demo/archive --json"),
+    epilog=examples(
+        "profile check qdsizer.toml",
+        "profile check qdsizer.toml --archive demo/archive --json",
+        "profile check qdsizer.toml --run demo/archive 5d3f2c81",
+    ),
 )
 def check_profile(
     config: Config = CONFIG,
     archive: Archive = None,
     spool: Spool = None,
+    run: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="ARCHIVE RUN",
+            help="Also read each setting from the first frame of this measured run: live, and in replay.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check settings, model, detector and archive on one screen; exit code 1 where something is wrong.
@@ -157,6 +168,15 @@ def check_profile(
     from ..profiles import check
 
     findings = list(check(config, archive, spool))
+    if run is not None:
+        from ..archive import find_run
+        from ..callbacks import LiveConfig
+        from ..configuration import load_toml
+        from ..profiles import check_run
+
+        settings = load_toml(LiveConfig, config)
+        with opened_archive(run[0]) as catalog:
+            findings += check_run(settings, find_run(catalog, run[1]))
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings]))
     else:

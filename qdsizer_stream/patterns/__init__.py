@@ -2,6 +2,7 @@
 
 from ._axis import Axis, check_wavelength, energy_ev_from_wavelength, q_from_two_theta, two_theta_from_q
 from ._blur import FWHM_PER_SD, blur_matrix, blur_reach_bins
+from ._damaged_hdf5 import structure_checked
 from ._energy import given_wavelength, wavelength_from_energy
 from ._files import LoadedPattern, load_pattern, read_curve, read_pattern, write_pattern
 from ._grid import BinGrid, bin_pattern
@@ -37,6 +38,7 @@ __all__ = [
     "q_from_two_theta",
     "read_curve",
     "read_pattern",
+    "structure_checked",
     "two_theta_from_q",
     "wavelength_from_energy",
     "write_pattern",

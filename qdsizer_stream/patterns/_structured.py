@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PatternFileError
+from ._damaged_hdf5 import structure_checked
 from ._table import Table
 
 __all__ = ["is_powder_cif", "is_xrdml", "nexus_table", "powder_cif_table", "xrdml_table"]
@@ -218,7 +219,7 @@ def nexus_table(path: Path) -> Table:
     import h5py
 
     try:
-        with h5py.File(path) as file:
+        with structure_checked(path), h5py.File(path) as file:
             data = _default_data(file)
             if data is None:
                 raise PatternFileError(

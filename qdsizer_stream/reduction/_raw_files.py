@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import PatternFileError
-from ..patterns import check_wavelength
+from ..patterns import check_wavelength, structure_checked
 from ._frames import strip_counts
 from ._geometry import MODULE_STRIPS, StripDetector
 
@@ -151,7 +151,7 @@ def _read_hdf5(path: Path) -> list[RawFrame]:
     import h5py
 
     try:
-        with h5py.File(path) as file:
+        with structure_checked(path), h5py.File(path) as file:
             entry = _child(file, "NXentry")
             if _string(entry.get("definition")) == "NXmonopd":
                 return _read_nxmonopd(path, entry)

@@ -41,6 +41,12 @@ fell a hundredfold between modules, it would count ten photons."""
 MIN_EXPOSURE_S = 1e-7
 """The clock of MYTHEN counts in units of 100 ns."""
 
+MAX_EXPOSURE_S = 1e9
+"""Thirty years: a longer exposure is a number of something else."""
+
+MONITOR_RANGE = (1e-30, 1e30)
+"""Readings of a monitor, from currents in ampere to photons of a day: products do not overflow."""
+
 MAX_AXES = 16
 """Number of axes kept in the cache: a scan returns to the same few arm positions."""
 
@@ -267,7 +273,7 @@ class Reducer:
         seconds = math.nan if exposure_s is None else float(exposure_s)
         if (
             config.normalise_exposure or config.dead_time is not None
-        ) and not MIN_EXPOSURE_S <= seconds < math.inf:
+        ) and not MIN_EXPOSURE_S <= seconds <= MAX_EXPOSURE_S:
             purpose = "normalisation" if config.normalise_exposure else "the dead-time correction"
             raise CalibrationError(
                 f"exposure {exposure_s} of the frame is not a valid time in seconds: [reduction] needs it "
@@ -275,7 +281,7 @@ class Reducer:
             )
         scale = seconds if config.normalise_exposure else 1.0
         if config.normalise_monitor:
-            if monitor is None or not 0 < monitor < math.inf:
+            if monitor is None or not MONITOR_RANGE[0] <= monitor <= MONITOR_RANGE[1]:
                 raise CalibrationError(
                     f"monitor (I0) reading {monitor} is not usable for normalisation: check the shutter and "
                     "the beam, or set normalise_monitor = false in [reduction]"

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..errors import PatternFileError
-from ..patterns import Pattern, two_theta_from_q
+from ..errors import PatternError, PatternFileError
+from ..patterns import Pattern, structure_checked, two_theta_from_q
 
 __all__ = ["read_reduced", "write_reduced", "write_xye"]
 
@@ -103,18 +103,22 @@ def read_reduced(path: str | os.PathLike[str]) -> tuple[Pattern, dict[str, Any]]
     import h5py
 
     path = Path(path)
-    try:
-        with h5py.File(path) as file:
-            data = file["entry/data"]
-            pattern = Pattern(data["Q"][()], data["I"][()], data["Idev"][()], data["mask"][()].astype(bool))
-            return pattern, json.loads(file["entry/process/note/data"][()])
-    except OSError as error:
-        raise PatternFileError(f"cannot read {path}: {error}") from error
-    except KeyError as error:
-        raise PatternFileError(
-            f"{path} is not a reduced pattern of this package: it must contain entry/data with Q, I, Idev "
-            f"and mask, and entry/process/note ({error.args[0]})"
-        ) from error
+    with structure_checked(path):
+        try:
+            with h5py.File(path) as file:
+                data = file["entry/data"]
+                q, intensity, sigma = (data[name][()] for name in ("Q", "I", "Idev"))
+                mask, provenance = data["mask"][()].astype(bool), file["entry/process/note/data"][()]
+            return Pattern(q, intensity, sigma, mask), json.loads(provenance)
+        except OSError as error:
+            raise PatternFileError(f"cannot read {path}: {error}") from error
+        except KeyError as error:
+            raise PatternFileError(
+                f"{path} is not a reduced pattern of this package: it must contain entry/data with Q, I, "
+                f"Idev and mask, and entry/process/note ({error.args[0]})"
+            ) from error
+        except PatternError as error:
+            raise PatternFileError(f"{path}: {error}") from error
 
 
 def write_xye(path: str | os.PathLike[str], pattern: Pattern, wavelength_angstrom: float) -> None:

@@ -139,8 +139,9 @@ def document_faults(
         "data that is no mapping": DocumentFault(
             second(lambda doc: {**doc, "data": 5}), reason="'int' object"
         ),
-        "duplicate seq_num": DocumentFault(
-            twice("event"), " ".join(["sized"] * 6), seq_nums=(1, 1, 2, 2, 3, 3)
+        "event delivered twice": DocumentFault(twice("event"), ALL_SIZED),
+        "step repeated after a pause": DocumentFault(
+            lambda: repeated_steps, " ".join(["sized"] * 6), seq_nums=(1, 1, 2, 2, 3, 3)
         ),
         "no seq_num": DocumentFault(
             second(lambda doc: without(doc, "seq_num")), ALL_SIZED, seq_nums=(1, 0, 3)
@@ -280,6 +281,13 @@ def twice(kind: str) -> Callable[[], Fault]:
             yield name, doc
 
     return lambda: fault
+
+
+def repeated_steps(name: str, doc: Any) -> Iterable[Document]:
+    """Send another event with the same number after each, as a run that was paused and resumed."""
+    yield name, doc
+    if name == "event":
+        yield name, {**doc, "uid": f"{doc['uid']} again"}
 
 
 def without(doc: Any, *keys: str) -> dict[str, Any]:

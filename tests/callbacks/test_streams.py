@@ -23,9 +23,10 @@ from ophyd import DeviceStatus, Signal
 from qdsizer_stream.callbacks import LiveSizer, NumberSource, WavelengthSource
 from qdsizer_stream.callbacks.documents import SizeStream
 from qdsizer_stream.devices import SimMythen, SimMythenHdf5
+from qdsizer_stream.reduction import AccumulationConfig
 from qdsizer_stream.sizing import Sizer
 
-from .producers import FlyingMythen, ResourceDatumMythen, fly
+from .producers import FlyingMythen, ListMythen, PageMythen, ResourceDatumMythen, fly, fly_page
 
 Documents = list[tuple[str, Any]]
 Mythen = Callable[..., Any]
@@ -464,6 +465,126 @@ def test_a_stream_datum_that_is_delivered_twice(
     out = through(doubled)
     assert sizes(out) == expected[:N_FRAMES]
     assert streams(out)["primary"] == {"announced": 3, "sized": 3, "rejected": {}}
+
+
+def with_repeats(documents: Documents, kinds: tuple[str, ...]) -> Documents:
+    """Documents of some kinds delivered again: at once, and all of them before the stop."""
+    repeated = [(name, doc) for name, doc in documents if name in kinds]
+    at_once = [item for item in documents[:-1] for item in ([item, item] if item[0] in kinds else [item])]
+    return [*at_once, *repeated, documents[-1]]
+
+
+@pytest.mark.parametrize("kind", ["inline", "page", "list", "datum", "stream"])
+def test_documents_that_are_delivered_again_are_sized_once(
+    kind: str, through: Any, live: Any, mythen: Mythen, expected: list[float], tmp_path: Path
+) -> None:
+    documents: Documents = []
+    record = documents.append
+    kinds = {"inline": SimMythen, "list": ListMythen, "page": PageMythen}
+    if kind == "page":
+        device = mythen(kind=type("Three", (PageMythen,), {"frames": N_FRAMES}))
+        RunEngine({})(fly_page(device), lambda name, doc: record((name, doc)))
+    else:
+        more = {} if kind in kinds else {"directory": tmp_path}
+        files = {"datum": ResourceDatumMythen, "stream": SimMythenHdf5}
+        device = mythen(kind={**kinds, **files}[kind], **more)
+        RunEngine({})(count([device], N_FRAMES), lambda name, doc: record((name, doc)))
+    again = with_repeats(
+        documents,
+        ("descriptor", "event", "event_page", "resource", "datum", "stream_resource", "stream_datum"),
+    )
+    again.insert(1, documents[0])  # the start
+    one = live()
+    out: Documents = []
+    one.subscribe(lambda name, doc: out.append((name, doc)))
+    for name, doc in again:
+        one(name, doc)
+    assert one.close(60)
+    assert sizes(out) == expected[:N_FRAMES]
+    (account,) = streams(out).values()
+    assert account == {"announced": N_FRAMES, "sized": N_FRAMES, "rejected": {}}
+    # Each event or frame came three times, the start twice.
+    n_again = 2 * N_FRAMES * (2 if kind == "stream" else 1)
+    assert one.counters.repeated == n_again + 1
+    assert [doc["qdsizer"]["repeated"] for name, doc in out if name == "stop"] == [n_again]
+
+
+def test_photons_of_an_event_that_is_delivered_again_are_added_once(through: Any, raw: Documents) -> None:
+    settings = {"accumulation": AccumulationConfig(mode="all", min_counts=1, max_seconds=1e9)}
+    once, again = (
+        estimates(through(documents, **settings)) for documents in (raw, with_repeats(raw, ("event",)))
+    )
+    assert len(once) == 6
+    assert [one["qdsizer_counts"] for one in again] == [one["qdsizer_counts"] for one in once]
+    assert [one["qdsizer_n_frames"] for one in again] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("slow", ["stream_datum", "event"])
+def test_a_slow_writer_does_not_change_the_time_of_a_frame(
+    slow: str, live: Any, mythen: Mythen, tmp_path: Path
+) -> None:
+    """The event of a frame waits in the queue while the writer is busy with its announcement."""
+
+    def writer(name: str, doc: Any) -> None:
+        if name == slow:
+            time.sleep(0.4)  # twice as long as a frame waits for its event
+
+    out = run_live(live(), count([mythen(kind=SimMythenHdf5, directory=tmp_path)], 2), also=writer)
+    measured = dict(times(out, "mythen_elapsed"))
+    derived = [doc for name, doc in out if name == "event" and "qdsizer_size" in doc["data"]]
+    assert [doc["time"] for doc in derived] == [measured[1], measured[2]]
+
+
+def test_a_late_event_of_a_stream_that_has_had_events_is_waited_for(
+    live: Any, mythen: Mythen, tmp_path: Path
+) -> None:
+    """With another descriptor too: as after a change of configuration."""
+    device = mythen(kind=SimMythenHdf5, directory=tmp_path)
+
+    def plan() -> Iterator[Any]:
+        yield from bps.stage(device)
+        yield from bps.open_run()
+        yield from bps.trigger_and_read([device])
+        yield from bps.configure(device, {"exposure_s": 29.0})
+        yield from bps.trigger_and_read([device])
+        yield from bps.close_run()
+        yield from bps.unstage(device)
+
+    documents: Documents = []
+    RunEngine({})(plan(), lambda name, doc: documents.append((name, doc)))
+    assert [name for name, _ in documents].count("descriptor") == 2
+    one = live()
+    out: Documents = []
+    one.subscribe(lambda name, doc: out.append((name, doc)))
+    n_events = 0
+    for name, doc in documents:
+        n_events += name == "event"
+        if name == "event" and n_events == 2:
+            time.sleep(0.5)
+        one(name, doc)
+    assert one.close(60)
+    measured = dict(times(out, "mythen_elapsed"))
+    derived = [doc for name, doc in out if name == "event" and "qdsizer_size" in doc["data"]]
+    assert [doc["time"] for doc in derived] == [measured[1], measured[2]]
+
+
+@pytest.mark.parametrize("value", [np.array([WAVELENGTH]), [WAVELENGTH], np.array(WAVELENGTH)])
+def test_a_waveform_of_one_element_is_its_number(
+    value: Any, through: Any, raw: Documents, expected: list[float]
+) -> None:
+    """EPICS gives an array of shape (1,) for a record that has room for more."""
+    documents = [
+        (name, {**doc, "data": {**doc["data"], "mono": value}} if name == "event" else doc)
+        for name, doc in raw
+    ]
+    source = WavelengthSource(data_key="mono", unit="angstrom")
+    assert sizes(through(documents, wavelength=source)) == expected
+    two = [
+        (name, {**doc, "data": {**doc["data"], "mono": np.array([0.5, 0.6])}} if name == "event" else doc)
+        for name, doc in raw
+    ]
+    reasons = [one["qdsizer_reason"] for one in estimates(through(two, wavelength=source))]
+    assert all("mono is array([0.5, 0.6]), which is not a number" in reason for reason in reasons)
 
 
 @pytest.mark.parametrize("kind", ["stream_resource", "stream_datum", "resource", "datum"])

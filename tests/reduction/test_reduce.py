@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -592,6 +593,27 @@ def test_arbitrary_input_is_rejected_with_a_message(
         return
     # A pattern checks itself: finite intensity and positive sigma where it is not masked.
     assert np.all(np.isnan(pattern.intensity[pattern.mask]))
+
+
+@pytest.mark.parametrize(
+    ("exposure", "monitor", "message"),
+    [
+        (1e300, 1.0, "exposure 1e+300 of the frame is not a valid time in seconds"),
+        (1.0, 1e300, "monitor (I0) reading 1e+300 is not usable for normalisation"),
+        (1.0, 1e-300, "monitor (I0) reading 1e-300 is not usable for normalisation"),
+    ],
+)
+def test_readings_whose_product_would_overflow_are_rejected(
+    exposure: float, monitor: float, message: str
+) -> None:
+    counts = np.full(N, 100)
+    with pytest.raises(CalibrationError, match=re.escape(message)):
+        FULL_REDUCER.reduce(counts, WAVELENGTH, 0.0, exposure_s=exposure, monitor=monitor)
+    # At the limits: no overflow, whatever the counts.
+    for seconds in (1e-7, 1e9):
+        for reading in (1e-30, 1e30):
+            pattern = FULL_REDUCER.reduce(counts, WAVELENGTH, 0.0, exposure_s=seconds, monitor=reading)
+            assert np.all(np.isfinite(pattern.intensity[~pattern.mask]))
 
 
 # Settings of a beamline ----------------------------------------------------------------------------

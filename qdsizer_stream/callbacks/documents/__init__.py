@@ -6,7 +6,7 @@ from ._frame import Announced, Frame, Unreadable
 from ._hdf5 import Hdf5Rows, paths_from_uri
 from ._linked import LinkedRun
 from ._number_source import FrameDocuments, NumberSource, read_switches
-from ._owned import owned, unchanged
+from ._owned import array_bytes, owned, unchanged
 from ._quantity import (
     AngleSource,
     ExposureSource,
@@ -46,6 +46,7 @@ __all__ = [
     "SizeStream",
     "Unreadable",
     "WavelengthSource",
+    "array_bytes",
     "config_of_run",
     "estimate_data",
     "fixed_wavelength_angstrom",

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
+import numpy as np
 from pydantic import model_validator
 
 from ...configuration import Config
 from ...errors import ConfigurationError
+from ._frame import Unreadable
 
 __all__ = ["NUMBER_SOURCES", "FrameDocuments", "NumberSource", "read_switches"]
 
@@ -100,8 +102,10 @@ class NumberSource(Config):
                 f"no {name}: {self.describe()} is missing, found {self._others(documents)}; "
                 f"set [{name}] to its source"
             )
+        if isinstance(found, Unreadable):
+            raise ConfigurationError(f"no {name}: {found.reason}")
         try:
-            return float(found), unit
+            return float(_only_element(found)), unit
         except (TypeError, ValueError) as error:
             raise ConfigurationError(
                 f"{name} from {self.describe()} is {found!r}, which is not a number: "
@@ -128,6 +132,13 @@ class NumberSource(Config):
             devices = documents.descriptor.get("configuration", {}).values()
             keys = [key for device in devices for key in device.get("data", {})]
         return ", ".join(sorted(keys)) or "nothing"
+
+
+def _only_element(value: Any) -> Any:
+    """The element of an array or list of one, as EPICS gives a waveform with one element."""
+    while isinstance(value, np.ndarray | list | tuple) and np.size(value) == 1:
+        value = value[()] if isinstance(value, np.ndarray) and not value.ndim else value[0]
+    return value
 
 
 def read_switches(keys: Mapping[str, str], documents: FrameDocuments) -> dict[str, Any]:

@@ -23,8 +23,6 @@ class _Descriptor:
 
     frames: deque[Announced] = field(default_factory=deque)
     events: deque[Mapping[str, Any]] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
-    stepped: bool = False
-    """Whether it has had an event."""
     flown: bool = False
     """Whether a frame waited in vain."""
     deadline: float = 0.0
@@ -41,11 +39,12 @@ class EventMatch:
 
     def __init__(self) -> None:
         self._descriptors: dict[str, _Descriptor] = {}
+        self._stepped: set[str] = set()  # streams that have had an event
 
     @property
     def due(self) -> float | None:
         """When frames are to be released without an event, s on the monotonic clock."""
-        waiting = [one.deadline for one in self._descriptors.values() if one.frames and _dated_only(one)]
+        waiting = [one.deadline for one in self._descriptors.values() if self._only_dated(one)]
         return min(waiting, default=None)
 
     @property
@@ -81,20 +80,23 @@ class EventMatch:
                     state.deadline = time.monotonic() + EVENT_WAIT_S
                 state.frames.append(one)
 
-    def event(self, event: Mapping[str, Any]) -> Iterator[Announced]:
+    def event(self, event: Mapping[str, Any], stream: str) -> Iterator[Announced]:
         """Take an event.
 
         Parameters
         ----------
         event
             The event; kept where its frame has not come.
+        stream
+            Its stream.
 
         Returns
         -------
         Its frames.
         """
         state = self._state(event["descriptor"])
-        state.stepped, state.flown = True, False
+        state.flown = False
+        self._stepped.add(stream)  # with the next descriptor of the stream too
         found = next((one for one in state.frames if one.seq_num == event["seq_num"]), None)
         if found is None:
             state.events.append(event)
@@ -105,7 +107,7 @@ class EventMatch:
     def release(self) -> Iterator[Announced]:
         """Release frames that waited long enough for an event that would only date them."""
         for state in self._descriptors.values():
-            if state.frames and _dated_only(state) and time.monotonic() >= state.deadline:
+            if self._only_dated(state) and time.monotonic() >= state.deadline:
                 state.flown = True
                 yield from _drained(state)
 
@@ -125,9 +127,9 @@ class EventMatch:
     def _state(self, descriptor: str) -> _Descriptor:
         return self._descriptors.setdefault(descriptor, _Descriptor())
 
-
-def _dated_only(state: _Descriptor) -> bool:
-    return not state.required and not state.stepped
+    def _only_dated(self, state: _Descriptor) -> bool:
+        """Whether frames wait for an event that would only date them, and may never come."""
+        return bool(state.frames) and not state.required and state.frames[0].stream not in self._stepped
 
 
 def _drained(state: _Descriptor) -> list[Announced]:

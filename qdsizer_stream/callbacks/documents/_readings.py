@@ -9,7 +9,16 @@ from ...errors import ConfigurationError
 from ...reduction import AppliedCorrections
 from ._config import LiveConfig
 from ._number_source import FrameDocuments, NumberSource, read_switches
-from ._quantity import read_angle, read_exposure, read_peak, read_wavelength
+from ._quantity import (
+    AngleSource,
+    ExposureSource,
+    PeakSource,
+    WavelengthSource,
+    read_angle,
+    read_exposure,
+    read_peak,
+    read_wavelength,
+)
 
 __all__ = ["FrameReadings"]
 
@@ -32,6 +41,50 @@ class FrameReadings:
         self._start = start
         self._peak_warned = False
 
+    @property
+    def sources(self) -> dict[str, NumberSource]:
+        """Sources of numbers that the settings give, by name of the setting."""
+        config = self._config
+        sources: dict[str, NumberSource | None] = {
+            "wavelength": config.wavelength,
+            "arm_angle": config.arm_angle,
+            "exposure": config.exposure,
+            "monitor": config.monitor,
+            "optics.peak": config.optics.peak if config.optics is not None else None,
+        }
+        return {name: source for name, source in sources.items() if source is not None}
+
+    def read_one(self, name: str, descriptor: Mapping[str, Any], data: Mapping[str, Any]) -> float:
+        """Read one number.
+
+        Parameters
+        ----------
+        name
+            Name of its setting, one of `sources`.
+        descriptor, data
+            As in `read`.
+
+        Returns
+        -------
+        The number, in the unit that sizing uses.
+
+        Raises
+        ------
+        ConfigurationError
+            It is not at its source, or is not valid.
+        """
+        documents, source = FrameDocuments(self._start, descriptor, data), self.sources[name]
+        match source:
+            case WavelengthSource():
+                return read_wavelength(source, documents)
+            case AngleSource():
+                return read_angle(source, documents)
+            case ExposureSource():
+                return read_exposure(source, documents)
+            case PeakSource():
+                return read_peak(source, documents)
+        return source.read(name, documents)[0]
+
     def of_event(self, descriptor: Mapping[str, Any]) -> list[str]:
         """Settings that are read from the event of a frame.
 
@@ -45,15 +98,7 @@ class FrameReadings:
         Names of the settings, such as `wavelength`; empty where a frame can be sized without its event.
         """
         config = self._config
-        peak = config.optics.peak if config.optics is not None else None
-        sources: dict[str, NumberSource | None] = {
-            "wavelength": config.wavelength,
-            "arm_angle": config.arm_angle,
-            "exposure": config.exposure,
-            "monitor": config.monitor,
-            "optics.peak": peak,
-        }
-        names = [name for name, source in sources.items() if source is not None and source.data_key]
+        names = [name for name, source in self.sources.items() if source.data_key]
         return names + ["applied"] * any(key in descriptor["data_keys"] for key in config.applied.values())
 
     def read(self, descriptor: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:

@@ -131,6 +131,9 @@ class FrameSource:
         self._datums: dict[str, Mapping[str, Any]] = {}
         self._events_before_datum: list[tuple[Mapping[str, Any], float]] = []
         self._seen_keys: dict[str, list[str]] = {}
+        self._seen_events: set[int] = set()
+        self.repeated = 0
+        """Events and frames that were delivered again, and not sized twice."""
 
     @property
     def left_out(self) -> Mapping[str, int]:
@@ -300,7 +303,7 @@ class FrameSource:
 
     def _event(self, event: Mapping[str, Any], received: float) -> Iterator[Announced]:
         described = self._descriptors.get(event["descriptor"])
-        if described is None:
+        if described is None or self._delivered_before(event):
             return
         data, key = event.get("data", {}), described.data_key
         seq_num, time = _seq_num(event.get("seq_num")), _time(event.get("time"), received)
@@ -311,7 +314,8 @@ class FrameSource:
         others = {name: owned(value) for name, value in data.items() if name != key}
         if described.external.startswith("STREAM"):
             yield from self._match.event(
-                {"descriptor": event["descriptor"], "seq_num": seq_num, "time": time, "data": others}
+                {"descriptor": event["descriptor"], "seq_num": seq_num, "time": time, "data": others},
+                described.stream,
             )
             return
         counts = data.get(key)
@@ -342,6 +346,18 @@ class FrameSource:
             described, seq_num, time, lambda: own, data=others, problem=problem, inline=True
         )
 
+    def _delivered_before(self, event: Mapping[str, Any]) -> bool:
+        """Whether a transport delivers an event again; a step that is repeated has another identifier."""
+        uid = event.get("uid")
+        if uid is None:
+            return False
+        identity = hash((uid, event.get("seq_num")))  # a long run has many, and a number is small
+        if identity in self._seen_events:
+            self.repeated += 1
+            return True
+        self._seen_events.add(identity)
+        return False
+
     def _announced(
         self,
         described: _Described,
@@ -365,6 +381,7 @@ class FrameSource:
         """Events whose datum or resource came after them."""
         waiting, self._events_before_datum = self._events_before_datum, []
         for event, received in waiting:
+            self._seen_events.discard(hash((event.get("uid"), event.get("seq_num"))))
             yield from self._event(event, received)
 
     def _stream_resource(self, doc: Mapping[str, Any]) -> Iterator[Announced]:
@@ -402,6 +419,7 @@ class FrameSource:
             )
             for index in resource.fresh(indices)
         ]
+        self.repeated += len(indices) - len(announced)
         if problem:
             yield from announced
         else:

@@ -15,7 +15,7 @@ from event_model import DocumentNames
 
 from ...sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
 from ...sizing.process import SizingProcess, SynchronousExecutor
-from ..documents import LiveConfig, RunIndex, owned, unchanged
+from ..documents import LiveConfig, RunIndex, array_bytes, owned, unchanged
 from ._newest import NewestWins
 from ._queue import Item, WorkQueue
 from ._run import RunSizing
@@ -45,6 +45,8 @@ class Counters:
     """Of these, without a size, by status."""
     marked: int = 0
     """Documents whose frames were not sized because the queue was full; in `refused` as well."""
+    repeated: int = 0
+    """Events, frames and start documents that were delivered again, and not sized twice."""
     orphans: int = 0
     """Documents of runs whose start never came, passed on unsized."""
     contained: int = 0
@@ -89,6 +91,7 @@ class LiveSizer:
         self._lock = threading.Lock()
         self._tally: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
+        self._repeated = 0  # of runs that have ended
         self._newest: dict[str, Any] | None = None
         self._examination: Examination | None = None
         self._displays: dict[int, NewestWins] = {}
@@ -109,7 +112,8 @@ class LiveSizer:
             The document; copied where it may be changed, never changed here.
         """
         try:
-            self._queue.put(Item(name, owned(doc), doc))
+            own = owned(doc)
+            self._queue.put(Item(name, own, doc, n_bytes=array_bytes(own)))
             self._count("documents")
         except Exception:
             self._count("contained")
@@ -220,6 +224,7 @@ class LiveSizer:
             return Counters(
                 **self._tally,
                 refused=dict(self._refused),
+                repeated=self._repeated + sum(run.repeated for run in list(self._runs.values())),
                 marked=self._queue.marked,
                 restarts=self._queue.restarts + (self._process.restarts if self._process is not None else 0),
                 skipped=sum(display.skipped for display in list(self._displays.values())),
@@ -294,9 +299,13 @@ class LiveSizer:
         return max(min(due) - time.monotonic(), 0.0) if due else None
 
     def _begin(self, start: Mapping[str, Any]) -> None:
+        if start["uid"] in self._runs:
+            self._repeated += 1
+            return
         while len(self._runs) >= OPEN_RUNS:
             lost = self._runs.pop(next(iter(self._runs)))
             lost.close()
+            self._repeated += lost.repeated
             self._index.forget(lost.uid)
             logger.warning(
                 "run %s is given up: it has no stop, and %d runs started after it", lost.uid, OPEN_RUNS
@@ -331,6 +340,7 @@ class LiveSizer:
         for stop in stops:
             self._forward("stop", stop)
         for run in runs:
+            self._repeated += run.repeated
             del self._runs[run.uid]
             self._index.forget(run.uid)
 

@@ -24,6 +24,13 @@ MARKED_LIMIT = 10
 """Marked documents may fill the queue to this many times its size; then the plan waits, since memory is
 limited and a raw document is never dropped."""
 
+QUEUE_BYTES = 2**28
+"""Arrays and lists in the documents that may wait, bytes: 2000 frames of 30 720 strips. One event page can
+hold as much as thousands of events."""
+
+MARKED_BYTES = 2**30
+"""As `MARKED_LIMIT`, in bytes: with more, the plan waits under every policy."""
+
 AHEAD = SLOTS - 1
 """Items behind the current one that the handler may submit: with it, as many as the sizing process takes."""
 
@@ -47,6 +54,8 @@ class Item:
     """When it was received, s on a monotonic clock."""
     ahead: int = 0
     """Documents in the queue when it was received."""
+    n_bytes: int = 0
+    """Size of the arrays and lists in it, bytes."""
     marked: bool = False
     """Whether its frames are recorded without being sized, because the queue was full."""
     forwarded: bool = False
@@ -89,7 +98,8 @@ class WorkQueue:
     policy
         What happens to items with frames when the queue is full.
     idle
-        Called in the thread after each item, and again after as many seconds as it returns if no item comes.
+        Called in the thread whenever no item waits, and again after as many seconds as it returns if none
+        comes.
     """
 
     def __init__(
@@ -107,6 +117,7 @@ class WorkQueue:
         self._ahead = 0 if policy is QueuePolicy.NEWEST else AHEAD
         self._items: deque[Item] = deque()
         self._n_frames = 0  # items with frames among them
+        self._n_bytes = 0
         self._lock = threading.Lock()
         # One for each that waits: a thread that wakes for nothing takes the interpreter from the plan.
         self._arrived = threading.Condition(self._lock)
@@ -143,12 +154,12 @@ class WorkQueue:
         """
         with self._lock:
             brings_frames = item.name in FRAME_DOCUMENTS
-            if brings_frames and self._n_frames >= self._size:
-                limit = self._size
+            if brings_frames and self._full(item, self._size, QUEUE_BYTES):
+                limit, limit_bytes = self._size, QUEUE_BYTES
                 if self._policy is not QueuePolicy.WAIT:
                     self._mark(item if self._policy is QueuePolicy.MARK else self._longest_waiting())
-                    limit *= MARKED_LIMIT
-                while self._n_frames >= limit and not self._closing:
+                    limit, limit_bytes = limit * MARKED_LIMIT, MARKED_BYTES
+                while self._full(item, limit, limit_bytes) and not self._closing:
                     self._revive()
                     self._handled.wait(CHECK_S)
             if self._closing:
@@ -156,6 +167,7 @@ class WorkQueue:
             item.ahead = len(self._items)
             self._items.append(item)
             self._n_frames += brings_frames
+            self._n_bytes += item.n_bytes
             self._revive()
             self._arrived.notify()
 
@@ -202,6 +214,10 @@ class WorkQueue:
             self._thread.join()
         return done
 
+    def _full(self, item: Item, limit: int, limit_bytes: int) -> bool:
+        """Whether an item would exceed a limit; a single one never does, however large it is."""
+        return self._n_frames >= limit or (self._n_frames > 0 and self._n_bytes + item.n_bytes > limit_bytes)
+
     def _mark(self, item: Item | None) -> None:
         if item is not None:
             item.marked = True
@@ -243,9 +259,12 @@ class WorkQueue:
                 with self._lock:
                     self._items.popleft()
                     self._n_frames -= item.name in FRAME_DOCUMENTS
+                    self._n_bytes -= item.n_bytes
                     self._handled.notify_all()
                     if not self._items:
                         self._emptied.notify_all()
+            if self._items:  # what they hold may be what is waited for
+                continue
             try:
                 wait_s = self._idle()
             except Exception:

@@ -127,6 +127,11 @@ class RunSizing:
         """Whether frames that documents have announced wait for other documents, or faint ones for a sum."""
         return self._source.holding or bool(self._faint)
 
+    @property
+    def repeated(self) -> int:
+        """Events and frames that were delivered again, and not sized twice."""
+        return self._source.repeated
+
     def continue_track(self, data: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """Take the sizes of an earlier session into the track.
 
@@ -241,6 +246,8 @@ class RunSizing:
             logger.warning("run %s: %s", self.uid, self._source.explain_no_frames())
             return [doc]
         tally = {**self._tally(n_events), "streams": streams}
+        if self.repeated:
+            tally["repeated"] = self.repeated
         logger.info("run %s: %s", self.uid, tally)
         if unaccounted := self._ledger.unaccounted:
             logger.error("run %s: frames without an outcome, by stream: %s", self.uid, unaccounted)
