@@ -38,7 +38,7 @@ def table(results: dict[str, Any]) -> str:
         unit = now["unit"]
         wanted = f"≥ {ratio['at_least']:g}" if "at_least" in ratio else f"≤ {ratio['at_most']:g}"
         rows.append(
-            f"| {name} | {before['value']:.3g} {unit} | {now['value']:.3g} {unit} | {ratio['value']:.2f} "
+            f"| {name} | {before['value']:.4g} {unit} | {now['value']:.4g} {unit} | {ratio['value']:.2f} "
             f"| {wanted} |"
         )
     versions = results["versions"]
