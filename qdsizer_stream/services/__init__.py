@@ -1,5 +1,7 @@
 """The live sizer as a service: frames arrive over 0MQ, Kafka or a Tiled subscription."""
 
+from typing import TYPE_CHECKING, Any
+
 from ._codec import pack, unpack
 from ._config import (
     Forwarded,
@@ -12,7 +14,9 @@ from ._config import (
     ZmqInput,
     ZmqOutput,
 )
-from ._service import Service
+
+if TYPE_CHECKING:
+    from ._service import Service
 
 __all__ = [
     "Forwarded",
@@ -28,3 +32,12 @@ __all__ = [
     "pack",
     "unpack",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the service only when it is used: its metrics need a library that the page does without."""
+    if name == "Service":
+        from ._service import Service
+
+        return Service
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
