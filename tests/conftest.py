@@ -19,6 +19,7 @@ from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
 from qdsizer_stream.sizing import Sizer, SizingConfig
 
 settings.register_profile("patient", deadline=None)  # a busy machine is no wrong answer
+settings.register_profile("fuzz", deadline=None, max_examples=20_000)  # some minutes for each parser
 settings.load_profile("patient")
 
 Documents = list[tuple[str, Any]]
