@@ -1,7 +1,6 @@
 """Documents of an archived run, every frame inline."""
 
 import logging
-import re
 import time
 from bisect import bisect_right
 from collections import Counter
@@ -37,12 +36,6 @@ chunks of 100 MB more often."""
 
 POLL_S = 1.0
 """How often a run in progress is asked for more, s."""
-
-ONE_ELEMENT = re.compile(r"\[+\s*([-+]?\d+(?:\.(\d*))?(?:[eE][-+]?\d+)?)\s*\]+")
-"""Text of an array of one number."""
-
-TEXT_DIGITS = 8
-"""Digits behind the point to which NumPy rounds numbers in text; a shorter number is exact."""
 
 PATIENCE_S = 60.0
 """How long a run without an end may bring nothing before it is taken for dead, s."""
@@ -273,7 +266,7 @@ class _Tables:
         started = self._run.metadata["start"]["time"]
         began = [descriptor["time"] for descriptor in descriptors]
         for first, last, arrays in chunks:
-            rows = [_with_arrays(row, descriptors[0]) for row in table.iloc[first:last].to_dict("records")]
+            rows = table.iloc[first:last].to_dict("records")
             for index in range(first, last):
                 row = rows[index - first] if rows else {"seq_num": index + 1, "time": started}
                 # Configuration changes with a descriptor, which is older than its events.
@@ -298,12 +291,22 @@ class _Tables:
                 # The parts as they are stored, not the columns of tables among the arrays.
                 parts = dict(getattr(stream, "base", stream).items())
                 table, columns = _table(parts, keys)
+                self._read_waveforms(stream, table)
         except ArchiveError as error:
             if ended or not _is_fault_of_server(error.__cause__):
                 raise
             return None  # a table cannot be read while its first rows are written; the next look will
         arrays = {key: self._readable(where, key, parts[key]) for key in keys if key in parts}
         return table, arrays | columns
+
+    def _read_waveforms(self, stream: Any, table: Any) -> None:
+        """Read waveforms that the settings name as arrays: the whole table holds their text, rounded."""
+        sources = FrameReadings(self._config, self._run.metadata["start"]).sources.values()
+        for key in {source.data_key for source in sources} & set(table.columns):
+            if len(table) and isinstance(table[key].iloc[0], str):
+                values = stream[key].read()
+                if len(values) == len(table):
+                    table[key] = list(values)
 
     def _readable(self, where: str, key: str, array: Any) -> Any:
         """An array, or its files on this machine where the server cannot find them."""
@@ -422,22 +425,6 @@ def _step(arrays: Mapping[str, Any], rows_each: Mapping[str, int]) -> int:
     if stored <= wanted:
         return wanted // stored * stored
     return -(-stored // -(-stored // wanted))
-
-
-def _with_arrays(row: dict[Any, Any], descriptor: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of a table, with the number of each waveform of one element, which the archive has as text."""
-    keys = descriptor["data_keys"]
-    for key, value in row.items():
-        if isinstance(value, str) and keys.get(key, {}).get("dtype") == "array":
-            found = ONE_ELEMENT.fullmatch(value.strip())
-            if found is not None and len(found[2] or "") < TEXT_DIGITS:
-                row[key] = float(found[1])
-            elif found is not None:
-                row[key] = Unreadable(
-                    f"the archive holds {key} as text of {TEXT_DIGITS} digits, {value}, which may be "
-                    "rounded: size such runs live, or give a key that holds a number"
-                )
-    return row
 
 
 def _event(uid: str, descriptor: str, row: Mapping[str, Any], frames: Mapping[str, Any]) -> dict[str, Any]:

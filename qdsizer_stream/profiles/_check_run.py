@@ -43,10 +43,6 @@ def check_run(settings: LiveConfig, run: Any) -> Iterator[Finding]:
     # Overrides are applied already.
     readings = FrameReadings(settings, {name: value for name, value in start.items() if name != RUN_KEY})
     for name, source in readings.sources.items():
-        stored = event["data"].get(source.data_key)
-        if isinstance(stored, Unreadable):
-            yield Finding(name, None, f"from {source.describe()}, live only: {stored.reason}")
-            continue
         try:
             value = readings.read_one(name, descriptor, event["data"])
         except ConfigurationError as error:

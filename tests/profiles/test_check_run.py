@@ -14,7 +14,7 @@ from bluesky_tiled_plugins import TiledWriter
 from ophyd import Signal
 from typer.testing import CliRunner
 
-from qdsizer_stream.archive import embedded_tiled, replay
+from qdsizer_stream.archive import embedded_tiled, replay, run_documents
 from qdsizer_stream.callbacks import AngleSource, ExposureSource, LiveConfig, NumberSource, WavelengthSource
 from qdsizer_stream.cli import app
 from qdsizer_stream.profiles import Finding, check_run
@@ -84,28 +84,19 @@ def test_what_is_in_events_configuration_and_start_is_read_live_and_in_replay(
     )
 
 
-def test_text_in_the_archive_that_may_be_rounded_is_not_a_number(
+def test_a_waveform_of_one_element_keeps_all_its_digits(
     measure: Any, mythen: Callable[..., Any], config: LiveConfig, sizer: Any
 ) -> None:
-    """NumPy writes eight digits: 0.56371234567 comes back as 0.56371235."""
-    for value, shown in ((22.012345678901, "[22.01234568]"), (22.0123456, None)):
-        energy = UnitSignal(name="mono_energy", value=np.array([value]))
-        run = measure(count([mythen(), energy], 1))
-        settings = {"wavelength": WavelengthSource(data_key="mono_energy")}
-        found = checked(config, run, **settings)["wavelength"]
-        (event,) = [
-            doc for name, doc in replay(run, config.model_copy(update=settings), sizer) if name == "event"
-        ]
-        if shown is None:
-            assert found.good is True
-            assert event["data"]["qdsizer_status"] == "sized"
-            continue
-        reason = (
-            f"the archive holds mono_energy as text of 8 digits, {shown}, which may be rounded: size such "
-            "runs live, or give a key that holds a number"
-        )
-        assert found == Finding("wavelength", None, f"from data key mono_energy, live only: {reason}")
-        assert event["data"]["qdsizer_reason"] == f"no wavelength: {reason}"
+    """The table of the archive shows its text, rounded to eight digits: [22.01234568]."""
+    energy = UnitSignal(name="mono_energy", value=np.array([22.012345678901]))
+    run = measure(count([mythen(), energy], 1))
+    settings = config.model_copy(update={"wavelength": WavelengthSource(data_key="mono_energy")})
+    found = checked(settings, run)["wavelength"]
+    assert (found.good, found.found) == (True, "0.563248 from data key mono_energy, live and in replay")
+    (event,) = [doc for name, doc in run_documents(run, settings) if name == "event"]
+    assert list(event["data"]["mono_energy"]) == [22.012345678901]
+    (sized,) = [doc["data"] for name, doc in replay(run, settings, sizer) if name == "event"]
+    assert sized["qdsizer_status"] == "sized"
 
 
 def test_a_flown_stream_has_no_events_to_read_from(

@@ -8,7 +8,6 @@ from pydantic import model_validator
 
 from ...configuration import Config
 from ...errors import ConfigurationError
-from ._frame import Unreadable
 
 __all__ = ["NUMBER_SOURCES", "FrameDocuments", "NumberSource", "read_switches"]
 
@@ -102,8 +101,6 @@ class NumberSource(Config):
                 f"no {name}: {self.describe()} is missing, found {self._others(documents)}; "
                 f"set [{name}] to its source"
             )
-        if isinstance(found, Unreadable):
-            raise ConfigurationError(f"no {name}: {found.reason}")
         try:
             return float(_only_element(found)), unit
         except (TypeError, ValueError) as error:
