@@ -173,9 +173,9 @@ def test_an_interrupted_replay_goes_on(
     chunks = documents_module._chunks
     begun: list[int] = []
 
-    def cut(where: str, arrays: Any, rows_each: Any, first: int, n_events: int) -> Any:
+    def cut(where: str, arrays: Any, rows_each: Any, first: int, n_events: int, *more: Any) -> Any:
         begun.append(first)
-        for chunk in chunks(where, arrays, rows_each, first, n_events):
+        for chunk in chunks(where, arrays, rows_each, first, n_events, *more):
             if len(begun) == 1 and chunk[0] == at:
                 raise ArchiveError("the archive is gone")
             yield chunk
