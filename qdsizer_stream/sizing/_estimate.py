@@ -61,6 +61,9 @@ class SizeEstimate:
     """Lower end of its 95 % interval; NaN for models that do not give it."""
     dispersion_high: float = math.nan
     """Upper end of its 95 % interval."""
+    population: str = ""
+    """``broad or two modes`` where the whole interval of the dispersion lies above 20 %; empty otherwise. A
+    pattern does not tell one broad population from two narrow ones."""
     lattice_parameter_angstrom: float = math.nan
     """Lattice parameter, Å; NaN where a shift of 2θ makes it unreliable."""
     two_theta_shift_deg: float = math.nan
@@ -118,6 +121,8 @@ class SizeEstimate:
             ),
         }
         known = {name: text for name, (text, value) in values.items() if not math.isnan(value)}
+        if self.population:
+            known["population"] = self.population
         if self.phases:
             known["other crystals"] = self.phases
         reason = {"reason": self.reason} if self.reason else {}

@@ -43,6 +43,13 @@ MAX_TRAINED_SHIFT_INV_ANGSTROM = 0.004
 """Sure shift of all peaks beyond which the network sizes the frame without it, Å⁻¹: every model was trained
 with smaller ones, 0.02° at 0.56 Å."""
 
+BROAD = "broad or two modes"
+"""Population of a frame whose dispersion is certainly larger than those of syntheses of one kind of dot."""
+
+MIN_BROAD_DISPERSION = 0.2
+"""Lower end of the interval of the dispersion from which a population is called broad: syntheses that make one
+kind of dot reach 5 to 20 %."""
+
 PEAKS_DO_NOT_FIT = (
     "χ² fall by dots",
     "probability of dots",
@@ -506,6 +513,7 @@ class Sizer:
             dispersion=answer.dispersion,
             dispersion_low=answer.dispersion_low,
             dispersion_high=answer.dispersion_high,
+            population=BROAD if answer.dispersion_low > MIN_BROAD_DISPERSION else "",
             lattice_parameter_angstrom=math.nan if found.shifted else lattice,
             two_theta_shift_deg=found.two_theta_shift_deg,
             class_nm=answer.class_nm,
