@@ -47,8 +47,8 @@ BROAD = "broad or two modes"
 """Population of a frame whose dispersion is certainly larger than those of syntheses of one kind of dot."""
 
 MIN_BROAD_DISPERSION = 0.2
-"""Lower end of the interval of the dispersion from which a population is called broad: syntheses that make one
-kind of dot reach 5 to 20 %."""
+"""Lower end of the interval of the dispersion from which a population is called broad: syntheses that make
+one kind of dot reach 5 to 20 %."""
 
 PEAKS_DO_NOT_FIT = (
     "χ² fall by dots",
