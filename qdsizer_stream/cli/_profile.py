@@ -143,7 +143,6 @@ def install_profile(
 @profile.command(
     "check",
     epilog=examples(
-        "profile check qdsizer.toml",
         "profile check qdsizer.toml --archive demo/archive --json",
         "profile check qdsizer.toml --run demo/archive 5d3f2c81",
     ),

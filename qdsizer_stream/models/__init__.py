@@ -3,6 +3,7 @@
 from ._answer import (
     WIDTH_Q_INV_ANGSTROM,
     Answer,
+    allowing_for_phases,
     class_answer,
     corrected_for_width,
     gaussian_answer,
@@ -81,6 +82,7 @@ __all__ = [
     "SizeOutput",
     "SizingModel",
     "Templates",
+    "allowing_for_phases",
     "binned_vector",
     "binned_vectors",
     "class_answer",

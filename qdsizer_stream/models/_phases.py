@@ -10,11 +10,11 @@ from ._nonnegative import RIDGE, nonnegative
 
 __all__ = ["PhaseFraction", "found_phases"]
 
-MIN_FALL = 30.0
+MIN_FALL = 20.0
 """Fall of χ² by a crystal from which it is reported: of six crystals of several sizes, noise alone gives 15
 once in a thousand frames."""
 
-MIN_RELATIVE_FALL = 0.25
+MIN_RELATIVE_FALL = 0.15
 """The same over χ² without the crystal: the templates of the dots are not exact, and anything of any shape
 explains some of their error."""
 
@@ -22,8 +22,12 @@ MIN_FRACTION = 0.01
 """Smallest fraction of the intensity that is reported."""
 
 N_TRIED = 3
-"""Curves that are fitted with amounts that are not negative, of those that lower χ² most without that
-limit."""
+"""Curves that are fitted with amounts that are not negative, of those that lower χ² most beside the columns
+that are present without them."""
+
+PROMISING = 0.5
+"""Fall of χ² of these over the one that is asked for: other columns may leave the fit for a crystal, which
+lowers χ² further."""
 
 MAX_PHASES = 2
 """Crystals that are looked for in one frame."""
@@ -49,6 +53,7 @@ def found_phases(
     target: NDArray[np.float64],
     weight: NDArray[np.float64],
     chi2: float,
+    present: NDArray[np.bool_],
 ) -> tuple[PhaseFraction, ...]:
     """Look for crystals whose curves explain much of what dots, solvents and background leave.
 
@@ -66,6 +71,8 @@ def found_phases(
         1/σ of the intensity, shape (n,).
     chi2
         χ² of these columns alone.
+    present
+        Columns whose amounts are above zero in that fit, shape (n_columns,).
 
     Returns
     -------
@@ -78,14 +85,16 @@ def found_phases(
     chosen: list[int] = []
     amounts = np.zeros(0)
     for _ in range(MAX_PHASES):
+        least = max(MIN_FALL, MIN_RELATIVE_FALL * chi2)
         best, best_chi2, best_amounts = -1, chi2, amounts
         taken = {names[row] for row in chosen}
         others = np.flatnonzero([name not in taken for name in names])
-        for row in others[_promising(phases[others], np.vstack([columns, phases[chosen]]), target)]:
+        used = np.vstack([columns[present], phases[chosen]])
+        for row in others[_promising(phases[others], used, target, PROMISING * least)]:
             found, found_chi2 = _fit(np.vstack([columns, phases[[*chosen, row]]]), target)
             if found_chi2 < best_chi2:
                 best, best_chi2, best_amounts = int(row), found_chi2, found[len(columns) :]
-        if chi2 - best_chi2 < max(MIN_FALL, MIN_RELATIVE_FALL * chi2):
+        if chi2 - best_chi2 < least:
             break
         chosen.append(best)
         chi2, amounts = best_chi2, best_amounts
@@ -99,15 +108,17 @@ def found_phases(
 
 
 def _promising(
-    phases: NDArray[np.float64], columns: NDArray[np.float64], target: NDArray[np.float64]
+    phases: NDArray[np.float64], columns: NDArray[np.float64], target: NDArray[np.float64], least: float
 ) -> NDArray[np.intp]:
-    """The curves that lower χ² most where amounts of all columns may be negative."""
+    """The curves that lower χ² most, and by no less than that, beside the columns that are present."""
     upper, _ = cholesky_with_ridge(columns @ columns.T, RIDGE)
     parts = solve_transposed(upper, columns @ phases.T)
     whitened = solve_transposed(upper, columns @ target)
     gain = phases @ target - whitened @ parts
     left = np.maximum(1 - np.einsum("ij,ij->j", parts, parts), RIDGE)
-    return np.argsort(-(np.maximum(gain, 0.0) ** 2) / left)[:N_TRIED]
+    fall = np.maximum(gain, 0.0) ** 2 / left
+    best = np.argsort(-fall)[:N_TRIED]
+    return best[fall[best] >= least]
 
 
 def _fit(columns: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:

@@ -53,8 +53,8 @@ CLEAR = (0.98, 1000.0)
 """Fraction and fall of χ² beyond which the dots are seen beyond doubt, so that the exact χ² without dots is
 not computed."""
 
-MIN_PHASE_RESIDUAL = 0.012
-"""Residual from which other crystals are looked for: twice that of most frames without any."""
+MIN_PHASE_RESIDUAL = 0.006
+"""Residual from which other crystals are looked for: that of half of the frames without any."""
 
 WORTHWHILE = 0.1
 """Relative fall of χ² for which another size inside the interval is fitted as well."""
@@ -529,7 +529,7 @@ class PhysicsCheck:
         q = self._templates.q_inv_angstrom
         dots = np.interp(_positions(frame, place), q, curves.dots[template])
         columns = _columns(self._hats, frame.rows) * (dots * frame.weight)
-        columns = columns[mixture.node_norm > 0] / mixture.node_norm[mixture.node_norm > 0, None]
+        columns /= np.where(mixture.node_norm == 0, 1.0, mixture.node_norm)[:, None]
         phases = np.array([np.interp(frame.q, q, curve) for curve in curves.phases])
         return found_phases(
             self._templates.phase_names,
@@ -538,6 +538,7 @@ class PhysicsCheck:
             frame.target,
             frame.weight,
             mixture.chi2,
+            mixture.amounts > 0,
         )
 
     def _ratio_misfit(self, mixture: _Mixture) -> RatioMisfit:

@@ -62,7 +62,7 @@ class SizeEstimate:
     dispersion_high: float = math.nan
     """Upper end of its 95 % interval."""
     population: str = ""
-    """``broad or two modes`` where the whole interval of the dispersion lies above 20 %; empty otherwise. A
+    """``broad or two modes`` where the whole interval of the dispersion lies above 15 %; empty otherwise. A
     pattern does not tell one broad population from two narrow ones."""
     lattice_parameter_angstrom: float = math.nan
     """Lattice parameter, Å; NaN where a shift of 2θ makes it unreliable."""

@@ -22,6 +22,7 @@ from ..models import (
     PhysicsCheck,
     PhysicsFit,
     SizingModel,
+    allowing_for_phases,
     corrected_for_width,
     load_model,
     prepare,
@@ -46,9 +47,9 @@ with smaller ones, 0.02° at 0.56 Å."""
 BROAD = "broad or two modes"
 """Population of a frame whose dispersion is certainly larger than those of syntheses of one kind of dot."""
 
-MIN_BROAD_DISPERSION = 0.2
+MIN_BROAD_DISPERSION = 0.15
 """Lower end of the interval of the dispersion from which a population is called broad: syntheses that make
-one kind of dot reach 5 to 20 %."""
+one kind of dot reach 5 to 15 %."""
 
 PEAKS_DO_NOT_FIT = (
     "χ² fall by dots",
@@ -483,6 +484,9 @@ class Sizer:
             wavelength_angstrom=wavelength_angstrom,
         )
         checks += run_checks(found)
+        if fit.phases:
+            others = sum(phase.fraction for phase in fit.phases)
+            answer, shown = (allowing_for_phases(one, others) for one in (answer, shown))
         if resolution is None:
             shown = self._allowing_for_width(shown, wide, plausible_inv_angstrom)
         seen["residual"] = fit.residual

@@ -15,6 +15,7 @@ from qdsizer_stream.models import (
     GaussianOutput,
     IntervalCalibration,
     SizeOutput,
+    allowing_for_phases,
     class_answer,
     corrected_for_width,
     gaussian_answer,
@@ -239,3 +240,36 @@ def test_an_undeclared_width_raises_the_upper_end_alone() -> None:
     assert (raised.size_nm, raised.size_low_nm, raised.mass_mean_nm) == (3.0, 2.9, 3.2)
     large = dataclasses.replace(answer, size_high_nm=9.0)
     assert raised_for_width(large, 0.09, 0.0).size_high_nm == pytest.approx(9.0 / math.sqrt(0.05))
+
+
+def test_other_crystals_widen_the_intervals() -> None:
+    """In quadrature in ln size, at both ends, and in what all frames of a sample share."""
+    answer = Answer(
+        size_nm=5.0,
+        size_low_nm=4.6,
+        size_high_nm=5.8,
+        size_shared_sd_nm=0.1,
+        mass_mean_nm=5.2,
+        mass_mean_low_nm=5.0,
+        mass_mean_high_nm=5.5,
+        mass_mean_shared_sd_nm=0.05,
+        dispersion=0.12,
+    )
+    wider = allowing_for_phases(answer, 0.05)
+    size_sd, mass_sd = 1.6 * 0.05, 1.2 * 0.05
+    for value, end, before, sd in (
+        (5.0, wider.size_low_nm, 4.6, size_sd),
+        (5.0, wider.size_high_nm, 5.8, size_sd),
+        (5.2, wider.mass_mean_low_nm, 5.0, mass_sd),
+        (5.2, wider.mass_mean_high_nm, 5.5, mass_sd),
+    ):
+        expected = np.hypot(np.log(before / value), 1.959964 * sd)
+        assert abs(np.log(end / value)) == pytest.approx(expected, rel=1e-9)
+        assert (end > value) == (before > value)
+    assert wider.size_shared_sd_nm == pytest.approx(np.hypot(0.1, 5.0 * size_sd))
+    assert wider.mass_mean_shared_sd_nm == pytest.approx(np.hypot(0.05, 5.2 * mass_sd))
+    assert (wider.size_nm, wider.mass_mean_nm, wider.dispersion) == (5.0, 5.2, 0.12)
+    same = allowing_for_phases(answer, 0.0)
+    assert same.size_high_nm == pytest.approx(answer.size_high_nm)
+    without_mass = Answer(size_nm=5.0, size_low_nm=4.6, size_high_nm=5.8)
+    assert np.isnan(allowing_for_phases(without_mass, 0.05).mass_mean_high_nm)

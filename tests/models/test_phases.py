@@ -47,8 +47,8 @@ def found(counts: NDArray[np.float64]) -> tuple[PhaseFraction, ...]:
     columns = np.vstack([SMOOTH, DOTS]) * weight
     columns /= np.linalg.norm(columns, axis=1)[:, None]
     target = counts * weight
-    _, residual = nnls(columns.T, target)
-    return found_phases(NAMES, CURVES, columns, target, weight, residual**2)
+    amounts, residual = nnls(columns.T, target)
+    return found_phases(NAMES, CURVES, columns, target, weight, residual**2, amounts > 0)
 
 
 def test_the_crystal_and_its_fraction() -> None:
