@@ -118,7 +118,7 @@ def _promising(
     left = np.maximum(1 - np.einsum("ij,ij->j", parts, parts), RIDGE)
     fall = np.maximum(gain, 0.0) ** 2 / left
     best = np.argsort(-fall)[:N_TRIED]
-    return best[fall[best] >= least]
+    return np.asarray(best[fall[best] >= least])
 
 
 def _fit(columns: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
