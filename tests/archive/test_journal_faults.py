@@ -324,13 +324,14 @@ def test_a_forked_child_neither_writes_nor_waits(documents: Documents, tmp_path:
 
 
 KILLED = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from bluesky import RunEngine
 from bluesky.plans import count
 from ophyd.sim import det
 from qdsizer_stream.archive import RawJournal
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored
 journal = RawJournal(Path(sys.argv[1]))
 seen = open(sys.argv[2], "w", buffering=1)
 engine = RunEngine({})
@@ -353,7 +354,10 @@ def test_every_raw_document_survives_a_kill(how: signal.Signals, tmp_path: Path)
         assert process.stdout.readline() == "ready\n"
         time.sleep(0.2 + rng.random())
         process.send_signal(how)
-        process.communicate()
+        try:
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
         (journal,) = spooled_runs(folder, unfinished=True)
         kept = [doc["uid"] for _, doc in read_documents(journal)]
         returned = seen.read_text().split("\n")[:-1]
