@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..archive import run_documents
 from ..callbacks import RUN_KEY, LiveConfig, config_of_run, frame_keys
 from ..callbacks.documents import FrameReadings, Unreadable
 from ..errors import ConfigurationError, QdsizerError
@@ -59,6 +58,8 @@ def check_run(settings: LiveConfig, run: Any) -> Iterator[Finding]:
 
 def _first_frame(run: Any, settings: LiveConfig) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Descriptor and event of the first frame."""
+    from ..archive import run_documents  # a session that only sizes needs no client of Tiled
+
     descriptors: dict[str, Mapping[str, Any]] = {}
     for name, doc in run_documents(run, settings, patience_s=0.0):
         if name == "descriptor":

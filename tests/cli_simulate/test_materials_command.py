@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qdsizer_stream.cli import main
-from qdsizer_stream.simulation import load_material, load_recipe
+from qdsizer_stream.simulation import load_material, load_recipe, material_names
 
 GOLD = """\
 data_gold
@@ -95,7 +95,7 @@ def test_list_with_a_folder(run, gold: Path) -> None:
     code, out, _ = run("materials", "list", "--folder", gold.parent, "--json")
     rows = {row["name"]: row for row in json.loads(out)}
     assert code == 0
-    assert len(rows) == 15 + 2
+    assert len(rows) == len(material_names()) + 2
     assert rows[str(gold)]["material"] == "gold"
     assert "contains no atoms" in rows[str(gold.parent / "bad.cif")]["error"]
 
