@@ -44,7 +44,7 @@ from qdsizer_stream.simulation import material_from_cif
 HANG_S = 30
 """A parser that takes longer hangs: the valid files take milliseconds."""
 
-SHORT, LONG = 15, int(os.environ.get("QDSIZER_FUZZ_EXAMPLES", "1500"))
+SHORT, LONG = 15, int(os.environ.get("QDSIZER_FUZZ_EXAMPLES", "300"))
 """Examples per parser in the ordinary suite and in the slow one, where five minutes are about 20 000."""
 
 # Damage --------------------------------------------------------------------------------------------------
