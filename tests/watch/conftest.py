@@ -59,6 +59,11 @@ def headline_shown(driver: Any) -> str:
     )
 
 
+def as_shown(text: str) -> str:
+    """A text as a page shows it: HTML makes one blank of several."""
+    return " ".join(text.split())
+
+
 def wait_for(condition: Callable[[], Any]) -> None:
     deadline = time.monotonic() + TIMEOUT_S
     while not condition():

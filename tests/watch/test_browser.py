@@ -13,7 +13,7 @@ from qdsizer_stream.callbacks.display import headline
 from qdsizer_stream.errors import ConfigurationError
 from qdsizer_stream.services.watch import BrowserView, draw_page
 
-from .conftest import errors, headline_shown, painted, wait_for
+from .conftest import as_shown, errors, headline_shown, painted, wait_for
 
 Documents = list[tuple[str, Any]]
 
@@ -88,7 +88,7 @@ def test_a_browser_shows_a_synthesis_as_it_goes_on(
     watched.feed(spoiled[:4])
     watched.feed(spoiled[4:])
     said = headline(watched.record)
-    wait_for(lambda: said.size in headline_shown(driver))
+    wait_for(lambda: as_shown(said.size) in headline_shown(driver))
     assert said.counts == "6 frames: 5 sized, 1 rejected (1 bad frame)"
     assert said.counts in headline_shown(driver)
 

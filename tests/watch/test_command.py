@@ -18,7 +18,7 @@ from qdsizer_stream.callbacks import LiveSizer, SynthesisRecord
 from qdsizer_stream.callbacks.display import headline
 from qdsizer_stream.devices import SimMythen
 
-from .conftest import errors, headline_shown, painted, wait_for
+from .conftest import as_shown, errors, headline_shown, painted, wait_for
 
 # A browser and a server on a busy machine take minutes to begin.
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
@@ -72,7 +72,7 @@ def test_the_page_shows_the_sizes_of_a_run_while_it_is_measured(
     told = headline(record)
     wait_for(lambda: told.counts in headline_shown(driver))
     assert told.counts == "6 frames: 6 sized, 0 rejected"
-    assert told.size in headline_shown(driver)
+    assert as_shown(told.size) in headline_shown(driver)
     wait_for(lambda: painted(driver))
     driver.save_screenshot(str(tmp_path / "page.png"))  # for whoever looks
     assert errors(driver) == []
