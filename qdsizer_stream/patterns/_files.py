@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..configuration import choice
-from ..errors import PatternFileError, PatternFileWarning
+from ..errors import PatternError, PatternFileError, PatternFileWarning
 from ._axis import Axis, check_wavelength, q_from_two_theta
 from ._columns import Columns, SigmaKind, find_columns, header_wavelength
 from ._curves import background_removed, gaps, not_a_pattern
@@ -22,6 +22,9 @@ from ._table import Table, table_of
 from ._text import read_bytes, text_of
 
 __all__ = ["LoadedPattern", "load_pattern", "read_curve", "read_pattern", "write_pattern"]
+
+MAX_INTENSITY = 1e100
+"""Larger values, and infinite ones, are not intensities: their squares could not be computed."""
 
 HDF5_MAGIC = b"\x89HDF"
 
@@ -113,6 +116,7 @@ def load_pattern(
     intensity = table.values[:, columns.intensity].copy()
     if columns.factor is not None:
         intensity *= table.values[:, columns.factor]
+    intensity[np.abs(intensity) > MAX_INTENSITY] = np.nan  # not measured
     _check_not_swapped(path, x, intensity)
     if derived := not_a_pattern(intensity[np.argsort(x, kind="stable")]):
         raise PatternFileError(
@@ -122,7 +126,7 @@ def load_pattern(
     wavelength = _wavelength(path, table, wavelength_angstrom, messages)
     q = _momentum_transfer(path, x, quantity, wavelength, columns)
 
-    keep = q > 0
+    keep = (q > 0) & np.isfinite(q)
     if np.count_nonzero(keep) < 2:
         raise PatternFileError(f"{path}: {np.count_nonzero(keep)} points at Q > 0, there must be at least 2")
     order = np.flatnonzero(keep)[np.argsort(q[keep], kind="stable")]
@@ -139,8 +143,12 @@ def load_pattern(
         sigma, photons_known = _estimated(intensity, noise)
     if removed := background_removed(intensity, noise):
         messages.append(removed)
+    try:
+        pattern = Pattern.from_arrays(q, intensity, sigma)
+    except PatternError as error:  # fewer than two different points
+        raise PatternFileError(f"{path}: {error}") from error
     return LoadedPattern(
-        pattern=Pattern.from_arrays(q, intensity, sigma),
+        pattern=pattern,
         axis=quantity,
         wavelength_angstrom=wavelength,
         sigma_source=source,

@@ -51,7 +51,7 @@ def xrdml_table(path: Path, text: str) -> Table:
     """
     try:
         root = ElementTree.fromstring(text.encode() if text.startswith("<?xml") else text)
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError) as error:  # the second: an encoding that is not known
         raise PatternFileError(f"{path} is not a complete .xrdml file: {error}") from error
     for element in root.iter():  # versions of the schema have namespaces of their own
         element.tag = element.tag.rpartition("}")[2]
@@ -64,16 +64,25 @@ def xrdml_table(path: Path, text: str) -> Table:
     )
     if points is None or data is None or not (data.text or "").split():
         raise PatternFileError(f"{path} is an .xrdml file without a scan")
-    intensity = np.array(data.text.split(), dtype=np.float64)  # type: ignore[union-attr]
+    intensity = _numbers(path, data.text or "")
     factors = points.findtext("beamAttenuationFactors")
     if data.tag == "counts" and factors:  # counts are as measured, intensities are corrected already
-        intensity = intensity * np.array(factors.split(), dtype=np.float64)
+        applied = _numbers(path, factors)
+        if applied.size != intensity.size:
+            raise PatternFileError(
+                f"{path}: {applied.size} attenuation factors for {intensity.size} counts: the file is damaged"
+            )
+        intensity = intensity * applied
     angles = None
     for positions in points.findall("positions"):
         if positions.get("axis") == "2Theta":
-            angles = _xrdml_angles(positions, intensity.size)
+            angles = _xrdml_angles(path, positions, intensity.size)
     if angles is None:
         raise PatternFileError(f"{path}: the scan has no 2Theta positions: is it a scan of another axis?")
+    if angles.size != intensity.size:
+        raise PatternFileError(
+            f"{path}: {angles.size} 2Theta positions for {intensity.size} intensities: the file is damaged"
+        )
     wavelength = root.findtext(".//usedWavelength/kAlpha1")
     warnings = (f"the file has {len(scans)} scans: the first is used",) if len(scans) > 1 else ()
     return Table(
@@ -81,15 +90,28 @@ def xrdml_table(path: Path, text: str) -> Table:
         (),
         ("2theta", "intensity"),
         warnings,
-        float(wavelength) if wavelength else None,
+        float(_numbers(path, wavelength)[0]) if wavelength and wavelength.split() else None,
     )
 
 
-def _xrdml_angles(positions: ElementTree.Element, n_points: int) -> NDArray[np.float64] | None:
+def _xrdml_angles(path: Path, positions: ElementTree.Element, n_points: int) -> NDArray[np.float64] | None:
     if (listed := positions.findtext("listPositions")) is not None:
-        return np.array(listed.split(), dtype=np.float64)
+        return _numbers(path, listed)
     start, stop = positions.findtext("startPosition"), positions.findtext("endPosition")
-    return None if start is None or stop is None else np.linspace(float(start), float(stop), n_points)
+    if start is None or stop is None:
+        return None
+    ends = _numbers(path, f"{start} {stop}")
+    if ends.size != 2:
+        raise PatternFileError(f"{path}: start {start!r} and end {stop!r} of 2Theta must be a number each")
+    return np.linspace(float(ends[0]), float(ends[1]), n_points)
+
+
+def _numbers(path: Path, text: str) -> NDArray[np.float64]:
+    """Numbers between blanks."""
+    try:
+        return np.array(text.split(), dtype=np.float64)
+    except ValueError as error:
+        raise PatternFileError(f"{path}: {error}: give the file as the instrument wrote it") from error
 
 
 def is_powder_cif(text: str) -> bool:
@@ -275,6 +297,11 @@ def _nxdata(path: Path, data: Any) -> Table:
         break
     if "mask" in data:
         columns[1] = np.where(np.squeeze(data["mask"][()]).astype(bool), np.nan, columns[1])
+    for name, column in zip(names, columns, strict=True):
+        if column.dtype.kind not in "iuf":
+            raise PatternFileError(
+                f"{path}: {name.partition(' ')[0]} in {data.name} holds {column.dtype}, not real numbers"
+            )
     return Table(np.column_stack(columns).astype(np.float64), (), tuple(names), warnings)
 
 

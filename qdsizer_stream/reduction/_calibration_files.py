@@ -348,6 +348,10 @@ def read_flat_field(path: str | os.PathLike[str], n_strips: int, layout: FlatLay
             "every strip must appear exactly once"
         )
     table = table[np.argsort(table[:, 0])]
+    if (endless := np.flatnonzero(np.isinf(table).any(axis=1))).size:
+        raise CalibrationError(
+            f"flat field {path}: strip {endless[0]} has an infinite value: give 0 for strips without counts"
+        )
     if layout is FlatLayout.COUNTS:
         return FlatField.from_counts(table[:, 1])
     good = table[:, 1] > 0

@@ -95,7 +95,8 @@ def test_step_scan(
     assert len({frame.tobytes() for frame in frames}) == 3
     events = [doc["data"] for name, doc in derived if name == "event" and "qdsizer_status" in doc["data"]]
     assert [event["qdsizer_status"] for event in events] == ["sized"] * 3
-    assert all(2.3 < event["qdsizer_size"] < 7.2 for event in events)
+    # The number mean of small dots with a disordered part comes out smaller.
+    assert all(2.3 < event["qdsizer_mass_mean"] < 7.2 for event in events)
 
 
 def test_fly_scan(slsdetector: Any, engine: RunEngine, connect: Callable[..., Any], tmp_path: Path) -> None:

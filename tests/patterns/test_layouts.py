@@ -581,3 +581,78 @@ def test_what_is_unusual_is_a_python_warning_of_the_simple_reader(write: Write) 
         PatternFileWarning, match=r"pattern\.dat: the third column is not used as sigma \(it is 1"
     ):
         read_pattern(path, WAVELENGTH)
+
+
+@pytest.mark.parametrize(
+    ("listed", "old", "new", "message"),
+    [
+        (
+            False,
+            '<intensities unit="counts">',
+            '<intensities unit="counts">? ',
+            "could not convert string to float: '[?]'",
+        ),
+        (False, '<intensities unit="counts">', '<intensities unit="counts">1 2 ', None),
+        (False, "<startPosition>5.0", "<startPosition>five", "could not convert string to float: 'five'"),
+        (
+            False,
+            "<startPosition>5.0",
+            "<startPosition>5 0",
+            "start '5 0' and end '54.98' of 2Theta must be a number each",
+        ),
+        (False, ">0.5637<", ">0.56x7<", "could not convert string to float: '0.56x7'"),
+        (
+            True,
+            "<listPositions>",
+            "<listPositions>4.98 ",
+            r"2501 2Theta positions for 2500 intensities: the file is damaged",
+        ),
+        (
+            True,
+            "<beamAttenuationFactors>",
+            "<beamAttenuationFactors>2 ",
+            r"2501 attenuation factors for 2500 counts: the file is damaged",
+        ),
+    ],
+)
+def test_damaged_xrdml(listed: bool, old: str, new: str, message: str | None, tmp_path: Path) -> None:
+    """A message names the file and what is wrong in it; more points between the same ends are a pattern."""
+    path = tmp_path / "scan.xrdml"
+    assert old in xrdml(listed)
+    path.write_text(xrdml(listed).replace(old, new))
+    if message is None:
+        assert load_pattern(path).pattern.q_inv_angstrom.size == ANGLES.size + 2
+        return
+    with pytest.raises(PatternFileError, match=f"scan.xrdml: {message}"):
+        load_pattern(path)
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "1e200"])
+def test_endless_intensities_are_not_measured(value: str, tmp_path: Path) -> None:
+    lines = rows(ANGLES, COUNTS).splitlines()
+    lines[40] = f"{ANGLES[40]} {value}"
+    path = tmp_path / "pattern.xy"
+    path.write_text("\n".join(lines) + "\n")
+    pattern = load_pattern(path, 0.5637).pattern
+    assert pattern.q_inv_angstrom.size == ANGLES.size - 1 or pattern.mask[40]
+    assert np.isfinite(pattern.intensity[pattern.usable]).all()
+    assert np.count_nonzero(pattern.usable) == ANGLES.size - 1
+
+
+def test_one_point_many_times_is_no_pattern(tmp_path: Path) -> None:
+    path = tmp_path / "pattern.xy"
+    path.write_text("5.0 100\n" * 60)
+    with pytest.raises(PatternFileError, match=r"pattern.xy: a pattern needs at least 2 points, found 1"):
+        load_pattern(path, 0.5637)
+
+
+def test_a_nexus_file_of_complex_numbers(tmp_path: Path) -> None:
+    path = nexus(tmp_path / "a.nxs", cansas=True)
+    with h5py.File(path, "a") as file:
+        found: list[h5py.Dataset] = []
+        file.visititems(lambda name, node: found.append(node) if name.endswith("/I") else None)
+        values, group, attributes = found[0][()] + 1j, found[0].parent, dict(found[0].attrs)
+        del group["I"]
+        group.create_dataset("I", data=values).attrs.update(attributes)
+    with pytest.raises(PatternFileError, match=r"a.nxs: intensity in .* holds complex128, not real numbers"):
+        load_pattern(path)

@@ -210,6 +210,11 @@ def test_written_solid_angles_are_those_of_the_strips(tmp_path: Path, x04sa_pair
         ),
         ("", FlatLayout.ANGCAL, "has 0 rows"),
         ("0 1\nx y\n", FlatLayout.COUNTS, "line 2: 'x y' is not a row of numbers"),
+        (
+            "".join(f"{strip} {'inf' if strip == 7 else 1}\n" for strip in range(1280)),
+            FlatLayout.COUNTS,
+            "strip 7 has an infinite value: give 0 for strips without counts",
+        ),
     ],
 )
 def test_flat_that_cannot_be_used(tmp_path: Path, text: str, layout: FlatLayout, message: str) -> None:

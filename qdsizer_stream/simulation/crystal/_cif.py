@@ -188,11 +188,11 @@ def _structure(path: Path, block: str | None) -> tuple[gemmi.cif.Block, gemmi.Sm
     """Read the requested block, or the only one that contains atoms."""
     try:
         document = gemmi.cif.read(str(path))
+        structures = {found.name: (found, gemmi.make_small_structure_from_block(found)) for found in document}
     except OSError as error:
         raise PhysicsError(f"cannot read CIF {path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:
         raise PhysicsError(f"{path} is not a valid CIF: {error}") from error
-    structures = {found.name: (found, gemmi.make_small_structure_from_block(found)) for found in document}
     with_atoms = {name: pair for name, pair in structures.items() if pair[0].find_loop(FRACTIONAL)}
     if not with_atoms:
         cartesian = [tag for found in document for item in found if item.loop for tag in _tags(item.loop)]

@@ -195,3 +195,21 @@ def test_rejected_files(tmp_path: Path, text: str, error: type[Exception], messa
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(PhysicsError, match=r"cannot read CIF .*none.cif: .*No such file"):
         material_from_cif(tmp_path / "none.cif")
+
+
+def test_an_item_without_a_value(tmp_path: Path) -> None:
+    path = tmp_path / "cut.cif"
+    path.write_text("data_a\n_cell_length_a 5.936\n_cell_angle_beta\n_cell_angle_gamma 90\n")
+    with pytest.raises(PhysicsError, match=r"cut.cif is not a valid CIF: .*_cell_angle_beta has no value"):
+        material_from_cif(path)
+
+
+def test_an_impossible_angle(tmp_path: Path) -> None:
+    path = tmp_path / "flat.cif"
+    path.write_text(
+        "data_a\n_cell_length_a 5.9\n_cell_length_b 5.9\n_cell_length_c 5.9\n_cell_angle_alpha 90\n"
+        "_cell_angle_beta 0\n_cell_angle_gamma 90\nloop_\n_atom_site_label\n_atom_site_fract_x\n"
+        "_atom_site_fract_y\n_atom_site_fract_z\nPb 0 0 0\n"
+    )
+    with pytest.raises(PhysicsError, match=r"flat.cif is not a valid CIF: Impossible angle"):
+        material_from_cif(path)
