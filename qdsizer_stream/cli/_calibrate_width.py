@@ -13,6 +13,7 @@ from rich.table import Table
 from ..patterns import Axis
 from ._app import examples
 from ._calibrate import calibrate
+from ._pattern_options import AxisOption, EnergyOption, WavelengthOption
 
 if TYPE_CHECKING:
     from ..reduction import InstrumentWidthFit
@@ -29,15 +30,9 @@ __all__ = ["fit_standard", "width"]
 def width(
     standard: Annotated[Path, typer.Argument(help="Pattern of the standard, measured as the frames are.")],
     material: Annotated[str, typer.Option(help="Standard that was measured: Si, LaB6, CeO2, Ni.")],
-    wavelength: Annotated[
-        float | None, typer.Option(help="Wavelength, Å; for angles, unless the file states it.")
-    ] = None,
-    energy: Annotated[
-        str | None, typer.Option(help="Photon energy with its unit instead, such as 22keV.")
-    ] = None,
-    axis: Annotated[
-        Axis | None, typer.Option(help="Quantity in the first column, if the file does not name it.")
-    ] = None,
+    wavelength: WavelengthOption = None,
+    energy: EnergyOption = None,
+    axis: AxisOption = None,
     crystallite: Annotated[
         float,
         typer.Option(help="Diameter of the crystallites, nm, whose own broadening is taken off."),

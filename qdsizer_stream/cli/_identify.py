@@ -11,6 +11,7 @@ from rich.table import Table
 from ..errors import ConfigurationError, QdsizerError
 from ..patterns import Axis
 from ._app import app, examples
+from ._pattern_options import AxisOption, EnergyOption, WavelengthOption
 from ._progress import progress_bar
 
 if TYPE_CHECKING:
@@ -39,15 +40,9 @@ def identify_files(
             "All of the package where left out."
         ),
     ] = None,
-    wavelength: Annotated[
-        float | None, typer.Option(help="Wavelength, Å; for angles, unless the file states it.")
-    ] = None,
-    energy: Annotated[
-        str | None, typer.Option(help="Photon energy with its unit instead, such as 22keV.")
-    ] = None,
-    axis: Annotated[
-        Axis | None, typer.Option(help="Quantity in the first column, if the file does not name it.")
-    ] = None,
+    wavelength: WavelengthOption = None,
+    energy: EnergyOption = None,
+    axis: AxisOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object per pattern instead of a table.")
     ] = False,

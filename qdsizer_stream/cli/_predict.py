@@ -13,6 +13,7 @@ from ..errors import PatternFileError, QdsizerError
 from ..patterns import Axis
 from ._app import app, examples
 from ._identify import identified_material
+from ._pattern_options import AxisOption, EnergyOption, WavelengthOption
 from ._picture import check_picture
 from ._progress import progress_bar
 from ._table_output import check_table_path, write_table
@@ -38,15 +39,9 @@ def predict(
             help="Patterns: .xy, .xye, .csv, .chi, .ras, .xrdml, GSAS, CIF, NeXus; raw frames: text or HDF5."
         ),
     ],
-    wavelength: Annotated[
-        float | None, typer.Option(help="Wavelength, Å; for angles, unless the file states it.")
-    ] = None,
-    energy: Annotated[
-        str | None, typer.Option(help="Photon energy with its unit instead, such as 22keV.")
-    ] = None,
-    axis: Annotated[
-        Axis | None, typer.Option(help="Quantity in the first column, if the file does not name it.")
-    ] = None,
+    wavelength: WavelengthOption = None,
+    energy: EnergyOption = None,
+    axis: AxisOption = None,
     solvent: Annotated[
         Path | None, typer.Option(help="Measured pattern of the pure solvent: Q (Å⁻¹), intensity.")
     ] = None,

@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..errors import ConfigurationError
-from ..patterns import Axis
 from ._app import app, examples
+from ._pattern_options import AxisOption, EnergyOption, WavelengthOption
 from ._progress import progress_bar
 
 if TYPE_CHECKING:
@@ -46,15 +46,9 @@ def refine_pattern(
     material: Annotated[
         str, typer.Option(help="Material of the package (`materials list`), or a CIF or TOML file.")
     ] = "PbS",
-    wavelength: Annotated[
-        float | None, typer.Option(help="Wavelength, Å; for angles, unless the file states it.")
-    ] = None,
-    energy: Annotated[
-        str | None, typer.Option(help="Photon energy with its unit instead, such as 22keV.")
-    ] = None,
-    axis: Annotated[
-        Axis | None, typer.Option(help="Quantity in the first column, if the file does not name it.")
-    ] = None,
+    wavelength: WavelengthOption = None,
+    energy: EnergyOption = None,
+    axis: AxisOption = None,
     solvent: Annotated[
         Path | None, typer.Option(help="Measured pattern of the pure solvent: Q (Å⁻¹), intensity.")
     ] = None,

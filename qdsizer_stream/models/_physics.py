@@ -15,7 +15,7 @@ from ._nonnegative import RIDGE, nonnegative
 from ._peak_ratios import PeakRatios, RatioMisfit
 from ._phases import PhaseFraction, found_phases
 from ._reflections import NO_REFLECTIONS, Reflections, reflections
-from ._smooth_background import background_splines
+from ._smooth_background import background_curves
 from ._templates import Templates, pooled_bins
 
 __all__ = ["PhysicsCheck", "PhysicsFit"]
@@ -30,14 +30,6 @@ absorption and flat fields vary no faster with Q."""
 
 PEAK_GAP_INV_ANGSTROM = 0.25
 """Peaks closer than this have a common factor: a texture scales them by nearly the same amount."""
-
-HALOS_INV_ANGSTROM = (
-    *((centre, 0.18) for centre in np.arange(0.9, 2.6, 0.15)),
-    *((centre, 0.35) for centre in (2.7, 3.0, 3.3)),
-)
-"""Centres and standard deviations of the halos of solvents that the templates do not contain. The nearest
-neighbours of organic molecules are 2.5 to 7 Å apart, and hexane's halo, one of the narrowest, is as narrow;
-water and glass have a second, wider one."""
 
 STRAINS = np.linspace(-0.026, 0.026, 27)
 """Strains that are tried: far beyond those of any dot, to recognise a wrong wavelength, in steps that move a
@@ -285,11 +277,10 @@ class PhysicsCheck:
         if solvent is not None:
             measured = np.where(self.covered, solvent, 0.0) / np.nanmean(solvent)
             solvents.append(np.interp(self._q, self._grid_q, measured))
-        solvents.extend(
-            np.exp(-0.5 * ((self._q - centre) / width) ** 2) for centre, width in HALOS_INV_ANGSTROM
-        )
+        halos, splines = background_curves(self._q)
+        solvents.extend(halos)
         self._n_solvents = len(solvents)
-        self._smooth = np.vstack([*solvents, background_splines(self._q)])
+        self._smooth = np.vstack([*solvents, splines])
         nodes = _nodes(self._q, templates.peaks_inv_angstrom)
         self._hats = np.array([np.interp(self._q, nodes, top) for top in np.eye(nodes.size)])
         self._ratios = PeakRatios(nodes, templates.peaks_inv_angstrom, lattice_parameter_angstrom)

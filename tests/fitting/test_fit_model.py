@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qdsizer_stream.cli import main
 from qdsizer_stream.errors import ConfigurationError, ModelError
 from qdsizer_stream.fitting import build_fit_model, cached_fit_model
 from qdsizer_stream.models import FitModel, FitOutput, load_model
@@ -27,18 +25,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "pbs-fit.npz"
     build_fit_model("PbS", path, size_range_nm=(2.0, 5.5), n_frames=64)
     return path
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple]:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["qdsizer-stream", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 def test_card(built: Path) -> None:

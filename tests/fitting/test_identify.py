@@ -1,7 +1,6 @@
 """``qd.identify`` and ``qdsizer-stream identify``: probabilities, what they come to, cache, errors."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 
 import qdsizer_stream as qd
-from qdsizer_stream.cli import main
 from qdsizer_stream.errors import ConfigurationError, PatternError, PhysicsError
 from qdsizer_stream.fitting import Identity, _identify, identify
 from qdsizer_stream.fitting._identify import (
@@ -171,18 +169,6 @@ def test_errors(cached: Path) -> None:
         PatternError, match=r"52 bins of 0.02 Å⁻¹ between 0.9 and 15.3 Å⁻¹ hold data: at least 60"
     ):
         identify(short)
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple]:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["qdsizer-stream", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 
 import qdsizer_stream as qd
-from qdsizer_stream.cli import main
 from qdsizer_stream.errors import ConfigurationError, PatternError, PhysicsError
 from qdsizer_stream.fitting._refine import _others
 from qdsizer_stream.patterns import FWHM_PER_SD, Axis, Pattern, two_theta_from_q
@@ -57,18 +55,6 @@ def saved(good: tuple, tmp_path: Path) -> Path:
     angles = two_theta_from_q(pattern.q_inv_angstrom, 0.56)
     np.savetxt(path, np.column_stack([angles, pattern.intensity, pattern.sigma]))
     return path
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple]:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["qdsizer-stream", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 def test_a_file_is_refined(cached: Path, good: tuple, saved: Path) -> None:

@@ -1,6 +1,6 @@
 """Fit of frames with simulated templates, without a network."""
 
-from ._background import background_curves
+from .._smooth_background import background_curves
 from ._frame_fit import FitOptions, FitResult, FrameFit, Prior
 from ._templates import FitTemplates, lognormal_population
 

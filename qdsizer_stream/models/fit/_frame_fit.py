@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...patterns import FWHM_PER_SD, blur_matrix
-from ._background import background_curves
+from .._smooth_background import background_curves
 from ._templates import Curves, FitTemplates, lognormal_population
 
 if TYPE_CHECKING:
