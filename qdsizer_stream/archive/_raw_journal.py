@@ -37,8 +37,9 @@ class RawJournal:
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self._directory = Path(directory)
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self.directory = Path(directory)
+        """Folder of the journals."""
+        self.directory.mkdir(parents=True, exist_ok=True)
         self._index = RunIndex()
         self._open: dict[str, JournalFile] = {}
         self._finished: dict[str, JournalFile] = {}
@@ -67,7 +68,7 @@ class RawJournal:
                     self._record(uid, name, doc)
         except Exception:
             self.unrecorded += 1
-            logger.exception("a %s document is not in the raw journal in %s", name, self._directory)
+            logger.exception("a %s document is not in the raw journal in %s", name, self.directory)
 
     def release(self, uid: str) -> None:
         """Delete the journal of a run that is safe elsewhere.
@@ -96,7 +97,7 @@ class RawJournal:
         if name == "start" and uid not in self._open:
             while len(self._open) >= OPEN_RUNS:
                 self._give_up(next(iter(self._open)))
-            self._open[uid] = JournalFile(self._directory, uid, RAW)
+            self._open[uid] = JournalFile(self.directory, uid, RAW)
         journal = self._open[uid]
         journal.append(name, doc)
         if name == "stop":

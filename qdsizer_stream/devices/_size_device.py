@@ -171,6 +171,8 @@ class LiveCounters(Device):  # type: ignore[misc]  # ophyd states no types
     """Restarts of the sizing thread or process."""
     skipped = _counter("skipped")
     """Documents skipped because a display was too slow."""
+    undelivered = _counter("undelivered")
+    """Documents that subscribers did not receive because they were taken off."""
     queued = _counter("queued")
     """Documents in the queue."""
     lag = _counter("lag_s", "s")

@@ -82,18 +82,22 @@ class _Installation:
 
 
 class _Release:
-    """Last callback behind a sizer: deletes the raw journal of a run that all writers accepted."""
+    """Last callback behind a sizer: deletes the raw journal of a run that every writer has accepted."""
 
     def __init__(self, sizer: LiveSizer, raw: "RawJournal") -> None:
         self._sizer = sizer
         self._raw = raw
-        self._errors: dict[str, int] = {}  # counted when the run started
+        self._faults: dict[str, tuple[int, int]] = {}  # counted when the run started
 
     def __call__(self, name: str, doc: Any) -> None:
         if name == "start":
-            self._errors[doc["uid"]] = self._sizer.counters.contained
-        elif name == "stop" and self._errors.pop(doc["run_start"], None) == self._sizer.counters.contained:
+            self._faults[doc["uid"]] = self._counted()
+        elif name == "stop" and self._faults.pop(doc["run_start"], None) == self._counted():
             self._raw.release(doc["run_start"])
+
+    def _counted(self) -> tuple[int, int]:
+        counters = self._sizer.counters
+        return counters.contained, counters.undelivered
 
 
 _installed: WeakKeyDictionary[Any, _Installation] = WeakKeyDictionary()
@@ -172,7 +176,7 @@ def install(
                 None if archive is None else _archive_writer(resources, archive, spool, readable, raw)
             )
             spooled = archive is not None and spool is not None
-            sizer = LiveSizer(settings)
+            sizer = LiveSizer(settings, spill_folder=None if raw is None else raw.directory)
             if settings.report is not None:
                 sizer.subscribe(ReportWriter(sizer, settings.report.folder))
             there = _Installation(sizer, archive_writer, resources.pop_all(), raw, spooled)

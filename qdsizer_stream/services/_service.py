@@ -66,7 +66,8 @@ class Service:
         self._source = _source(config, settings, self._sinks)
         self._sizer = LiveSizer(settings)
         for sink in self._sinks:
-            self._sizer.subscribe(Outgoing(sink, config.documents))
+            # Waited for: what was not sent is not committed, and comes again.
+            self._sizer.subscribe(Outgoing(sink, config.documents), timeout_s=None)
         self._stopping = threading.Event()
         self.port = config.health.port
         """Port of the health page, once `run` has started it."""

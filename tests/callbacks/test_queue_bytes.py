@@ -15,16 +15,9 @@ SIZE = 300_000
 """Bytes in each document."""
 
 
-@pytest.mark.parametrize(
-    ("policy", "n_waiting", "n_marked"),
-    [
-        (QueuePolicy.WAIT, 3, 0),  # 1 MB
-        (QueuePolicy.MARK, 13, 10),  # 4 MB; those beyond 1 MB are marked
-        (QueuePolicy.NEWEST, 13, 10),
-    ],
-)
+@pytest.mark.parametrize("policy", QueuePolicy)
 def test_a_queue_holds_no_more_bytes_than_its_limit(
-    policy: QueuePolicy, n_waiting: int, n_marked: int, monkeypatch: pytest.MonkeyPatch
+    policy: QueuePolicy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue_module, "QUEUE_BYTES", 1_000_000)
     monkeypatch.setattr(queue_module, "MARKED_BYTES", 4_000_000)
@@ -38,18 +31,50 @@ def test_a_queue_holds_no_more_bytes_than_its_limit(
     items = [Item("event_page", {"number": number}, n_bytes=SIZE) for number in range(20)]
     producer = threading.Thread(target=lambda: [queue.put(item) for item in items])
     producer.start()
+    waits = policy is QueuePolicy.WAIT
+    n_waiting = 3 if waits else 20  # 1 MB, or all
     deadline = time.monotonic() + 20
     while len(queue) < n_waiting and time.monotonic() < deadline:
         time.sleep(0.01)
     producer.join(0.7)  # it would have gone on by now
-    assert producer.is_alive()
+    assert producer.is_alive() == waits
     assert len(queue) == n_waiting
-    # The one that waits for room is marked too.
-    assert queue.marked == n_marked + (policy is not QueuePolicy.WAIT)
+    # In memory are 1 MB that are sized and, marked, 3 MB more; the rest waits on disk.
+    in_memory = [item.doc["number"] for item in items if item.doc]
+    assert in_memory == list(range(20 if waits else 13))
+    assert queue.marked == (0 if waits else 17)
     go.set()
     producer.join(20)
     assert queue.close(20)
     assert handled == list(range(20))
+
+
+def test_the_plan_waits_where_the_disk_is_full(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("qdsizer_stream.callbacks.live._spill.os.pwrite", full)
+    go, handled = threading.Event(), []
+
+    def handle(item: Item, behind: object) -> None:
+        go.wait(60)
+        handled.append(item.doc["number"])
+
+    queue = WorkQueue(handle, 1, QueuePolicy.MARK)
+    producer = threading.Thread(
+        target=lambda: [queue.put(Item("event", {"number": number})) for number in range(12)]
+    )
+    producer.start()
+    producer.join(0.7)
+    assert producer.is_alive()
+    assert len(queue) == 10
+    assert "a document cannot wait in a temporary file, so the plan waits" in caplog.text
+    go.set()
+    producer.join(20)
+    assert queue.close(20)
+    assert handled == list(range(12))
 
 
 def test_a_document_larger_than_the_queue_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:

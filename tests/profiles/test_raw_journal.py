@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from bluesky import RunEngine
 from bluesky.plans import count
 
 from qdsizer_stream.archive import inspect_journal, spooled_runs
-from qdsizer_stream.callbacks import LiveConfig
+from qdsizer_stream.callbacks import LiveConfig, LiveSizer
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.profiles import default_spool, install, uninstall
 
@@ -57,6 +58,38 @@ def test_the_journal_of_a_run_stays_where_a_writer_fails(
     (journal,) = spooled_runs(state_folder)
     report = inspect_journal(journal)
     assert (journal.name, report.problems, report.tally.counts["primary"].rows) == (f"{uid}.raw", [], 3)
+
+
+def test_the_journals_of_runs_that_a_hanging_writer_misses_stay(
+    config: LiveConfig, mythen: Callable[..., SimMythen], state_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LiveSizer, "subscribe", partialmethod(LiveSizer.subscribe, timeout_s=0.3))
+    engine, go, starts = RunEngine({}), threading.Event(), list[str]()
+
+    def hanging(name: str, doc: Any) -> None:
+        if name == "start":
+            starts.append(doc["uid"])
+        if name == "event" and len(starts) == 1:
+            go.wait(60)
+
+    sizer = install(engine, config, [hanging, lambda name, doc: None])
+    detector = mythen()
+    missed = [engine(count([detector], 2))[0] for _ in range(2)]
+    assert sizer.wait(60)
+    assert starts == missed[:1]
+    go.set()
+    deadline = time.monotonic() + 20
+    while sum(thread.name == "qdsizer" for thread in threading.enumerate()) > 1:  # the one that was given up
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (received,) = engine(count([detector], 2))
+    assert uninstall(engine)
+    assert starts == [missed[0], received]
+    journals = spooled_runs(state_folder)
+    assert sorted(path.name for path in journals) == sorted(f"{uid}.raw" for uid in missed)
+    for journal in journals:
+        report = inspect_journal(journal)
+        assert (report.problems, report.tally.counts["primary"].rows) == ([], 2)
 
 
 def test_without_writers_there_is_no_journal(config: LiveConfig, state_folder: Path) -> None:

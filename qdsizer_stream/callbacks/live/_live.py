@@ -8,17 +8,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
-
-from bluesky.run_engine import Dispatcher
-from event_model import DocumentNames
 
 from ...sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
 from ...sizing.process import SizingProcess, SynchronousExecutor
 from ..documents import LiveConfig, RunIndex, array_bytes, owned, unchanged
 from ._newest import NewestWins
-from ._queue import Item, WorkQueue
+from ._queue import Delivery, Item, WorkQueue
 from ._run import RunSizing
+from ._subscribers import SUBSCRIBER_TIMEOUT_S, Subscribers
 
 __all__ = ["Counters", "LiveSizer"]
 
@@ -55,6 +54,8 @@ class Counters:
     """Times that the sizing thread or process was started again."""
     skipped: int = 0
     """Documents that displays were too slow to receive."""
+    undelivered: int = 0
+    """Documents that subscribers did not receive because they were taken off: a call did not return."""
     queued: int = 0
     """Documents in the queue now."""
     lag_s: float = 0.0
@@ -74,6 +75,8 @@ class LiveSizer:
         Settings of the beamline.
     sizer
         The sizer of `config.sizing`, where it exists already.
+    spill_folder
+        Folder on a disk for documents that do not fit in memory; None for that of temporary files.
 
     Raises
     ------
@@ -81,11 +84,13 @@ class LiveSizer:
         The model is unknown or damaged.
     """
 
-    def __init__(self, config: LiveConfig, sizer: Sizer | None = None) -> None:
+    def __init__(
+        self, config: LiveConfig, sizer: Sizer | None = None, spill_folder: Path | None = None
+    ) -> None:
         self.config = config
         self._sizer = sizer if sizer is not None else Sizer(config.sizing)
-        dispatcher: Callable[[], Any] = Dispatcher  # bluesky states no types
-        self._dispatcher = dispatcher()
+        self._subscribers = Subscribers(self._count)
+        self._released: Delivery | None = None
         self._runs: dict[str, RunSizing] = {}
         self._index = RunIndex()
         self._lock = threading.Lock()
@@ -98,7 +103,14 @@ class LiveSizer:
         self._process = SizingProcess(self._sizer) if config.workers else None
         if self._process is None:
             self._sizer.prepare()
-        self._queue = WorkQueue(self._handle, config.queue_frames, config.queue_policy, self._release)
+        self._queue = WorkQueue(
+            self._handle,
+            config.queue_frames,
+            config.queue_policy,
+            self._release,
+            self._subscribers.take_off_hanging,
+            spill_folder,
+        )
         atexit.register(self.close, EXIT_TIMEOUT_S)
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
@@ -120,7 +132,11 @@ class LiveSizer:
             logger.exception("a %s document could not be queued", name)
 
     def subscribe(
-        self, callback: Callable[[str, Any], object], name: str = "all", newest: bool = False
+        self,
+        callback: Callable[[str, Any], object],
+        name: str = "all",
+        newest: bool = False,
+        timeout_s: float | None = SUBSCRIBER_TIMEOUT_S,
     ) -> int:
         """Send documents, raw and derived, to a callback.
 
@@ -133,28 +149,17 @@ class LiveSizer:
         newest
             Whether it is a display: called in a separate thread, so that sizing does not wait for it, and
             only with the newest of the events that arrived in the meantime.
+        timeout_s
+            Time after which a call counts as hanging, s: the callback is then taken off, so that it holds
+            neither the plan nor the other callbacks, and receives whole runs again once it has returned.
+            None to wait for it for ever.
 
         Returns
         -------
         Token for `unsubscribe`.
         """
-        failing = False
-
-        def contained(kind: str, doc: Any) -> None:
-            nonlocal failing
-            try:
-                callback(kind, doc)
-                failing = False
-            except BaseException:  # SystemExit or CancelledError would end the sizing thread again and again
-                self._count("contained")
-                if not failing:  # log the first of a series: a dead writer must not fill the log
-                    # An archive rejects a run that it already holds: Tiled answers `409 Conflict`.
-                    hint = "; if it writes an archive, is another writer subscribed too?" * (kind == "start")
-                    logger.exception("%r failed on a %s document; sizing goes on%s", callback, kind, hint)
-                failing = True
-
-        target = NewestWins(contained) if newest else contained
-        token = int(self._dispatcher.subscribe(target, name))
+        target = NewestWins(self._subscribers.contained(callback)) if newest else callback
+        token = self._subscribers.subscribe(target, name, timeout_s)
         if isinstance(target, NewestWins):
             self._displays[token] = target
         return token
@@ -167,7 +172,7 @@ class LiveSizer:
         token
             Return value of `subscribe`.
         """
-        self._dispatcher.unsubscribe(token)
+        self._subscribers.unsubscribe(token)
         if token in self._displays:
             self._displays.pop(token).close()
 
@@ -220,6 +225,7 @@ class LiveSizer:
     @property
     def counters(self) -> Counters:
         """Numbers of documents and frames so far."""
+        lag_s = self._queue.lag_s  # not below: the queue counts too, with its own lock
         with self._lock:
             return Counters(
                 **self._tally,
@@ -229,7 +235,7 @@ class LiveSizer:
                 restarts=self._queue.restarts + (self._process.restarts if self._process is not None else 0),
                 skipped=sum(display.skipped for display in list(self._displays.values())),
                 queued=len(self._queue),
-                lag_s=self._queue.lag_s,
+                lag_s=lag_s,
             )
 
     @property
@@ -248,11 +254,27 @@ class LiveSizer:
     def _handle(self, item: Item, behind: Sequence[Item]) -> None:
         """Pass a document on, then its derived documents; runs in the sizing thread."""
         self._submit_frames([item, *behind])
+        if self._released is not None and not self._deliver(self._released):
+            return
+        if item.delivery is None:
+            item.delivery = Delivery(self._documents(item))
+        self._deliver(item.delivery)
+
+    def _deliver(self, delivery: Delivery) -> bool:
+        """Pass documents on; False where a subscriber hung, and another thread has gone on with them."""
+        while (document := delivery.current()) is not None:
+            if not self._subscribers.deliver(*document, delivery.reached):
+                return False
+            delivery.advance()
+        return True
+
+    def _documents(self, item: Item) -> Iterator[tuple[str, Any]]:
+        """A document and its derived ones, each composed when the one before has been passed on."""
         runs: list[RunSizing] = []
         with self._contained(item):
             runs = self._runs_of(item.name, item.doc)
         if item.name == "stop":
-            self._stop(item, runs)
+            yield from self._stop(item, runs)
             return
         # Taken before it is passed on: subscribers may change it.
         for run in runs:
@@ -260,14 +282,14 @@ class LiveSizer:
                 run.take(item)
         start = owned(item.doc) if item.name == "start" else None
         if not item.forwarded:
-            self._forward(item.name, _untouched(item))
+            yield item.name, _untouched(item)
             item.forwarded = True
         if start is not None:
             with self._contained(item):
                 self._begin(start)
         for run in runs:
             with self._contained(item):
-                self._derive(run.documents(item))
+                yield from self._derived(run.documents(item))
 
     def _submit_frames(self, items: Iterable[Item]) -> None:
         """Take the current event and the events directly behind it, and submit their inline frames.
@@ -288,12 +310,16 @@ class LiveSizer:
         -------
         Time until the next are due, s; None where none wait for a time.
         """
+        if self._released is not None and not self._deliver(self._released):
+            return None
         due: list[float] = []
         for run in list(self._runs.values()):
             if run.due is None:
                 continue
             if run.due <= time.monotonic():
-                self._derive(run.release())
+                self._released = Delivery(self._derived(run.release()))
+                if not self._deliver(self._released):
+                    return None
             if run.due is not None:
                 due.append(run.due)
         return max(min(due) - time.monotonic(), 0.0) if due else None
@@ -314,14 +340,14 @@ class LiveSizer:
             start, self.config, self._sizer_for, executor=self._process or SynchronousExecutor()
         )
 
-    def _derive(self, documents: Iterable[tuple[str, Any, Examination | None]]) -> None:
-        """Pass on derived documents."""
+    def _derived(self, documents: Iterable[tuple[str, Any, Examination | None]]) -> Iterator[tuple[str, Any]]:
+        """Derived documents to pass on."""
         for name, derived, examination in documents:
             if examination is not None:
                 self._newest = derived["data"]
                 self._examination = examination
                 self._count_frame(examination.estimate)
-            self._forward(name, derived)
+            yield name, derived
 
     def _runs_of(self, name: str, doc: Mapping[str, Any]) -> list[RunSizing]:
         owners = self._index.runs_of(name, doc)
@@ -329,16 +355,16 @@ class LiveSizer:
             self._count("orphans")
         return [self._runs[owner] for owner in owners if owner in self._runs and name != "start"]
 
-    def _stop(self, item: Item, runs: list[RunSizing]) -> None:
-        """Pass a stop on with the number of estimates, then remove the run."""
+    def _stop(self, item: Item, runs: list[RunSizing]) -> Iterator[tuple[str, Any]]:
+        """A stop with the number of estimates; then the run is removed."""
         stops: list[Any] = [_untouched(item)]
         for run in runs:
             with self._contained(item):
-                self._derive(run.finish())
+                yield from self._derived(run.finish())
             with self._contained(item):
-                stops = run.stop(_untouched(item))
+                stops = run.stop(_untouched(item), self._subscribers.missing_since(run.since_s))
         for stop in stops:
-            self._forward("stop", stop)
+            yield "stop", stop
         for run in runs:
             self._repeated += run.repeated
             del self._runs[run.uid]
@@ -349,9 +375,6 @@ class LiveSizer:
         if config != self._sizer.config:
             self._sizer = Sizer(config)
         return self._sizer
-
-    def _forward(self, name: str, doc: Any) -> None:
-        self._dispatcher.process(DocumentNames[name], doc)
 
     @contextmanager
     def _contained(self, item: Item) -> Iterator[None]:

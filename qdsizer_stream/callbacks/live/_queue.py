@@ -4,16 +4,18 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from ...sizing.process import SLOTS
 from ..documents import Announced, Frame, QueuePolicy
+from ._spill import Spill
 
-__all__ = ["Item", "Work", "WorkQueue"]
+__all__ = ["Delivery", "Item", "Work", "WorkQueue"]
 
 logger = logging.getLogger(__name__)
 
@@ -21,21 +23,56 @@ FRAME_DOCUMENTS = frozenset({"event", "event_page", "stream_datum"})
 """Documents that may hold frames; only these wait for room or are marked."""
 
 MARKED_LIMIT = 10
-"""Marked documents may fill the queue to this many times its size; then the plan waits, since memory is
-limited and a raw document is never dropped."""
+"""Marked documents may fill the queue to this many times its size; more wait on disk, since memory is limited
+and a raw document is never dropped."""
 
 QUEUE_BYTES = 2**28
 """Arrays and lists in the documents that may wait, bytes: 2000 frames of 30 720 strips. One event page can
 hold as much as thousands of events."""
 
 MARKED_BYTES = 2**30
-"""As `MARKED_LIMIT`, in bytes: with more, the plan waits under every policy."""
+"""As `MARKED_LIMIT`, in bytes."""
 
 AHEAD = SLOTS - 1
 """Items behind the current one that the handler may submit: with it, as many as the sizing process takes."""
 
 CHECK_S = 0.5
-"""How often a wait checks that the thread is alive, s."""
+"""How often a wait checks that the thread is alive and does not hang, s."""
+
+WATCH_S = 5.0
+"""How often that is checked where nothing waits, s."""
+
+
+class Delivery:
+    """Documents on their way to subscribers, which another thread can go on with where one hangs.
+
+    Parameters
+    ----------
+    documents
+        Kind and document, composed one after another.
+    """
+
+    def __init__(self, documents: Iterator[tuple[str, Any]]) -> None:
+        self._documents = documents
+        self._current: tuple[str, Any] | None = None
+        self.reached: set[int] = set()
+        """Tokens of the subscribers that have been called with the current document."""
+
+    def current(self) -> tuple[str, Any] | None:
+        """Compose the next document, unless the one before is still being passed on.
+
+        Returns
+        -------
+        Kind and document; None after the last.
+        """
+        if self._current is None:
+            self._current = next(self._documents, None)
+            self.reached = set()
+        return self._current
+
+    def advance(self) -> None:
+        """Leave the current document, which every subscriber has received."""
+        self._current = None
 
 
 @dataclass(eq=False)
@@ -56,12 +93,16 @@ class Item:
     """Documents in the queue when it was received."""
     n_bytes: int = 0
     """Size of the arrays and lists in it, bytes."""
+    spilled: tuple[int, int] | None = None
+    """Position in the file of documents that wait on disk; the document is empty until its turn."""
     marked: bool = False
     """Whether its frames are recorded without being sized, because the queue was full."""
     forwarded: bool = False
     """Whether the raw document has gone downstream."""
     work: dict[str, "Work"] = field(default_factory=dict)
     """Frames that it completes, by run."""
+    delivery: Delivery | None = None
+    """The document and those derived from it, once handling has begun."""
     interrupted: bool = False
     """Whether the thread ended while handling it."""
 
@@ -100,6 +141,10 @@ class WorkQueue:
     idle
         Called in the thread whenever no item waits, and again after as many seconds as it returns if none
         comes.
+    hangs
+        Called now and then: whether the thread has to be given up.
+    spill_folder
+        Folder for documents that do not fit in memory; None for that of temporary files.
     """
 
     def __init__(
@@ -108,9 +153,13 @@ class WorkQueue:
         size: int,
         policy: QueuePolicy,
         idle: Callable[[], float | None] = lambda: None,
+        hangs: Callable[[], bool] = lambda: False,
+        spill_folder: Path | None = None,
     ) -> None:
         self._handle = handle
         self._idle = idle
+        self._hangs = hangs
+        self._spill = Spill(spill_folder)
         self._size = size
         self._policy = policy
         # With this policy, items that wait may never be sized.
@@ -124,6 +173,7 @@ class WorkQueue:
         self._handled = threading.Condition(self._lock)
         self._emptied = threading.Condition(self._lock)
         self._closing = False
+        self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self.restarts = 0
         """Times that the thread ended by itself and was started again."""
@@ -153,20 +203,21 @@ class WorkQueue:
             The queue is closed.
         """
         with self._lock:
-            brings_frames = item.name in FRAME_DOCUMENTS
-            if brings_frames and self._full(item, self._size, QUEUE_BYTES):
-                limit, limit_bytes = self._size, QUEUE_BYTES
-                if self._policy is not QueuePolicy.WAIT:
-                    self._mark(item if self._policy is QueuePolicy.MARK else self._longest_waiting())
-                    limit, limit_bytes = limit * MARKED_LIMIT, MARKED_BYTES
-                while self._full(item, limit, limit_bytes) and not self._closing:
+            limit, limit_bytes = self._size, QUEUE_BYTES
+            if self._full(item, limit, limit_bytes) and self._policy is not QueuePolicy.WAIT:
+                self._mark(item if self._policy is QueuePolicy.MARK else self._longest_waiting())
+                limit, limit_bytes = limit * MARKED_LIMIT, MARKED_BYTES
+                if self._full(item, limit, limit_bytes):
                     self._revive()
-                    self._handled.wait(CHECK_S)
+                    self._spill_out(item)
+            while self._full(item, limit, limit_bytes) and not self._closing:
+                self._revive()
+                self._handled.wait(CHECK_S)
             if self._closing:
                 raise RuntimeError("the queue is closed")
             item.ahead = len(self._items)
             self._items.append(item)
-            self._n_frames += brings_frames
+            self._n_frames += _fills(item)
             self._n_bytes += item.n_bytes
             self._revive()
             self._arrived.notify()
@@ -208,15 +259,26 @@ class WorkQueue:
         done = self.wait(timeout_s)
         with self._lock:
             self._closing = True
+            self._ended.set()
             self._arrived.notify_all()
             self._handled.notify_all()
         if done and self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
+        if done:
+            self._spill.close()
         return done
 
     def _full(self, item: Item, limit: int, limit_bytes: int) -> bool:
         """Whether an item would exceed a limit; a single one never does, however large it is."""
-        return self._n_frames >= limit or (self._n_frames > 0 and self._n_bytes + item.n_bytes > limit_bytes)
+        return _fills(item) and (
+            self._n_frames >= limit or (self._n_frames > 0 and self._n_bytes + item.n_bytes > limit_bytes)
+        )
+
+    def _spill_out(self, item: Item) -> None:
+        """Write the document of an item to disk and forget it; it stays in memory where that fails."""
+        item.spilled = self._spill.write(item.doc)
+        if item.spilled is not None:
+            item.doc, item.original, item.n_bytes = {}, None, 0
 
     def _mark(self, item: Item | None) -> None:
         if item is not None:
@@ -229,36 +291,54 @@ class WorkQueue:
         return next((item for item in waiting if item.name in FRAME_DOCUMENTS and not item.marked), None)
 
     def _revive(self) -> None:
-        """Start the thread, the first time or after it ended; the lock is held."""
+        """Start the thread, the first time or after it ended or hung; the lock is held."""
+        first = self._thread is None
         if self._thread is not None and self._thread.is_alive():
-            return
-        if self._thread is not None:
-            self.restarts += 1
+            if not self._hangs():
+                return
+        elif self._thread is not None:
             logger.error("the sizing thread ended by itself; starting another")
             if self._items:
                 self._items[0].interrupted = True
+                self._items[0].delivery = None  # it cannot go on where an error ended it
+        self.restarts += not first
         # Daemon: a process may end while a downstream writer hangs.
         self._thread = threading.Thread(target=self._work, name="qdsizer", daemon=True)
         self._thread.start()
+        if first:
+            threading.Thread(target=self._watch, name="qdsizer-watch", daemon=True).start()
+
+    def _watch(self) -> None:
+        """Replace a thread that hangs also where no document arrives and nobody waits."""
+        while not self._ended.wait(WATCH_S):
+            with self._lock:
+                if not self._closing:
+                    self._revive()
 
     def _work(self) -> None:
-        wait_s: float | None = None
+        wait_s: float | None = 0.0
         while True:
             with self._lock:
                 if not self._items and not self._closing:
                     self._arrived.wait(wait_s)
-                if not self._items and self._closing:
+                if self._given_up() or (not self._items and self._closing):
                     return
                 current = list(islice(self._items, 1 + self._ahead))
             if current:
                 item, *behind = current
                 try:
+                    if item.spilled is not None and not item.doc:
+                        item.doc = self._spill.read(item.spilled)
                     self._handle(item, behind)
                 except Exception:
                     logger.exception("a %s document could not be handled", item.name)
                 with self._lock:
+                    if self._given_up():
+                        return
                     self._items.popleft()
-                    self._n_frames -= item.name in FRAME_DOCUMENTS
+                    self._n_frames -= _fills(item)
+                    if item.spilled is not None:
+                        self._spill.drop()
                     self._n_bytes -= item.n_bytes
                     self._handled.notify_all()
                     if not self._items:
@@ -270,3 +350,12 @@ class WorkQueue:
             except Exception:
                 logger.exception("frames that waited for their event could not be sized")
                 wait_s = None
+
+    def _given_up(self) -> bool:
+        """Whether another thread has replaced this one; the lock is held."""
+        return self._thread is not threading.current_thread()
+
+
+def _fills(item: Item) -> bool:
+    """Whether an item takes room that is limited: one with frames in memory does."""
+    return item.name in FRAME_DOCUMENTS and item.spilled is None

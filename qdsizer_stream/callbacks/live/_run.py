@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
@@ -116,6 +116,8 @@ class RunSizing:
         self._longest_queue = 0
         self.uid = str(start["uid"])
         """Identifier of the run."""
+        self.since_s = time.monotonic()
+        """When it began here, s on the monotonic clock."""
 
     @property
     def due(self) -> float | None:
@@ -226,13 +228,15 @@ class RunSizing:
             self._ledger.announce(stream, n_frames)
             self._ledger.outcome(stream, "other_stream", n_frames)
 
-    def stop(self, doc: Mapping[str, Any]) -> list[Any]:
+    def stop(self, doc: Mapping[str, Any], taken_off: Sequence[str] = ()) -> list[Any]:
         """Close the run.
 
         Parameters
         ----------
         doc
             Stop document.
+        taken_off
+            Names of subscribers that did not receive all its documents because a call did not return.
 
         Returns
         -------
@@ -248,6 +252,8 @@ class RunSizing:
         tally = {**self._tally(n_events), "streams": streams}
         if self.repeated:
             tally["repeated"] = self.repeated
+        if taken_off:
+            tally["subscribers_taken_off"] = list(taken_off)
         logger.info("run %s: %s", self.uid, tally)
         if unaccounted := self._ledger.unaccounted:
             logger.error("run %s: frames without an outcome, by stream: %s", self.uid, unaccounted)
