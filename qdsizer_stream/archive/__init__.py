@@ -6,10 +6,12 @@ from ._connect import open_archive
 from ._documents import run_documents
 from ._frame_file import FrameFile, undecoded_uris
 from ._job import ReplayDestination, ReplayOutcome, replay_into
+from ._journal import Damage, JournalWriter, read_documents, read_journal
 from ._linked_run import LinkedRuns
 from ._plot_run import plot_run
 from ._raw_journal import RawJournal
-from ._replay import archived_config, replay
+from ._replay import ReplayStep, archived_config, replay
+from ._replay_journal import ReplayJournal
 from ._select import find_run, parse_query, select_runs
 from ._server import embedded_tiled
 from ._sized_run import SizedRun, sized_run
@@ -24,14 +26,18 @@ from ._write_back import WriteBack
 __all__ = [
     "AuditFinding",
     "Comparison",
+    "Damage",
     "Differences",
     "FrameFile",
     "JournalReport",
+    "JournalWriter",
     "LinkedRuns",
     "RawJournal",
     "Receipt",
     "ReplayDestination",
+    "ReplayJournal",
     "ReplayOutcome",
+    "ReplayStep",
     "SizedRun",
     "SizingWorkers",
     "SpooledWriter",
@@ -46,6 +52,8 @@ __all__ = [
     "open_archive",
     "parse_query",
     "plot_run",
+    "read_documents",
+    "read_journal",
     "replay",
     "replay_into",
     "run_documents",

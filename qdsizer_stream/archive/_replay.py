@@ -14,7 +14,7 @@ from ._documents import FRAME_DOCUMENTS, PATIENCE_S, run_documents
 from ._select import plain_run
 from ._workers import SizingWorkers
 
-__all__ = ["Step", "archived_config", "replay", "sized_steps"]
+__all__ = ["ReplayStep", "archived_config", "replay", "sized_steps"]
 
 
 def archived_config(run: Any) -> LiveConfig:
@@ -78,7 +78,7 @@ def replay(run: Any, config: LiveConfig, sizer: Sizer | None = None) -> Iterator
 
 
 @dataclass(frozen=True)
-class Step:
+class ReplayStep:
     """Documents derived from one raw document, or the end of the run."""
 
     documents: list[tuple[str, Any]]
@@ -100,7 +100,7 @@ def sized_steps(
     patience_s: float = PATIENCE_S,
     workers: SizingWorkers | None = None,
     earlier: Iterable[tuple[str, dict[str, Any]]] = (),
-) -> Iterator[Step]:
+) -> Iterator[ReplayStep]:
     """Size the frames of an archived run, one raw document after another.
 
     Parameters
@@ -140,10 +140,10 @@ def sized_steps(
 
     sizing.continue_track(_sizes(earlier))
 
-    def end(rest: list[tuple[str, Any]], exit_status: str, reason: str = "") -> Step:
+    def end(rest: list[tuple[str, Any]], exit_status: str, reason: str = "") -> ReplayStep:
         stops = sizing.stop({"exit_status": exit_status, "reason": reason})[1:]  # the first is the original's
         documents = [*rest, *(("stop", stop) for stop in stops)]
-        return Step(documents, exit_status=exit_status, reason=reason)
+        return ReplayStep(documents, exit_status=exit_status, reason=reason)
 
     ended = False
     # Sums that share frames always hold some of them.
@@ -159,7 +159,7 @@ def sized_steps(
             n_waiting += item.frames_done
             n_waiting -= sum(one["data"]["qdsizer_n_frames"] for kind, one in derived if kind == "event")
             if item.name in FRAME_DOCUMENTS:
-                yield Step(derived, complete=not shared and n_waiting == 0 and not sizing.holding)
+                yield ReplayStep(derived, complete=not shared and n_waiting == 0 and not sizing.holding)
         rest = [(kind, one) for kind, one, _ in sizing.finish()]
     except Exception as error:
         yield end([], "fail", f"{error}")

@@ -20,7 +20,7 @@ from ..errors import ArchiveError
 from ..models import SizingModel
 from ..sizing import Status
 from ._journal import JournalWriter, read_documents
-from ._replay import Step
+from ._replay import ReplayStep
 
 __all__ = ["ReplayJournal", "replay_identity"]
 
@@ -101,7 +101,7 @@ class ReplayJournal:
     ) -> None:
         self._file.close()
 
-    def record(self, step: Step) -> None:
+    def record(self, step: ReplayStep) -> None:
         """Add the estimates of one raw document, or the end of the run.
 
         Parameters

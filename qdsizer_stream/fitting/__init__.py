@@ -1,9 +1,9 @@
 """Fits: templates of any material, and the refinement of a pattern."""
 
 from ._build import DEFAULT_WAVELENGTH_ANGSTROM, build_fit_model, cached_fit_model, held_out_recipe
-from ._cache import CACHE_VARIABLE, cache_folder, cached_templates
-from ._identify import Identification, Identity, identify
-from ._refine import Refinement, refine
+from ._cache import CACHE_VARIABLE, cache_folder, cached_templates, replace_file
+from ._identify import Identification, Identity, conclude, identify
+from ._refine import Refinement, phase_curves, refine
 from ._simulate import Spheres, TemplateRecipe, simulate_fit_templates
 
 __all__ = [
@@ -18,8 +18,11 @@ __all__ = [
     "cache_folder",
     "cached_fit_model",
     "cached_templates",
+    "conclude",
     "held_out_recipe",
     "identify",
+    "phase_curves",
     "refine",
+    "replace_file",
     "simulate_fit_templates",
 ]

@@ -24,7 +24,7 @@ from ..simulation import (
 from ._cache import cached_arrays
 from ._simulate import Progress
 
-__all__ = ["Identification", "Identity", "identify"]
+__all__ = ["Identification", "Identity", "conclude", "identify"]
 
 Q_LIMITS_INV_ANGSTROM = (0.9, 15.3)
 """Range that is compared where the pattern covers it."""
@@ -177,11 +177,21 @@ def identify(
         material = load_material(name)
         fits[material.name] = frame.chi2(_curves(material, wavelength))
     progress("done", len(names), len(names))
-    return _concluded(fits, frame.chi2_background_only, frame.q.size)
+    return conclude(fits, frame.chi2_background_only, frame.q.size)
 
 
-def _concluded(fits: dict[str, float], chi2_background_only: float, n: int) -> Identification:
-    """Probabilities, and what they come to."""
+def conclude(fits: dict[str, float], chi2_background_only: float, n: int) -> Identification:
+    """Probabilities of the candidates, and whether one of them is identified.
+
+    Parameters
+    ----------
+    fits
+        χ² of the best fit of each candidate.
+    chi2_background_only
+        χ² of solvent and background without nanocrystals.
+    n
+        Number of points fitted.
+    """
     ordered = sorted(fits, key=lambda name: fits[name])
     best = fits[ordered[0]]
     least = best / n + MISFIT_FLOOR

@@ -27,7 +27,7 @@ from ..simulation import Material, crystal_patterns, load_material
 from ._cache import cached_templates
 from ._simulate import Progress, Spheres, TemplateRecipe
 
-__all__ = ["Refinement", "refine"]
+__all__ = ["Refinement", "phase_curves", "refine"]
 
 DEFAULT_WAVELENGTH_ANGSTROM = 0.56
 """Wavelength of the dispersion corrections of a pattern in Q without one: far from edges they change
@@ -210,7 +210,7 @@ def refine(
         )
     q, intensity, sigma = (v[usable] for v in (binned.q_inv_angstrom, binned.intensity, binned.sigma))
     measured = None if solvent is None else _solvent(Path(solvent), q)
-    others = _others(phases, q, light, width, fwhm_deg)
+    others = phase_curves(phases, q, light, width, fwhm_deg)
     results = []
     for spheres, options in (
         (Spheres.AVERAGED, _whole(crystal)),
@@ -309,10 +309,28 @@ def _recipe(spheres: Spheres, material: Material, wavelength: float, q_last: flo
     )
 
 
-def _others(
+def phase_curves(
     sources: Sequence[str], q: NDArray[np.float64], wavelength: float, width: float, fwhm_deg: float
 ) -> dict[str, NDArray[np.float64]]:
-    """Curves of other crystals at the points, as the instrument shows them, with mean 1."""
+    """Curves of other crystals at the points, as the instrument shows them, with mean 1.
+
+    Parameters
+    ----------
+    sources
+        Materials: names or CIF files.
+    q
+        Points, Å⁻¹, shape (n,).
+    wavelength
+        Wavelength, Å.
+    width
+        Width of the bins around the points, Å⁻¹.
+    fwhm_deg
+        Full width at half maximum of the instrument in 2θ, degrees; 0 for none.
+
+    Returns
+    -------
+    Curves of each material by name, shape (sizes, n).
+    """
     grid = np.arange(q[0], q[-1] + PHASE_STEP_INV_ANGSTROM, PHASE_STEP_INV_ANGSTROM)
     # The mean over a bin is a Gaussian of the same variance for curves that vary as little within it.
     sd = np.full(grid.size, width / math.sqrt(12))

@@ -43,10 +43,11 @@ from ._input import N_CHANNELS, WIDTH_LIMITS_INV_ANGSTROM, binned_vector, binned
 from ._interval import TWO_SIDED_95, log_size_sd, relative_floor
 from ._linear_algebra import prepare
 from ._peak_ratios import PeakRatios, RatioMisfit
-from ._phases import PhaseFraction
+from ._phases import PhaseFraction, found_phases
 from ._physics import PhysicsCheck, PhysicsFit
 from ._reflections import Reflections, reflections
-from ._seal import BLANK_SEAL, SEAL_KEY, sealed
+from ._seal import BLANK_SEAL, SEAL_KEY, seal_of_arrays, sealed
+from ._smooth_background import background_splines
 from ._templates import Templates, pooled_bins
 
 __all__ = [
@@ -83,10 +84,12 @@ __all__ = [
     "SizingModel",
     "Templates",
     "allowing_for_phases",
+    "background_splines",
     "binned_vector",
     "binned_vectors",
     "class_answer",
     "corrected_for_width",
+    "found_phases",
     "gaussian_answer",
     "interpreted",
     "load_model",
@@ -98,6 +101,7 @@ __all__ = [
     "raised_for_width",
     "reflections",
     "relative_floor",
+    "seal_of_arrays",
     "sealed",
     "size_answer",
     "size_with_interval",

@@ -53,6 +53,7 @@ from ._geometry import (
     two_theta,
 )
 from ._instrument_width import CRYSTALLITE_NM, InstrumentWidthFit, StandardLine, fit_instrument_width
+from ._line_width import line_profile
 from ._pooled import PooledCounts
 from ._raw_files import RawFrame, read_raw_frames, write_nxmonopd, write_raw_text
 from ._reduce import Reducer
@@ -101,6 +102,7 @@ __all__ = [
     "compton_electron_units",
     "fit_instrument_width",
     "frame_layouts",
+    "line_profile",
     "load_background",
     "load_reduction",
     "nominal_detector",

@@ -6,6 +6,7 @@ from ._config import SizingConfig, load_instrument
 from ._estimate import SizeEstimate, Status
 from ._evidence import FitEvidence, FrameEvidence
 from ._optics import MOREELS_2009, OpticsAgreement, OpticsCheck, SizingCurve, compare_with_peak
+from ._plausible_width import plausible_width_inv_angstrom
 from ._raw_frame import RawFrame
 from ._sizer import Examination, Sizer
 
@@ -27,5 +28,6 @@ __all__ = [
     "Status",
     "compare_with_peak",
     "load_instrument",
+    "plausible_width_inv_angstrom",
     "run_checks",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GATE_SD", "PRIOR_DEGREES", "Bank", "Dynamics"]
+__all__ = ["GATE_SD", "PRIOR_DEGREES", "PRIOR_SCALE2", "TINY_VARIANCE", "Bank", "Dynamics"]
 
 Array = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ SCALE_MEMORY_FRAMES = 150.0
 WEAK = 1e-3
 """Damping times step below which the exact integrals are replaced by their series, right to 1e-6."""
 
-TINY = 1e-9
+TINY_VARIANCE = 1e-9
 """Variance of a correlated error that is not there, relative to a frame's: keeps matrices invertible."""
 
 
@@ -98,7 +98,7 @@ class Dynamics:
             ]
         )[self._index]
         noise = shape * (frame_variance * self.diffusion)[:, None, None]
-        noise[:, 2, 2] = (self.error_variance + TINY) * (frame_variance * (1 - kept**2))
+        noise[:, 2, 2] = (self.error_variance + TINY_VARIANCE) * (frame_variance * (1 - kept**2))
         return transition, noise
 
 
@@ -161,7 +161,7 @@ class Bank:
         covariance = np.zeros((n, 3, 3))
         covariance[:, 0, 0] = level_variance
         covariance[:, 1, 1] = rate_variance
-        covariance[:, 2, 2] = (dynamics.error_variance + TINY) * frame_variance
+        covariance[:, 2, 2] = (dynamics.error_variance + TINY_VARIANCE) * frame_variance
         squares = np.tile(PRIOR_DEGREES * PRIOR_SCALE2 * scale2, (n, 1))
         return Bank(mean, covariance, PRIOR_DEGREES, squares)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ._bank import Bank, Dynamics
 
-__all__ = ["Change", "Step", "smooth"]
+__all__ = ["Change", "SmootherStep", "smooth"]
 
 Array = NDArray[np.float64]
 
@@ -24,7 +24,7 @@ class Change(StrEnum):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Step:
+class SmootherStep:
     """One step of the filter, as the smoother repeats it."""
 
     periods: float
@@ -40,7 +40,7 @@ class Step:
 
 
 def smooth(
-    dynamics: Dynamics, begin: Bank, steps: Sequence[Step], frame_variance: float, scale2: Array
+    dynamics: Dynamics, begin: Bank, steps: Sequence[SmootherStep], frame_variance: float, scale2: Array
 ) -> tuple[Array, Array, Bank]:
     """Run a filter forwards and a Rauch-Tung-Striebel smoother backwards (AIAA J. 3, 1445, 1965).
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..models import TWO_SIDED_95
 from ._bank import Bank, Dynamics
 from ._forecast import arrival, normal_cdf
-from ._smoother import Change, Step, smooth
+from ._smoother import Change, SmootherStep, smooth
 
 __all__ = ["Change", "Measurement", "Track", "TrackPoint"]
 
@@ -217,7 +217,7 @@ class Track:
         self._begin(1.0, 1.0)
 
     @property
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[SmootherStep]:
         """Steps of the filter so far."""
         return self._steps
 
@@ -344,7 +344,7 @@ class Track:
         )
         self._log_weights = np.full(_N_MODELS, -math.log(_N_MODELS))
         self._log_evidence = np.zeros(_N_MODELS)  # of all frames so far, in each model
-        self._steps: list[Step] = []
+        self._steps: list[SmootherStep] = []
         self._since_unit = 0.0
         self._discrete: tuple[float, tuple[Array, Array]] | None = None
         self._log_ratio = np.full(_N_CANDIDATES, -math.inf)
@@ -361,7 +361,7 @@ class Track:
         periods, loosened = passed_s / self._period_s, (0.0, 0.0)
         if periods > MAX_GAP_PERIODS:
             periods, loosened = MAX_GAP_PERIODS, self._loosening(Change.JUMP)
-        step = Step(
+        step = SmootherStep(
             periods=periods,
             measured=None if known is None else np.array([known.mass_mean, known.size]),
             variance=math.nan if known is None else known.mass_mean_sd**2,
@@ -377,7 +377,7 @@ class Track:
             return None
         return self._changed(likelihood)
 
-    def _filter(self, step: Step) -> tuple[Array, float] | None:
+    def _filter(self, step: SmootherStep) -> tuple[Array, float] | None:
         """Predict and update all models; returns the likelihoods and that of the whole bank."""
         bank = self._bank
         if step.loosened != (0.0, 0.0):

@@ -23,13 +23,16 @@ from bluesky_tiled_plugins import TiledWriter
 from ophyd.sim import det
 
 from qdsizer_stream.archive import (
+    Damage,
+    JournalWriter,
     RawJournal,
     SpooledWriter,
     inspect_journal,
+    read_documents,
+    read_journal,
     spooled_runs,
     upload,
 )
-from qdsizer_stream.archive._journal import Damage, JournalWriter, read_documents, read_journal
 from qdsizer_stream.errors import ArchiveError
 
 Documents = list[tuple[str, Any]]

@@ -18,6 +18,7 @@ from qdsizer_stream.callbacks import LiveConfig, LiveSizer, WavelengthSource
 from qdsizer_stream.devices import SimMythen, SimMythenHdf5
 from qdsizer_stream.errors import ArchiveError
 from qdsizer_stream.reduction import AccumulationConfig, nominal_detector
+from qdsizer_stream.simulation import GrowingDots
 from qdsizer_stream.sizing import Sizer
 
 pytestmark = pytest.mark.integration
@@ -113,9 +114,9 @@ def test_the_archived_run_gives_its_documents_back(measured: Any) -> None:
 
 
 def test_frames_in_files_are_replayed(
-    archive: Any, files: Path, mythen: Callable[..., SimMythen], config: LiveConfig, sizer: Sizer
+    archive: Any, files: Path, dots: GrowingDots, config: LiveConfig, sizer: Sizer
 ) -> None:
-    settings = {"scene": mythen()._scene, "detector": DETECTOR, "wavelength_angstrom": 0.5637}
+    settings = {"scene": dots, "detector": DETECTOR, "wavelength_angstrom": 0.5637}
     device = SimMythenHdf5(
         directory=files,
         name="mythen",

@@ -24,7 +24,9 @@ from ophyd.sim import det
 from qdsizer_stream.archive import (
     Comparison,
     LinkedRuns,
+    ReplayJournal,
     ReplayOutcome,
+    ReplayStep,
     SizingWorkers,
     TableFile,
     WriteBack,
@@ -39,8 +41,6 @@ from qdsizer_stream.archive import (
 )
 from qdsizer_stream.archive import _documents as documents_module
 from qdsizer_stream.archive import _write_back as write_back_module
-from qdsizer_stream.archive._replay import Step
-from qdsizer_stream.archive._replay_journal import ReplayJournal
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer
 from qdsizer_stream.devices import SimMythen, SimMythenHdf5
 from qdsizer_stream.errors import ArchiveError, ConfigurationError
@@ -646,7 +646,7 @@ def test_memory_does_not_hold_the_run(
 def test_one_replay_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "one.replay"
     with ReplayJournal(path) as journal:
-        journal.record(Step([("start", {"uid": "a"})]))
+        journal.record(ReplayStep([("start", {"uid": "a"})]))
         with pytest.raises(ArchiveError, match="another process replays this run with these settings"):
             ReplayJournal(path)
     with ReplayJournal(path) as journal:
@@ -671,12 +671,12 @@ def test_a_journal_that_was_cut_anywhere_goes_on(tmp_path: Path, cut: int) -> No
     path = tmp_path / "one.replay"
     with ReplayJournal(path) as journal:
         for number in range(1, 4):
-            journal.record(Step([("event", {"descriptor": "d", "number": number})]))
+            journal.record(ReplayStep([("event", {"descriptor": "d", "number": number})]))
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut])
     with ReplayJournal(path) as journal:
         done = journal.frames_done
         assert done == journal.n_events < 3
         for number in range(done + 1, 4):
-            journal.record(Step([("event", {"descriptor": "d", "number": number})]))
+            journal.record(ReplayStep([("event", {"descriptor": "d", "number": number})]))
     assert path.read_bytes() == whole

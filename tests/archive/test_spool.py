@@ -16,8 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from qdsizer_stream.archive import SpooledWriter, spooled_runs, upload
-from qdsizer_stream.archive._journal import JournalWriter, read_documents
+from qdsizer_stream.archive import JournalWriter, SpooledWriter, read_documents, spooled_runs, upload
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.errors import ArchiveError

@@ -8,8 +8,8 @@ import pytest
 
 from qdsizer_stream.callbacks import Item
 from qdsizer_stream.callbacks.documents import QueuePolicy, array_bytes
+from qdsizer_stream.callbacks.live import WorkQueue
 from qdsizer_stream.callbacks.live import _queue as queue_module
-from qdsizer_stream.callbacks.live._queue import WorkQueue
 
 SIZE = 300_000
 """Bytes in each document."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 # Importing the modules registers their commands.
-from qdsizer_stream.cli import _calibrate, _reduce, main  # noqa: F401
+from qdsizer_stream.cli import main
 from qdsizer_stream.patterns import Axis, read_pattern, two_theta_from_q
 from qdsizer_stream.reduction import (
     AngleConvention,

@@ -14,7 +14,7 @@ import pytest
 
 import qdsizer_stream
 from qdsizer_stream.callbacks import OBJECT_NAME, STREAM_NAME, LiveConfig
-from qdsizer_stream.callbacks.documents._track_data import TARGET_KEYS
+from qdsizer_stream.callbacks.documents import TARGET_KEYS
 from qdsizer_stream.configuration import validated
 
 Documents = list[tuple[str, Any]]

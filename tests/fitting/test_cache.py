@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from qdsizer_stream.fitting._cache import replace_file
+from qdsizer_stream.fitting import replace_file
 
 
 def test_a_new_file_has_the_usual_permissions(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ import pytest
 
 from qdsizer_stream.errors import ConfigurationError, ModelError
 from qdsizer_stream.fitting import build_fit_model, cached_fit_model
-from qdsizer_stream.models import FitModel, FitOutput, load_model
-from qdsizer_stream.models._seal import seal_of_arrays
+from qdsizer_stream.models import FitModel, FitOutput, load_model, seal_of_arrays
 from qdsizer_stream.patterns import Pattern
 from qdsizer_stream.simulation import load_solvent, material_sha256
 from qdsizer_stream.sizing import Sizer, SizingConfig, Status

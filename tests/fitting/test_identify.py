@@ -9,21 +9,15 @@ import pytest
 
 import qdsizer_stream as qd
 from qdsizer_stream.errors import ConfigurationError, PatternError, PhysicsError
-from qdsizer_stream.fitting import Identity, _identify, identify
-from qdsizer_stream.fitting._identify import (
-    MAX_MISFIT,
-    MIN_EXPLAINED,
-    MIN_FALL,
-    MISFIT_FLOOR,
-    N_INDEPENDENT,
-    SURE,
-    _concluded,
-)
+from qdsizer_stream.fitting import Identity, _identify, conclude, identify
 from qdsizer_stream.patterns import Pattern
 from qdsizer_stream.simulation import load_solvent
 
 CANDIDATES = ("PbS", "PbSe", "CdSe-zincblende", "ZnSe")
 N = 600
+# As the page on identification gives them.
+SURE, N_INDEPENDENT, MISFIT_FLOOR = 0.95, 12.0, 0.1
+MIN_FALL, MIN_EXPLAINED, MAX_MISFIT = 60.0, 0.85, 6.0
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +32,7 @@ def cached(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_probabilities_are_a_power_of_chi2() -> None:
-    found = _concluded({"A": 0.9 * N, "B": 1.9 * N, "C": 0.4 * N}, 50.0 * N, N)
+    found = conclude({"A": 0.9 * N, "B": 1.9 * N, "C": 0.4 * N}, 50.0 * N, N)
     assert list(found.probabilities) == ["C", "A", "B"]
     assert sum(found.probabilities.values()) == pytest.approx(1)
     odds = ((0.9 + MISFIT_FLOOR) / (0.4 + MISFIT_FLOOR)) ** (-N_INDEPENDENT / 2)
@@ -99,7 +93,7 @@ def second_best(probability: float) -> float:
 def test_what_probabilities_come_to(
     fits: dict[str, float], background: float, identity: Identity, text: str
 ) -> None:
-    found = _concluded(fits, background, N)
+    found = conclude(fits, background, N)
     assert found.identity is identity
     assert str(found) == text
     assert found.material == ("A" if identity is Identity.IDENTIFIED else None)

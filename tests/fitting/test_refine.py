@@ -12,7 +12,7 @@ import pytest
 
 import qdsizer_stream as qd
 from qdsizer_stream.errors import ConfigurationError, PatternError, PhysicsError
-from qdsizer_stream.fitting._refine import _others
+from qdsizer_stream.fitting import phase_curves
 from qdsizer_stream.patterns import FWHM_PER_SD, Axis, Pattern, two_theta_from_q
 from qdsizer_stream.simulation import (
     averaged_sphere_pairs,
@@ -100,7 +100,7 @@ def test_other_crystals_beside_the_dots(cached: Path, beside_lead: tuple[Pattern
 
 def test_other_crystals_are_as_wide_as_the_instrument_shows_them() -> None:
     q = np.arange(1.0, 8.0, 0.01)
-    sharp, wide = (_others(("Pb",), q, 0.56, 0.0, fwhm)["Pb"] for fwhm in (0.0, 0.4))
+    sharp, wide = (phase_curves(("Pb",), q, 0.56, 0.0, fwhm)["Pb"] for fwhm in (0.0, 0.4))
     assert sharp.shape == wide.shape == (5, q.size)
     np.testing.assert_allclose(sharp.mean(axis=1), 1)
     # The largest: brute-force convolution with a Gaussian of constant width in 2θ.

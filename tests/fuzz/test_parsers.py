@@ -20,8 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qdsizer_stream.archive import inspect_journal
-from qdsizer_stream.archive._journal import JournalWriter, read_journal
+from qdsizer_stream.archive import JournalWriter, inspect_journal, read_journal
 from qdsizer_stream.callbacks import LiveConfig
 from qdsizer_stream.configuration import load_toml
 from qdsizer_stream.errors import QdsizerError

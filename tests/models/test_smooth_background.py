@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 
-from qdsizer_stream.models._smooth_background import background_splines
+from qdsizer_stream.models import background_splines
 
 
 def test_the_splines_are_those_of_scipy() -> None:

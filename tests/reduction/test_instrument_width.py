@@ -10,8 +10,7 @@ from scipy.special import voigt_profile
 
 from qdsizer_stream.errors import CalibrationError, ConfigurationError
 from qdsizer_stream.patterns import InstrumentResolution, Pattern, q_from_two_theta, two_theta_from_q
-from qdsizer_stream.reduction import fit_instrument_width
-from qdsizer_stream.reduction._line_width import line_profile
+from qdsizer_stream.reduction import fit_instrument_width, line_profile
 
 # h² + k² + l² of the first lines, written out, and lattice parameters in Å.
 LINES = {

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from qdsizer_stream.errors import MessageError
-from qdsizer_stream.services import pack, unpack
-from qdsizer_stream.services._codec import unpack_named
+from qdsizer_stream.services import pack, unpack, unpack_named
 
 numeric = arrays.arrays(
     arrays.boolean_dtypes() | arrays.integer_dtypes() | arrays.floating_dtypes()

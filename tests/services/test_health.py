@@ -9,8 +9,7 @@ import pytest
 pytest.importorskip("prometheus_client", reason="pip install 'qdsizer-stream[zmq]'")
 
 from qdsizer_stream.callbacks import Counters
-from qdsizer_stream.services import _health
-from qdsizer_stream.services._config import HealthConfig
+from qdsizer_stream.services import HealthConfig, _health, health_server
 
 
 class _Source:
@@ -21,7 +20,7 @@ def test_a_request_that_stays_half_sent_is_dropped(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(_health._Handler, "timeout", 0.3)
     counters = Counters(frames=3, sized=2, queued=0, lag_s=0.0)
     config = HealthConfig(port=0)
-    with _health.health_server(config, lambda: counters, _Source(), (), threading.Event()) as port:
+    with health_server(config, lambda: counters, _Source(), (), threading.Event()) as port:
         with socket.create_connection(("127.0.0.1", port)) as half:
             half.sendall(b"GET /health HT")
             half.settimeout(10)

@@ -18,8 +18,7 @@ from event_model import DocumentNames, schema_validators
 
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.errors import ConfigurationError, ServiceError
-from qdsizer_stream.services import KafkaInput, _kafka, pack, unpack
-from qdsizer_stream.services._kafka import KafkaSource
+from qdsizer_stream.services import KafkaInput, KafkaSource, _kafka, pack, unpack
 
 from .conftest import Documents, Served, estimates, wait_for
 

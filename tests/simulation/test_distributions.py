@@ -12,7 +12,7 @@ from scipy.optimize import brentq
 
 from qdsizer_stream.errors import PhysicsError
 from qdsizer_stream.simulation import DistributionRanges, SizeDistribution, population_moments
-from qdsizer_stream.simulation.frames._distributions import cumulative_fraction, drawn_weights
+from qdsizer_stream.simulation.frames import cumulative_fraction, drawn_weights
 
 FINE = np.arange(0.005, 30, 0.01)
 MEAN = 4.0

@@ -4,7 +4,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qdsizer_stream.simulation.frames._photons import fast_poisson
+from qdsizer_stream.simulation.frames import fast_poisson
 
 
 @pytest.mark.parametrize("expected", [0.3, 20.0, 99.0, 101.0, 1000.0])

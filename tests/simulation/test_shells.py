@@ -6,8 +6,13 @@ from numpy.typing import NDArray
 
 from qdsizer_stream.errors import PhysicsError
 from qdsizer_stream.simulation import load_material, pair_table, structure_sums
-from qdsizer_stream.simulation.frames._shells import core_shell, disordered_surface, surface_damping
-from qdsizer_stream.simulation.frames._structures import StructureRanges, draw_structure
+from qdsizer_stream.simulation.frames import (
+    StructureRanges,
+    core_shell,
+    disordered_surface,
+    draw_structure,
+    surface_damping,
+)
 
 Q = np.linspace(1.0, 9.0, 60)
 PBS = load_material("PbS")

@@ -32,7 +32,7 @@ from qdsizer_stream.simulation import (
     nanocrystal,
     pair_table,
 )
-from qdsizer_stream.simulation.frames._structures import draw_structure
+from qdsizer_stream.simulation.frames import draw_structure
 
 SYNCHROTRON = Source(lines=(SpectralLine(wavelength_angstrom=0.56),))
 TUBE = Source(lines=COPPER_K_ALPHA, perpendicular_share=(0.5, 0.5))

@@ -40,12 +40,12 @@ from qdsizer_stream.simulation import (
     twin_layers,
     twinned_sphere,
 )
-from qdsizer_stream.simulation.frames._by_products import (
+from qdsizer_stream.simulation.frames import (
     by_product_crystals,
     by_product_curve,
     by_product_lines,
+    draw_structure,
 )
-from qdsizer_stream.simulation.frames._structures import draw_structure
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "stream" / "frames.npz"
 SYNCHROTRON = Source(lines=(SpectralLine(wavelength_angstrom=0.56),))
@@ -182,7 +182,7 @@ def test_correlated_motion() -> None:
 def test_amplitudes_stay_within_what_the_smallest_b_allows() -> None:
     ranges = {"b_angstrom2": (0.7, 3.2), "b_ratio": (0.6, 1.6), "correlated_motion": (0.6, 1.1)}
     stream = FrameStream(StreamRecipe.model_validate({**EXACT, **ranges, "n_structures": 40}), seed=0)
-    amplitudes = np.array([s.amplitude_angstrom2 for s in stream._structures])
+    amplitudes = np.array([s.amplitude_angstrom2 for s in stream.structures])
     assert np.all((amplitudes > 0.6 * 0.7 * 0.6) & (amplitudes < 1.1 * 3.2))
     assert amplitudes.std() > 0.3
 
@@ -559,7 +559,7 @@ def test_ideal_structures_have_neither_correlated_motion_nor_a_disordered_part()
     some = FrameStream(
         StreamRecipe.model_validate({**LIVELY, **real, "n_structures": 20, "ideal": 0.5}), seed=3
     )
-    tables = some._structures
+    tables = some.structures
     n_ideal = sum(table.amplitude_angstrom2 == 0 for table in tables)
     assert 4 <= n_ideal <= 16
     assert all((t.amplitude_angstrom2 == 0) == (t.disordered_terms is None) for t in tables)

@@ -6,8 +6,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from qdsizer_stream.patterns import Pattern
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
-from qdsizer_stream.sizing import Sizer, Status
-from qdsizer_stream.sizing._plausible_width import plausible_width_inv_angstrom
+from qdsizer_stream.sizing import Sizer, Status, plausible_width_inv_angstrom
 
 Q = np.linspace(0.9, 15.0, 5000)
 

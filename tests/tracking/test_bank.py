@@ -8,9 +8,17 @@ from scipy.linalg import expm
 from scipy.optimize import brentq
 from scipy.stats import multivariate_t, norm
 
-from qdsizer_stream.tracking._bank import PRIOR_DEGREES, PRIOR_SCALE2, TINY, Bank, Dynamics
-from qdsizer_stream.tracking._forecast import arrival, normal_cdf
-from qdsizer_stream.tracking._smoother import Step, smooth
+from qdsizer_stream.tracking import (
+    PRIOR_DEGREES,
+    PRIOR_SCALE2,
+    TINY_VARIANCE,
+    Bank,
+    Dynamics,
+    SmootherStep,
+    arrival,
+    normal_cdf,
+    smooth,
+)
 
 DYNAMICS = Dynamics(
     np.array([1e-3, 2e-4, 5e-2]), np.array([0.0, 0.05, 0.4]), np.array([0.0, 1.0, 0.3]), error_periods=7.0
@@ -26,7 +34,7 @@ def continuous(model: int) -> tuple[np.ndarray, np.ndarray]:
     drift[0, 1] = 1.0
     drift[1, 1] = -DYNAMICS.damping[model]
     drift[2, 2] = -1 / DYNAMICS.error_periods
-    error = (DYNAMICS.error_variance[model] + TINY) * FRAME_VARIANCE
+    error = (DYNAMICS.error_variance[model] + TINY_VARIANCE) * FRAME_VARIANCE
     return drift, np.diag(
         [0.0, DYNAMICS.diffusion[model] * FRAME_VARIANCE, 2 * error / DYNAMICS.error_periods]
     )
@@ -46,7 +54,7 @@ def test_steps_are_the_exact_integrals(model: int, periods: float) -> None:
 def batch(model: int, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Prior covariance of all states, and the matrix that picks what is measured, written out densely."""
     n = len(PERIODS)
-    prior = np.diag([0.25, 0.0025, (DYNAMICS.error_variance[model] + TINY) * FRAME_VARIANCE])
+    prior = np.diag([0.25, 0.0025, (DYNAMICS.error_variance[model] + TINY_VARIANCE) * FRAME_VARIANCE])
     covariance = np.zeros((3 * n, 3 * n))
     before, steps = prior, [DYNAMICS.steps(one, FRAME_VARIANCE) for one in PERIODS]
     for i, (transition, noise) in enumerate(steps):
@@ -80,7 +88,7 @@ def test_filter_and_smoother_are_the_posterior_of_all_frames(
     measured, variances = run
     begin = Bank.begin(DYNAMICS, np.array([1.6, 1.6]), 0.25, 0.0025, FRAME_VARIANCE, SCALE2)
     steps = [
-        Step(periods=one, measured=y, variance=float(v))
+        SmootherStep(periods=one, measured=y, variance=float(v))
         for one, y, v in zip(PERIODS, measured, variances, strict=True)
     ]
     mean, covariance, end = smooth(DYNAMICS, begin, steps, FRAME_VARIANCE, SCALE2)
@@ -131,7 +139,7 @@ def test_the_pull_of_an_outlier_falls_with_its_distance() -> None:
     for distance in (0.03, 0.3, 3.0):
         after, _ = bank.update(np.array([1.6 + distance, math.nan]), FRAME_VARIANCE, np.ones(2))
         pulls.append(float(after.mean[0, 0, 0] - 1.6))
-    spread = 1e-4 + TINY * FRAME_VARIANCE + FRAME_VARIANCE
+    spread = 1e-4 + TINY_VARIANCE * FRAME_VARIANCE + FRAME_VARIANCE
     assert pulls[0] == pytest.approx(0.03 * 1e-4 / spread, rel=1e-5)
     # Beyond 3 standard deviations the gain is P · 9 σ² / d².
     assert pulls[1] == pytest.approx(1e-4 * 9 * PRIOR_SCALE2 / 0.3, rel=1e-5)

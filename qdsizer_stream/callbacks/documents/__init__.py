@@ -21,7 +21,7 @@ from ._rows import rows_per_event
 from ._run_index import RunIndex
 from ._source import FrameSource, frame_keys
 from ._stream_choice import PRIMARY
-from ._track_data import SIMULATION_KEY, measurement_of, target_of, track_data
+from ._track_data import SIMULATION_KEY, TARGET_KEYS, measurement_of, target_of, track_data
 
 __all__ = [
     "OBJECT_NAME",
@@ -29,6 +29,7 @@ __all__ = [
     "RUN_KEY",
     "SIMULATION_KEY",
     "STREAM_NAME",
+    "TARGET_KEYS",
     "AngleSource",
     "Announced",
     "Destination",

@@ -1,7 +1,7 @@
 """The live callback: one queue and one sizing thread."""
 
 from ._live import Counters, LiveSizer
-from ._queue import Item
+from ._queue import Item, WorkQueue
 from ._run import RunSizing
 
 __all__ = [
@@ -9,4 +9,5 @@ __all__ = [
     "Item",
     "LiveSizer",
     "RunSizing",
+    "WorkQueue",
 ]

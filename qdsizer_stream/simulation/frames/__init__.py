@@ -2,8 +2,9 @@
 
 from ._backgrounds import Background, FallingBackground, HumpBackground
 from ._blocks import Progress
+from ._by_products import by_product_crystals, by_product_curve, by_product_lines
 from ._crystal_patterns import crystal_patterns
-from ._distributions import DistributionRanges, SizeDistribution
+from ._distributions import DistributionRanges, SizeDistribution, cumulative_fraction, drawn_weights
 from ._dots import DotPopulation, mixed_pairs
 from ._draws import PositiveRange, log_uniform
 from ._frame import FrameRecipe, counted_frame, expected_frame
@@ -39,9 +40,10 @@ from ._population import (
     population_moments,
 )
 from ._resolution import ResolutionRanges
+from ._shells import core_shell, disordered_surface, surface_damping
 from ._stream import FrameBatch, FrameStream
 from ._stream_recipe import SolventFile, Source, StreamRecipe
-from ._structures import StructureRanges
+from ._structures import StructureRanges, StructureTable, draw_structure
 from ._synthesis import MEASURED_DOTS, GrowingDots, SynthesisRecipe
 
 __all__ = [
@@ -76,15 +78,24 @@ __all__ = [
     "SpectralLine",
     "StreamRecipe",
     "StructureRanges",
+    "StructureTable",
     "SynthesisRecipe",
     "Weighting",
     "area_fraction_from_weight_fraction",
     "area_per_mass_ratio",
     "build_library",
+    "by_product_crystals",
+    "by_product_curve",
+    "by_product_lines",
     "core_molar_mass",
+    "core_shell",
     "counted_frame",
     "crystal_patterns",
+    "cumulative_fraction",
     "cylinder_absorption",
+    "disordered_surface",
+    "draw_structure",
+    "drawn_weights",
     "expected_frame",
     "fast_poisson",
     "histogram_weights",
@@ -102,5 +113,6 @@ __all__ = [
     "population_moments",
     "read_library",
     "simulate",
+    "surface_damping",
     "weight_fraction_from_area_fraction",
 ]

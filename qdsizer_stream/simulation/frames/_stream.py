@@ -81,6 +81,13 @@ class FrameStream:
     n_threads
         Number of threads; the frames do not depend on it.
 
+    Attributes
+    ----------
+    recipe
+        As given.
+    structures
+        Drawn structures with their tables, one of which each frame shows.
+
     Raises
     ------
     PhysicsError
@@ -103,7 +110,7 @@ class FrameStream:
             self._by_products = by_product_crystals(
                 recipe.by_product_materials, self._q, recipe.sources[0].lines[0].wavelength_angstrom
             )
-        self._structures = list(
+        self.structures = list(
             self._pool.map(
                 lambda number: draw_structure(
                     recipe.structures,
@@ -124,7 +131,7 @@ class FrameStream:
                 source,
                 recipe.grid,
                 self._margins,
-                self._structures[0].material,
+                self.structures[0].material,
                 solvents,
                 recipe.solvent_stretch,
                 self._rng("light", number),
@@ -255,7 +262,7 @@ class FrameStream:
         recipe, n, rng = self.recipe, GROUP, self._rng("group", number)
         more = self._rng("more of a group", number)
         light = self._lights[rng.integers(len(self._lights))]
-        structure = self._structures[rng.integers(len(self._structures))]
+        structure = self.structures[rng.integers(len(self.structures))]
         strain = rng.uniform(*recipe.strain)
         zero_deg, displaced_deg = self._shifts_deg(light.source)
         sharp_deg = light.two_theta_deg - rng.uniform(*zero_deg)
