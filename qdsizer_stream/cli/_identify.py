@@ -15,7 +15,7 @@ from ._pattern_options import AxisOption, EnergyOption, WavelengthOption
 from ._progress import progress_bar
 
 if TYPE_CHECKING:
-    from ..fitting import Identification
+    from ..sizing import Identification
 
 __all__ = ["identified_material", "identify_files"]
 

@@ -12,11 +12,12 @@ from rich.table import Table
 
 from ..errors import ConfigurationError, QdsizerError
 from ._app import app, examples
+from ._progress import progress_bar
 
 if TYPE_CHECKING:
     from ..simulation import Crystal
 
-__all__ = ["from_cif", "list_materials", "show_material"]
+__all__ = ["from_cif", "list_materials", "show_material", "write_curves"]
 
 WAVELENGTH_ANGSTROM = 0.56
 """Wavelength of the dispersion corrections where none is given, Å: 22 keV, above the K edges of most
@@ -146,6 +147,50 @@ def from_cif(
     if preview is not None:
         _draw(str(path), wavelength, preview)
         typer.echo(f"{preview}: patterns of {crystal.name}", err=True)
+
+
+@materials.command(
+    "curves", epilog=examples("materials curves oxide.cif", "materials curves Au.cif Ag.cif --out metals.npz")
+)
+def write_curves(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MATERIAL]...",
+            help="Materials of the package, CIF or TOML files; all of the package where left out.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write, ending in .npz; by default the name of the only material with .npz."
+        ),
+    ] = None,
+    wavelength: WavelengthOption = WAVELENGTH_ANGSTROM,
+) -> None:
+    """Simulate curves of nanocrystals for `phases` and `materials` in the settings of a beamline.
+
+    Those of the package's materials are part of the package: only CIF and TOML files need this.
+    """
+    from ..fitting import crystal_curves, solvent_curves
+    from ..models import write_crystal_curves
+    from ..patterns import check_wavelength
+    from ..simulation import material_names
+
+    check_wavelength(wavelength)
+    if out is None:
+        if names is None or len(names) != 1:
+            raise ConfigurationError(f"{len(names or [])} materials are given: give the file to write, --out")
+        out = Path(Path(names[0]).stem + ".npz")
+    sources = names or material_names()
+    curves = []
+    with progress_bar() as show:
+        for number, source in enumerate(sources):
+            show(f"patterns of {source}", number, len(sources))
+            curves.append(crystal_curves(source, wavelength))
+        show("done", len(sources), len(sources))
+    write_crystal_curves(out, curves, None if names else solvent_curves())
+    typer.echo(f"{out}: curves of {', '.join(one.name for one in curves)}", err=True)
 
 
 def _by_element(pairs: list[str]) -> dict[str, float]:

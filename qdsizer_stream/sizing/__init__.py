@@ -2,6 +2,7 @@
 
 from ._acceptance import CHECKS, run_checks
 from ._check import Check, CheckResult
+from ._comparison import Identification, Identity, MaterialComparison, conclude, other_material
 from ._config import SizingConfig, load_instrument
 from ._estimate import SizeEstimate, Status
 from ._evidence import FitEvidence, FrameEvidence
@@ -18,6 +19,9 @@ __all__ = [
     "Examination",
     "FitEvidence",
     "FrameEvidence",
+    "Identification",
+    "Identity",
+    "MaterialComparison",
     "OpticsAgreement",
     "OpticsCheck",
     "RawFrame",
@@ -27,7 +31,9 @@ __all__ = [
     "SizingCurve",
     "Status",
     "compare_with_peak",
+    "conclude",
     "load_instrument",
+    "other_material",
     "plausible_width_inv_angstrom",
     "run_checks",
 ]

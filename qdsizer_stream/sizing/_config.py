@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_validator
 
 from ..configuration import Config, SettingsPath, toml_table, validated
 from ..errors import ConfigurationError
+from ..models import CURVES_SUFFIX
 from ..patterns import InstrumentResolution
 from ..reduction import ReductionConfig
 
@@ -16,6 +17,15 @@ __all__ = ["SizingConfig", "load_instrument"]
 
 def _text(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _beside_settings(source: str, info: ValidationInfo) -> str:
+    folder = (info.context or {}).get("folder")
+    return str(folder / source) if folder is not None and Path(source).suffix == CURVES_SUFFIX else source
+
+
+CrystalSource = Annotated[str, BeforeValidator(_text), AfterValidator(_beside_settings)]
+"""A crystal of the package, or a file of curves relative to the folder of the settings file."""
 
 
 class SizingConfig(Config):
@@ -35,6 +45,21 @@ class SizingConfig(Config):
     """Whether the nanocrystals may have a preferred orientation, as in a film. Set false for dots in a
     solvent: the heights of their peaks then distinguish them more surely from other crystals with peaks at
     about the same Q."""
+    phases: tuple[CrystalSource, ...] = ()
+    """Other crystals that may be beside the dots, besides those that the model has curves of: names of the
+    package such as ``"Pb"``, or files that ``qdsizer-stream materials curves oxide.cif`` writes. Those that a
+    frame shows are reported, and its intervals allow for them."""
+    materials: tuple[CrystalSource, ...] = ()
+    """Materials that each frame is compared with, two or more, that of the model among them: names of the
+    package or files as in `phases`. The estimate states the probabilities, and a frame that is certainly of
+    another one is rejected. Empty for no comparison, which takes some 10 ms per frame and material."""
+
+    @field_validator("materials")
+    @classmethod
+    def _several(cls, materials: tuple[str, ...]) -> tuple[str, ...]:
+        if len(materials) == 1:
+            raise ValueError(f"only {materials[0]} is given: give at least two materials to compare, or none")
+        return materials
 
 
 def load_instrument(path: str | os.PathLike[str]) -> InstrumentResolution | None:

@@ -79,6 +79,9 @@ class SizeEstimate:
     phases: str = ""
     """Other crystals that the frame shows beside the dots, of those that the model has curves of, with their
     fractions of the mean intensity, such as ``Pb 8 %, ice 2 %``; empty where none was found."""
+    material: str = ""
+    """Which of the materials in the settings the frame is of, with its probability, such as ``PbS (99.8%)``,
+    or ``cannot tell: PbS 70%, PbSe 30%``; empty where none were given to compare."""
     counts: float = math.nan
     """Number of photons with the frame's relative error, Σ (I/σ)²."""
     q_min: float = math.nan
@@ -125,6 +128,8 @@ class SizeEstimate:
             known["population"] = self.population
         if self.phases:
             known["other crystals"] = self.phases
+        if self.material:
+            known["material"] = self.material
         reason = {"reason": self.reason} if self.reason else {}
         title = f"{self.status}, model {self.model}" if self.model else str(self.status)
         return html_table(title, reason | known)

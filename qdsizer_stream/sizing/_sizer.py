@@ -24,14 +24,17 @@ from ..models import (
     SizingModel,
     allowing_for_phases,
     corrected_for_width,
+    load_crystal_curves,
     load_model,
     prepare,
     raised_for_width,
+    with_phases,
 )
 from ..patterns import Axis, BinGrid, Pattern, bin_pattern, load_pattern
 from ..reduction import NOTHING_APPLIED, AppliedCorrections, PooledCounts, Reducer, ReductionConfig
 from ._acceptance import DIFFRACTS, run_checks
 from ._check import CheckResult, first_failed
+from ._comparison import Identification, MaterialComparison, other_material
 from ._config import SizingConfig
 from ._estimate import SizeEstimate, Status
 from ._evidence import FitEvidence, frame_evidence
@@ -96,6 +99,9 @@ class Examination:
     it have passed."""
     answer: Answer | None = None
     """Answer of the network, also for a frame that was rejected after it; None where it was not run."""
+    identification: Identification | None = None
+    """Comparison with the materials of the settings; None where there are none, or the frame was rejected
+    before it."""
     evidence: Answer | None = None
     """Answer where it tells the track of the run something of the size: that of a sized frame, or of one that
     was rejected for too few photons alone. Not a size."""
@@ -126,12 +132,12 @@ class Sizer:
     Raises
     ------
     ModelError
-        The model is unknown or its file fails a check.
+        The model or a crystal is unknown, or its file fails a check.
     PatternFileError
         The solvent file cannot be read.
     ConfigurationError
-        A setting is unknown or invalid, the solvent file does not cover the range of the model, or a bad
-        strip is outside the detector.
+        A setting is unknown or invalid, the solvent file does not cover the range of the model, the materials
+        to compare are without that of the model, or a bad strip is outside the detector.
     CalibrationError
         A calibration file cannot be used, or leaves no usable strip.
     """
@@ -148,6 +154,8 @@ class Sizer:
         self.model: SizingModel = load_model(config.model)
         self._grid = self._check_grid(self.model)
         self._solvent = None if config.solvent is None else _solvent_on(config.solvent, self._grid)
+        self._phases = load_crystal_curves(config.phases)
+        self._comparison = _comparison(config.materials, self.model.card.material)
         self.reducer = None if config.reduction is None else Reducer(self._in_bins(config.reduction))
         """Reduces raw frames; None where none are expected."""
         self.instrument = None if config.instrument is None else config.instrument.loaded()
@@ -184,7 +192,8 @@ class Sizer:
     def _check(self) -> PhysicsCheck:
         # Not in a session whose frames another process sizes: its curves take tens of megabytes.
         card = self.model.card
-        return PhysicsCheck(self.model.templates, self._grid, card.lattice_parameter_angstrom, self._solvent)
+        templates = with_phases(self.model.templates, self._phases, self._grid)
+        return PhysicsCheck(templates, self._grid, card.lattice_parameter_angstrom, self._solvent)
 
     @staticmethod
     def _check_grid(model: SizingModel) -> BinGrid:
@@ -484,6 +493,10 @@ class Sizer:
             wavelength_angstrom=wavelength_angstrom,
         )
         checks += run_checks(found)
+        identification = self._identified(pattern)
+        if identification is not None:
+            seen["material"] = str(identification)
+            checks += (other_material(identification, self.model.card.material),)
         if fit.phases:
             others = sum(phase.fraction for phase in fit.phases)
             answer, shown = (allowing_for_phases(one, others) for one in (answer, shown))
@@ -498,8 +511,10 @@ class Sizer:
                 rejected = replace(rejected, reason=rejected.reason + self._scale_hint(binned, known))
             if fit.phases and failed.status is Status.OUT_OF_DOMAIN:
                 rejected = replace(rejected, reason=f"{rejected.reason}; {_beside(fit)}")
+            if identification is not None and not checks[-1].passed and checks[-1] is not failed:
+                rejected = replace(rejected, reason=f"{rejected.reason}; {checks[-1].message}")
             evidence = answer if self._is_evidence(frame.counts, answer, fit, checks) else None
-            return Examination(rejected, binned, fit, checks, answer, evidence)
+            return Examination(rejected, binned, fit, checks, answer, identification, evidence)
         lattice = self.model.card.lattice_parameter_angstrom * (1 + answer.strain)
         estimate = SizeEstimate(
             status=Status.SIZED,
@@ -525,7 +540,18 @@ class Sizer:
             **seen,
         )
         warnings = (_beside(fit),) if fit.phases else ()
-        return Examination(estimate, binned, fit, checks, answer, evidence=answer, warnings=warnings)
+        return Examination(
+            estimate, binned, fit, checks, answer, identification, evidence=answer, warnings=warnings
+        )
+
+    def _identified(self, pattern: Pattern) -> Identification | None:
+        """Compare a frame with the materials of the settings; None without any, or with too few points."""
+        if self._comparison is None:
+            return None
+        try:
+            return self._comparison.compare(pattern)
+        except PatternError:
+            return None
 
     def _allowing_for_width(
         self, shown: Answer, wide: Answer | None, plausible_inv_angstrom: float
@@ -618,6 +644,18 @@ def clip_to_model_range(card: Card, answer: Answer) -> tuple[float, float]:
     if not low <= answer.size_nm <= high:
         return answer.size_low_nm, answer.size_high_nm  # will be rejected, with the fit of that size to show
     return max(answer.size_low_nm, low), min(answer.size_high_nm, high)
+
+
+def _comparison(materials: tuple[str, ...], expected: str) -> MaterialComparison | None:
+    """The comparison of frames with the materials of the settings; None where there are none."""
+    if not materials:
+        return None
+    comparison = MaterialComparison(load_crystal_curves(materials))
+    if expected not in comparison.names:
+        raise ConfigurationError(
+            f"materials to compare are {', '.join(comparison.names)}, but the model sizes {expected}: add it"
+        )
+    return comparison
 
 
 def _solvent_on(path: Path, grid: BinGrid) -> NDArray[np.float64]:

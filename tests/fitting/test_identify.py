@@ -9,15 +9,13 @@ import pytest
 
 import qdsizer_stream as qd
 from qdsizer_stream.errors import ConfigurationError, PatternError, PhysicsError
-from qdsizer_stream.fitting import Identity, _identify, conclude, identify
+from qdsizer_stream.fitting import _identify, crystal_curves, identify
+from qdsizer_stream.models import load_crystal_curves
 from qdsizer_stream.patterns import Pattern
 from qdsizer_stream.simulation import load_solvent
+from qdsizer_stream.sizing import Identity, Sizer
 
 CANDIDATES = ("PbS", "PbSe", "CdSe-zincblende", "ZnSe")
-N = 600
-# As the page on identification gives them.
-SURE, N_INDEPENDENT, MISFIT_FLOOR = 0.95, 12.0, 0.1
-MIN_FALL, MIN_EXPLAINED, MAX_MISFIT = 60.0, 0.85, 6.0
 
 
 @pytest.fixture(scope="module")
@@ -29,74 +27,6 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cached(shared_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("QDSIZER_CACHE", str(shared_cache))
     return shared_cache
-
-
-def test_probabilities_are_a_power_of_chi2() -> None:
-    found = conclude({"A": 0.9 * N, "B": 1.9 * N, "C": 0.4 * N}, 50.0 * N, N)
-    assert list(found.probabilities) == ["C", "A", "B"]
-    assert sum(found.probabilities.values()) == pytest.approx(1)
-    odds = ((0.9 + MISFIT_FLOOR) / (0.4 + MISFIT_FLOOR)) ** (-N_INDEPENDENT / 2)
-    assert found.probabilities["A"] / found.probabilities["C"] == pytest.approx(odds)
-    assert found.misfits == pytest.approx({"C": 0.4, "A": 0.9, "B": 1.9})
-    assert found.explained == pytest.approx(1.0)
-    assert str(found) == f"C ({found.probabilities['C']:.1%})"
-
-
-def second_best(probability: float) -> float:
-    """χ² of another material with which the best one, of χ² 0.5 per bin, has this probability."""
-    return ((0.5 + MISFIT_FLOOR) * (1 / probability - 1) ** (-2 / N_INDEPENDENT) - MISFIT_FLOOR) * N
-
-
-@pytest.mark.parametrize(
-    ("fits", "background", "identity", "text"),
-    [
-        ({"A": 0.5 * N, "B": second_best(SURE + 0.002)}, 40 * N, Identity.IDENTIFIED, "A (95.2%)"),
-        (
-            {"A": 0.5 * N, "B": second_best(SURE - 0.002)},
-            40 * N,
-            Identity.CANNOT_TELL,
-            "cannot tell: A 95%, B 5%",
-        ),
-        (
-            {"A": (MAX_MISFIT - 0.1) * N, "B": 900 * N},
-            2000 * N,
-            Identity.IDENTIFIED,
-            "A (100.0%)",
-        ),
-        (
-            {"A": (MAX_MISFIT + 0.1) * N, "B": 900 * N},
-            2000 * N,
-            Identity.NONE_OF_THESE,
-            "none of these materials: A fits best, with χ² 6.1 per bin",
-        ),
-        (
-            {"A": 4.0 * N, "B": 90 * N},
-            (1 + 3 / (1 - MIN_EXPLAINED) + 0.2) * N,
-            Identity.IDENTIFIED,
-            "A (100.0%)",
-        ),
-        (
-            {"A": 4.0 * N, "B": 90 * N},
-            (1 + 3 / (1 - MIN_EXPLAINED) - 0.2) * N,
-            Identity.NONE_OF_THESE,
-            "none of these materials: A fits best, with χ² 4.0 per bin",
-        ),
-        ({"A": 0.1 * N, "B": 90 * N}, 0.1 * N + MIN_FALL + 1, Identity.IDENTIFIED, "A (100.0%)"),
-        (
-            {"A": 0.1 * N, "B": 90 * N},
-            0.1 * N + MIN_FALL - 1,
-            Identity.NO_SIGNAL,
-            "no significant signal of any of these materials",
-        ),
-    ],
-)
-def test_what_probabilities_come_to(
-    fits: dict[str, float], background: float, identity: Identity, text: str
-) -> None:
-    found = conclude(fits, background, N)
-    assert found.identity is identity
-    assert str(found) == text
-    assert found.material == ("A" if identity is Identity.IDENTIFIED else None)
 
 
 @pytest.mark.slow
@@ -139,14 +69,18 @@ def test_curves_are_simulated_once(
 ) -> None:
     pattern, _ = frame(1, photons=1e3)
     steps: list[str] = []
-    before = identify(pattern, CANDIDATES, progress=lambda text, *_: steps.append(text))
+    # The package contains the curves for 0.56 Å alone.
+    before = identify(
+        pattern, CANDIDATES, wavelength_angstrom=0.7, progress=lambda text, *_: steps.append(text)
+    )
     assert steps == [*(f"comparing with {name}" for name in CANDIDATES), "done"]
 
     def no_simulation(*_: object) -> None:
         raise AssertionError("simulated again")
 
     monkeypatch.setattr(_identify, "crystal_patterns", no_simulation)
-    assert identify(pattern, CANDIDATES) == before
+    assert identify(pattern, CANDIDATES, wavelength_angstrom=0.7) == before
+    assert identify(pattern, CANDIDATES).material == before.material
     with pytest.raises(AssertionError, match="simulated again"):  # dispersion corrections differ
         identify(pattern, CANDIDATES, wavelength_angstrom=0.9)
 
@@ -192,3 +126,33 @@ def test_sizes_of_the_material_that_it_is(run, cached: Path, tmp_path: Path) -> 
     code, _, err = run("predict", file, "--raw", "--config", "none.toml", "--material", "auto")
     assert code == 2
     assert "auto needs patterns" in err
+
+
+@pytest.mark.slow
+def test_curves_command(run, cached: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("lead.toml").write_text(
+        """name = "lead"
+space_group = "F m -3 m"
+lengths_angstrom = [4.95, 4.95, 4.95]
+angles_deg = [90.0, 90.0, 90.0]
+lattice_source = "test"
+b_source = "test"
+diameter_range_nm = [1.5, 20.0]
+
+[[sites]]
+element = "Pb"
+position = [0.0, 0.0, 0.0]
+b_angstrom2 = 2.2
+"""
+    )
+    code, _, err = run("materials", "curves", "lead.toml")
+    assert code == 0, err
+    assert "lead.npz: curves of lead" in err
+    (one,) = load_crystal_curves(["lead.npz"])
+    assert one.name == "lead"
+    np.testing.assert_allclose(one.curves, crystal_curves("lead.toml").curves, rtol=1e-6)
+    assert Sizer(model="pbs", phases=["lead.npz"]).config.phases == ("lead.npz",)
+    code, _, err = run("materials", "curves", "lead.toml", "Pb")
+    assert code == 1
+    assert "2 materials are given: give the file to write, --out" in " ".join(err.split())
