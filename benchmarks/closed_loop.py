@@ -15,17 +15,12 @@ import numpy as np
 from bluesky import RunEngine
 from numpy.typing import NDArray
 
+from benchmarks._detector import DETECTOR, LIVE, WAVELENGTH_ANGSTROM, synthesis
 from benchmarks._report import BenchmarkReport, argument_parser
-from qdsizer_stream.callbacks import LiveConfig, LiveSizer, WavelengthSource
+from qdsizer_stream.callbacks import LiveSizer
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.devices.plans import size_until
-from qdsizer_stream.patterns import q_from_two_theta
-from qdsizer_stream.reduction import ReductionConfig, nominal_detector
-from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
-from qdsizer_stream.sizing import Sizer, SizingConfig
-
-WAVELENGTH_ANGSTROM = 0.5637
-DETECTOR = nominal_detector(24, 0.0)
+from qdsizer_stream.sizing import Sizer
 
 MAX_DECISION_MS = 20.0
 """Target for the time from frame to decision, ms."""
@@ -64,22 +59,17 @@ def main() -> None:
     arguments = parser.parse_args()
     frames = arguments.frames + WARM_UP_FRAMES
     report = BenchmarkReport("closed_loop", arguments.json)
-    config = LiveConfig(
-        sizing=SizingConfig(reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)),
-        wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
-    )
-    sizer = Sizer(config.sizing)
-    q_max = float(q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH_ANGSTROM).max())
+    sizer = Sizer(LIVE.sizing)
     mythen = TimedMythen(
         name="mythen",
-        scene=GrowingDots(SynthesisRecipe(wavelength_angstrom=WAVELENGTH_ANGSTROM), q_max),
+        scene=synthesis(),
         detector=DETECTOR,
         wavelength_angstrom=WAVELENGTH_ANGSTROM,
         counts_per_second=1.0,
         exposure_s=10.0,
         speed=200.0,  # one frame in 50 ms
     )
-    live = LiveSizer(config, sizer)
+    live = LiveSizer(LIVE, sizer)
     engine: Any = RunEngine({}, call_returns_result=True)
     engine.subscribe(live)
     # The target size is never reached and unsized frames do not end the plan: it decides on every frame.

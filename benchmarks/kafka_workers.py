@@ -15,8 +15,9 @@ from typing import Any
 
 from confluent_kafka import Producer
 
+from benchmarks._detector import DETECTOR
 from benchmarks._report import BenchmarkReport, argument_parser
-from benchmarks.service_process import DETECTOR, services
+from benchmarks.service_process import services
 from benchmarks.zmq_path import documents
 from qdsizer_stream.services import pack
 

@@ -26,16 +26,13 @@ from bluesky import RunEngine
 from bluesky.plans import count
 from ophyd import Component, Device, DeviceStatus, Kind
 
+from benchmarks._detector import DETECTOR, LIVE, Q_INV_ANGSTROM, WAVELENGTH_ANGSTROM, synthesis
 from benchmarks._report import BenchmarkReport, argument_parser
-from qdsizer_stream.callbacks import LiveConfig, LiveSizer, WavelengthSource
+from qdsizer_stream.callbacks import LiveConfig, LiveSizer
 from qdsizer_stream.devices import SimMythenHdf5, UnitSignal
-from qdsizer_stream.patterns import q_from_two_theta
-from qdsizer_stream.reduction import AccumulationConfig, ReductionConfig, nominal_detector
-from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
-from qdsizer_stream.sizing import Sizer, SizingConfig
-
-WAVELENGTH_ANGSTROM = 0.5637
-DETECTOR = nominal_detector(24, 0.0)
+from qdsizer_stream.reduction import AccumulationConfig
+from qdsizer_stream.simulation import GrowingDots
+from qdsizer_stream.sizing import Sizer
 
 MAX_ADDED_PERCENT = 10.0
 MAX_P50_MS, MAX_P99_MS = 3.0, 10.0
@@ -64,15 +61,9 @@ class StoredMythen(Device):
         return status
 
 
-def scene() -> GrowingDots:
-    """Patterns of a synthesis within the range of the detector."""
-    q_max = float(q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH_ANGSTROM).max())
-    return GrowingDots(SynthesisRecipe(wavelength_angstrom=WAVELENGTH_ANGSTROM), q_max)
-
-
 def frame(dots: GrowingDots, seed: int) -> np.ndarray:
     """Photon counts of the strips after five minutes of synthesis."""
-    q = q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH_ANGSTROM)
+    q = Q_INV_ANGSTROM
     expected = np.zeros(q.size)
     expected[q > 0] = 30 * dots(q[q > 0], 300.0)
     return np.random.default_rng(seed).poisson(expected).astype(np.uint32)
@@ -218,7 +209,7 @@ def measure_sizing(report: BenchmarkReport, sizer: Sizer, documents: Documents) 
 def in_files(folder: Path, frames: int) -> Documents:
     """Documents of a run whose frames are in an HDF5 file."""
     device = SimMythenHdf5(
-        directory=folder, name="mythen", scene=scene(), detector=DETECTOR, counts_per_second=1.0,
+        directory=folder, name="mythen", scene=synthesis(), detector=DETECTOR, counts_per_second=1.0,
         wavelength_angstrom=WAVELENGTH_ANGSTROM, exposure_s=30.0, speed=np.inf,
     )  # fmt: skip
     return run_of(device, frames)
@@ -232,14 +223,11 @@ def main() -> None:
     logging.getLogger("qdsizer_stream").setLevel(
         logging.ERROR
     )  # one variant warns that its runs contain no frames
-    config = LiveConfig(
-        sizing=SizingConfig(reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)),
-        wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
-    )
+    config = LIVE
     thread = config.model_copy(update={"workers": 0})
     sizer = Sizer(config.sizing)
     detector = StoredMythen(name="mythen")
-    detector.image.put(frame(scene(), 0))
+    detector.image.put(frame(synthesis(), 0))
     sizer.size_frame(detector.image.get(), WAVELENGTH_ANGSTROM)
     report = BenchmarkReport("live_path", arguments.json)
     print(f"{DETECTOR.n_strips} strips, {arguments.frames} frames")

@@ -20,11 +20,10 @@ from typing import Any
 from bluesky import RunEngine
 from bluesky.plans import count
 
+from benchmarks._detector import DETECTOR, LIVE, synthesis
 from benchmarks._report import BenchmarkReport, argument_parser
-from benchmarks.live_path import DETECTOR, StoredMythen, frame, scene
-from qdsizer_stream.callbacks import LiveConfig, LiveSizer, QueuePolicy, WavelengthSource
-from qdsizer_stream.reduction import ReductionConfig
-from qdsizer_stream.sizing import SizingConfig
+from benchmarks.live_path import StoredMythen, frame
+from qdsizer_stream.callbacks import LiveSizer, QueuePolicy
 
 WARM_UP = 0.1
 """Fraction of the runs after which all buffers and caches have their final size."""
@@ -70,13 +69,8 @@ def main() -> None:
         "--spool", type=Path, help="folder of a spooled writer that receives the documents of the sizer"
     )
     arguments = parser.parse_args()
-    config = LiveConfig(
-        sizing=SizingConfig(reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)),
-        wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
-        queue_policy=QueuePolicy.WAIT,
-        queue_frames=50,
-    )
-    dots = scene()
+    config = LIVE.model_copy(update={"queue_policy": QueuePolicy.WAIT, "queue_frames": 50})
+    dots = synthesis()
     detector = StoredMythen(name="mythen")
     live, ledger, engine = LiveSizer(config), Ledger(), RunEngine({})
     live.subscribe(ledger)

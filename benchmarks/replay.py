@@ -25,20 +25,14 @@ import psutil
 from bluesky_tiled_plugins import TiledWriter
 from event_model import compose_run
 
+from benchmarks._detector import LIVE, Q_INV_ANGSTROM, WAVELENGTH_ANGSTROM, synthesis
 from benchmarks._report import BenchmarkReport, argument_parser
 from qdsizer_stream.archive import SizingWorkers, WriteBack, embedded_tiled, open_archive, replay_into
 from qdsizer_stream.archive import _documents as reading
 from qdsizer_stream.archive import _workers as working
 from qdsizer_stream.archive._replay_journal import ReplayJournal
-from qdsizer_stream.callbacks import LiveConfig, WavelengthSource
 from qdsizer_stream.errors import ArchiveError
-from qdsizer_stream.patterns import q_from_two_theta
-from qdsizer_stream.reduction import ReductionConfig, nominal_detector
-from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
-from qdsizer_stream.sizing import Sizer, SizingConfig
-
-WAVELENGTH_ANGSTROM = 0.5637
-DETECTOR = nominal_detector(24, 0.0)
+from qdsizer_stream.sizing import Sizer
 
 PATTERNS = 100
 """Number of different simulated frames; the others are modified copies, which are as large in the archive and
@@ -70,8 +64,7 @@ def server(folder: Path, frames: int) -> Iterator[tuple[str, psutil.Process]]:
 
 def store(catalog: Any, frames: int) -> str:
     """Write a run of frames, as from a detector."""
-    q = q_from_two_theta(DETECTOR.two_theta(0.0), WAVELENGTH_ANGSTROM)
-    dots = GrowingDots(SynthesisRecipe(wavelength_angstrom=WAVELENGTH_ANGSTROM), float(q.max()))
+    q, dots = Q_INV_ANGSTROM, synthesis()
     random = np.random.default_rng(7)
     patterns = []
     for elapsed_s in np.linspace(60.0, 600.0, min(PATTERNS, frames)):
@@ -180,11 +173,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="print a profile of the replaying process")
     options = parser.parse_args()
     report = BenchmarkReport("replay", options.json)
-    config = LiveConfig(
-        sizing=SizingConfig(reduction=ReductionConfig(detector=DETECTOR, arm_deg=0.0)),
-        wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
-    )
-    sizer = Sizer(config.sizing)
+    sizer = Sizer(LIVE.sizing)
     with tempfile.TemporaryDirectory() as name:
         folder, journals = Path(name) / "archive", Path(name) / "journals"
         folder.mkdir()
@@ -198,7 +187,7 @@ def main() -> None:
             with stages.of(sizer), cProfile.Profile() if options.profile else nullcontext() as profile:
                 start, cpu_start, server_start = time.perf_counter(), time.process_time(), cpu_s(serving)
                 with suppress(ArchiveError):
-                    replay_into(run, config, RejectingDestination(), journals, sizer, workers=workers)
+                    replay_into(run, LIVE, RejectingDestination(), journals, sizer, workers=workers)
                 seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
                 server_cpu = cpu_s(serving) - server_start
             report.add("replay, frames", options.frames, "1")
@@ -210,7 +199,7 @@ def main() -> None:
             if profile is not None:
                 pstats.Stats(profile).sort_stats("tottime").print_stats(25)
             start = time.perf_counter()
-            outcome = replay_into(run, config, WriteBack(), journals, sizer)
+            outcome = replay_into(run, LIVE, WriteBack(), journals, sizer)
             report.add("write-back, time", time.perf_counter() - start, "s")
             assert outcome.resumed == outcome.frames == options.frames
             assert run.refresh().metadata["stop"]["num_events"]["qd_size"] == options.frames

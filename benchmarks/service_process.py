@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qdsizer_stream.reduction import nominal_detector
-
-DETECTOR = nominal_detector(24, 0.0)
+from benchmarks._detector import DETECTOR
 
 START_TIMEOUT_S = 300.0
 

@@ -15,9 +15,10 @@ import numpy as np
 import zmq
 from bluesky.callbacks.zmq import Proxy, Publisher
 
+from benchmarks._detector import DETECTOR
 from benchmarks._report import BenchmarkReport, argument_parser
 from benchmarks.live_path import StoredMythen, frame, run_of, scene
-from benchmarks.service_process import DETECTOR, services
+from benchmarks.service_process import services
 from qdsizer_stream.services import pack, unpack
 
 PORT = 9465

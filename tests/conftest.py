@@ -1,9 +1,10 @@
 """Data, detector, model and RunEngine that tests share; a folder may override them."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -123,6 +124,34 @@ def through(live: Callable[..., LiveSizer]) -> Callable[..., Documents]:
         return out
 
     return send
+
+
+class Result(NamedTuple):
+    """What a command left: exit code, standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command line as a shell calls it."""
+    from qdsizer_stream.cli import main  # a second, which other tests need not spend
+
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["qdsizer-stream", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return Result(int(stop.value.code or 0), captured.out, captured.err)
+
+    return call
 
 
 SHARED_DATA = Path(__file__).parents[1] / "../shared/data"

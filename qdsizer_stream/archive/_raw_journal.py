@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..callbacks import RunIndex
+from ..callbacks.documents import MAX_OPEN_RUNS
 from ._journal_file import JournalFile
 from ._upload import RAW
 
@@ -18,9 +19,6 @@ logger = logging.getLogger(__name__)
 SYNC_S = 2.0
 """Interval between writes of the journals to the disk, s: a power failure loses at most that. A process that
 is killed loses nothing, because the operating system already has the documents."""
-
-OPEN_RUNS = 64
-"""Runs that may be open at once; the oldest of more is one whose stop document was lost."""
 
 
 class RawJournal:
@@ -95,8 +93,10 @@ class RawJournal:
 
     def _record(self, uid: str, name: str, doc: Any) -> None:
         if name == "start" and uid not in self._open:
-            while len(self._open) >= OPEN_RUNS:
-                self._give_up(next(iter(self._open)))
+            for lost, reason in self._index.given_up():
+                if (unfinished := self._open.pop(lost, None)) is not None:
+                    unfinished.close()
+                logger.warning("run %s is given up: %s", lost, reason)
             self._open[uid] = JournalFile(self.directory, uid, RAW)
         journal = self._open[uid]
         journal.append(name, doc)
@@ -104,14 +104,9 @@ class RawJournal:
             del self._open[uid]
             self._index.forget(uid)
             journal.finish()
-            while len(self._finished) >= OPEN_RUNS:  # an archive that hangs: the journals stay on disk
+            while len(self._finished) >= MAX_OPEN_RUNS:  # an archive that hangs: the journals stay on disk
                 self._finished.pop(next(iter(self._finished))).close()
             self._finished[uid] = journal
-
-    def _give_up(self, uid: str) -> None:
-        self._index.forget(uid)
-        self._open.pop(uid).close()
-        logger.warning("run %s has no stop document, and %d runs started after it", uid, OPEN_RUNS)
 
     def _sync(self) -> None:
         with self._lock:

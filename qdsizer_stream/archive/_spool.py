@@ -25,9 +25,6 @@ logger = logging.getLogger(__name__)
 EXIT_TIMEOUT_S = 30.0
 """Time that process exit waits for the writer, s; what it has not accepted stays in the spool."""
 
-OPEN_RUNS = 64
-"""Runs that may be open at once; the oldest of more is one whose stop document was lost."""
-
 QUEUE_BYTES = 2**28
 """Documents that may wait for the writer, bytes: 2000 frames of 30 720 strips. The journal on disk has them
 too, so a slow archive costs no memory."""
@@ -166,12 +163,11 @@ class SpooledWriter:
 
     def _make_room(self) -> None:
         """Give up runs without a stop document, so that the number of open files is bounded."""
-        while len(self._runs) >= OPEN_RUNS:
-            run = self._runs.pop(next(iter(self._runs)))
-            self._index.forget(run.uid)
+        for uid, reason in self._index.given_up():
+            run = self._runs.pop(uid)
             with self._changed:
                 if not run.failed:
-                    self._give_up(run, f"it has no stop document, and {OPEN_RUNS} runs started after it")
+                    self._give_up(run, reason)
                 run.ended = True
                 self._release(run)
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ._app import app, examples
+from ._picture import check_picture
 
 if TYPE_CHECKING:
     from ..reduction import CalibrationFit, Standard
@@ -77,6 +78,8 @@ def angles(
         strip_counts,
     )
 
+    if picture is not None:
+        check_picture(picture)
     if standard not in list(Standard):
         raise typer.BadParameter(
             f"{standard!r} is not a known standard: choose {', '.join(Standard)}", param_hint="--standard"

@@ -14,6 +14,7 @@ from ..patterns import Axis
 from ._app import examples
 from ._calibrate import calibrate
 from ._pattern_options import AxisOption, EnergyOption, WavelengthOption
+from ._picture import check_picture
 
 if TYPE_CHECKING:
     from ..reduction import InstrumentWidthFit
@@ -56,6 +57,8 @@ def width(
     """Measure the width of the instrument's lines with a powder standard; prints it as settings."""
     from ..patterns import given_wavelength
 
+    if picture is not None:
+        check_picture(picture)
     wavelength = given_wavelength(wavelength, energy)
     fit = fit_standard(
         standard,

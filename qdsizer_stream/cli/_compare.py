@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ._app import app, examples
 from ._archive import opened_archive
+from ._picture import check_picture
 from ._run_name import RUN_SETTINGS, RunNames
 
 __all__ = ["compare"]
@@ -42,6 +43,8 @@ def compare(
     from ..callbacks.display import smoothed_track
 
     rows: list[dict[str, Any]] = []
+    if picture is not None:
+        check_picture(picture)
     tracks = []
     with opened_archive(archive) as catalog:
         for uid in runs:

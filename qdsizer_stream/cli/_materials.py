@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ..errors import ConfigurationError, QdsizerError
 from ._app import app, examples
+from ._picture import check_picture
 from ._progress import progress_bar
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ def show_material(
     """Show a material: cell, density, atoms, first distances and powder reflections."""
     from ..simulation import read_crystal
 
+    if preview is not None:
+        check_picture(preview)
     _show(name, read_crystal(name), wavelength, as_json)
     if preview is not None:
         _draw(name, wavelength, preview)
@@ -136,6 +139,8 @@ def from_cif(
     """
     from ..simulation import crystal_from_cif
 
+    if preview is not None:
+        check_picture(preview)
     crystal = crystal_from_cif(file, b_angstrom2=_by_element(b or []), block=block)
     path = file.with_suffix(".toml") if out is None else out
     _show(str(file), crystal, wavelength, as_json)
@@ -321,13 +326,9 @@ def _toml(crystal: "Crystal") -> str:
 
 def _draw(source: str, wavelength_angstrom: float, path: Path) -> None:
     """Draw patterns of populations of the material, with its reflections below."""
-    try:
-        from matplotlib import colormaps
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            'pictures need the package matplotlib: pip install "qdsizer-stream[plot]"'
-        ) from error
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
     from ..simulation import (
         averaged_sphere_pairs,
         form_factors,
@@ -339,8 +340,6 @@ def _draw(source: str, wavelength_angstrom: float, path: Path) -> None:
         structure_sums,
     )
 
-    if not path.parent.is_dir():
-        raise ConfigurationError(f"folder {path.parent} does not exist: create it first")
     crystal = read_crystal(source)
     material = material_from_crystal(crystal)
     q = np.arange(*PREVIEW_Q_INV_ANGSTROM, 0.01)

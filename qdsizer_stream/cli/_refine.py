@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..errors import ConfigurationError
 from ._app import app, examples
 from ._pattern_options import AxisOption, EnergyOption, WavelengthOption
+from ._picture import check_picture
 from ._progress import progress_bar
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def refine_pattern(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
-    """Fit one pattern: sizes, dispersion, lattice, thermal motion and shares, with standard deviations.
+    """Fit one pattern: sizes, dispersion, lattice, thermal motion and fractions, with standard deviations.
 
-    Beside the fit with all physics stands the literature convention: ideal spheres whose atoms move
+    Beside the fit with all physics the table gives the literature convention: ideal spheres whose atoms move
     independently, as in most published fits.
     """
     from ..fitting import refine
@@ -78,8 +78,8 @@ def refine_pattern(
     if (q_min is None) != (q_max is None):
         raise typer.BadParameter("give both or neither", param_hint="--q-min, --q-max")
     q_range = None if q_min is None or q_max is None else (q_min, q_max)
-    if picture is not None and not picture.parent.is_dir():
-        raise ConfigurationError(f"folder {picture.parent} does not exist: create it first")
+    if picture is not None:
+        check_picture(picture)
     with progress_bar() as show:
         refined = refine(
             file,
@@ -150,12 +150,8 @@ def _with_sd(value: float, sd: float) -> str:
 
 def _draw(file: Path, refined: "Refinement", path: Path) -> None:
     """Measured and fitted intensity, the parts of the fit, and the residual."""
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            'pictures need the package matplotlib: pip install "qdsizer-stream[plot]"'
-        ) from error
+    from matplotlib.figure import Figure
+
     fit, literature = refined.fit, refined.literature
     figure = Figure(figsize=(10, 6.5), dpi=150, layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigurationError
 from ._app import app, examples
+from ._picture import check_picture
 from ._progress import progress_bar
 
 if TYPE_CHECKING:
@@ -97,16 +98,11 @@ def plot(
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("simulation.png"),
 ) -> None:
     """Draw the unstrained patterns of a recipe and their populations, or the difference of two recipes."""
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            'pictures need the package matplotlib: pip install "qdsizer-stream[plot]"'
-        ) from error
+    check_picture(out)
+    from matplotlib.figure import Figure
+
     from ..simulation import load_recipe
 
-    if not out.parent.is_dir():
-        raise ConfigurationError(f"folder {out.parent} does not exist: create it first")
     settings = load_recipe(recipe)
     shown = _chosen_dispersion(settings, dispersion)
     other = None if against is None else load_recipe(against)

@@ -248,22 +248,24 @@ def test_estimates_in_a_linked_run(raw: Documents, through: Through, sizer: Size
 
 
 def test_runs_whose_end_is_lost_do_not_gather(
-    raw: Documents, live: Callable[..., LiveSizer], monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:  # fmt: skip
-    monkeypatch.setattr("qdsizer_stream.callbacks.live._live.OPEN_RUNS", 2)
+    raw: Documents, live: Callable[..., LiveSizer], caplog: pytest.LogCaptureFixture
+) -> None:
     one = live()
     out: Documents = []
     one.subscribe(lambda name, doc: out.append((name, doc)))
-    for n in range(3):  # three producers that die after two frames
-        for name, doc in raw[:4]:
+    for n in range(66):  # producers that die: two after two frames, the others at once
+        for name, doc in raw[: 4 if n < 2 else 1]:
             named = {key: f"{n}-{doc[key]}" for key in ("uid", "run_start", "descriptor") if key in doc}
             one(name, {**doc, **named})
     for name, doc in raw:
         one(name, doc)
     assert one.wait(60)
-    assert [event["data"]["qdsizer_status"] for event in size_events(out)] == ["sized"] * 12
-    assert f"run 0-{raw[0][1]['uid']} is given up: it has no stop, and 2 runs started after it" in caplog.text
+    assert [event["data"]["qdsizer_status"] for event in size_events(out)] == ["sized"] * 10
+    uid = raw[0][1]["uid"]
+    reason = "it has no stop document, and 64 runs started after it"
+    assert [record.message for record in caplog.records if "given up" in record.message] == [
+        f"run {n}-{uid} is given up: {reason}" for n in range(3)
+    ]
     assert (one.counters.contained, one.counters.orphans) == (0, 0)
 
 

@@ -1,29 +1,15 @@
 """Tables and pictures of `predict`, and its exit status."""
 
 import re
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas
 import pytest
 
-from qdsizer_stream.cli import main
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
 
-Run = Callable[..., int]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    def call(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["qdsizer-stream", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        return int(stopped.value.code or 0)
-
-    return call
+from ..conftest import Run
 
 
 @pytest.fixture
@@ -46,7 +32,7 @@ def test_tables_have_units_in_their_headings_and_no_empty_columns(
     run: Run, files: tuple[Path, Path], tmp_path: Path, suffix: str
 ) -> None:
     out = tmp_path / f"sizes{suffix}"
-    assert run("predict", *files, "--out", out) == 0
+    assert run("predict", *files, "--out", out).code == 0
     readers = {".csv": pandas.read_csv, ".xlsx": pandas.read_excel, ".parquet": pandas.read_parquet}
     table = readers[suffix](out)
     assert list(table)[:4] == ["file", "status", "mass-weighted mean (nm)", "mass-weighted mean, low (nm)"]
@@ -60,17 +46,17 @@ def test_tables_have_units_in_their_headings_and_no_empty_columns(
 
 
 def test_a_picture_is_drawn_of_the_last(run: Run, files: tuple[Path, Path], tmp_path: Path) -> None:
-    assert run("predict", files[0], "--picture", tmp_path / "fit.png") == 0
+    assert run("predict", files[0], "--picture", tmp_path / "fit.png").code == 0
     assert (tmp_path / "fit.png").read_bytes().startswith(b"\x89PNG")
-    assert run("predict", files[1], "--picture", tmp_path / "fit.svg") == 0
+    assert run("predict", files[1], "--picture", tmp_path / "fit.svg").code == 0
     drawn = (tmp_path / "fit.svg").read_text()
     assert "<svg" in drawn
 
 
 def test_rejected_frames_may_fail_a_script(run: Run, files: tuple[Path, Path]) -> None:
-    assert run("predict", *files) == 0
-    assert run("predict", *files, "--fail-on-rejected") == 1
-    assert run("predict", files[0], "--fail-on-rejected") == 0
+    assert run("predict", *files).code == 0
+    assert run("predict", *files, "--fail-on-rejected").code == 1
+    assert run("predict", files[0], "--fail-on-rejected").code == 0
 
 
 @pytest.mark.parametrize(
@@ -85,12 +71,11 @@ def test_outputs_are_checked_before_anything_is_sized(
     run: Run,
     files: tuple[Path, Path],
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
     option: str,
     name: str,
     message: str,
 ) -> None:
-    assert run("predict", files[0], option, tmp_path / name) != 0
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert re.search(message, " ".join(output.err.split()))
+    result = run("predict", files[0], option, tmp_path / name)
+    assert result.code != 0
+    assert result.out == ""
+    assert re.search(message, " ".join(result.err.split()))

@@ -2,42 +2,17 @@
 
 import json
 import math
-import sys
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from qdsizer_stream.cli import main
 from qdsizer_stream.patterns import two_theta_from_q
 
+from ..conftest import Run
+
 WAVELENGTH = 0.5637
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["qdsizer-stream", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return Result(stop.value.code or 0, captured.out, captured.err)
-
-    return call
 
 
 @pytest.fixture

@@ -1,17 +1,14 @@
 """Sizes of raw frames in files: the three formats give one answer."""
 
 import json
-import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 
-from qdsizer_stream.cli import main
 from qdsizer_stream.patterns import q_from_two_theta
 from qdsizer_stream.reduction import (
     AngleConvention,
@@ -25,6 +22,8 @@ from qdsizer_stream.reduction import (
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
 from qdsizer_stream.sizing import Sizer, SizingConfig
 
+from ..conftest import Run
+
 WAVELENGTH = 0.5637
 DETECTOR = nominal_detector(24, 0.0)
 
@@ -37,30 +36,6 @@ convention = "psi"
 strip_origin = "centre"
 global_offset_deg = 0.0
 """
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line as a shell calls it."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["qdsizer-stream", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return Result(int(stop.value.code or 0), captured.out, captured.err)
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,12 @@
 import json
-import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import h5py
 import numpy as np
 import pytest
 
 # Importing the modules registers their commands.
-from qdsizer_stream.cli import main
 from qdsizer_stream.patterns import Axis, read_pattern, two_theta_from_q
 from qdsizer_stream.reduction import (
     AngleConvention,
@@ -24,32 +20,10 @@ from qdsizer_stream.reduction import (
     write_raw_text,
 )
 
+from ..conftest import Run
+
 WAVELENGTH = 0.5637
 DETECTOR = nominal_detector(12, 2.0)
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line as a shell calls it."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["qdsizer-stream", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return Result(int(stop.value.code or 0), captured.out, captured.err)
-
-    return call
 
 
 @pytest.fixture

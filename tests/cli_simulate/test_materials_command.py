@@ -1,13 +1,10 @@
 """``qdsizer-stream materials``, and recipes with a material of their own."""
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from qdsizer_stream.cli import main
 from qdsizer_stream.simulation import load_material, load_recipe, material_names
 
 GOLD = """\
@@ -43,20 +40,6 @@ compton = true
 b_angstrom2 = { Au = 0.6 }
 grid = { q_first_inv_angstrom = 1.0, q_step_inv_angstrom = 0.05, n_points = 200 }
 """
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple]:
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["qdsizer-stream", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return int(stop.value.code or 0), captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

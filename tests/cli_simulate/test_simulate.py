@@ -1,14 +1,11 @@
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from qdsizer_stream.cli import main
+from ..conftest import Run
 
 SMALL = """
 name = "small"
@@ -26,30 +23,6 @@ compton = true
 b_angstrom2 = {}
 grid = { q_first_inv_angstrom = 1.0, q_step_inv_angstrom = 0.05, n_points = 200 }
 """
-
-
-class Result(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The command line as a shell calls it."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["qdsizer-stream", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return Result(int(stop.value.code or 0), captured.out, captured.err)
-
-    return call
 
 
 @pytest.fixture
@@ -112,7 +85,7 @@ def test_the_difference_of_a_recipe_to_itself_is_nothing(run: Run, small: Path, 
     ("options", "message"),
     [
         (("--dispersion", "0.3"), "dispersion 0.3 is not in recipe small: choose 0.1"),
-        (("--out", "no/picture.png"), "does not exist: create it first"),
+        (("--out", "no/picture.png"), "cannot write no/picture.png: the folder no does not exist, create it"),
         (("--against", "gold"), "recipe 'gold' is unknown: choose paper or give a TOML file"),
         (("--against", "far.toml"), "have no mean diameter of dispersion 0.1, or no Q, in common"),
     ],

@@ -18,12 +18,13 @@ from ._quantity import (
 )
 from ._readings import FrameReadings
 from ._rows import rows_per_event
-from ._run_index import RunIndex
+from ._run_index import MAX_OPEN_RUNS, RunIndex
 from ._source import FrameSource, frame_keys
 from ._stream_choice import PRIMARY
 from ._track_data import SIMULATION_KEY, TARGET_KEYS, measurement_of, target_of, track_data
 
 __all__ = [
+    "MAX_OPEN_RUNS",
     "OBJECT_NAME",
     "PRIMARY",
     "RUN_KEY",

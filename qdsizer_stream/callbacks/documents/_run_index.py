@@ -1,9 +1,12 @@
 """Assignment of documents to runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["RunIndex"]
+__all__ = ["MAX_OPEN_RUNS", "RunIndex"]
+
+MAX_OPEN_RUNS = 64
+"""Runs that may be open at once; with more, the oldest is one whose stop was lost with its producer."""
 
 
 class RunIndex:
@@ -53,6 +56,18 @@ class RunIndex:
         else:
             run = self._run_of.get(doc["descriptor"], "")
         return [run] if run in self._open else []
+
+    def given_up(self) -> Iterator[tuple[str, str]]:
+        """Forget the oldest of more than `MAX_OPEN_RUNS` open runs.
+
+        Yields
+        ------
+        Identifier of each, and the reason.
+        """
+        while len(self._open) > MAX_OPEN_RUNS:
+            run = next(iter(self._open))
+            self.forget(run)
+            yield run, f"it has no stop document, and {MAX_OPEN_RUNS} runs started after it"
 
     def forget(self, run: str) -> None:
         """Remove a run that has ended.

@@ -26,9 +26,6 @@ logger = logging.getLogger(__name__)
 EXIT_TIMEOUT_S = 60.0
 """How long the process waits at its end for frames that are not yet sized and written, s."""
 
-OPEN_RUNS = 64
-"""Runs that may be open at once; with more, the oldest is one whose stop was lost with its producer."""
-
 
 @dataclass(frozen=True)
 class Counters:
@@ -328,14 +325,11 @@ class LiveSizer:
         if start["uid"] in self._runs:
             self._repeated += 1
             return
-        while len(self._runs) >= OPEN_RUNS:
-            lost = self._runs.pop(next(iter(self._runs)))
-            lost.close()
-            self._repeated += lost.repeated
-            self._index.forget(lost.uid)
-            logger.warning(
-                "run %s is given up: it has no stop, and %d runs started after it", lost.uid, OPEN_RUNS
-            )
+        for uid, reason in self._index.given_up():
+            if (lost := self._runs.pop(uid, None)) is not None:
+                lost.close()
+                self._repeated += lost.repeated
+            logger.warning("run %s is given up: %s", uid, reason)
         self._runs[start["uid"]] = RunSizing(
             start, self.config, self._sizer_for, executor=self._process or SynchronousExecutor()
         )
