@@ -30,7 +30,7 @@ FRAME_DOCUMENTS = frozenset({"event", "stream_datum"})
 """Documents of `run_documents` that bring frames."""
 
 REQUEST_BYTES = 48 * 2**20
-"""Frames asked for at a time: 400 of 30 720 32-bit strips. With the chunk in hand, the one that waits and
+"""Frames asked for at a time: 400 of 30 720 32-bit strips. With the current chunk, the one that waits and
 the one on its way, memory does not grow with the run; smaller requests make the server unpack its own
 chunks of 100 MB more often."""
 
@@ -53,7 +53,7 @@ def run_documents(run: Any, config: LiveConfig, skip: int = 0, patience_s: float
     run
         A `BlueskyRun` from Tiled or databroker, or a `Header` of databroker.
     config
-        Says which data keys may hold frames.
+        States which data keys may hold frames.
     skip
         Documents with frames that are known already, and left out.
     patience_s
@@ -333,7 +333,7 @@ class _Tables:
 
 
 class _Nothing:
-    """Stands in place of an array that is not read."""
+    """Placeholder of an array that is not read."""
 
     def __init__(self, reason: str) -> None:
         self._reason = reason

@@ -98,9 +98,7 @@ def sizes_dataset(run: Any) -> "Dataset":
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
     units = table.attrs.pop("units")
-    table["time"] = table["time"].dt.tz_localize(
-        None
-    )  # xarray has no time zones; UTC stands in the attributes
+    table["time"] = table["time"].dt.tz_localize(None)  # xarray has no time zones; UTC is in the attributes
     dataset: Dataset = table.to_xarray()
     dataset.attrs = dict(table.attrs)
     for name, unit in units.items():

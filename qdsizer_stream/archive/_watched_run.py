@@ -234,7 +234,7 @@ class _Frames:
     def row(self, seq_num: int, time_s: float) -> tuple[int, Mapping[str, Any]]:
         """Position and scalars of a raw event; where there are none, as in a fly scan, those of its place.
 
-        After a pause that repeats a step, two events have one sequence number: the time tells them apart.
+        After a pause that repeats a step, two events have one sequence number: the time distinguishes them.
         """
         if self._config is None:
             return seq_num - 1, {}

@@ -123,7 +123,7 @@ class SizingModel:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         try:
-            # By its path, since a session keeps the bytes that it is given; the seal tells whether the file
+            # By its path, since a session keeps the bytes that it is given; the seal shows whether the file
             # has changed since they were read.
             self._session = onnxruntime.InferenceSession(
                 os.fspath(path), options, providers=["CPUExecutionProvider"]
@@ -215,7 +215,7 @@ class SizingModel:
             Pattern on the bins of the card.
         resolution_inv_angstrom
             Full width at half maximum of the instrument at each bin, Å⁻¹, shape (n_bins,); None for a perfect
-            one. Models whose card does not ask for it ignore it.
+            one. Models whose card does not require it ignore it.
 
         Returns
         -------
@@ -237,7 +237,7 @@ class SizingModel:
         binned
             Pattern on the bins of the card.
         resolutions_inv_angstrom
-            Widths, each as in `answer_binned`; the card asks for them.
+            Widths, each as in `answer_binned`; the card specifies them.
 
         Returns
         -------

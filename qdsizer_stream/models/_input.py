@@ -11,8 +11,8 @@ N_CHANNELS = 3
 """Log intensity, log relative noise, coverage; the width of the instrument may be one more."""
 
 WIDTH_LIMITS_INV_ANGSTROM = (0.002, 0.2)
-"""Widths of the instrument (FWHM) that the network tells apart: narrower ones move no size below 11 nm, wider
-ones hide every dot."""
+"""Widths of the instrument (FWHM) that the network distinguishes: narrower ones move no size below 11 nm,
+wider ones hide every dot."""
 
 INTENSITY_FLOOR = 0.02
 """Smallest intensity over the mean that the logarithm resolves: no pattern of a dot falls so low, and noise

@@ -14,7 +14,7 @@ def structure_checked(path: Path) -> Iterator[None]:
     """Turn errors of a damaged structure into one line that names the file.
 
     A dataset in place of a group, an attribute of another type, text in place of numbers or an empty array
-    raise errors of h5py and NumPy, which say nothing about the file.
+    raise errors of h5py and NumPy, which do not name the file.
 
     Parameters
     ----------

@@ -18,8 +18,8 @@ N_GROUPS = 8
 """Groups of equal numbers of points by intensity, to which the variance is fitted."""
 
 MIN_INTENSITY_RATIO = 2.0
-"""Ratio of the highest to the lowest group below which a constant variance cannot be told from a proportional
-one."""
+"""Ratio of the highest to the lowest group below which a constant variance cannot be distinguished from a
+proportional one."""
 
 MAX_CONSTANT_FRACTION = 0.5
 """Constant part of the variance, relative to the part in proportion at the median intensity, up to which the

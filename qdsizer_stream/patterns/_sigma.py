@@ -22,7 +22,7 @@ in proportion only where a relative error dominates everywhere. Weights fall; a 
 and a variance rise in proportion."""
 
 MIN_SCALE = 3.0
-"""A factor between counts and intensities that is told from noise in the estimate."""
+"""A factor between counts and intensities that can be distinguished from noise in the estimate."""
 
 SAME_SCALE = 1.35
 """Agreement of two estimates of that factor: each is known to some 10 %."""

@@ -60,7 +60,8 @@ MIN_LINES = 3
 """A line more than the parameters of a width with a bandwidth."""
 
 MIN_LORENTZIAN = 0.08
-"""Lorentzian part that is told from none: of Gaussian lines noise makes 0.05, since it cannot be negative."""
+"""Lorentzian part that can be distinguished from none: of Gaussian lines noise makes 0.05, since it cannot be
+negative."""
 
 PROFILE_ERROR = 0.005
 """Relative error of a width for lines that are not exactly Voigt functions."""
@@ -73,7 +74,7 @@ FIT_TOLERANCE, MAX_EVALUATIONS = 1e-5, 30
 """Relative tolerance of the fit of a line, far below its errors, and steps after which it is given up."""
 
 MAX_RELATIVE_ERROR = 0.25
-"""Relative error of a width above which a line says nothing."""
+"""Relative error of a width above which a line is not used."""
 
 OUTLIER = 5.0
 """Deviation from the law, in errors, beyond which a line is left out: another substance, or a spike."""

@@ -36,7 +36,7 @@ server that is updated come back within three minutes. A document that arrives s
 
 
 def _identity(name: str, doc: Any) -> tuple[str, ...]:
-    """What tells a document from the others of its run, also where it is read a second time."""
+    """What distinguishes a document from the others of its run, also where it is read a second time."""
     if name == "event":
         return name, doc["descriptor"], str(doc["seq_num"])
     return name, doc["uid"]
@@ -134,7 +134,7 @@ class TiledSource:
             ).start()
 
     def _size_run(self, uid: str, handle: Handler, stopping: threading.Event) -> None:
-        """Follow one run to its end, and go on where an answer of the server was lost or refused."""
+        """Follow one run to its end, and go on where an answer of the server was lost or rejected."""
         handled: set[tuple[str, ...]] = set()
         delays_s = iter(RETRY_DELAYS_S)
         while not stopping.is_set():

@@ -63,7 +63,7 @@ class SizeEstimate:
     """Upper end of its 95 % interval."""
     population: str = ""
     """``broad or two modes`` where the whole interval of the dispersion lies above 15 %; empty otherwise. A
-    pattern does not tell one broad population from two narrow ones."""
+    pattern cannot distinguish one broad population from two narrow ones."""
     lattice_parameter_angstrom: float = math.nan
     """Lattice parameter, Å; NaN where a shift of 2θ makes it unreliable."""
     two_theta_shift_deg: float = math.nan

@@ -103,7 +103,7 @@ class Examination:
     """Comparison with the materials of the settings; None where there are none, or the frame was rejected
     before it."""
     evidence: Answer | None = None
-    """Answer where it tells the track of the run something of the size: that of a sized frame, or of one that
+    """Answer where it constrains the size in the track of the run: that of a sized frame, or of one that
     was rejected for too few photons alone. Not a size."""
     pooled: PooledCounts | None = None
     """Reduced frame, where it has too few photons even for evidence, so that a sum of such frames can be

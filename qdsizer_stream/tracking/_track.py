@@ -101,7 +101,8 @@ class Measurement:
     size_shared_sd: float = 0.0
     """Standard deviation of `size` that all frames share."""
     only_number: bool = False
-    """Whether the number-weighted mean stands in for a mass-weighted one that the model does not give."""
+    """Whether the number-weighted mean is used in place of a mass-weighted one that the model does not
+    give."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,8 +231,8 @@ class Track:
             When it was measured, s, on any clock; one that was set back is taken to have gone on by one
             frame.
         measurement
-            What the frame says of the size; None where it says nothing. Its time may be earlier than that of
-            the frame, as the middle of a sum of frames is.
+            What the frame contributes to the size; None where it contributes nothing. Its time may be earlier
+            than that of the frame, as the middle of a sum of frames is.
 
         Returns
         -------

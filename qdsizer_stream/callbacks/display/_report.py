@@ -289,7 +289,7 @@ def _table(title: str, rows: Mapping[str, str]) -> str:
 
 
 def _svg(draw: Any, *arguments: Any) -> str:
-    """A drawing as text that stands in the page."""
+    """A drawing as text to include in the page."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

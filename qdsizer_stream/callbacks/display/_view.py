@@ -226,7 +226,7 @@ class Freshness:
 
 
 def freshness(record: SynthesisRecord, now: float) -> Freshness:
-    """Say how old the newest frame is, and whether another can be expected.
+    """Describe how old the newest frame is, and whether another can be expected.
 
     Parameters
     ----------
@@ -369,7 +369,7 @@ def footer(record: SynthesisRecord, spooled: int | None = None) -> str:
         f"model {settings['qdsizer_model']} {settings['qdsizer_model_sha256'][:8]}",
         f"wavelength {settings['qdsizer_wavelength']:.5g} Å from {settings['qdsizer_wavelength_source']}",
     ]
-    # Of a run that has ended it says nothing: the last frame may have waited for the others.
+    # For a run that has ended it means nothing: the last frame may have waited for the others.
     if not math.isnan(record.latency_s) and not record.exit_status:
         parts.append(f"latency {1000 * record.latency_s:.0f} ms")
     if record.queued is not None:

@@ -36,7 +36,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Stands in an event in place of the frames, where an archive cannot give them."""
+    """Placeholder in an event for the frames, where an archive cannot give them."""
 
     reason: str
     """Why, one line with the remedy."""

@@ -234,7 +234,7 @@ def _read(
     units: Mapping[str, str],
     documents: FrameDocuments,
 ) -> tuple[float, str]:
-    """Read a number with its unit, refusing to guess either."""
+    """Read a number with its unit; neither is guessed."""
     number, written = source.read(name, documents)
     # A unit that is written but unknown ("mm", "counts") is an error: the key holds another quantity.
     known = units.get(str(written).strip().lower()) if written else None

@@ -33,7 +33,7 @@ NETWORK_PRIOR = (math.log(5.0), 0.5)
 them; the track divides them out, because ten answers together would be drawn ten times."""
 
 MAX_PRIOR_FRACTION = 0.8
-"""Largest variance of an answer over that of the training at which it still tells something of the frame."""
+"""Largest variance of an answer over that of the training at which it still depends on the frame."""
 
 
 def _number(units: str | None, precision: int) -> dict[str, Any]:
@@ -100,12 +100,12 @@ def target_of(start: Mapping[str, Any]) -> float:
 
 
 def evidence_data(answer: Answer | None, age_s: float, n_shared: int) -> dict[str, float]:
-    """Data of what a frame, or a sum of frames, tells the track; it is not a size.
+    """Data of what a frame, or a sum of frames, contributes to the track; it is not a size.
 
     Parameters
     ----------
     answer
-        Answer of the network; None where the frame tells nothing.
+        Answer of the network; None where the frame contributes nothing.
     age_s
         Time of the frame less that of the evidence, s.
     n_shared
@@ -132,7 +132,7 @@ def evidence_data(answer: Answer | None, age_s: float, n_shared: int) -> dict[st
 
 
 def measurement_of(data: Mapping[str, Any]) -> Measurement | None:
-    """Read what a frame tells the track from the data of its event, live and archived alike.
+    """Read what a frame contributes to the track from the data of its event, live and archived alike.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def measurement_of(data: Mapping[str, Any]) -> Measurement | None:
 
     Returns
     -------
-    The measurement; None where the frame tells nothing, or was sized before there was a track.
+    The measurement; None where the frame contributes nothing, or was sized before there was a track.
     """
     mass, mass_sd, mass_shared, size, size_sd, size_shared = (
         float(data.get(f"qdsizer_evidence_{name}", math.nan)) for name in EVIDENCE

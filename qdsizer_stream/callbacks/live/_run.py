@@ -300,8 +300,8 @@ class RunSizing:
     def _faint_evidence(self, frame: Frame, examination: Examination) -> tuple[Answer, float] | None:
         """Answer for the sum of faint frames, once it is complete, and the mean time of its frames."""
         if self._accumulation is not None or self._sizer is None:
-            return None  # the settings say how frames are summed
-        if examination.evidence is not None:  # it tells more than the faint frames before it
+            return None  # the settings specify how frames are summed
+        if examination.evidence is not None:  # it holds more information than the faint frames before it
             self._faint.pop(frame.stream, None)
         if examination.pooled is None:
             return None

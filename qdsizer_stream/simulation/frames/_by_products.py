@@ -48,7 +48,7 @@ def by_product_lines(
 ) -> NDArray[np.float32]:
     """Draw the lines of one crystal of no particular structure.
 
-    Positions and heights are random, so that a network learns to leave any foreign line out, not those of a
+    Positions and heights are random, so that a network learns to leave any other line out, not those of a
     few crystals.
 
     Parameters

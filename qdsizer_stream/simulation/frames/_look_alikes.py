@@ -28,7 +28,7 @@ PACKAGE_LOOK_ALIKES = (
 
 INDISTINGUISHABLE: dict[str, tuple[str, ...]] = {"PbS": ("EuS",)}
 """Crystals whose lattice and heights of the peaks are those of a material, within the limits for that
-material: no pattern tells them apart."""
+material: no pattern distinguishes them."""
 
 Atoms = tuple[tuple[float, float, float], ...]
 

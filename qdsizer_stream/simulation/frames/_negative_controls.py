@@ -192,7 +192,7 @@ def _emptiness() -> dict[str, NDArray[np.float64]]:
 
 
 def _liquid_alone(solvent: Solvent, rng: np.random.Generator) -> Pattern:
-    """A frame of a measured liquid, without the points past the ends of its curve."""
+    """A frame of a measured solvent, without the points past the ends of its curve."""
     q = q_from_two_theta(TWO_THETA_DEG, WAVELENGTH_ANGSTROM)
     known = (q >= solvent.q_inv_angstrom[0]) & (q <= solvent.q_inv_angstrom[-1])
     counts = np.full(q.size, np.nan)
