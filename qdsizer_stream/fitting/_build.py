@@ -64,8 +64,8 @@ DEFAULT_SIZES_NM = (1.5, 10.0)
 DEFAULT_WAVELENGTH_ANGSTROM = 0.56
 """Wavelength of the dispersion corrections where none is given, Å."""
 
-BROADEST = 1.6
-"""Largest cluster over the largest mean of a model."""
+MAX_CLUSTER_OVER_MEAN = 1.6
+"""Largest cluster over the largest mean: two standard deviations of a broad population."""
 
 MAX_SITES_CUT = 4
 """Atoms in a primitive cell up to which held-out spheres are cut atom by atom, which takes seconds; crystals
@@ -413,7 +413,7 @@ def _template_recipe(sizes: tuple[float, float], wavelength_angstrom: float) -> 
         q_last_inv_angstrom=1.05 * float(high),
         q_step_inv_angstrom=TEMPLATE_STEP_INV_ANGSTROM,
         first_nm=min(0.8, 0.6 * sizes[0]),
-        last_nm=min(BROADEST * sizes[1], 25.0),
+        last_nm=min(MAX_CLUSTER_OVER_MEAN * sizes[1], 25.0),
         wavelength_angstrom=wavelength_angstrom,
     )
 

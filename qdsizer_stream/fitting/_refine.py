@@ -24,6 +24,7 @@ from ..patterns import (
     two_theta_from_q,
 )
 from ..simulation import Material, crystal_patterns, load_material
+from ._build import MAX_CLUSTER_OVER_MEAN
 from ._cache import cached_templates
 from ._simulate import Progress, Spheres, TemplateRecipe
 
@@ -45,10 +46,6 @@ Q_ENDS_INV_ANGSTROM = (5.0, 8.5, 15.3)
 
 MARGIN_INV_ANGSTROM = 0.2
 """Range of Q beyond the pattern on either side, for strain and zero."""
-
-BROADEST = 1.6
-"""Largest cluster over the largest mean of the material's dots: two standard deviations of a broad
-population."""
 
 MAX_CLUSTER_NM = 25.0
 """Largest cluster, nm: beyond it instruments broaden peaks more than the dots do."""
@@ -305,7 +302,7 @@ def _recipe(spheres: Spheres, material: Material, wavelength: float, q_last: flo
         wavelength_angstrom=round(wavelength, 4),
         q_first_inv_angstrom=Q_LIMITS_INV_ANGSTROM[0] - MARGIN_INV_ANGSTROM,
         q_last_inv_angstrom=end * 1.03 + MARGIN_INV_ANGSTROM,
-        last_nm=min(BROADEST * material.diameter_range_nm[1], MAX_CLUSTER_NM),
+        last_nm=min(MAX_CLUSTER_OVER_MEAN * material.diameter_range_nm[1], MAX_CLUSTER_NM),
     )
 
 

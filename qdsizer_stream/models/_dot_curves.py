@@ -15,7 +15,7 @@ CROWDED_INV_ANGSTROM = 6.5
 """Beyond this Q, neighbouring peaks of a dot overlap too much to be scaled separately, and bins of twice the
 width lose no information on the size."""
 
-LONGEST_ANGSTROM = 400.0
+MAX_DISTANCE_ANGSTROM = 400.0
 """Longest pair distance in the templates, Å: the largest cluster of their simulation."""
 
 MAX_INSTRUMENTS = 2
@@ -104,7 +104,7 @@ class InstrumentCurves:
             )
         q = self._templates.q_inv_angstrom
         sd = np.interp(q, self._grid_q, fwhm) / FWHM_PER_SD
-        blur = blur_matrix(sd, float(q[1] - q[0]), LONGEST_ANGSTROM, 0, 0)
+        blur = blur_matrix(sd, float(q[1] - q[0]), MAX_DISTANCE_ANGSTROM, 0, 0)
         dots = np.asarray((blur @ self._templates.dots.T.astype(np.float64)).T)
         phases = self._templates.phases
         return dots, np.asarray((blur @ phases.T).T) if len(phases) else phases

@@ -26,7 +26,7 @@ NARROW = 0.6
 the Gaussian up to the fourth take its place, better by then for distances of half the grid's limit."""
 
 
-def blur_reach_bins(sd_inv_angstrom: float, step_inv_angstrom: float, longest_angstrom: float) -> int:
+def blur_reach_bins(sd_inv_angstrom: float, step_inv_angstrom: float, max_distance_angstrom: float) -> int:
     """How many bins past its own a blurred bin takes part of, at most.
 
     Parameters
@@ -35,21 +35,21 @@ def blur_reach_bins(sd_inv_angstrom: float, step_inv_angstrom: float, longest_an
         Largest standard deviation, Å⁻¹.
     step_inv_angstrom
         Step of the grid, Å⁻¹.
-    longest_angstrom
+    max_distance_angstrom
         Longest pair distance in the pattern, Å.
 
     Returns
     -------
     Number of bins.
     """
-    stride = _strides(np.array([sd_inv_angstrom]), step_inv_angstrom, longest_angstrom)
+    stride = _strides(np.array([sd_inv_angstrom]), step_inv_angstrom, max_distance_angstrom)
     return int(np.ceil(TAILS * sd_inv_angstrom / step_inv_angstrom)) + int(stride[0])
 
 
 def blur_matrix(
     sd_inv_angstrom: NDArray[np.float64],
     step_inv_angstrom: float,
-    longest_angstrom: float,
+    max_distance_angstrom: float,
     n_before: int,
     n_after: int,
 ) -> "scipy.sparse.csr_array":
@@ -64,7 +64,7 @@ def blur_matrix(
         Standard deviation at each bin, Å⁻¹, shape (n,); 0 for none.
     step_inv_angstrom
         Step of the grid, Å⁻¹.
-    longest_angstrom
+    max_distance_angstrom
         Longest pair distance in the pattern, Å.
     n_before, n_after
         Bins of the sharp pattern before the first and after the last of these (`blur_reach_bins`); where
@@ -77,7 +77,7 @@ def blur_matrix(
     import scipy.sparse
 
     n = sd_inv_angstrom.size
-    stride = _strides(sd_inv_angstrom, step_inv_angstrom, longest_angstrom)
+    stride = _strides(sd_inv_angstrom, step_inv_angstrom, max_distance_angstrom)
     width = sd_inv_angstrom / (stride * step_inv_angstrom)
     half = _half_points(width)
     offsets = np.arange(-half, half + 1, dtype=np.int32)
@@ -107,11 +107,11 @@ def blur_matrix(
 
 
 def _strides(
-    sd_inv_angstrom: NDArray[np.float64], step_inv_angstrom: float, longest_angstrom: float
+    sd_inv_angstrom: NDArray[np.float64], step_inv_angstrom: float, max_distance_angstrom: float
 ) -> NDArray[np.intp]:
     """Bins from one sample of the Gaussian to the next: aliases of the longest distance stay out of reach."""
     with np.errstate(divide="ignore"):
-        widest = 2 * np.pi / (ALIASES / sd_inv_angstrom + longest_angstrom)
+        widest = 2 * np.pi / (ALIASES / sd_inv_angstrom + max_distance_angstrom)
     return np.maximum((widest / step_inv_angstrom).astype(np.intp), 1)
 
 

@@ -25,7 +25,7 @@ MAX_CONSTANT_FRACTION = 0.5
 """Constant part of the variance, relative to the part in proportion at the median intensity, up to which the
 noise counts as that of photons: less is within the error of the fit."""
 
-LOWEST_PER_CENT, NEAR_ZERO = 1.0, 5.0
+LOW_PERCENTILE, NEAR_ZERO = 1.0, 5.0
 """A constant part is what a subtraction leaves where the lowest per cent of the curve is within this many of
 its standard deviations of zero. Elsewhere the intensities may be square roots or logarithms of counts, and a
 noise that fits them would hide it."""
@@ -95,7 +95,7 @@ def scatter_noise(intensity: NDArray[np.float64]) -> ScatterNoise:
     if not np.isfinite(scale):
         return ScatterNoise(None, 0.0, scale)
     constant, slope = _linear_variance(intensity)
-    lowest = float(np.nanpercentile(intensity, LOWEST_PER_CENT))
+    lowest = float(np.nanpercentile(intensity, LOW_PERCENTILE))
     if constant == 0 or lowest > NEAR_ZERO * np.sqrt(constant):
         constant = 0.0
         variance = scale * np.maximum(intensity, scale)

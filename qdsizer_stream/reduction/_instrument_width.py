@@ -26,9 +26,6 @@ Mod. Phys. 75, 35, 2003). Tubes of silver are left out: 0.56 Å is a usual wavel
 K_ALPHA_2_FRACTION = 1 / 3
 """Fraction of the doublet's photons in Kα2."""
 
-SHORTEST_WAVELENGTH_ANGSTROM = 0.05
-"""Wavelength that limits the lines of a pattern of Q without one: all lines in the range of Q."""
-
 SHIFTS_INV_ANGSTROM = np.arange(-0.06, 0.0601, 0.002)
 """Shifts of all lines that are tried: a 2θ zero that is wrong by 0.3° at 0.56 Å."""
 

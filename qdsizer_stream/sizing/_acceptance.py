@@ -1,7 +1,7 @@
 """Acceptance checks: the conditions that a frame must meet to be sized, in order."""
 
 from ..models import ClassOutput, GaussianOutput
-from ._check import SMALLEST_POSITIVE, Check, CheckResult
+from ._check import MIN_POSITIVE, Check, CheckResult
 from ._estimate import Status
 from ._evidence import MAX_NEGATIVE, FitEvidence, FrameEvidence
 
@@ -150,7 +150,7 @@ CHECKS: tuple[Check[FrameEvidence] | Check[FitEvidence], ...] = (
         name="mean intensity",
         needs=FrameEvidence,
         value=lambda frame: frame.mean_intensity,
-        minimum=lambda _: SMALLEST_POSITIVE,
+        minimum=lambda _: MIN_POSITIVE,
         status=lambda _: Status.BAD_FRAME,
         message=lambda _, mean: f"the mean intensity is {mean:.3g}: it must be above zero",
     ),

@@ -8,9 +8,9 @@ from typing import Any, Generic, TypeVar
 from ._estimate import Status
 from ._evidence import FitEvidence, FrameEvidence
 
-__all__ = ["SMALLEST_POSITIVE", "Check", "CheckResult", "first_failed"]
+__all__ = ["MIN_POSITIVE", "Check", "CheckResult", "first_failed"]
 
-SMALLEST_POSITIVE = math.ulp(0.0)
+MIN_POSITIVE = math.ulp(0.0)
 """Minimum of a value that must be above zero."""
 
 
@@ -46,7 +46,7 @@ class CheckResult:
     @property
     def threshold(self) -> str:
         """The thresholds in words, such as ``≥ 60`` or ``1.8 to 11 nm``."""
-        if self.minimum == SMALLEST_POSITIVE:
+        if self.minimum == MIN_POSITIVE:
             text = "> 0"
         elif math.isinf(self.minimum):
             text = f"≤ {self.maximum:.4g}"

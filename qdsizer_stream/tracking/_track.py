@@ -173,7 +173,7 @@ _ALL = Dynamics(
     CORRELATED_FRAMES,
 )
 _IS_JUMP = np.tile([False, True], CANDIDATE_FRAMES)
-_LEAST_AGE = np.where(_IS_JUMP, MIN_JUMP_FRAMES, MIN_RATE_FRAMES)
+_MIN_AGE = np.where(_IS_JUMP, MIN_JUMP_FRAMES, MIN_RATE_FRAMES)
 _LOG_ODDS = np.where(_IS_JUMP, JUMP_LOG_ODDS, RATE_LOG_ODDS)
 
 
@@ -439,7 +439,7 @@ class Track:
         models, whole = likelihood
         self._log_ratio += models[_N_MODELS:] - whole
         self._ages += 1
-        gain = np.where(self._ages >= _LEAST_AGE, self._log_ratio - _LOG_ODDS, -math.inf)
+        gain = np.where(self._ages >= _MIN_AGE, self._log_ratio - _LOG_ODDS, -math.inf)
         best = int(np.argmax(gain))
         if not gain[best] > 0:
             return None

@@ -635,7 +635,7 @@ def test_twins_are_drawn() -> None:
     twins = [table for table in tables if len(table.material.sites) == 6]
     assert 1 <= len(twins) <= 7
     layers = twin_layers(load_material("PbS"))
-    bond = load_material("PbS").shortest_distance(0, 1)
+    bond = load_material("PbS").min_distance_angstrom(0, 1)
     for table in twins:
         assert table.mean_strain == 0
         expected = coordinated(

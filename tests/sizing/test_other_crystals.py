@@ -41,10 +41,10 @@ def test_bulk_lines_lie_where_the_cell_has_them() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("model", "most_in_solvent", "most_in_film"),
+    ("model", "max_in_solvent", "max_in_film"),
     [("pbs", 1, 4), ("pbs-paper", 2, 4), ("pbs-paper-cut", 2, 4)],
 )
-def test_few_other_crystals_are_sized(model: str, most_in_solvent: int, most_in_film: int) -> None:
+def test_few_other_crystals_are_sized(model: str, max_in_solvent: int, max_in_film: int) -> None:
     """Of 216 of the crystals most like PbS: what this draw gave, so that nothing gets worse unnoticed.
 
     Wanted is one in three hundred of all crystals.
@@ -56,5 +56,5 @@ def test_few_other_crystals_are_sized(model: str, most_in_solvent: int, most_in_
         for sizer in (film, solvent)
     }
     assert len(frames) == len(CRYSTALS) * PER_CRYSTAL
-    assert len(sized[solvent]) <= most_in_solvent, sized[solvent]
-    assert len(sized[film]) <= most_in_film, sized[film]
+    assert len(sized[solvent]) <= max_in_solvent, sized[solvent]
+    assert len(sized[film]) <= max_in_film, sized[film]

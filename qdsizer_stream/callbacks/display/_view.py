@@ -338,14 +338,14 @@ def forecast_words(target_nm: float, time_s: tuple[float, float, float]) -> str:
     return f"{target} in {_short(time, high)} ± {_short((high - low) / 2, high)} {_unit(high)[1]}"
 
 
-def _unit(longest_s: float) -> tuple[float, str]:
+def _unit(max_s: float) -> tuple[float, str]:
     """Unit of times up to this one: seconds, minutes or hours."""
-    return (1.0, "s") if longest_s < 100 else (60.0, "min") if longest_s < 6000 else (3600.0, "h")
+    return (1.0, "s") if max_s < 100 else (60.0, "min") if max_s < 6000 else (3600.0, "h")
 
 
-def _short(seconds: float, longest_s: float) -> str:
-    value = seconds / _unit(longest_s)[0]
-    return f"{value:.0f}" if value >= 9.95 or longest_s < 100 else f"{value:.2g}"
+def _short(seconds: float, max_s: float) -> str:
+    value = seconds / _unit(max_s)[0]
+    return f"{value:.0f}" if value >= 9.95 or max_s < 100 else f"{value:.2g}"
 
 
 def footer(record: SynthesisRecord, spooled: int | None = None) -> str:

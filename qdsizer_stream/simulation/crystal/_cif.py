@@ -22,7 +22,7 @@ ASSUMED_B_ANGSTROM2 = 0.8
 """B of atoms for which a file has none, Å². Elements and binary compounds have 0.3 (Pt, CeO2) to 2 Å² (lead
 salts, halides) at room temperature; a fit refines it, and sizes hardly depend on it."""
 
-HEAVIEST_OF_MOLECULES = 10
+MAX_MOLECULAR_ATOMIC_NUMBER = 10
 """A crystal with hydrogen and no atom beyond this atomic number is one of organic molecules."""
 
 SETTING_SUFFIXES = {"Z": ":2", "S": ":1", "HR": ":H", "H": ":H", "RS": ":R", "R": ":R"}
@@ -358,7 +358,7 @@ def _all_images(atoms: Sequence[_Atom], operations: gemmi.GroupOps, cell: gemmi.
 
 def _check_not_molecular(path: Path, atoms: Sequence[_Atom]) -> None:
     numbers = {gemmi.Element(atom.element).atomic_number for atom in atoms}
-    if 1 in numbers and max(numbers) <= HEAVIEST_OF_MOLECULES:
+    if 1 in numbers and max(numbers) <= MAX_MOLECULAR_ATOMIC_NUMBER:
         raise PhysicsError(
             f"CIF {path} contains only {', '.join(sorted({atom.element for atom in atoms}))}: it describes a "
             "molecule, not an inorganic crystal; give the crystal of the nanocrystals' core"

@@ -78,7 +78,7 @@ class Material(Config):
             )
         for s, site in enumerate(self.sites):
             for t, other in enumerate(self.sites[: s + 1]):
-                distance = self.shortest_distance(s, t)
+                distance = self.min_distance_angstrom(s, t)
                 total = site.occupancy + other.occupancy if s != t else np.inf
                 if distance < OVERLAP_ANGSTROM and total > 1 + 1e-6:
                     raise ValueError(
@@ -120,7 +120,7 @@ class Material(Config):
         kinds = [(site.element, site.b_angstrom2) for site in self.sites]
         return tuple(kinds.index(kind) for kind in kinds)
 
-    def shortest_distance(self, s: int, t: int) -> float:
+    def min_distance_angstrom(self, s: int, t: int) -> float:
         """Distance between the nearest images of two sites.
 
         Parameters

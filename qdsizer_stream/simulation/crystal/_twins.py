@@ -121,7 +121,7 @@ def _kind(material: Material) -> str:
     a = float(np.sqrt(gram[0, 0]))
     cubic = np.allclose(gram / a**2, 0.5 + 0.5 * np.eye(3), atol=LENGTH_TOLERANCE)
     if len(material.sites) == 2 and cubic:
-        bond = material.shortest_distance(0, 1) / a
+        bond = material.min_distance_angstrom(0, 1) / a
         for kind, ideal in BOND.items():
             if abs(bond - ideal) <= LENGTH_TOLERANCE * ideal:
                 return kind

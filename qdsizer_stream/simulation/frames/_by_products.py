@@ -39,7 +39,7 @@ CRYSTAL_DISPERSION = 0.15
 CELL_SCATTER = 0.003
 """Standard deviation of their lattice parameters, relative: temperature, composition, size."""
 
-LONGEST_ANGSTROM = 200.0
+MAX_DISTANCE_ANGSTROM = 200.0
 """Longest distance in them, Å, within which blurring is exact."""
 
 
@@ -143,5 +143,5 @@ def by_product_curve(
     moved = np.interp(q_inv_angstrom * (1 + CELL_SCATTER * rng.standard_normal()), q_inv_angstrom, curve)
     if fwhm_inv_angstrom.any():
         step = float(q_inv_angstrom[1] - q_inv_angstrom[0])
-        moved = blur_matrix(fwhm_inv_angstrom / FWHM_PER_SD, step, LONGEST_ANGSTROM, 0, 0) @ moved
+        moved = blur_matrix(fwhm_inv_angstrom / FWHM_PER_SD, step, MAX_DISTANCE_ANGSTROM, 0, 0) @ moved
     return np.asarray(moved / moved.mean(), np.float32)

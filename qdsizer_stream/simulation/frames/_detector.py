@@ -52,7 +52,7 @@ class CoarseScans:
 
 
 def drawn_modules(
-    rng: np.random.Generator, recipe: StreamRecipe, n: int, largest_two_theta_deg: float
+    rng: np.random.Generator, recipe: StreamRecipe, n: int, max_two_theta_deg: float
 ) -> Modules:
     """Draw the modules of n detectors with unequal gains.
 
@@ -64,7 +64,7 @@ def drawn_modules(
         Ranges: `module_gain_step` and `gap_pitch_deg`.
     n
         Number of frames.
-    largest_two_theta_deg
+    max_two_theta_deg
         Largest angle, degrees.
 
     Returns
@@ -74,7 +74,7 @@ def drawn_modules(
     pitch = rng.uniform(*recipe.gap_pitch_deg, (n, 1)).astype(np.float32)
     begin = rng.uniform(0, 1, (n, 1)).astype(np.float32)
     step = rng.uniform(*(recipe.module_gain_step or (0.0, 0.0)), (n, 1))
-    n_modules = int(largest_two_theta_deg / pitch.min()) + 3
+    n_modules = int(max_two_theta_deg / pitch.min()) + 3
     gain = 1 + step * rng.uniform(-0.5, 0.5, (n, n_modules))
     return Modules(pitch, begin, gain.astype(np.float32))
 

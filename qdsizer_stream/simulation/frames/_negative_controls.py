@@ -41,7 +41,7 @@ SMALL_NM, LARGE_NM, BULK_NM = STRANGE_NM = (1.0, 15.0, 20.0)
 of a bulk powder."""
 
 BULK_DISPERSION = 0.04
-LARGEST_OVER_MEAN = 1.2
+MAX_OVER_MEAN = 1.2
 """Clusters reach 24 nm: five standard deviations of the bulk powder, and far past those of the others."""
 
 FIRST_Q, LAST_Q, Q_STEP = 0.85, 15.2, 0.004
@@ -146,7 +146,7 @@ def _dots(material_name: str) -> dict[float, NDArray[np.float64]]:
     material = _material(material_name)
     means_nm = np.array(SIZES_NM if material_name in FOREIGN_NAMES else (*SIZES_NM, *STRANGE_NM))
     unit = material.unit_diameter_angstrom
-    diameters = np.arange(1.0, 10 * means_nm.max() * LARGEST_OVER_MEAN / unit, 0.5) * unit
+    diameters = np.arange(1.0, 10 * means_nm.max() * MAX_OVER_MEAN / unit, 0.5) * unit
     dispersions = np.where(means_nm == BULK_NM, BULK_DISPERSION, DISPERSION)
     weights = lognormal_weights(diameters / 10, means_nm, dispersions, min_fraction=0.0)
     table = averaged_sphere_pairs(material, diameters)

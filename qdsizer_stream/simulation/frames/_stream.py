@@ -348,7 +348,7 @@ class FrameStream:
         return blur_matrix(
             np.hypot(fwhm / FWHM_PER_SD, microstrain * self._q),
             self.recipe.grid.q_step_inv_angstrom,
-            structure.longest_angstrom,
+            structure.max_distance_angstrom,
             self._margins.n_before,
             self._margins.n_after,
         )

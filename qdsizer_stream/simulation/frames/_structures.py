@@ -183,7 +183,7 @@ class StructureTable:
         Structure sums, averaged over bins, shape (n_q, n_clusters) each.
     amplitude_angstrom2
         Amplitude of the correlated motion that is in the sums, Å².
-    longest_angstrom
+    max_distance_angstrom
         Longest distance of a pair, Å.
     disordered_terms
         Atoms of each site in the disordered part, shape (n_sites,), whose structure sums are then one more
@@ -200,7 +200,7 @@ class StructureTable:
     q_step_inv_angstrom: float
     sums: tuple[NDArray[np.float32], ...]
     amplitude_angstrom2: float
-    longest_angstrom: float
+    max_distance_angstrom: float
     disordered_terms: NDArray[np.float64] | None
 
 
@@ -298,7 +298,7 @@ def draw_structure(
         coherent = _larger_domain(plane)
         clusters = [twinned_sphere(layers, float(d), plane) for d in diameters]
         if minimum:
-            bond = material.shortest_distance(0, 1)
+            bond = material.min_distance_angstrom(0, 1)
             clusters = [coordinated(layers, c, ranges.poor_elements, minimum, bond) for c in clusters]
         material = layers
         table = pair_table(layers, clusters)
@@ -320,7 +320,7 @@ def draw_structure(
             table = pair_table(material, clusters)
     q, per_bin = _grid(table, q_limits, q_step_inv_angstrom)
     if textured is not None:
-        n_coarse = int((q[-1] - q[0]) * table.longest_angstrom / TEXTURE_PHASE_STEP) + 2
+        n_coarse = int((q[-1] - q[0]) * table.max_distance_angstrom / TEXTURE_PHASE_STEP) + 2
         coarse = np.linspace(q[0], q[-1], n_coarse)
         fine = (make_interp_spline(coarse, s, k=7)(q) for s in textured_sums(textured, coarse, motion=motion))
         sums = [uniform_filter1d(s, per_bin, axis=0) if bin_width else s for s in fine]
@@ -349,7 +349,7 @@ def draw_structure(
         float(q[1] - q[0]),
         tuple(s.astype(np.float32) for s in sums),
         amplitude_angstrom2,
-        table.longest_angstrom,
+        table.max_distance_angstrom,
         disordered_terms,
     )
 
@@ -381,7 +381,7 @@ def _diameters(unit_nm: float, largest_nm: float) -> NDArray[np.float64]:
 
 def _grid(table: PairTable, q_limits: Range, q_step_inv_angstrom: float) -> tuple[NDArray[np.float64], int]:
     """Even grid that is fine enough for a cubic, and the odd number of its points in a bin."""
-    per_bin = 2 * (int(q_step_inv_angstrom * table.longest_angstrom / PHASE_STEP + 1) // 2) + 1
+    per_bin = 2 * (int(q_step_inv_angstrom * table.max_distance_angstrom / PHASE_STEP + 1) // 2) + 1
     step = q_step_inv_angstrom / per_bin
     # A cubic takes two points past either end.
     low = max(q_limits[0] - 2 * step, step)

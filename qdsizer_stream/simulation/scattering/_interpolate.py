@@ -41,7 +41,7 @@ class StrainedSums:
         self, table: PairTable, q_inv_angstrom: NDArray[np.float64], strain_limits: tuple[float, float]
     ) -> None:
         self._q = q_inv_angstrom
-        step = np.pi / table.longest_angstrom / OVERSAMPLING
+        step = np.pi / table.max_distance_angstrom / OVERSAMPLING
         low = q_inv_angstrom[0] * (1 + min(strain_limits))
         high = q_inv_angstrom[-1] * (1 + max(strain_limits))
         start = max(low - MARGIN_POINTS * step, step / 2)

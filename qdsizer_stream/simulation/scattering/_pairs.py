@@ -68,7 +68,7 @@ class PairTable:
     self_terms: NDArray[np.float64]
 
     @property
-    def longest_angstrom(self) -> float:
+    def max_distance_angstrom(self) -> float:
         """Longest distance, Å: the band limit of Q·S(Q)."""
         return max(float(d.max(initial=0.0)) for d in self.distances_angstrom)
 

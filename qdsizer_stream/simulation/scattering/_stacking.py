@@ -176,7 +176,7 @@ def _zinc_blende(material: Material) -> tuple[float, float, float] | None:
     a = float(np.sqrt(gram[0, 0]))
     bond = a * np.sqrt(3 / 8)
     face_centred = np.allclose(gram / a**2, 0.5 + 0.5 * np.eye(3), atol=LENGTH_TOLERANCE)
-    if len(material.sites) != 2 or not face_centred or not _agree(material.shortest_distance(0, 1), bond):
+    if len(material.sites) != 2 or not face_centred or not _agree(material.min_distance_angstrom(0, 1), bond):
         return None
     return a, a * float(np.sqrt(2 / 3)), float(bond)
 

@@ -97,7 +97,7 @@ def test_twins_with_metal_rich_surfaces() -> None:
     sulphur = atoms.site >= 3
     distance = np.linalg.norm(atoms.positions[:, None] - atoms.positions, axis=2)
     bonds = np.count_nonzero((distance < 3.1) & ~sulphur & (distance > 0), axis=1)
-    stripped = coordinated(layers, whole, ["S"], 5, material.shortest_distance(0, 1))
+    stripped = coordinated(layers, whole, ["S"], 5, material.min_distance_angstrom(0, 1))
     assert stripped.n_atoms[3:].sum() == np.count_nonzero(sulphur & (bonds >= 5))
     assert 0 < stripped.n_atoms[3:].sum() < np.count_nonzero(sulphur)
     assert stripped.n_atoms[:3].sum() == np.count_nonzero(~sulphur)
