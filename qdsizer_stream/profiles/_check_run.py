@@ -7,6 +7,7 @@ from ..callbacks import RUN_KEY, LiveConfig, config_of_run, frame_keys
 from ..callbacks.documents import FrameReadings, Unreadable
 from ..errors import ConfigurationError, QdsizerError
 from ._check import Finding
+from ._check_zero import check_zero
 
 __all__ = ["check_run"]
 
@@ -24,7 +25,7 @@ def check_run(settings: LiveConfig, run: Any) -> Iterator[Finding]:
     Yields
     ------
     One finding for the frames and one per setting: right where live and replay can read it, wrong where
-    neither can, neutral where only one of them can.
+    neither can, neutral where only one of them can. Then one for the zero of 2θ, by the peaks in the frames.
     """
     start = dict(run.metadata["start"])
     uid = start["uid"]
@@ -41,11 +42,13 @@ def check_run(settings: LiveConfig, run: Any) -> Iterator[Finding]:
     yield Finding("frames", None if lost else True, f"{where}: {f'live only, {lost}' if lost else 'found'}")
     # Overrides are applied already.
     readings = FrameReadings(settings, {name: value for name, value in start.items() if name != RUN_KEY})
+    readable = not lost
     for name, source in readings.sources.items():
         try:
             value = readings.read_one(name, descriptor, event["data"])
         except ConfigurationError as error:
             absent = source.data_key is not None and source.data_key not in event["data"]
+            readable = False
             reason = (_missing(source.data_key, descriptor) if absent else "") or f"{error}"
             yield Finding(name, False, f"neither live nor in replay: {reason}")
             continue
@@ -54,6 +57,8 @@ def check_run(settings: LiveConfig, run: Any) -> Iterator[Finding]:
             yield Finding(name, None, f"{found}, live only: {lost}")
         else:
             yield Finding(name, True, f"{found}, live and in replay")
+    if readable and "wavelength" in readings.sources:
+        yield check_zero(settings, run)
 
 
 def _first_frame(run: Any, settings: LiveConfig) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
