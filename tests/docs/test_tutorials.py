@@ -16,11 +16,17 @@ from markdown_it import MarkdownIt
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
+PROGRAMS = Path(os.environ.get("QDSIZER_PROGRAMS", Path(sys.executable).parent))
+"""Folder of the programs that a reader has installed; `.ci/packages.py` gives an empty environment's."""
+
 TUTORIALS = Path(__file__).parents[2] / "docs/tutorials"
 PAGES = sorted(page.name for page in TUTORIALS.glob("*.md") if page.name != "index.md")
 
 STARTED_WITHIN_S = 90.0
 """How long a program in a second terminal may take to say its first words."""
+
+HIDDEN = ("XDG_", "PYTEST_") + ("PYTHONPATH",) * ("QDSIZER_PROGRAMS" in os.environ)
+"""Variables that a reader's terminal does not have."""
 
 ANYTHING = "…"
 """Stands in an output of a page for what differs from machine to machine, or from model to model."""
@@ -54,8 +60,8 @@ def shell(tmp_path: Path) -> dict[str, str]:
     home = tmp_path / "home"
     home.mkdir()
     return {
-        **{key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "PYTEST_"))},
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        **{key: value for key, value in os.environ.items() if not key.startswith(HIDDEN)},
+        "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(home),
         "EXPORTED": str(tmp_path / "exported.sh"),
         "COLUMNS": "120",
