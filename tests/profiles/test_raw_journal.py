@@ -11,11 +11,14 @@ from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.plans import count
+from bluesky_tiled_plugins import TiledWriter
 
-from qdsizer_stream.archive import inspect_journal, spooled_runs
+from qdsizer_stream.archive import embedded_tiled, inspect_journal, spooled_runs
+from qdsizer_stream.archive._journal import read_documents
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.profiles import default_spool, install, uninstall
@@ -90,6 +93,39 @@ def test_the_journals_of_runs_that_a_hanging_writer_misses_stay(
     for journal in journals:
         report = inspect_journal(journal)
         assert (report.problems, report.tally.counts["primary"].rows) == ([], 2)
+
+
+class WithTable(SimMythen):
+    """A detector that reads a table of two columns of different types, too."""
+
+    def describe(self) -> dict[str, Any]:
+        table = {"source": "x", "dtype": "array", "shape": [2], "dtype_numpy": [["a", "<f8"], ["b", "<i4"]]}
+        return {**super().describe(), "table": table}
+
+    def read(self) -> dict[str, Any]:
+        value = np.array([(1.5, 2), (3.5, 4)], [("a", "<f8"), ("b", "<i4")])
+        return {**super().read(), "table": {"value": value, "timestamp": 0.0}}
+
+
+def test_a_column_that_the_archive_does_not_store_is_named(
+    config: LiveConfig, mythen: Callable[..., SimMythen], state_folder: Path, tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    engine = RunEngine({})
+    with embedded_tiled(tmp_path / "archive") as client:
+        sizer = install(engine, config, TiledWriter(client))
+        engine(count([mythen(kind=WithTable)], 2))
+        assert uninstall(engine)
+    assert sizer.counters.sized == 2
+    assert (
+        "failed on a descriptor document; sizing goes on; table: a structured type, which "
+        "bluesky-tiled-plugins does not store; leave it out of the readings, or the archive will lack this "
+        "stream"
+    ) in caplog.text
+    (journal,) = spooled_runs(state_folder)
+    assert not inspect_journal(journal).problems
+    tables = [doc["data"]["table"] for name, doc in read_documents(journal) if name == "event"]
+    assert tables == [[[1.5, 2], [3.5, 4]]] * 2
 
 
 def test_without_writers_there_is_no_journal(config: LiveConfig, state_folder: Path) -> None:

@@ -146,9 +146,9 @@ class Subscribers:
             except BaseException:  # SystemExit or CancelledError would end the sizing thread again and again
                 self._count("contained")
                 if not failing:  # a dead writer must not fill the log
-                    # An archive rejects a run that it already holds: Tiled answers `409 Conflict`.
-                    hint = "; if it writes an archive, is another writer subscribed too?" * (name == "start")
-                    logger.exception("%r failed on a %s document; sizing goes on%s", callback, name, hint)
+                    logger.exception(
+                        "%r failed on a %s document; sizing goes on%s", callback, name, _hint(name, doc)
+                    )
                 failing = True
 
         return called
@@ -228,6 +228,20 @@ class Subscribers:
         Names of those that are taken off, or were at some time since then, in the order of subscription.
         """
         return [one.name for one in self._all.values() if one.off or one.back_at_s >= moment_s]
+
+
+def _hint(name: str, doc: Any) -> str:
+    """Frequent reasons why an archive does not take a document."""
+    if name == "start":  # it holds the run already: Tiled answers `409 Conflict`
+        return "; if it writes an archive, is another writer subscribed too?"
+    keys = doc.get("data_keys", {}) if name == "descriptor" else {}
+    structured = [key for key, one in keys.items() if isinstance(one.get("dtype_numpy"), list | tuple)]
+    if structured:
+        return (
+            f"; {', '.join(structured)}: a structured type, which bluesky-tiled-plugins does not store; "
+            "leave it out of the readings, or the archive will lack this stream"
+        )
+    return ""
 
 
 def _name(callback: Callback) -> str:
