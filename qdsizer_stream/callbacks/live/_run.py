@@ -360,7 +360,7 @@ class RunSizing:
         if future is None and not reason:
             future = self._submit(frame)
         if reason or future is None:
-            yield frame, _bad(reason)
+            yield frame, replace(_bad(reason), n_frames=frame.n_frames)
         elif self._accumulation is None:
             yield frame, self._examination(future, frame)
         else:
