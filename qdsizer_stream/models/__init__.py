@@ -56,7 +56,7 @@ from ._interval import TWO_SIDED_95, log_size_sd, relative_floor
 from ._linear_algebra import prepare
 from ._peak_ratios import PeakRatios, RatioMisfit
 from ._phases import PhaseFraction, found_phases
-from ._physics import PhysicsCheck, PhysicsFit
+from ._physics import FrameToFit, PhysicsCheck, PhysicsFit
 from ._reflections import Reflections, reflections
 from ._seal import BLANK_SEAL, SEAL_KEY, seal_of_arrays, sealed
 from ._smooth_background import background_splines
@@ -88,6 +88,7 @@ __all__ = [
     "FitOutput",
     "FittedCurves",
     "FittedParts",
+    "FrameToFit",
     "GaussianOutput",
     "IntervalCalibration",
     "PaperInput",

@@ -1,12 +1,13 @@
 """Patterns of dots as an instrument of a given width shows them on the bins of the physics check."""
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigurationError
 from ..patterns import FWHM_PER_SD, blur_matrix
+from ._newest import Newest
 from ._templates import Templates
 
 __all__ = ["CROWDED_INV_ANGSTROM", "DotCurves", "InstrumentCurves"]
@@ -21,10 +22,16 @@ MAX_DISTANCE_ANGSTROM = 400.0
 MAX_INSTRUMENTS = 2
 """Instruments whose curves are kept: a live run has one, or one before and one after a change."""
 
+MAX_READ = 8
+"""Axes of frames at which other crystals are kept."""
 
-class DotCurves(NamedTuple):
+
+@dataclass(frozen=True, eq=False)
+class DotCurves:
     """Patterns of dots with mean 1, averaged over the check's bins."""
 
+    q_inv_angstrom: NDArray[np.float64]
+    """Momentum transfers, Å⁻¹, shape (n_q,)."""
     dots: NDArray[np.float64]
     """One pattern per row, shape (n_dots, n_q)."""
     columns: NDArray[np.float64]
@@ -33,6 +40,25 @@ class DotCurves(NamedTuple):
     """Their derivatives by Q, shape (n_dots, n_q)."""
     phases: NDArray[np.float64]
     """Other crystals, shape (n_phases, n_q)."""
+    _read: Newest[NDArray[np.float64]] = field(default_factory=lambda: Newest(MAX_READ), repr=False)
+
+    def phases_at(self, q_inv_angstrom: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Read the other crystals; those at the newest Q are kept.
+
+        Parameters
+        ----------
+        q_inv_angstrom
+            Momentum transfers, Å⁻¹, shape (n,).
+
+        Returns
+        -------
+        Their curves there, shape (n_phases, n); not to be changed.
+        """
+
+        def read() -> NDArray[np.float64]:
+            return np.array([np.interp(q_inv_angstrom, self.q_inv_angstrom, one) for one in self.phases])
+
+        return self._read.get(q_inv_angstrom.tobytes(), read)
 
 
 class InstrumentCurves:
@@ -59,7 +85,7 @@ class InstrumentCurves:
         self._width = pooled_width_inv_angstrom
         # Files hold single precision, in which sums of squares would lose the differences between sizes.
         self._sharp = self._curves(templates.dots.astype(np.float64), templates.phases)
-        self._convolved: dict[bytes, DotCurves] = {}
+        self._convolved: Newest[DotCurves] = Newest(MAX_INSTRUMENTS)
 
     def curves(self, resolution_inv_angstrom: NDArray[np.float64] | None) -> DotCurves:
         """Curves as an instrument shows them.
@@ -82,13 +108,7 @@ class InstrumentCurves:
         if resolution_inv_angstrom is None:
             return self._sharp
         fwhm = np.ascontiguousarray(resolution_inv_angstrom, np.float64)
-        key = fwhm.tobytes()
-        if key not in self._convolved:
-            curves = self._curves(*self._convolve(fwhm))
-            while len(self._convolved) >= MAX_INSTRUMENTS:
-                self._convolved.pop(next(iter(self._convolved)))
-            self._convolved[key] = curves
-        return self._convolved[key]
+        return self._convolved.get(fwhm.tobytes(), lambda: self._curves(*self._convolve(fwhm)))
 
     def _convolve(self, fwhm: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Dots and phases as the instrument shows them."""
@@ -113,7 +133,7 @@ class InstrumentCurves:
         q = self._templates.q_inv_angstrom
         wider = np.ascontiguousarray(_wider_beyond(q, dots, self._width))
         step = float(q[1]) - float(q[0])
-        return DotCurves(wider, np.ascontiguousarray(wider.T), np.gradient(wider, step, axis=1), phases)
+        return DotCurves(q, wider, np.ascontiguousarray(wider.T), np.gradient(wider, step, axis=1), phases)
 
 
 def _wider_beyond(

@@ -6,7 +6,7 @@ SciPy is imported with the first frame: a session whose frames another process s
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["cholesky_with_ridge", "prepare", "solve_transposed"]
+__all__ = ["cholesky_with_ridge", "prepare", "solve_transposed", "whiten"]
 
 
 def prepare() -> None:
@@ -61,3 +61,19 @@ def solve_transposed(
 
     solution, _ = dtrtrs(upper, right, trans=1, overwrite_b=overwrite)
     return np.asarray(solution)
+
+
+def whiten(upper: NDArray[np.float64], rows: NDArray[np.float64]) -> None:
+    """Replace rows X by U⁻ᵀ X, in place.
+
+    Parameters
+    ----------
+    upper
+        Upper triangular matrix U, shape (n, n).
+    rows
+        X, shape (n, m), contiguous.
+    """
+    from scipy.linalg.blas import dtrsm
+
+    # Transposed, in the order of Fortran: Xᵀ U⁻¹, which overwrites it.
+    dtrsm(1.0, upper, rows.T, side=1, overwrite_b=True)

@@ -92,44 +92,62 @@ class PeakRatios:
         self._typical = typical
         self._n_compared = int(np.searchsorted(nodes, MAX_Q_INV_ANGSTROM))
 
-    def misfit(self, factors: NDArray[np.float64], precision: NDArray[np.float64]) -> RatioMisfit:
-        """Compare factors with those that the dots can have.
+    def misfits(self, factors: NDArray[np.float64], precision: NDArray[np.float64]) -> list[RatioMisfit]:
+        """Compare factors of frames with those that the dots can have.
 
         Parameters
         ----------
         factors
-            Fitted factor at each node, shape (n_nodes,).
+            Fitted factor at each node, shape (n_frames, n_nodes).
         precision
-            Inverse of their covariance, shape (n_nodes, n_nodes); rows of nodes without data are zero.
+            Inverse of their covariance, shape (n_frames, n_nodes, n_nodes); rows of nodes without data
+            are zero.
 
         Returns
         -------
-        χ² of the differences, zero where fewer than two nodes have data.
+        χ² of the differences for each frame, zero where fewer than two nodes have data.
         """
-        seen = np.flatnonzero(np.diagonal(precision)[: self._n_compared] > 0)
-        if seen.size < MIN_NODES:
-            return RatioMisfit(0.0, 0.0)
-        square = np.ix_(seen, seen)
-        found, h = factors[seen], precision[square]
-        scaled = h @ self._typical[seen]
-        scale = max(float(scaled @ found) / float(scaled @ self._typical[seen]), 0.0)
+        n = self._n_compared
+        h = precision[:, :n, :n].copy()
+        diagonal = h.reshape(len(h), -1)[:, :: n + 1]
+        seen = diagonal > 0
+        if not seen.all():
+            # The rows and columns of nodes without data become those of a unit matrix, which changes no χ².
+            h[~seen] = 0.0
+            h.transpose(0, 2, 1)[~seen] = 0.0
+            diagonal[~seen] = 1.0
+        found, typical = factors[:, :n] * seen, self._typical[:n] * seen
+        tolerance = self._tolerance[:n, :n] * (seen[:, :, None] & seen[:, None])
+        scaled = (h @ typical[:, :, None])[:, :, 0]
+        amount, length = np.vecdot(scaled, found), np.vecdot(scaled, typical)
+        scale = np.maximum(np.divide(amount, length, out=np.zeros(amount.size), where=length > 0), 0.0)
         # Noise: the inverse of the precision, normalised, since nodes differ by orders of magnitude.
-        norm = np.sqrt(np.diagonal(h))
-        upper, definite = cholesky_with_ridge(h / (norm[:, None] * norm), TINY)
-        if not definite:
-            return RatioMisfit(0.0, 0.0)
-        inverse = solve_transposed(upper, np.diag(1 / norm))
-        covariance = inverse.T @ inverse + scale**2 * self._tolerance[square]
-        whitener, definite = cholesky_with_ridge(covariance, 0.0)
-        if not definite:
-            return RatioMisfit(0.0, 0.0)
-        right = np.empty((self._candidates.shape[1] + 1, seen.size)).T  # in LAPACK's order
-        right[:, 0], right[:, 1:] = found, self._candidates[seen]
-        white = solve_transposed(whitener, right, overwrite=True)
-        y, x = white[:, 0], white[:, 1:]
-        chi2 = float(y @ y) - np.maximum(y @ x, 0.0) ** 2 / np.einsum("ij,ij->j", x, x)
-        textured = float(chi2.min()) if self._knows_textures else 0.0
-        return RatioMisfit(float(chi2[: self._n_smooth].min()), textured)
+        norm = np.sqrt(diagonal)
+        h /= norm[:, :, None] * norm[:, None]
+        tolerance *= (scale**2)[:, None, None]
+        # Transposed, these are in LAPACK's order, which its solver then overwrites.
+        right = np.empty((len(h), self._candidates.shape[1] + 1, n))
+        right[:, 0] = found
+        np.multiply(self._candidates[:n].T, seen[:, None], out=right[:, 1:])
+        definite = np.count_nonzero(seen, axis=1) >= MIN_NODES
+        for i in definite.nonzero()[0]:
+            upper, definite[i] = cholesky_with_ridge(h[i], TINY)
+            if not definite[i]:
+                continue
+            inverse = solve_transposed(upper, np.diag(1 / norm[i]))
+            whitener, definite[i] = cholesky_with_ridge(inverse.T @ inverse + tolerance[i], 0.0)
+            if definite[i]:
+                right[i].T[...] = solve_transposed(whitener, right[i].T, overwrite=True)
+        right[~definite] = 0.0
+        y, x = right[:, 0], right[:, 1:]
+        along = np.maximum((x @ y[:, :, None])[:, :, 0], 0.0) ** 2
+        lengths = np.vecdot(x, x)
+        chi2 = np.vecdot(y, y)[:, None] - np.divide(
+            along, lengths, out=np.zeros_like(along), where=lengths > 0
+        )
+        untextured = chi2[:, : self._n_smooth].min(axis=1).tolist()
+        textured = chi2.min(axis=1).tolist() if self._knows_textures else [0.0] * len(chi2)
+        return [RatioMisfit(*both) for both in zip(untextured, textured, strict=True)]
 
 
 def _textures(

@@ -52,7 +52,7 @@ def found_phases(
     columns: NDArray[np.float64],
     target: NDArray[np.float64],
     weight: NDArray[np.float64],
-    chi2: float,
+    residuals: NDArray[np.float64],
     present: NDArray[np.bool_],
 ) -> tuple[PhaseFraction, ...]:
     """Look for crystals whose curves explain much of what dots, solvents and background leave.
@@ -69,8 +69,8 @@ def found_phases(
         Weighted intensity, shape (n,).
     weight
         1/σ of the intensity, shape (n,).
-    chi2
-        χ² of these columns alone.
+    residuals
+        Weighted intensity less the fit by these columns alone, shape (n,).
     present
         Columns whose amounts are above zero in that fit, shape (n_columns,).
 
@@ -82,22 +82,28 @@ def found_phases(
     phases = curves * weight
     length = np.sqrt(np.einsum("ij,ij->i", phases, phases))
     phases = phases / length[:, None]
+    chi2 = float(residuals @ residuals)
     chosen: list[int] = []
     amounts = np.zeros(0)
     for _ in range(MAX_PHASES):
         least = max(MIN_FALL, MIN_RELATIVE_FALL * chi2)
-        best, best_chi2, best_amounts = -1, chi2, amounts
+        best, best_chi2, best_amounts, best_residuals = -1, chi2, amounts, residuals
         taken = {names[row] for row in chosen}
-        others = np.flatnonzero([name not in taken for name in names])
+        # A curve that does not resemble what is left cannot lower χ².
+        alike = phases @ residuals > 0
+        others = np.flatnonzero([like and name not in taken for like, name in zip(alike, names, strict=True)])
+        if not others.size:
+            break
         used = np.vstack([columns[present], phases[chosen]])
         for row in others[_promising(phases[others], used, target, PROMISING * least)]:
-            found, found_chi2 = _fit(np.vstack([columns, phases[[*chosen, row]]]), target)
-            if found_chi2 < best_chi2:
-                best, best_chi2, best_amounts = int(row), found_chi2, found[len(columns) :]
+            found, left = _fit(np.vstack([columns, phases[[*chosen, row]]]), target)
+            if (found_chi2 := float(left @ left)) < best_chi2:
+                best, best_chi2 = int(row), found_chi2
+                best_amounts, best_residuals = found[len(columns) :], left
         if chi2 - best_chi2 < least:
             break
         chosen.append(best)
-        chi2, amounts = best_chi2, best_amounts
+        chi2, amounts, residuals = best_chi2, best_amounts, best_residuals
     # One size of each: amounts of several take part of the background with them.
     areas = amounts / length[chosen] * curves[chosen].mean(axis=1) / np.mean(target / weight)
     return tuple(
@@ -121,7 +127,9 @@ def _promising(
     return np.asarray(best[fall[best] >= least])
 
 
-def _fit(columns: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+def _fit(
+    columns: NDArray[np.float64], target: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Amounts that are not negative, and what they leave."""
     amounts = nonnegative(columns @ columns.T, columns @ target)
-    residuals = target - amounts @ columns
-    return amounts, float(residuals @ residuals)
+    return amounts, target - amounts @ columns

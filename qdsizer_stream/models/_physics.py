@@ -1,7 +1,9 @@
 """The physics check: a frame is fitted by dots near the answer's size, solvents and a smooth background."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +12,8 @@ from numpy.typing import NDArray
 from ..patterns import BinGrid, Pattern
 from ._dot_curves import CROWDED_INV_ANGSTROM, DotCurves, InstrumentCurves
 from ._fitted_curves import FittedCurves, FittedParts
-from ._linear_algebra import cholesky_with_ridge, solve_transposed
+from ._linear_algebra import cholesky_with_ridge, solve_transposed, whiten
+from ._newest import Newest
 from ._nonnegative import RIDGE, nonnegative
 from ._peak_ratios import PeakRatios, RatioMisfit
 from ._phases import PhaseFraction, found_phases
@@ -18,7 +21,7 @@ from ._reflections import NO_REFLECTIONS, Reflections, reflections
 from ._smooth_background import background_curves
 from ._templates import Templates, pooled_bins
 
-__all__ = ["PhysicsCheck", "PhysicsFit"]
+__all__ = ["FrameToFit", "PhysicsCheck", "PhysicsFit"]
 
 MODEL_ERROR = 0.02
 """Relative error granted to the templates, in quadrature with the noise: no template is a real cluster, and
@@ -72,6 +75,9 @@ SCALE_SIZES_NM = (3.0, 6.0)
 
 SAME_SLOPE = 1e-3
 """Relative determinant below which a range of Q is too short to separate shift and strain: the shift is 0."""
+
+MAX_AXES = 8
+"""Axes of frames that are kept, a quarter of a megabyte each: some frames of a run may have masked strips."""
 
 LOOSE_RIDGE = 1e-6
 """The same ridge where amounts may be negative and large ones cancel."""
@@ -139,94 +145,135 @@ class PhysicsFit:
         return self.dots + self.solvent + self.background
 
 
-class _Place(NamedTuple):
-    """Where the dots' peaks lie: a template is read at Q (1 + strain) + shift cos θ."""
+class FrameToFit(NamedTuple):
+    """A frame and the sizes with which it is fitted first."""
 
-    strain: float
-    shift: float
+    binned: Pattern
+    """Frame on the bins; it has data in at least one bin that the solvent covers."""
+    size_low_nm: float
+    """Lower end of the interval of number-weighted mean diameters, nm. Where the interval lies outside the
+    templates, the nearest of them are fitted."""
+    size_high_nm: float
+    """Upper end, nm."""
+    dispersion: float = math.nan
+    """Dispersion to start from, NaN where unknown; all are tried."""
+
+
+class _Places(NamedTuple):
+    """Where the dots' peaks lie: a template is read at Q (1 + strain) + shift cos θ; shapes (n_frames,)."""
+
+    strain: NDArray[np.float64]
+    shift: NDArray[np.float64]
     """Å⁻¹ at 2θ = 0."""
 
 
-class _Shift(NamedTuple):
-    """Change of place that improves a fit."""
+class _Shifts(NamedTuple):
+    """Changes of place that improve fits; each of shape (n_frames,)."""
 
-    shift: float
-    shift_sd: float
-    strain: float
-    strain_sd: float
+    shift: NDArray[np.float64]
+    shift_sd: NDArray[np.float64]
+    strain: NDArray[np.float64]
+    strain_sd: NDArray[np.float64]
 
 
-class _Frame(NamedTuple):
-    """Pooled bins with data, and the products that all fits of them use."""
+class _Axis(NamedTuple):
+    """What the fits of all frames with the same bins have in common."""
 
+    usable: NDArray[np.bool_]
+    """Bins of the frame with data, shape (n_bins,)."""
     rows: NDArray[np.intp]
-    """Indices of the bins, shape (n,)."""
+    """Indices of the pooled bins with data, shape (n,)."""
+    n_pooled: NDArray[np.float64]
+    """Number of bins in each."""
     q: NDArray[np.float64]
     """Mean Q of the points in each, Å⁻¹."""
     cosine: NDArray[np.float64]
     """cos θ at each, by which a 2θ shift changes Q; 1 where the wavelength is not known."""
-    intensity: NDArray[np.float64]
-    """Mean intensity of each."""
-    weight: NDArray[np.float64]
-    """1/σ, including the templates' error."""
     smooth: NDArray[np.float64]
-    """Liquids and background, normalised and weighted, shape (n_smooth, n)."""
+    """Solvents and background, shape (n_smooth, n)."""
+    hats: NDArray[np.float64]
+    """Parts of the factor on the dots, shape (n_nodes, n)."""
+    strained: NDArray[np.intp]
+    """Nearest point of the templates at each of the strains, shape (n, n_strains)."""
+
+
+class _Frames(NamedTuple):
+    """Pooled bins of frames with the same axis, and the products that all fits of them use."""
+
+    axis: _Axis
+    intensity: NDArray[np.float64]
+    """Mean intensity of each bin, shape (n_frames, n)."""
+    weight: NDArray[np.float64]
+    """1/σ, including the templates' error, shape (n_frames, n)."""
+    smooth: NDArray[np.float64]
+    """Solvents and background, normalised and weighted, shape (n_frames, n_smooth, n)."""
     norm: NDArray[np.float64]
-    """Norms of these, shape (n_smooth,)."""
+    """Norms of these, shape (n_frames, n_smooth)."""
     gram: NDArray[np.float64]
-    """Products of these, shape (n_smooth, n_smooth)."""
+    """Products of these, shape (n_frames, n_smooth, n_smooth)."""
     target: NDArray[np.float64]
-    """Weighted intensity."""
+    """Weighted intensity, shape (n_frames, n)."""
     rhs: NDArray[np.float64]
-    """Right-hand side of the normal equations: `smooth` times `target`, shape (n_smooth,)."""
-    ridge_cholesky: NDArray[np.float64]
-    """Cholesky factor of `gram` with `LOOSE_RIDGE` added, upper, shape (n_smooth, n_smooth)."""
-    rhs_whitened: NDArray[np.float64]
-    """`rhs` divided by that factor, shape (n_smooth,)."""
-    chi2_background_only: float
-    """Lower bound of χ² without dots: the amounts of solvents and background may be negative."""
+    """Right-hand side of the normal equations: `smooth` times `target`, shape (n_frames, n_smooth)."""
+    whitened: NDArray[np.float64]
+    """`smooth` divided by the Cholesky factor of `gram` with `LOOSE_RIDGE`: orthonormal, shape
+    (n_frames, n_smooth, n)."""
+    left: NDArray[np.float64]
+    """`target` less its part along these, shape (n_frames, n)."""
+    chi2_background_only: NDArray[np.float64]
+    """Lower bound of χ² without dots: the amounts of solvents and background may be negative; shape
+    (n_frames,)."""
+
+    def some(self, which: NDArray[np.intp]) -> "_Frames":
+        """Frames with these indices."""
+        if which.size == len(self.norm):
+            return self
+        return _Frames(self.axis, *(values[which] for values in self[1:]))
 
 
-class _Strained(NamedTuple):
-    """Where templates are read at each of the strains."""
-
-    q: NDArray[np.float64]
-    """Q of the frame's bins, Å⁻¹, shape (n,)."""
-    nearest: NDArray[np.intp]
-    """Nearest point of the templates, shape (n, n_strains)."""
-
-
-class _Profiled(NamedTuple):
-    """All templates at the bins of a frame."""
-
-    curves: DotCurves
-    """The templates."""
-    nearest: NDArray[np.intp]
-    """Points at which they are read, shape (n,)."""
-    columns: NDArray[np.float64]
-    """Their values there, shape (n, n_dots)."""
-    squares: NDArray[np.float64]
-    """The squares of these."""
-
-
-class _Mixture(NamedTuple):
+class _Mixtures(NamedTuple):
     """Non-negative amounts of everything."""
 
-    chi2: float
+    chi2: NDArray[np.float64]
+    """Shape (n_frames,)."""
     smooth: NDArray[np.float64]
-    """Amounts of solvents and background."""
+    """Amounts of solvents and background, shape (n_frames, n_smooth)."""
     factor: NDArray[np.float64]
-    """Factor on the dots at each bin."""
-    residual: float
-    """Root mean square misfit beyond counting noise, over the mean intensity."""
+    """Factor on the dots at each bin, shape (n_frames, n)."""
+    residual: NDArray[np.float64]
+    """Root mean square misfit beyond counting noise, over the mean intensity, shape (n_frames,)."""
     residuals: NDArray[np.float64]
-    """Weighted intensity less the fit, shape (n,)."""
+    """Weighted intensity less the fit, shape (n_frames, n)."""
     amounts: NDArray[np.float64]
-    """Amounts of the normalised columns, those of the dots' nodes last."""
+    """Amounts of the normalised columns, those of the dots' nodes last, shape (n_frames, n_columns)."""
+    dots: NDArray[np.float64]
+    """Normalised columns of the nodes, shape (n_frames, n_nodes, n)."""
     node_norm: NDArray[np.float64]
-    """Norms of the columns of the nodes, 0 for a peak outside the frame, shape (n_nodes,)."""
+    """Norms of these columns, 0 for a peak outside the frame, shape (n_frames, n_nodes)."""
     gram: NDArray[np.float64]
-    """Products of the normalised columns."""
+    """Products of the normalised columns, shape (n_frames, n_columns, n_columns)."""
+
+    def some(self, which: NDArray[np.intp]) -> "_Mixtures":
+        """Mixtures of the frames with these indices."""
+        return self if which.size == self.chi2.size else _Mixtures(*(values[which] for values in self))
+
+    def put(self, which: NDArray[np.intp], others: "_Mixtures") -> "_Mixtures":
+        """These mixtures with those of some frames replaced."""
+        if which.size == self.chi2.size:
+            return others
+        changed = _Mixtures(*(values.copy() for values in self))
+        for values, new in zip(changed, others, strict=True):
+            values[which] = new
+        return changed
+
+
+class _Near(NamedTuple):
+    """Templates near the answer."""
+
+    inside: NDArray[np.bool_]
+    """Whether each one stands for a size in the interval, shape (n_dots,)."""
+    start: int
+    """Index of the one in its middle."""
 
 
 class PhysicsCheck:
@@ -287,9 +334,7 @@ class PhysicsCheck:
         self._reflections = reflections(templates.peaks_inv_angstrom, lattice_parameter_angstrom)
         self._first = float(templates.q_inv_angstrom[0])
         self._step = float(templates.q_inv_angstrom[1]) - self._first
-        # Of the frame before: frames of one detector have the same Q, and their strains differ little.
-        self._strained = _Strained(np.empty(0), np.empty(0, np.intp))
-        self._profiled: _Profiled | None = None
+        self._axes: Newest[_Axis] = Newest(MAX_AXES)
 
     def fit(
         self,
@@ -300,22 +345,14 @@ class PhysicsCheck:
         resolution_inv_angstrom: NDArray[np.float64] | None = None,
         wavelength_angstrom: float | None = None,
     ) -> PhysicsFit:
-        """Fit a frame with dots of the sizes in an interval, then test whether any other size fits better.
+        """Fit one frame, as `fit_block` does.
 
         Parameters
         ----------
-        binned
-            Frame on the bins; it has data in at least one bin that the solvent covers.
-        size_low_nm, size_high_nm
-            Ends of the interval of number-weighted mean diameters, nm. Where it lies outside the templates,
-            the nearest of them are fitted.
-        dispersion
-            Dispersion to start from, NaN where unknown; all are tried.
-        resolution_inv_angstrom
-            Full width at half maximum of the instrument's peaks at each bin centre, Å⁻¹, shape (n_bins,);
-            None for a perfect instrument. The curves of the newest instruments are kept.
-        wavelength_angstrom
-            Wavelength, Å; None where it is not known: a 2θ shift then moves all Q by the same amount.
+        binned, size_low_nm, size_high_nm, dispersion
+            As in `FrameToFit`.
+        resolution_inv_angstrom, wavelength_angstrom
+            As in `fit_block`.
 
         Returns
         -------
@@ -324,77 +361,181 @@ class PhysicsCheck:
         Raises
         ------
         ConfigurationError
+            As `fit_block`.
+        """
+        frame = FrameToFit(binned, size_low_nm, size_high_nm, dispersion)
+        return self.fit_block([frame], resolution_inv_angstrom, wavelength_angstrom)[0]
+
+    def fit_block(
+        self,
+        frames: Sequence[FrameToFit],
+        resolution_inv_angstrom: NDArray[np.float64] | None = None,
+        wavelength_angstrom: float | None = None,
+    ) -> list[PhysicsFit]:
+        """Fit frames with dots of the sizes in an interval, then test whether any other size fits better.
+
+        The fit of a frame does not depend on the others, to the last bit: what is computed for all at once
+        is a sum or a product of its own for each.
+
+        Parameters
+        ----------
+        frames
+            The frames; those with data in the same bins at the same Q are fitted together.
+        resolution_inv_angstrom
+            Full width at half maximum of the instrument's peaks at each bin centre, Å⁻¹, shape (n_bins,);
+            None for a perfect instrument. The curves of the newest instruments are kept.
+        wavelength_angstrom
+            Wavelength, Å; None where it is not known: a 2θ shift then moves all Q by the same amount.
+
+        Returns
+        -------
+        For each frame the fit by the best population whose mean lies in its interval.
+
+        Raises
+        ------
+        ConfigurationError
             The resolution does not fit the bins, or holds a width that is negative or not finite.
         """
         curves = self._instruments.curves(resolution_inv_angstrom)
-        usable = binned.usable & self.covered
-        frame = self._pooled(binned, usable, wavelength_angstrom)
-        n = frame.q.size
-        smallest_nm, largest_nm = self._size_range_nm
-        log_low, log_high = (
-            math.log(min(max(end_nm, smallest_nm), largest_nm)) for end_nm in (size_low_nm, size_high_nm)
-        )
-        middle = 0.5 * (log_low + log_high)
-        # A template stands for the sizes half a step to either side.
-        reach = 0.5 * (log_high - log_low) + self._half_step
-        near = np.abs(self._log_mean - middle) < reach
-        start = self._template(middle, dispersion)
-        strain, strain_sd = self._best_strain(frame, curves, start)
-        place = _Place(strain, 0.0)
-        first = self._mixture(frame, curves, start, place)
-        place, strain_sd, first, further = self._placed(frame, curves, start, place, strain_sd, first)
-        profile = self._profile(frame, curves, place, first.factor)
-        rival = int(np.argmin(profile))
-        template, mixture = start, first
-        if not near[rival] or profile[start] - profile[rival] > WORTHWHILE * profile[rival]:
-            template = int(np.flatnonzero(near)[np.argmin(profile[near])])
-            mixture = first if template == start else self._mixture(frame, curves, template, place)
-        chi2_best_size, best = mixture.chi2, template
-        if not near[rival] and profile[template] - profile[rival] > NEGLIGIBLE:
-            other = self._mixture(frame, curves, rival, place)
-            if other.chi2 < chi2_best_size:
-                # That factor belonged to dots which fit worse: with the new one the best size may change.
-                best = int(np.argmin(self._profile(frame, curves, place, other.factor)))
-                chi2_best_size = min(other.chi2, self._mixture(frame, curves, best, place).chi2)
-        chi2_background_only = frame.chi2_background_only
-        if chi2_background_only - mixture.chi2 < CLEAR[0] * max(chi2_background_only - n, CLEAR[1]):
-            chi2_background_only = self._chi2_background_only(frame)
-        significance = chi2_background_only - mixture.chi2
-        n_solvents = self._n_solvents
-        if further is None or mixture is not first:
-            further = self._shift(frame, curves, mixture, template, place)
-        q, dots = binned.q_inv_angstrom, curves.dots[template]
-
-        def fitted_parts() -> FittedParts:
-            positions = q * (1 + place.strain) + place.shift * _cosine(q, wavelength_angstrom)
-            peaks = np.interp(positions, self._templates.q_inv_angstrom, dots)
-
-            def curve(part: NDArray[np.float64]) -> NDArray[np.float64]:
-                return np.where(usable, np.interp(q, frame.q, part), np.nan)
-
-            smooth = self._smooth[:, frame.rows]
-            return FittedParts(
-                dots=curve(mixture.factor) * peaks,
-                solvent=curve(mixture.smooth[:n_solvents] @ smooth[:n_solvents]),
-                background=curve(mixture.smooth[n_solvents:] @ smooth[n_solvents:]),
+        groups: dict[int, tuple[_Axis, list[int]]] = {}
+        for index, frame in enumerate(frames):
+            axis = self._axis(frame.binned, wavelength_angstrom)
+            groups.setdefault(id(axis), (axis, []))[1].append(index)
+        fits: dict[int, PhysicsFit] = {}
+        for axis, members in groups.values():
+            together = [frames[index] for index in members]
+            fits.update(
+                zip(members, self._fit_together(together, axis, curves, wavelength_angstrom), strict=True)
             )
+        return [fits[index] for index in range(len(frames))]
 
-        return PhysicsFit(
-            residual=mixture.residual,
-            misfit=mixture.chi2 / n,
-            significance=significance,
-            explained=significance / max(chi2_background_only - n, significance, 1.0),
-            delta_chi2_better_size=(mixture.chi2 - chi2_best_size) / max(chi2_best_size / n, 1.0),
-            best_nm=float(self._templates.mean_nm[best]),
-            strain=place.strain,
-            strain_sd=strain_sd,
-            ratio_misfit=self._ratio_misfit(mixture),
-            shift_inv_angstrom=-(place.shift + further.shift),
-            shift_sd_inv_angstrom=further.shift_sd,
-            misfit_background_only=chi2_background_only / n,
-            phases=self._phases(frame, curves, mixture, template, place),
-            curves=FittedCurves(fitted_parts),
-            reflections=self._reflections.moved(place.strain, -(place.shift + further.shift)),
+    def _fit_together(
+        self,
+        requests: list[FrameToFit],
+        axis: _Axis,
+        curves: DotCurves,
+        wavelength_angstrom: float | None,
+    ) -> list[PhysicsFit]:
+        """Fit frames with the same axis."""
+        frames = self._pooled([request.binned for request in requests], axis)
+        n = axis.q.size
+        nears = [self._near(request) for request in requests]
+        start = np.array([near.start for near in nears])
+        strain, strain_sd = self._best_strains(frames, curves, start)
+        places = _Places(strain, np.zeros(strain.size))
+        first = self._mixtures(frames, curves, start, places)
+        places, strain_sd, first, further, to_shift = self._placed(
+            frames, curves, start, places, strain_sd, first
+        )
+        profiles = self._profiles(frames, curves, places, first.factor)
+        rivals = profiles.argmin(axis=1)
+        template = start.copy()
+        for i, near in enumerate(nears):
+            profile, rival = profiles[i], int(rivals[i])
+            if not near.inside[rival] or profile[start[i]] - profile[rival] > WORTHWHILE * profile[rival]:
+                template[i] = int(np.argmin(np.where(near.inside, profile, np.inf)))
+        mixtures = first
+        changed = (template != start).nonzero()[0]
+        if changed.size:
+            some = self._mixtures(frames.some(changed), curves, template[changed], _some(places, changed))
+            mixtures = first.put(changed, some)
+        chi2_best_size, best = mixtures.chi2.copy(), template.copy()
+        tried = np.array(
+            [
+                i
+                for i, near in enumerate(nears)
+                if not near.inside[rivals[i]]
+                and profiles[i, template[i]] - profiles[i, rivals[i]] > NEGLIGIBLE
+            ],
+            np.intp,
+        )
+        if tried.size:
+            others = self._mixtures(frames.some(tried), curves, rivals[tried], _some(places, tried))
+            lower = others.chi2 < chi2_best_size[tried]
+            tried, others = tried[lower], others.some(lower.nonzero()[0])
+        if tried.size:
+            # That factor belonged to dots which fit worse: with the new one the best size may change.
+            some_frames, some_places = frames.some(tried), _some(places, tried)
+            best[tried] = self._profiles(some_frames, curves, some_places, others.factor).argmin(axis=1)
+            again = self._mixtures(some_frames, curves, best[tried], some_places)
+            chi2_best_size[tried] = np.minimum(others.chi2, again.chi2)
+        chi2_background_only = frames.chi2_background_only.copy()
+        clear = chi2_background_only - mixtures.chi2 >= CLEAR[0] * np.maximum(
+            chi2_background_only - n, CLEAR[1]
+        )
+        for unclear in (~clear).nonzero()[0]:
+            chi2_background_only[unclear] = self._chi2_background_only(frames, int(unclear))
+        to_shift[changed] = True
+        which = to_shift.nonzero()[0]
+        if which.size:
+            shifts = self._shifts(
+                frames.some(which), curves, mixtures.some(which), template[which], _some(places, which)
+            )
+            for values, new in zip(further, shifts, strict=True):
+                values[which] = new
+        misfits = self._ratio_misfits(mixtures)
+        significance = chi2_background_only - mixtures.chi2
+        fits = []
+        for i, request in enumerate(requests):
+            chi2, without = float(mixtures.chi2[i]), float(chi2_background_only[i])
+            fall, strain_i = float(significance[i]), float(places.strain[i])
+            shift = -float(places.shift[i] + further.shift[i])
+            fits.append(
+                PhysicsFit(
+                    residual=float(mixtures.residual[i]),
+                    misfit=chi2 / n,
+                    significance=fall,
+                    explained=fall / max(without - n, fall, 1.0),
+                    delta_chi2_better_size=(chi2 - float(chi2_best_size[i]))
+                    / max(float(chi2_best_size[i]) / n, 1.0),
+                    best_nm=float(self._templates.mean_nm[best[i]]),
+                    strain=strain_i,
+                    strain_sd=float(strain_sd[i]),
+                    ratio_misfit=misfits[i],
+                    shift_inv_angstrom=shift,
+                    shift_sd_inv_angstrom=float(further.shift_sd[i]),
+                    misfit_background_only=without / n,
+                    phases=self._phases(frames, curves, mixtures, i),
+                    curves=FittedCurves(
+                        partial(
+                            self._fitted_parts,
+                            request.binned.q_inv_angstrom,
+                            axis,
+                            curves.dots[template[i]],
+                            (strain_i, float(places.shift[i])),
+                            mixtures.factor[i],
+                            mixtures.smooth[i],
+                            wavelength_angstrom,
+                        )
+                    ),
+                    reflections=self._reflections.moved(strain_i, shift),
+                )
+            )
+        return fits
+
+    def _fitted_parts(
+        self,
+        q: NDArray[np.float64],
+        axis: _Axis,
+        dots: NDArray[np.float64],
+        place: tuple[float, float],
+        factor: NDArray[np.float64],
+        smooth: NDArray[np.float64],
+        wavelength_angstrom: float | None,
+    ) -> FittedParts:
+        """Parts of a fit on the bins of its frame, from the factor and the amounts."""
+        strain, shift = place
+        positions = q * (1 + strain) + shift * _cosine(q, wavelength_angstrom)
+        peaks = np.interp(positions, self._templates.q_inv_angstrom, dots)
+
+        def curve(part: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.where(axis.usable, np.interp(q, axis.q, part), np.nan)
+
+        n_solvents = self._n_solvents
+        return FittedParts(
+            dots=curve(factor) * peaks,
+            solvent=curve(smooth[:n_solvents] @ axis.smooth[:n_solvents]),
+            background=curve(smooth[n_solvents:] @ axis.smooth[n_solvents:]),
         )
 
     def scale_of(
@@ -412,57 +553,88 @@ class PhysicsCheck:
         The factor, 0.5 to 2, and the fraction of the χ² beyond noise that dots explain there.
         """
         curves = self._instruments.curves(resolution_inv_angstrom)
-        frame = self._pooled(binned, binned.usable & self.covered, None)
-        positions = np.outer(frame.q, SCALES)
+        axis = self._axis(binned, None)
+        frames = self._pooled([binned], axis)
+        chi2_background_only = float(frames.chi2_background_only[0])
+        positions = np.outer(axis.q, SCALES)
         q = self._templates.q_inv_angstrom
         fall = np.zeros(SCALES.size)
         for size_nm in SCALE_SIZES_NM:
             dots = curves.dots[self._template(math.log(size_nm), math.nan)]
-            chi2 = _chi2_with_each(frame, np.interp(positions, q, dots, left=0.0, right=0.0), frame.weight)
-            fall = np.maximum(fall, frame.chi2_background_only - chi2)
+            columns = np.interp(positions, q, dots, left=0.0, right=0.0)
+            chi2 = _chi2_with_each(frames, 0, columns, frames.weight[0])
+            fall = np.maximum(fall, chi2_background_only - chi2)
         best = int(np.argmax(fall))
         # At least that of noise, which no scale explains.
-        unexplained = max(frame.chi2_background_only, 2.0 * frame.q.size) - frame.q.size
+        unexplained = max(chi2_background_only, 2.0 * axis.q.size) - axis.q.size
         return float(SCALES[best]), float(fall[best]) / max(unexplained, float(fall[best]))
 
-    def _pooled(
-        self, binned: Pattern, usable: NDArray[np.bool_], wavelength_angstrom: float | None
-    ) -> _Frame:
-        kept = np.zeros((4, usable.size))
-        kept[0] = usable
-        np.copyto(kept[1], binned.q_inv_angstrom, where=usable)
-        np.copyto(kept[2], binned.intensity, where=usable)
-        np.square(binned.sigma, out=kept[3], where=usable)
-        sums = np.add.reduceat(kept, self._starts, axis=1)
-        rows = np.flatnonzero(sums[0])
-        count = sums[0, rows]
-        _, q, intensity, variance = sums[:, rows] / count
-        weight = 1 / np.sqrt(variance / count + (MODEL_ERROR * intensity) ** 2)
-        smooth = _columns(self._smooth, rows) * weight
-        norm = np.sqrt(np.einsum("ij,ij->i", smooth, smooth))
-        norm[norm == 0] = 1.0  # a background bump outside the frame
-        smooth /= norm[:, None]
-        gram = smooth @ smooth.T
-        target = intensity * weight
-        ridge_cholesky, _ = cholesky_with_ridge(gram, LOOSE_RIDGE)
-        rhs = smooth @ target
-        rhs_whitened = solve_transposed(ridge_cholesky, rhs)
-        chi2_background_only = float(target @ target - rhs_whitened @ rhs_whitened)
-        return _Frame(
+    def _axis(self, binned: Pattern, wavelength_angstrom: float | None) -> _Axis:
+        """Axis of a frame; the newest ones are kept, since a run has the same one in each frame."""
+        usable = binned.usable & self.covered
+        q = np.where(usable, binned.q_inv_angstrom, 0.0)
+        key = usable.tobytes(), q.tobytes(), wavelength_angstrom
+        return self._axes.get(key, lambda: self._new_axis(usable, q, wavelength_angstrom))
+
+    def _new_axis(
+        self, usable: NDArray[np.bool_], q: NDArray[np.float64], wavelength_angstrom: float | None
+    ) -> _Axis:
+        count, total = np.add.reduceat(np.stack([usable, q]), self._starts, axis=1)
+        rows = count.nonzero()[0]
+        mean = total[rows] / count[rows]
+        return _Axis(
+            usable,
             rows,
-            q,
-            _cosine(q, wavelength_angstrom),
-            intensity,
-            weight,
-            smooth,
-            norm,
-            gram,
-            target,
-            rhs,
-            ridge_cholesky,
-            rhs_whitened,
-            chi2_background_only,
+            count[rows],
+            mean,
+            _cosine(mean, wavelength_angstrom),
+            np.ascontiguousarray(self._smooth[:, rows]),
+            np.ascontiguousarray(self._hats[:, rows]),
+            self._nearest_index(mean[:, None] * STRETCHES),
         )
+
+    def _pooled(self, binned: list[Pattern], axis: _Axis) -> _Frames:
+        """Pool the bins of frames with this axis."""
+        kept = np.zeros((len(binned), 2, axis.usable.size))
+        for (intensity, variance), one in zip(kept, binned, strict=True):
+            np.copyto(intensity, one.intensity, where=axis.usable)
+            np.square(one.sigma, out=variance, where=axis.usable)
+        sums = np.add.reduceat(kept, self._starts, axis=2)
+        if axis.rows.size != self._starts.size:
+            sums = sums.take(axis.rows, axis=2)  # contiguous, unlike by an index: sums keep their order
+        sums /= axis.n_pooled
+        intensity, variance = sums[:, 0], sums[:, 1]
+        weight = 1 / np.sqrt(variance / axis.n_pooled + (MODEL_ERROR * intensity) ** 2)
+        smooth = axis.smooth * weight[:, None]
+        norm = np.sqrt(np.vecdot(smooth, smooth))
+        norm[norm == 0] = 1.0  # a background bump outside the frame
+        smooth /= norm[:, :, None]
+        gram = smooth @ smooth.transpose(0, 2, 1)
+        target = intensity * weight
+        rhs = _times(smooth, target)
+        whitened = smooth.copy()
+        for one, factored in zip(whitened, gram, strict=True):
+            upper, _ = cholesky_with_ridge(factored, LOOSE_RIDGE)
+            whiten(upper, one)
+        along = _times(whitened, target)
+        left = target - (along[:, None] @ whitened)[:, 0]
+        chi2_background_only = np.vecdot(target, target) - np.vecdot(along, along)
+        return _Frames(
+            axis, intensity, weight, smooth, norm, gram, target, rhs, whitened, left, chi2_background_only
+        )
+
+    def _near(self, request: FrameToFit) -> _Near:
+        """Templates of the sizes in the interval of a frame."""
+        smallest_nm, largest_nm = self._size_range_nm
+        log_low, log_high = (
+            math.log(min(max(end_nm, smallest_nm), largest_nm))
+            for end_nm in (request.size_low_nm, request.size_high_nm)
+        )
+        middle = 0.5 * (log_low + log_high)
+        # A template stands for the sizes half a step to either side.
+        reach = 0.5 * (log_high - log_low) + self._half_step
+        inside = np.abs(self._log_mean - middle) < reach
+        return _Near(inside, self._template(middle, request.dispersion))
 
     def _template(self, log_mean: float, dispersion: float) -> int:
         """Index of the template nearest to a mean size and a dispersion; the median one where that is NaN."""
@@ -470,160 +642,200 @@ class PhysicsCheck:
         wanted = self._median_dispersion if math.isnan(dispersion) else dispersion
         return int(np.argmin(np.abs(self._log_mean - log_mean) + np.abs(known - wanted)))
 
-    def _chi2_background_only(self, frame: _Frame) -> float:
-        """χ² of solvents and background without dots."""
-        residuals = frame.target - nonnegative(frame.gram, frame.rhs) @ frame.smooth
+    def _chi2_background_only(self, frames: _Frames, index: int) -> float:
+        """χ² of solvents and background of a frame without dots."""
+        amounts = nonnegative(frames.gram[index], frames.rhs[index])
+        residuals = frames.target[index] - amounts @ frames.smooth[index]
         return float(residuals @ residuals)
 
-    def _mixture(self, frame: _Frame, curves: DotCurves, template: int, place: _Place) -> _Mixture:
-        """Non-negative fit by one template, its factor, solvents and background."""
-        dots = np.interp(_positions(frame, place), self._templates.q_inv_angstrom, curves.dots[template])
-        hats = _columns(self._hats, frame.rows)
-        columns = hats * (dots * frame.weight)
-        node_norm = np.sqrt(np.einsum("ij,ij->i", columns, columns))
+    def _mixtures(
+        self, frames: _Frames, curves: DotCurves, template: NDArray[np.intp], places: _Places
+    ) -> _Mixtures:
+        """Non-negative fit of each frame by one template, its factor, solvents and background."""
+        axis = frames.axis
+        dots = self._read(curves.dots, template, _positions(axis, places))
+        columns = axis.hats * (dots * frames.weight)[:, None]
+        node_norm = np.sqrt(np.vecdot(columns, columns))
         norm = np.where(node_norm == 0, 1.0, node_norm)  # a peak outside the frame
-        columns /= norm[:, None]
-        n_smooth, n = frame.norm.size, frame.q.size
-        gram = np.empty((n_smooth + norm.size,) * 2)
-        gram[:n_smooth, :n_smooth] = frame.gram
-        gram[n_smooth:, :n_smooth] = columns @ frame.smooth.T
-        gram[:n_smooth, n_smooth:] = gram[n_smooth:, :n_smooth].T
-        gram[n_smooth:, n_smooth:] = columns @ columns.T
-        amounts = nonnegative(gram, np.concatenate([frame.rhs, columns @ frame.target]))
-        factor = (amounts[n_smooth:] / norm) @ hats
-        residuals = frame.target - amounts[:n_smooth] @ frame.smooth - amounts[n_smooth:] @ columns
+        columns /= norm[:, :, None]
+        n_smooth, n = frames.norm.shape[1], axis.q.size
+        n_columns = n_smooth + norm.shape[1]
+        gram = np.empty((len(norm), n_columns, n_columns))
+        gram[:, :n_smooth, :n_smooth] = frames.gram
+        gram[:, n_smooth:, :n_smooth] = columns @ frames.smooth.transpose(0, 2, 1)
+        gram[:, :n_smooth, n_smooth:] = gram[:, n_smooth:, :n_smooth].transpose(0, 2, 1)
+        gram[:, n_smooth:, n_smooth:] = columns @ columns.transpose(0, 2, 1)
+        rhs = np.concatenate([frames.rhs, _times(columns, frames.target)], axis=1)
+        amounts = np.array([nonnegative(one, right) for one, right in zip(gram, rhs, strict=True)])
+        factor = ((amounts[:, n_smooth:] / norm)[:, None] @ axis.hats)[:, 0]
+        residuals = frames.target - (amounts[:, None, :n_smooth] @ frames.smooth)[:, 0]
+        residuals -= (amounts[:, None, n_smooth:] @ columns)[:, 0]
         # The templates' own error, which the weights include, is not noise.
         noise = residuals * residuals
+        chi2 = noise.sum(axis=1)
         noise -= 1
-        variance = frame.weight * frame.weight
-        excess = (
-            float(np.sum(noise / variance)) + MODEL_ERROR**2 * float(frame.intensity @ frame.intensity)
-        ) / n
-        mean = float(np.sum(frame.intensity)) / n
-        return _Mixture(
-            float(residuals @ residuals),
-            amounts[:n_smooth] / frame.norm,
+        noise /= frames.weight * frames.weight
+        intensity = frames.intensity
+        excess = (noise.sum(axis=1) + MODEL_ERROR**2 * np.vecdot(intensity, intensity)) / n
+        mean = intensity.sum(axis=1) / n
+        beyond = np.sqrt(np.maximum(excess, 0.0))
+        residual = np.divide(beyond, mean, out=np.full(mean.size, np.inf), where=mean > 0)
+        return _Mixtures(
+            chi2,
+            amounts[:, :n_smooth] / frames.norm,
             factor,
-            math.sqrt(max(excess, 0.0)) / mean if mean > 0 else math.inf,
+            residual,
             residuals,
             amounts,
+            columns,
             node_norm,
             gram,
         )
 
     def _phases(
-        self, frame: _Frame, curves: DotCurves, mixture: _Mixture, template: int, place: _Place
+        self, frames: _Frames, curves: DotCurves, mixtures: _Mixtures, index: int
     ) -> tuple[PhaseFraction, ...]:
-        """Other crystals of the templates in what the fit leaves."""
-        if not len(curves.phases) or mixture.residual < MIN_PHASE_RESIDUAL:
+        """Other crystals of the templates in what the fit of a frame leaves."""
+        if not len(curves.phases) or mixtures.residual[index] < MIN_PHASE_RESIDUAL:
             return ()
-        q = self._templates.q_inv_angstrom
-        dots = np.interp(_positions(frame, place), q, curves.dots[template])
-        columns = _columns(self._hats, frame.rows) * (dots * frame.weight)
-        columns /= np.where(mixture.node_norm == 0, 1.0, mixture.node_norm)[:, None]
-        phases = np.array([np.interp(frame.q, q, curve) for curve in curves.phases])
         return found_phases(
             self._templates.phase_names,
-            phases,
-            np.vstack([frame.smooth, columns]),
-            frame.target,
-            frame.weight,
-            mixture.chi2,
-            mixture.amounts > 0,
+            curves.phases_at(frames.axis.q),
+            np.vstack([frames.smooth[index], mixtures.dots[index]]),
+            frames.target[index],
+            frames.weight[index],
+            mixtures.residuals[index],
+            mixtures.amounts[index] > 0,
         )
 
-    def _ratio_misfit(self, mixture: _Mixture) -> RatioMisfit:
+    def _ratio_misfits(self, mixtures: _Mixtures) -> list[RatioMisfit]:
         """Misfit of the factors at the nodes, solvents and background that are present free to follow."""
-        n_smooth = mixture.smooth.size
-        present = np.flatnonzero(mixture.amounts[:n_smooth] > 0)
-        gram, norm = mixture.gram, mixture.node_norm
-        with_nodes = gram[present]
-        upper, _ = cholesky_with_ridge(with_nodes[:, present], RIDGE)
-        parts = solve_transposed(upper, with_nodes[:, n_smooth:])
-        precision = (gram[n_smooth:, n_smooth:] - parts.T @ parts) * (norm[:, None] * norm)
-        factors = mixture.amounts[n_smooth:] / np.where(norm == 0, 1.0, norm)
-        return self._ratios.misfit(factors, precision)
+        n_smooth = mixtures.smooth.shape[1]
+        absent = mixtures.amounts[:, :n_smooth] <= 0
+        gram, norm = mixtures.gram, mixtures.node_norm
+        # The rows and columns of what is absent become those of a unit matrix.
+        present = gram[:, :n_smooth, :n_smooth].copy()
+        present[absent] = 0.0
+        present.transpose(0, 2, 1)[absent] = 0.0
+        present.reshape(len(present), -1)[:, :: n_smooth + 1][absent] = 1.0
+        # In LAPACK's order: the solver overwrites them.
+        parts = gram[:, n_smooth:, :n_smooth].copy()
+        parts.transpose(0, 2, 1)[absent] = 0.0
+        for one, factored in zip(parts, present, strict=True):
+            upper, _ = cholesky_with_ridge(factored, RIDGE)
+            one.T[...] = solve_transposed(upper, one.T, overwrite=True)
+        precision = gram[:, n_smooth:, n_smooth:] - parts @ parts.transpose(0, 2, 1)
+        precision *= norm[:, :, None] * norm[:, None]
+        factors = mixtures.amounts[:, n_smooth:] / np.where(norm == 0, 1.0, norm)
+        return self._ratios.misfits(factors, precision)
 
-    def _best_strain(self, frame: _Frame, curves: DotCurves, template: int) -> tuple[float, float]:
+    def _best_strains(
+        self, frames: _Frames, curves: DotCurves, template: NDArray[np.intp]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Vertex of the parabola through the best strain and its neighbours, and its standard deviation."""
-        if not np.array_equal(frame.q, self._strained.q):
-            self._strained = _Strained(frame.q, self._nearest_index(frame.q[:, None] * STRETCHES))
-        columns = curves.dots[template].take(self._strained.nearest)
-        chi2 = _chi2_with_each(frame, columns, frame.weight)
-        best = min(max(int(np.argmin(chi2)), 1), STRAINS.size - 2)
-        left, middle, right = chi2[best - 1 : best + 2].tolist()
-        curvature = left - 2 * middle + right
+        found = []
         step = float(STRAINS[1] - STRAINS[0])
-        if curvature <= 0:  # no dots, or the end of what is tried
-            return float(STRAINS[best]), step
-        offset = min(max((left - right) / (2 * curvature), -0.5), 0.5)
-        return float(STRAINS[best]) + offset * step, step * math.sqrt(2 / curvature)
+        for index, one in enumerate(template):
+            columns = curves.dots[one].take(frames.axis.strained)
+            chi2 = _chi2_with_each(frames, index, columns, frames.weight[index])
+            best = min(max(int(np.argmin(chi2)), 1), STRAINS.size - 2)
+            left, middle, right = chi2[best - 1 : best + 2].tolist()
+            curvature = left - 2 * middle + right
+            if curvature <= 0:  # no dots, or the end of what is tried
+                found.append((float(STRAINS[best]), step))
+                continue
+            offset = min(max((left - right) / (2 * curvature), -0.5), 0.5)
+            found.append((float(STRAINS[best]) + offset * step, step * math.sqrt(2 / curvature)))
+        strain, strain_sd = np.array(found).T.copy()
+        return strain, strain_sd
 
     def _placed(
         self,
-        frame: _Frame,
+        frames: _Frames,
         curves: DotCurves,
-        template: int,
-        place: _Place,
-        strain_sd: float,
-        mixture: _Mixture,
-    ) -> tuple[_Place, float, _Mixture, _Shift | None]:
-        """Shift the dots as well where that is significant: place, standard deviation of the strain, fit.
+        template: NDArray[np.intp],
+        places: _Places,
+        strain_sd: NDArray[np.float64],
+        mixtures: _Mixtures,
+    ) -> tuple[_Places, NDArray[np.float64], _Mixtures, _Shifts, NDArray[np.bool_]]:
+        """Shift the dots as well where that is significant: places, standard deviations of the strain, fits.
 
-        Last the further shift that would improve it, None where that was not computed for this place.
+        Last the further shifts that would improve them, and where these were not computed for this place.
         """
+        strain, shift, strain_sd = places.strain.copy(), places.shift.copy(), strain_sd.copy()
+        further = _Shifts(*(np.zeros(strain.size) for _ in _Shifts._fields))
+        missing = np.ones(strain.size, bool)
+        moving = np.arange(strain.size)
         for _ in range(MAX_SHIFT_STEPS):
-            change = self._shift(frame, curves, mixture, template, place)
-            total = place.shift + change.shift
-            if (
-                abs(total) - 2 * change.shift_sd < MIN_SHIFT_INV_ANGSTROM
-                or abs(total) > MAX_SHIFT_INV_ANGSTROM
-            ):
+            here = _Places(strain[moving], shift[moving])
+            some = frames.some(moving)
+            change = self._shifts(some, curves, mixtures.some(moving), template[moving], here)
+            for values, new in zip(further, change, strict=True):
+                values[moving] = new
+            missing[moving] = False
+            total, strained = here.shift + change.shift, here.strain + change.strain
+            wanted = np.flatnonzero(
+                ~(np.abs(total) - 2 * change.shift_sd < MIN_SHIFT_INV_ANGSTROM)
+                & (np.abs(total) <= MAX_SHIFT_INV_ANGSTROM)
+                & (np.abs(strained) <= STRAINS[-1])
+            )
+            if not wanted.size:
                 break
-            moved = _Place(place.strain + change.strain, total)
-            if abs(moved.strain) > STRAINS[-1]:
+            moved = _Places(strained[wanted], total[wanted])
+            better = self._mixtures(some.some(wanted), curves, template[moving[wanted]], moved)
+            falls = (better.chi2 < mixtures.chi2[moving[wanted]]).nonzero()[0]
+            if not falls.size:
                 break
-            better = self._mixture(frame, curves, template, moved)
-            if better.chi2 >= mixture.chi2:
+            taken, which = wanted[falls], moving[wanted[falls]]
+            strain[which], shift[which] = moved.strain[falls], moved.shift[falls]
+            strain_sd[which] = change.strain_sd[taken]
+            mixtures = mixtures.put(which, better.some(falls))
+            missing[which] = True
+            moving = which[np.abs(change.shift[taken]) >= SHIFT_CONVERGED_INV_ANGSTROM]
+            if not moving.size:
                 break
-            place, strain_sd, mixture = moved, change.strain_sd, better
-            if abs(change.shift) < SHIFT_CONVERGED_INV_ANGSTROM:
-                return place, strain_sd, mixture, None
-        else:
-            return place, strain_sd, mixture, None
-        return place, strain_sd, mixture, change
+        return _Places(strain, shift), strain_sd, mixtures, further, missing
 
-    def _shift(
-        self, frame: _Frame, curves: DotCurves, mixture: _Mixture, template: int, place: _Place
-    ) -> _Shift:
-        """Shift of the dots that improves the fit, together with a strain."""
-        slope = np.interp(_positions(frame, place), self._templates.q_inv_angstrom, curves.slopes[template])
-        scaled = slope * mixture.factor * frame.weight
-        shifted, strained = scaled * frame.cosine, scaled * frame.q
-        a, b, c = shifted @ shifted, shifted @ strained, strained @ strained
+    def _shifts(
+        self,
+        frames: _Frames,
+        curves: DotCurves,
+        mixtures: _Mixtures,
+        template: NDArray[np.intp],
+        places: _Places,
+    ) -> _Shifts:
+        """Shift of the dots of each frame that improves the fit, together with a strain."""
+        axis = frames.axis
+        scaled = self._read(curves.slopes, template, _positions(axis, places))
+        scaled *= mixtures.factor
+        scaled *= frames.weight
+        shifted, strained = scaled * axis.cosine, scaled * axis.q
+        a, b, c = np.vecdot(shifted, shifted), np.vecdot(shifted, strained), np.vecdot(strained, strained)
         determinant = a * c - b * b
-        if determinant <= SAME_SLOPE * a * c:
-            return _Shift(0.0, math.inf, 0.0, math.inf)
-        along, across = shifted @ mixture.residuals, strained @ mixture.residuals
+        known = determinant > SAME_SLOPE * a * c
+        determinant = np.where(known, determinant, 1.0)
+        along, across = np.vecdot(shifted, mixtures.residuals), np.vecdot(strained, mixtures.residuals)
         # Where the fit is bad, what it leaves is not noise.
-        excess = max(mixture.chi2 / frame.q.size, 1.0)
-        return _Shift(
-            float((c * along - b * across) / determinant),
-            math.sqrt(excess * c / determinant),
-            float((a * across - b * along) / determinant),
-            math.sqrt(excess * a / determinant),
+        excess = np.maximum(mixtures.chi2 / axis.q.size, 1.0)
+        return _Shifts(
+            np.where(known, (c * along - b * across) / determinant, 0.0),
+            np.where(known, np.sqrt(excess * c / determinant), np.inf),
+            np.where(known, (a * across - b * along) / determinant, 0.0),
+            np.where(known, np.sqrt(excess * a / determinant), np.inf),
         )
 
-    def _profile(
-        self, frame: _Frame, curves: DotCurves, place: _Place, factor: NDArray[np.float64]
+    def _profiles(
+        self, frames: _Frames, curves: DotCurves, places: _Places, factor: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """χ² with each template in turn, the factor on the dots given; shape (n_dots,)."""
-        index = self._nearest_index(_positions(frame, place))
-        last = self._profiled
-        if last is None or last.curves is not curves or not np.array_equal(last.nearest, index):
-            columns = curves.columns[index]
-            last = self._profiled = _Profiled(curves, index, columns, columns * columns)
-        return _chi2_with_each(frame, last.columns, frame.weight * factor, last.squares)
+        """χ² with each template in turn, the factor on the dots given; shape (n_frames, n_dots)."""
+        nearest = self._nearest_index(_positions(frames.axis, places))
+        scale = frames.weight * factor
+        return np.array(
+            [
+                _chi2_with_each(frames, index, curves.columns[points], scale[index])
+                for index, points in enumerate(nearest)
+            ]
+        )
 
     def _nearest_index(self, q: NDArray[np.float64]) -> NDArray[np.intp]:
         """Index of the nearest point of the templates."""
@@ -634,6 +846,28 @@ class PhysicsCheck:
         last = self._templates.q_inv_angstrom.size - 1
         return nearest if position.min() >= 0 and nearest.max() <= last else np.clip(nearest, 0, last)
 
+    def _read(
+        self, curves: NDArray[np.float64], row: NDArray[np.intp], q: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Curve of each frame, shape (n_curves, n_q) and (n_frames,), at its Q, shape (n_frames, n).
+
+        From straight lines between the points of the templates, and the last of them beyond.
+        """
+        n_q = curves.shape[1]
+        position = (q - self._first) / self._step
+        np.clip(position, 0.0, n_q - 1.0, out=position)
+        below = np.minimum(position.astype(np.intp), n_q - 2)
+        position -= below
+        below += n_q * row[:, None]
+        flat = curves.reshape(-1)
+        values = flat.take(below)
+        below += 1
+        rise = flat.take(below)
+        rise -= values
+        rise *= position
+        values += rise
+        return np.asarray(values)
+
 
 def _cosine(q: NDArray[np.float64], wavelength_angstrom: float | None) -> NDArray[np.float64]:
     """Cos θ, by which a shift of 2θ changes Q; 1 without a wavelength."""
@@ -642,9 +876,19 @@ def _cosine(q: NDArray[np.float64], wavelength_angstrom: float | None) -> NDArra
     return np.sqrt(np.maximum(1 - (q * wavelength_angstrom / (4 * np.pi)) ** 2, 0.0))
 
 
-def _positions(frame: _Frame, place: _Place) -> NDArray[np.float64]:
-    """Where the templates are read, Å⁻¹, shape (n,)."""
-    return np.asarray(frame.q * (1 + place.strain) + place.shift * frame.cosine)
+def _positions(axis: _Axis, places: _Places) -> NDArray[np.float64]:
+    """Where the templates are read, Å⁻¹, shape (n_frames, n)."""
+    return np.asarray(axis.q * (1 + places.strain[:, None]) + places.shift[:, None] * axis.cosine)
+
+
+def _some(places: _Places, which: NDArray[np.intp]) -> _Places:
+    """Places of the frames with these indices."""
+    return _Places(places.strain[which], places.shift[which])
+
+
+def _times(matrices: NDArray[np.float64], vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Product of each matrix, shape (n_frames, m, n), with its vector, shape (n_frames, n)."""
+    return np.asarray((matrices @ vectors[:, :, None])[:, :, 0])
 
 
 def _nodes(q: NDArray[np.float64], peaks: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -659,26 +903,17 @@ def _nodes(q: NDArray[np.float64], peaks: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def _chi2_with_each(
-    frame: _Frame,
-    columns: NDArray[np.float64],
-    scale: NDArray[np.float64],
-    squares: NDArray[np.float64] | None = None,
+    frames: _Frames, index: int, columns: NDArray[np.float64], scale: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """χ² of solvents and background with one more column, for each of many, by linear least squares.
+    """χ² of a frame's solvents and background with one more column, for each of many.
 
-    Amounts of solvents and background may be negative here, which does not matter for comparing sizes; the
-    amount of the column may not.
+    By linear least squares: amounts of solvents and background may be negative here, which does not matter
+    for comparing sizes; the amount of the column may not. The columns, shape (n, n_columns), are multiplied
+    with `scale`, shape (n,).
     """
-    # The transposed product is in LAPACK's order, which its solver then overwrites.
-    products = columns.T @ (frame.smooth * scale).T
-    parts = solve_transposed(frame.ridge_cholesky, products.T, overwrite=True)
-    gain = (frame.target * scale) @ columns - frame.rhs_whitened @ parts
-    squares = columns * columns if squares is None else squares
-    length = (scale * scale) @ squares - np.einsum("ij,ij->j", parts, parts)
+    scaled = columns * scale[:, None]
+    parts = frames.whitened[index] @ scaled
+    gain = frames.left[index] @ scaled
+    length = np.einsum("ij,ij->j", scaled, scaled) - np.einsum("ij,ij->j", parts, parts)
     fall = np.maximum(gain, 0.0) ** 2 / np.maximum(length, np.finfo(float).tiny)
-    return np.asarray(frame.chi2_background_only - fall)
-
-
-def _columns(curves: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Curves at the bins with data: all of them nearly always, which needs no copy."""
-    return curves if rows.size == curves.shape[1] else curves.take(rows, axis=1)
+    return np.asarray(frames.chi2_background_only[index] - fall, np.float64)

@@ -42,8 +42,8 @@ def found(counts: NDArray[np.float64]) -> tuple[PhaseFraction, ...]:
     columns = np.vstack([SMOOTH, DOTS]) * weight
     columns /= np.linalg.norm(columns, axis=1)[:, None]
     target = counts * weight
-    amounts, residual = nnls(columns.T, target)
-    return found_phases(NAMES, CURVES, columns, target, weight, residual**2, amounts > 0)
+    amounts, _ = nnls(columns.T, target)
+    return found_phases(NAMES, CURVES, columns, target, weight, target - amounts @ columns, amounts > 0)
 
 
 def test_the_crystal_and_its_fraction() -> None:
