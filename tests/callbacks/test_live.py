@@ -231,6 +231,35 @@ def test_a_run_without_frames_passes_and_is_told(
     assert "no frames: looked for pilatus_image" in caplog.text
 
 
+def test_the_sizes_of_a_sizer_before_it_are_replaced(
+    raw: Documents, live: Callable[..., LiveSizer], through: Through, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = live(), live()
+    out: Documents = []
+    second.subscribe(lambda name, doc: out.append((name, doc)))
+    first.subscribe(second)
+    for name, doc in raw:
+        first(name, doc)
+    assert first.wait(60)
+    assert second.wait(60)
+    (description,) = [doc for name, doc in out if name == "descriptor" and doc["name"] == "qd_size"]
+    events = size_events(out)
+    assert [event["seq_num"] for event in events] == [1, 2, 3, 4, 5, 6]
+    assert {event["descriptor"] for event in events} == {description["uid"]}
+    assert [event["data"]["qdsizer_size"] for event in events] == size_data(through(raw), "size")
+    assert out[-1][1]["num_events"]["qd_size"] == 6
+    assert len([name for name, _ in out if name in ("start", "stop")]) == 2
+    assert caplog.text.count("has a stream qd_size of another sizer, which that of this one replaces") == 1
+
+
+def test_a_linked_run_keeps_the_sizes_of_a_sizer_before_it(raw: Documents, through: Through) -> None:
+    sized = through(raw)
+    out = through(sized, destination=Destination.LINKED_RUN)
+    uids = [doc["uid"] for _, doc in sized]
+    assert [doc["uid"] for _, doc in out if doc["uid"] in uids] == uids
+    assert len(size_events(out)) == 12
+
+
 def test_estimates_in_a_linked_run(raw: Documents, through: Through, sizer: Sizer) -> None:
     out = through(raw, destination=Destination.LINKED_RUN)
     same = through(raw)

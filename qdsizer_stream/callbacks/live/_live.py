@@ -273,6 +273,8 @@ class LiveSizer:
         if item.name == "stop":
             yield from self._stop(item, runs)
             return
+        if any(run.replaces(item.name, item.doc) for run in runs):
+            return
         # Taken before it is passed on: subscribers may change it.
         for run in runs:
             with self._contained(item):

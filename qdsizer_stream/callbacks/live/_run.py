@@ -110,6 +110,7 @@ class RunSizing:
         self._started = not linked
         derived_start = self._linked.start if self._linked is not None else start
         self._size_stream = SizeStream(derived_start, config, self._sizer)
+        self._replaced: set[str] = set()  # descriptors of another sizer
         self._statuses: Counter[str] = Counter()
         self._marked = 0
         self._longest_lag_s = 0.0
@@ -144,6 +145,32 @@ class RunSizing:
         """
         for stream, one in data:
             self._size_stream.continue_track(stream, one)
+
+    def replaces(self, name: str, doc: Mapping[str, Any]) -> bool:
+        """Whether a document is of another sizer's `qd_size`, which that of this one replaces.
+
+        Parameters
+        ----------
+        name
+            Kind of the document.
+        doc
+            A document of this run.
+
+        Returns
+        -------
+        True for such a document, which is not passed on: a run has one stream of a name.
+        """
+        if self._linked is not None:
+            return False
+        if name == "descriptor" and doc.get("name") == STREAM_NAME:
+            if not self._replaced:
+                logger.warning(
+                    "run %s has a stream %s of another sizer, which that of this one replaces downstream: "
+                    'subscribe writers to one sizer, or set destination = "linked-run" to keep both',
+                    self.uid, STREAM_NAME,
+                )  # fmt: skip
+            self._replaced.add(doc["uid"])
+        return doc.get("uid" if name == "descriptor" else "descriptor") in self._replaced
 
     def take(self, item: Item) -> None:
         """Take one raw document, before it is passed on; reads no file.
