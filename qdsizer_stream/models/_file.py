@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,10 @@ class SizingModel:
         """Number of inputs whose answers the file holds, all of them checked."""
         self.reference_error = self._verify(references)
         """Largest difference between an answer and that in the file, in network units."""
+        self.answers_blocks = isinstance(self.card.input, BinnedInput) and self._rounds_alike(
+            references["inputs"]
+        )
+        """Whether several patterns at once give the answers of single ones, to the last bit."""
 
     def __repr__(self) -> str:
         low, high = self.card.size_range_nm
@@ -178,9 +183,6 @@ class SizingModel:
 
     def answer(self, pattern: Pattern, resolution_inv_angstrom: NDArray[np.float64] | None = None) -> Answer:
         """Run the network on one pattern.
-
-        Frames are always run one at a time: a batch could round differently, and a replay must reproduce
-        the live values to the last bit.
 
         Parameters
         ----------
@@ -243,16 +245,46 @@ class SizingModel:
         -------
         Answers in the order of the widths.
         """
+        return self.answers_block([(binned, resolutions_inv_angstrom)])[0]
+
+    def answers_block(
+        self, frames: Sequence[tuple[Pattern, Sequence[NDArray[np.float64] | None]]]
+    ) -> list[list[Answer]]:
+        """Run the network on several patterns, each for several widths of the instrument, all at once.
+
+        Parameters
+        ----------
+        frames
+            Patterns on the bins of the card, each with widths as in `answer_binned`; more than one width only
+            where the card asks for them.
+
+        Returns
+        -------
+        For each pattern the answers in the order of its widths. With `answers_blocks` they are those of
+        single patterns, to the last bit.
+        """
         assert isinstance(self.card.input, BinnedInput)
         grid = self.card.input.grid
         none = np.zeros(grid.n_bins)
-        first, *others = (none if one is None else one for one in resolutions_inv_angstrom)
-        vectors = np.repeat(binned_vector(binned, grid, first)[None], 1 + len(others), axis=0)
-        for vector, width in zip(vectors[1:], others, strict=True):
-            vector[N_CHANNELS] = width_channel(width)
-        outputs = self._run(vectors)
+        vectors = []
+        for binned, widths in frames:
+            first, *others = (none if one is None else one for one in widths)
+            vector = binned_vector(binned, grid, first if self.card.input.resolution else None)
+            vectors.append(vector)
+            for width in others:
+                vector = vector.copy()
+                vector[N_CHANNELS] = width_channel(width)
+                vectors.append(vector)
+        if not vectors:
+            return []
+        outputs = self._run(np.stack(vectors))
+        rows = iter(range(len(vectors)))
         return [
-            self._interpreted([output[row : row + 1] for output in outputs]) for row in range(len(vectors))
+            [
+                self._interpreted([output[row : row + 1] for output in outputs])
+                for row in islice(rows, len(widths))
+            ]
+            for _, widths in frames
         ]
 
     def allow_for_channels(self, answer: Answer, binned: Pattern) -> Answer:
@@ -320,6 +352,15 @@ class SizingModel:
                     f"found {_text_nm(expected)}: this version of the package or of ONNX Runtime differs"
                 )
         return worst
+
+    def _rounds_alike(self, vectors: NDArray[np.float32]) -> bool:
+        """Whether this build of ONNX Runtime gives the same bits for inputs alone and together."""
+        together = self._run(np.concatenate([vectors, vectors[::-1]]))
+        return all(
+            np.array_equal(many[row], alone[0])
+            for row, vector in enumerate(vectors)
+            for many, alone in zip(together, self._run(vector[None]), strict=True)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Describe the model for people and documents.

@@ -93,6 +93,7 @@ class FitModel(SizingModel):
         self._output, self._grid = self.card.output, self.card.input.grid
         self._fit = FrameFit(fit_templates, _options(fit_templates, self._output))
         self.n_references = 1
+        self.answers_blocks = False  # one fit after another
         self.reference_error = self._compare(reference)
 
     def __repr__(self) -> str:

@@ -1,8 +1,9 @@
 """The one path from a frame to an estimate: live, replayed or from a file."""
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ..models import (
     Answer,
     BinnedInput,
     Card,
+    FrameToFit,
     GaussianOutput,
     PhysicsCheck,
     PhysicsFit,
@@ -37,7 +39,7 @@ from ._check import CheckResult, first_failed
 from ._comparison import Identification, MaterialComparison, other_material
 from ._config import SizingConfig
 from ._estimate import SizeEstimate, Status
-from ._evidence import FitEvidence, frame_evidence
+from ._evidence import FitEvidence, FrameEvidence, frame_evidence
 from ._plausible_width import plausible_width_inv_angstrom
 from ._raw_frame import RawFrame
 
@@ -46,6 +48,9 @@ __all__ = ["Examination", "Sizer"]
 MAX_TRAINED_SHIFT_INV_ANGSTROM = 0.004
 """Sure shift of all peaks beyond which the network sizes the frame without it, Å⁻¹: every model was trained
 with smaller ones, 0.02° at 0.56 Å."""
+
+BLOCK_FRAMES = 16
+"""Patterns that are computed together: with more, their arrays leave the processor's cache."""
 
 BROAD = "broad or two modes"
 """Population of a frame whose dispersion is certainly larger than those of syntheses of one kind of dot."""
@@ -117,6 +122,41 @@ class Examination:
     def failed(self) -> CheckResult | None:
         """First check that the frame fails, which sets its status; None where it fails none."""
         return first_failed(self.checks)
+
+
+@dataclass(eq=False)
+class _Job:
+    """A pattern while it is sized; its instrument has a known width, or at most a plausible one."""
+
+    pattern: Pattern
+    photons: float | None
+    resolution: NDArray[np.float64] | None
+    wavelength_angstrom: float | None
+    plausible_inv_angstrom: float
+    counted: bool = False
+    # Each of the following is set by one step, and read by later ones.
+    binned: Pattern = field(init=False)
+    frame: FrameEvidence = field(init=False)
+    checks: tuple[CheckResult, ...] = field(init=False)
+    seen: dict[str, Any] = field(init=False)
+    answer: Answer = field(init=False)
+    wide: Answer | None = None
+    """Answer for the largest plausible width of the instrument."""
+    shown: Answer = field(init=False)
+    interval_nm: tuple[float, float] = field(init=False)
+    fit: PhysicsFit = field(init=False)
+    examination: Examination | None = None
+
+    @property
+    def known(self) -> NDArray[np.float64] | None:
+        """Width of an instrument that is not perfect; None where it is perfect or not known."""
+        return None if self.resolution is None or not self.resolution.any() else self.resolution
+
+    @property
+    def result(self) -> Examination:
+        """The examination, once it is there."""
+        assert self.examination is not None
+        return self.examination
 
 
 class Sizer:
@@ -270,6 +310,35 @@ class Sizer:
             pattern, wavelength_angstrom=wavelength_angstrom, resolution_inv_angstrom=resolution_inv_angstrom
         ).estimate
 
+    def size_patterns(
+        self,
+        patterns: Sequence[Pattern],
+        *,
+        wavelength_angstrom: float | None = None,
+        resolution_inv_angstrom: NDArray[np.float64] | float | None = None,
+    ) -> list[SizeEstimate]:
+        """Size many patterns, faster than one by one and with the same estimates, to the last bit.
+
+        Parameters
+        ----------
+        patterns
+            Reduced patterns, of any masks and points; those with the same ones are computed together.
+        wavelength_angstrom, resolution_inv_angstrom
+            As in `examine`, the same for all.
+
+        Returns
+        -------
+        The estimates, in the order of the patterns.
+        """
+        estimates: list[SizeEstimate] = []
+        for first in range(0, len(patterns), BLOCK_FRAMES):
+            block = [
+                (pattern, None, wavelength_angstrom, resolution_inv_angstrom)
+                for pattern in patterns[first : first + BLOCK_FRAMES]
+            ]
+            estimates.extend(one.estimate for one in self._examine_patterns(block))
+        return estimates
+
     def examine_frame(self, frame: RawFrame) -> Examination:
         """Size one raw frame and keep the values that the estimate is based on.
 
@@ -282,11 +351,29 @@ class Sizer:
         -------
         The estimate with the binned frame and its fit; `bad_frame` where the frame cannot be reduced.
         """
-        try:
-            pooled = self.pool(frame)
-        except (CalibrationError, PatternError) as error:
-            return self._bad_frame(str(error))
-        return self.examine_pooled(pooled)
+        return self.examine_frames([frame])[0]
+
+    def examine_frames(self, frames: Sequence[RawFrame]) -> list[Examination]:
+        """Size raw frames together, each with the examination that it has alone, to the last bit.
+
+        Parameters
+        ----------
+        frames
+            Counts and readings; about 16 at once are fastest.
+
+        Returns
+        -------
+        As of `examine_frame` for each, in order.
+        """
+        examinations: list[Examination | PooledCounts] = []
+        for frame in frames:
+            try:
+                examinations.append(self.pool(frame))
+            except (CalibrationError, PatternError) as error:
+                examinations.append(self._bad_frame(str(error)))
+        pooled = [one for one in examinations if isinstance(one, PooledCounts)]
+        sized = iter(self._examine_all_pooled(pooled))
+        return [one if isinstance(one, Examination) else next(sized) for one in examinations]
 
     def estimate_frame(self, frame: RawFrame) -> Examination:
         """Size one raw frame and keep only what its documents need, for archives that nobody watches.
@@ -300,7 +387,23 @@ class Sizer:
         -------
         As of `examine_frame`, without the binned frame, its fit, the checks and the answer of the network.
         """
-        return replace(self.examine_frame(frame), binned=None, fit=None, checks=(), answer=None)
+        return self.estimate_frames([frame])[0]
+
+    def estimate_frames(self, frames: Sequence[RawFrame]) -> list[Examination]:
+        """Size raw frames together and keep only what their documents need.
+
+        Parameters
+        ----------
+        frames
+            As in `examine_frames`.
+
+        Returns
+        -------
+        As of `estimate_frame` for each, in order.
+        """
+        return [
+            replace(one, binned=None, fit=None, checks=(), answer=None) for one in self.examine_frames(frames)
+        ]
 
     def pool(self, frame: RawFrame) -> PooledCounts:
         """Reduce one raw frame, so that it can be added to others.
@@ -344,18 +447,40 @@ class Sizer:
         -------
         The estimate with the binned frame and its fit.
         """
+        return self._examine_all_pooled([pooled])[0]
+
+    def _examine_all_pooled(self, pooled: Sequence[PooledCounts]) -> list[Examination]:
+        """Size reduced frames, or sums of them, together."""
+        examinations: list[Examination | _Job] = []
+        for one in pooled:
+            try:
+                job = _Job(
+                    one.pattern(),
+                    self._photons(one),
+                    self._resolution(one.wavelength_angstrom),
+                    one.wavelength_angstrom,
+                    # Strip detectors far from the sample are as narrow as the instruments of the training.
+                    plausible_inv_angstrom=0.0,
+                    counted=True,
+                )
+            except (CalibrationError, ConfigurationError, PatternError) as error:
+                examinations.append(self._bad_frame(str(error)))
+            else:
+                examinations.append(job)
+        finished = self._examined_or_bad(examinations)
+        return [self._of_pooled(*both) for both in zip(finished, pooled, strict=True)]
+
+    def _examined_or_bad(self, jobs: Sequence["Examination | _Job"]) -> list[Examination]:
+        """Size patterns together; an error of one, such as of its instrument, makes that one bad."""
         try:
-            examination = self._examine(
-                pooled.pattern(),
-                self._photons(pooled),
-                self._resolution(pooled.wavelength_angstrom),
-                pooled.wavelength_angstrom,
-                # Strip detectors far from the sample are as narrow as the instruments of the training.
-                plausible_inv_angstrom=0.0,
-                counted=True,
-            )
+            return self._examined(jobs)
         except (CalibrationError, ConfigurationError, PatternError) as error:
-            examination = self._bad_frame(str(error))
+            if len(jobs) == 1:
+                return [self._bad_frame(str(error))]
+            return [one for job in jobs for one in self._examined_or_bad([job])]
+
+    def _of_pooled(self, examination: Examination, pooled: PooledCounts) -> Examination:
+        """Examination of a reduced frame, with what concerns only these."""
         estimate = examination.estimate
         faint = estimate.status is Status.LOW_COUNTS and estimate.counts < self.min_evidence_counts
         return replace(
@@ -404,93 +529,139 @@ class Sizer:
         The estimate with the binned pattern and its fit. Where the width of the instrument is not known, the
         upper ends of the intervals allow for what is plausible.
         """
-        resolution: NDArray[np.float64] | None
-        if resolution_inv_angstrom is not None:
-            resolution = np.broadcast_to(np.float64(resolution_inv_angstrom), self._grid.centres.shape)
-        else:
-            try:
-                resolution = self._resolution(wavelength_angstrom)
-            except ConfigurationError as error:
-                return self._bad_frame(str(error))
-        plausible_inv_angstrom = plausible_width_inv_angstrom(wavelength_angstrom)
-        examination = self._examine(
-            pattern,
-            photons,
-            resolution,
-            wavelength_angstrom,
-            plausible_inv_angstrom=plausible_inv_angstrom,
-        )
-        if resolution is not None or examination.estimate.status is not Status.SIZED:
-            return examination
-        warning = (
-            "the width of the instrument's lines is not declared: the upper ends of the intervals allow for "
-            f"up to {plausible_inv_angstrom:g} Å⁻¹ (FWHM), give a resolution or a measured standard"
-        )
-        return replace(examination, warnings=(*examination.warnings, warning))
+        return self._examine_patterns([(pattern, photons, wavelength_angstrom, resolution_inv_angstrom)])[0]
 
-    def _examine(
+    def _examine_patterns(
         self,
-        pattern: Pattern,
-        photons: float | None,
-        resolution: NDArray[np.float64] | None,
-        wavelength_angstrom: float | None,
-        *,
-        plausible_inv_angstrom: float,
-        counted: bool = False,
-    ) -> Examination:
-        """Size a pattern from an instrument of known width, or of at most a plausible one."""
-        binned = bin_pattern(pattern, self._grid)
-        frame = frame_evidence(
+        requests: Sequence[tuple[Pattern, float | None, float | None, NDArray[np.float64] | float | None]],
+    ) -> list[Examination]:
+        """Size patterns, each with its photons, wavelength and width of the instrument, as in `examine`."""
+        begun: list[Examination | _Job] = []
+        for pattern, photons, wavelength_angstrom, resolution_inv_angstrom in requests:
+            resolution: NDArray[np.float64] | None
+            if resolution_inv_angstrom is not None:
+                resolution = np.broadcast_to(np.float64(resolution_inv_angstrom), self._grid.centres.shape)
+            else:
+                try:
+                    resolution = self._resolution(wavelength_angstrom)
+                except ConfigurationError as error:
+                    begun.append(self._bad_frame(str(error)))
+                    continue
+            plausible_inv_angstrom = plausible_width_inv_angstrom(wavelength_angstrom)
+            begun.append(
+                _Job(
+                    pattern,
+                    photons,
+                    resolution,
+                    wavelength_angstrom,
+                    plausible_inv_angstrom=plausible_inv_angstrom,
+                )
+            )
+        examinations = self._examined(begun)
+        return [
+            examination if isinstance(job, Examination) else _width_warned(examination, job)
+            for job, examination in zip(begun, examinations, strict=True)
+        ]
+
+    def _examined(self, jobs: Sequence["Examination | _Job"]) -> list[Examination]:
+        """Size patterns together; those that have an examination already keep it."""
+        open_jobs = [job for job in jobs if isinstance(job, _Job)]
+        for job in open_jobs:
+            self._begin(job)
+        left = [job for job in open_jobs if job.examination is None]
+        self._answer_all(left)
+        left = [job for job in left if job.examination is None]
+        self._fit_all(left)
+        moved = [job for job in left if job.fit.sure_shift_inv_angstrom > MAX_TRAINED_SHIFT_INV_ANGSTROM]
+        for job in moved:
+            # The network gets the frame without the shift, which it may not know; the fit has found it.
+            pattern = _without_shift(job.pattern, job.fit.shift_inv_angstrom, job.wavelength_angstrom)
+            with suppress(PatternError):  # a range of Q at the limit of the model's
+                job.answer = self._answer(pattern, bin_pattern(pattern, self._grid), job.resolution)
+        self._fit_all(moved)
+        for job in left:
+            job.examination = self._concluded(job)
+        return [job if isinstance(job, Examination) else job.result for job in jobs]
+
+    def _begin(self, job: "_Job") -> None:
+        """Bin a pattern and make the checks before the network."""
+        job.binned = binned = bin_pattern(job.pattern, self._grid)
+        job.frame = frame = frame_evidence(
             binned,
             self._check.covered,
-            photons,
+            job.photons,
             thresholds=self.model.card.thresholds,
             grid=self._grid,
             solvent=self.config.solvent,
-            pattern=None if counted else pattern,
+            pattern=None if job.counted else job.pattern,
         )
-        checks = run_checks(frame)
-        seen: dict[str, Any] = {
+        job.checks = run_checks(frame)
+        job.seen = {
             "counts": frame.counts,
             "q_min": frame.q_min_inv_angstrom,
             "q_max": frame.q_max_inv_angstrom,
             "model": self.model.name,
         }
-        if resolution is not None and frame.n_usable:
-            seen["resolution_inv_angstrom"] = float(np.mean(resolution[binned.usable]))
-        failed = first_failed(checks)
+        if job.resolution is not None and frame.n_usable:
+            job.seen["resolution_inv_angstrom"] = float(np.mean(job.resolution[binned.usable]))
+        failed = first_failed(job.checks)
         if failed is not None:
-            return Examination(_rejected(failed, seen), binned, checks=checks)
-        wide: Answer | None = None  # for the largest plausible width of the instrument
-        try:
-            if resolution is None and plausible_inv_angstrom > 0 and self.model.takes_resolution:
-                plausible = np.full(self._grid.n_bins, plausible_inv_angstrom)
-                answer, wide = self.model.answers_binned(binned, (None, plausible))
-            else:
-                answer = self._answer(pattern, binned, resolution)
-        except PatternError as error:
-            estimate = SizeEstimate(status=Status.BAD_FRAME, reason=str(error), **seen)
-            return Examination(estimate, binned, checks=checks)
-        shown = self.model.allow_for_channels(answer, binned)
-        interval_nm = clip_to_model_range(self.model.card, shown)
-        known = None if resolution is None or not resolution.any() else resolution
-        fit = self._check.fit(binned, *interval_nm, answer.dispersion, known, wavelength_angstrom)
-        if fit.sure_shift_inv_angstrom > MAX_TRAINED_SHIFT_INV_ANGSTROM:
-            # The network gets the frame without the shift, which it may not know; the fit has found it.
-            moved = _without_shift(pattern, fit.shift_inv_angstrom, wavelength_angstrom)
-            with suppress(PatternError):  # a range of Q at the limit of the model's
-                answer = self._answer(moved, bin_pattern(moved, self._grid), resolution)
-            shown = self.model.allow_for_channels(answer, binned)
-            interval_nm = clip_to_model_range(self.model.card, shown)
-            fit = self._check.fit(binned, *interval_nm, answer.dispersion, known, wavelength_angstrom)
+            job.examination = Examination(_rejected(failed, job.seen), binned, checks=job.checks)
+
+    def _answer_all(self, jobs: Sequence["_Job"]) -> None:
+        """Run the network on all patterns."""
+        if self.model.answers_blocks:
+            plausible = [self._widths(job) for job in jobs]
+            answers = self.model.answers_block(
+                [(job.binned, widths) for job, widths in zip(jobs, plausible, strict=True)]
+            )
+            for job, (answer, *wide) in zip(jobs, answers, strict=True):
+                job.answer = self._corrected(answer, job.resolution)
+                job.wide = wide[0] if wide else None
+            return
+        for job in jobs:
+            try:
+                widths = self._widths(job)
+                if len(widths) > 1:
+                    job.answer, job.wide = self.model.answers_binned(job.binned, widths)
+                else:
+                    job.answer = self._answer(job.pattern, job.binned, job.resolution)
+            except PatternError as error:
+                estimate = SizeEstimate(status=Status.BAD_FRAME, reason=str(error), **job.seen)
+                job.examination = Examination(estimate, job.binned, checks=job.checks)
+
+    def _widths(self, job: "_Job") -> list[NDArray[np.float64] | None]:
+        """Widths for which the network answers: the declared one, or none and a plausible one."""
+        if job.resolution is None and job.plausible_inv_angstrom > 0 and self.model.takes_resolution:
+            return [None, np.full(self._grid.n_bins, job.plausible_inv_angstrom)]
+        return [job.resolution]
+
+    def _fit_all(self, jobs: Sequence["_Job"]) -> None:
+        """Fit patterns with dots of the sizes that the network gives, those of one instrument together."""
+        groups: dict[tuple[bytes, float | None], list[_Job]] = {}
+        for job in jobs:
+            job.shown = self.model.allow_for_channels(job.answer, job.binned)
+            job.interval_nm = clip_to_model_range(self.model.card, job.shown)
+            known = b"" if job.known is None else job.known.tobytes()
+            groups.setdefault((known, job.wavelength_angstrom), []).append(job)
+        for (_, wavelength_angstrom), alike in groups.items():
+            frames = [FrameToFit(job.binned, *job.interval_nm, job.answer.dispersion) for job in alike]
+            fits = self._check.fit_block(frames, alike[0].known, wavelength_angstrom)
+            for job, fit in zip(alike, fits, strict=True):
+                job.fit = fit
+
+    def _concluded(self, job: "_Job") -> Examination:
+        """Make the checks after the network and compose the estimate."""
+        pattern, binned, frame, checks, seen = job.pattern, job.binned, job.frame, job.checks, job.seen
+        answer, shown, fit = job.answer, job.shown, job.fit
         found = FitEvidence(
             card=self.model.card,
             answer=answer,
-            interval_nm=interval_nm,
+            interval_nm=job.interval_nm,
             fit=fit,
             counts=frame.counts,
             textured=self.config.texture,
-            wavelength_angstrom=wavelength_angstrom,
+            wavelength_angstrom=job.wavelength_angstrom,
         )
         checks += run_checks(found)
         identification = self._identified(pattern)
@@ -500,15 +671,15 @@ class Sizer:
         if fit.phases:
             others = sum(phase.fraction for phase in fit.phases)
             answer, shown = (allowing_for_phases(one, others) for one in (answer, shown))
-        if resolution is None:
-            shown = self._allowing_for_width(shown, wide, plausible_inv_angstrom)
+        if job.resolution is None:
+            shown = self._allowing_for_width(shown, job.wide, job.plausible_inv_angstrom)
         seen["residual"] = fit.residual
         seen["phases"] = ", ".join(map(str, fit.phases))
         failed = first_failed(checks)
         if failed is not None:
             rejected = _rejected(failed, seen)
             if failed.name in PEAKS_DO_NOT_FIT and fit.misfit_background_only > DIFFRACTS:
-                rejected = replace(rejected, reason=rejected.reason + self._scale_hint(binned, known))
+                rejected = replace(rejected, reason=rejected.reason + self._scale_hint(binned, job.known))
             if fit.phases and failed.status is Status.OUT_OF_DOMAIN:
                 rejected = replace(rejected, reason=f"{rejected.reason}; {_beside(fit)}")
             if identification is not None and not checks[-1].passed and checks[-1] is not failed:
@@ -596,10 +767,14 @@ class Sizer:
             answer = model.answer_binned(binned, resolution)
         else:
             answer = model.answer(pattern)
-        if resolution is None or model.takes_resolution:
+        return self._corrected(answer, resolution)
+
+    def _corrected(self, answer: Answer, resolution: NDArray[np.float64] | None) -> Answer:
+        """Take a declared width of the instrument off the answer of a network that does not take it."""
+        if resolution is None or self.model.takes_resolution:
             return answer
         width = float(np.interp(WIDTH_Q_INV_ANGSTROM, self._grid.centres, resolution))
-        return corrected_for_width(answer, width, model.trained_width_inv_angstrom)
+        return corrected_for_width(answer, width, self.model.trained_width_inv_angstrom)
 
     def _resolution(self, wavelength_angstrom: float | None) -> NDArray[np.float64] | None:
         """Declared FWHM on the bins of the physics check, Å⁻¹; None where none was declared."""
@@ -618,6 +793,17 @@ class Sizer:
     def _bad_frame(self, reason: str) -> Examination:
         """Reject a frame that could not be reduced."""
         return Examination(SizeEstimate(status=Status.BAD_FRAME, reason=reason, model=self.model.name))
+
+
+def _width_warned(examination: Examination, job: _Job) -> Examination:
+    """With a warning where the width of the instrument of a sized pattern is not declared."""
+    if job.resolution is not None or examination.estimate.status is not Status.SIZED:
+        return examination
+    warning = (
+        "the width of the instrument's lines is not declared: the upper ends of the intervals allow for "
+        f"up to {job.plausible_inv_angstrom:g} Å⁻¹ (FWHM), give a resolution or a measured standard"
+    )
+    return replace(examination, warnings=(*examination.warnings, warning))
 
 
 def _without_shift(pattern: Pattern, shift_inv_angstrom: float, wavelength_angstrom: float | None) -> Pattern:
