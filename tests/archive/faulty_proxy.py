@@ -1,6 +1,7 @@
 """A proxy on loopback in front of a real Tiled server, which injects faults into its answers."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,7 +11,11 @@ import httpx
 
 Fault = Callable[[str, str], str | int | None]
 """Method and path of a request to what happens to it: None for nothing, `repeat` for sent twice as by a proxy
-that retries, `lose` for an answer that never arrives, `cut` for half an answer, a number for a status."""
+that retries, `lose` for an answer that never arrives, `cut` for half an answer, `delay` for one that is late,
+`stale` for the one that the same request had first, as from a cache, a number for a status."""
+
+DELAY_S = 3.0
+"""How late a delayed answer is, s."""
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"}
 
@@ -24,6 +29,8 @@ class FaultyProxy:
         self.injected: list[tuple[str, str]] = []
         self.client = httpx.Client(timeout=60)
         self.url = ""
+        self.first: dict[tuple[str, str], tuple[int, list[tuple[str, str]], bytes]] = {}
+        """First answer to each request for data, by path and wanted format."""
 
     def forward(
         self, request: BaseHTTPRequestHandler, body: bytes
@@ -53,15 +60,23 @@ def faulty_proxy(upstream: str) -> Iterator[FaultyProxy]:
         def _handle(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             fault = proxy.fault(self.command, self.path)
+            asked = self.path, self.headers.get("accept", "")
+            if fault == "stale" and asked not in proxy.first:
+                fault = None
             if fault is not None:
                 proxy.injected.append((self.command, self.path))
-            status, headers, content = (
-                (fault, [], b'{"detail": "injected"}')
-                if isinstance(fault, int)
-                else proxy.forward(self, body)
-            )
+            if isinstance(fault, int):
+                status, headers, content = fault, [], b'{"detail": "injected"}'
+            elif fault == "stale":
+                status, headers, content = proxy.first[asked]
+            else:
+                status, headers, content = proxy.forward(self, body)
+                if self.command == "GET":
+                    proxy.first.setdefault(asked, (status, headers, content))
             if fault == "repeat":
                 status, headers, content = proxy.forward(self, body)
+            if fault == "delay":
+                time.sleep(DELAY_S)
             if fault == "lose":
                 self.close_connection = True
                 return

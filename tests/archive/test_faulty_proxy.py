@@ -1,6 +1,7 @@
 """Requests that are repeated, lost, cut or rejected between client and archive: exact, or an error."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count as count_up
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,15 @@ from bluesky.plans import count
 from bluesky_tiled_plugins import TiledWriter
 from tiled.client import from_uri
 
-from qdsizer_stream.archive import LinkedRuns, SpooledWriter, WriteBack, replay_into, spooled_runs, upload
+from qdsizer_stream.archive import (
+    LinkedRuns,
+    SpooledWriter,
+    WriteBack,
+    replay_into,
+    run_documents,
+    spooled_runs,
+    upload,
+)
 from qdsizer_stream.callbacks import LiveConfig
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.errors import ArchiveError
@@ -66,7 +75,7 @@ def derived_of(archive: Any, uid: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("destination", ["linked", "write-back"])
-@pytest.mark.parametrize("fault", ["repeat", "lose", "cut", 502, 500, 429, 401])
+@pytest.mark.parametrize("fault", ["repeat", "lose", "cut", "delay", 502, 500, 429, 401])
 def test_replayed_sizes_are_in_the_archive_once_or_there_is_an_error(
     fault: str | int,
     destination: str,
@@ -172,6 +181,39 @@ def test_a_run_that_lacks_an_event_does_not_replay_as_success(
     with pytest.raises(ArchiveError, match=rf"run {uid}: the archive holds 4 of 5 events in primary"):
         replay_into(archive[uid], config, LinkedRuns(archive), tmp_path, sizer)
     assert derived_of(archive, uid) == []
+
+
+@pytest.mark.parametrize("stale", ["/table/", "/array/", "/"])
+def test_pages_from_a_stale_cache_never_replay_as_success(
+    stale: str, proxy: FaultyProxy, client: Any, archive: Any, mythen: Callable[..., SimMythen],
+    config: LiveConfig, sizer: Sizer, tmp_path: Path,
+) -> None:  # fmt: skip
+    """What a cache holds since the run was in progress is less than what the run has."""
+    writer = TiledWriter(archive, batch_size=1)
+    settings = config.model_copy(update={"file_timeout_s": 10.0 + next(different)})
+
+    def look(name: str, doc: Any) -> None:
+        if name == "event" and doc["seq_num"] == N_FRAMES - 1:
+            uid = [one for one in archive if archive[one].metadata.get("stop") is None][-1]
+            list(run_documents(client[uid], settings, patience_s=0.0))
+
+    engine = RunEngine({})
+    engine.subscribe(writer)
+    engine.subscribe(look)
+    (uid,) = engine(count([mythen()], N_FRAMES))
+    proxy.fault = lambda method, path: "stale" if method == "GET" and stale in path and uid in path else None
+    with suppress(ArchiveError):
+        replay_into(client[uid], settings, LinkedRuns(client), tmp_path, sizer)
+    for one in derived_of(archive, uid):
+        if (one.metadata.get("stop") or {}).get("exit_status") == "success":
+            assert sizes_in(one) == list(range(1, N_FRAMES + 1))
+    if stale == "/table/":  # the numbers beside the frames, of which a cache has one less
+        assert proxy.injected
+        assert derived_of(archive, uid) == []
+    proxy.fault = lambda method, path: None
+    proxy.first.clear()
+    outcome = replay_into(client[uid], settings, LinkedRuns(client), tmp_path, sizer)
+    assert sizes_in(archive[outcome.written]) == list(range(1, N_FRAMES + 1))
 
 
 def test_a_run_with_a_doubled_row_is_not_replayed(
