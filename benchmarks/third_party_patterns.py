@@ -44,6 +44,7 @@ def main() -> None:
     for heading in ("truth", "sd %", "in", "area %", "scale", "pbs", "95 %", "error", *CLASSIFIERS):
         table.add_column(heading, justify="right")
     truths, errors, covered, classes = [], [], [], []
+    mass_errors, mass_covered = [], []
     for path in paths:
         name = NAME.search(path.name)
         truth = float(name["mean"])
@@ -54,6 +55,10 @@ def main() -> None:
         truths.append(truth)
         errors.append(error)
         covered.append(estimate.size_low_nm <= truth <= estimate.size_high_nm)
+        # Populations are log-normal.
+        mass_truth = truth * (1 + (float(name["sd"]) / 100) ** 2) ** 3
+        mass_errors.append(estimate.mass_mean_nm - mass_truth)
+        mass_covered.append(estimate.mass_mean_low_nm <= mass_truth <= estimate.mass_mean_high_nm)
         classes.append([one.class_nm for one in classified])
         table.add_row(
             f"{truth:.1f}",
@@ -73,6 +78,9 @@ def main() -> None:
     report.add("pbs: mean error", np.nanmean(absolute), "nm", at_most=0.05)
     report.add("pbs: maximum error", np.nanmax(absolute), "nm", at_most=0.20)
     report.add("pbs: true size within the 95 % interval", np.sum(covered), "1")
+    report.add("pbs: mean error of the mass mean", np.nanmean(np.abs(mass_errors)), "nm", at_most=0.05)
+    report.add("pbs: maximum error of the mass mean", np.nanmax(np.abs(mass_errors)), "nm", at_most=0.20)
+    report.add("pbs: true mass mean within the 95 % interval", np.sum(mass_covered), "1")
     for name, column in zip(CLASSIFIERS, np.array(classes).T, strict=True):
         deviation = np.abs(column - truths)
         report.add(f"{name}: correct class", np.sum(deviation == 0), "1")
