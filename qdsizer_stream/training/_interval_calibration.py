@@ -80,9 +80,9 @@ def interval_floors(
     """Floors with which intervals cover 95 % of the frames, as narrow as possible for the most informative.
 
     Proportions of the three parts are tried on a grid; each is scaled to cover 95 % of all frames. Of those
-    that cover at least `MIN_COVERAGE` of each quarter by size and by dispersion, the one is taken whose median
-    width is smallest in the quarter of the frames with the smallest predicted standard deviation: the floors
-    matter little for the others.
+    that cover at least `MIN_COVERAGE` of each quarter by size and by dispersion, the one is taken that leaves
+    the smallest median width in the quarter of the frames with the smallest predicted standard deviation:
+    floors matter little for the others.
 
     Parameters
     ----------
