@@ -1,6 +1,7 @@
 """Tables and pictures of `predict`, and its exit status."""
 
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +80,27 @@ def test_outputs_are_checked_before_anything_is_sized(
     assert result.code != 0
     assert result.out == ""
     assert re.search(message, " ".join(result.err.split()))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("simulate", "plot", "--out"),
+        ("materials", "show", "PbS", "--preview"),
+        ("materials", "from-cif", "some.cif", "--preview"),
+        ("refine", "some.xye", "--wavelength", "0.56", "--picture"),
+        ("predict", "some.xye", "--picture"),
+        ("calibrate", "width", "some.xye", "--material", "LaB6", "--wavelength", "0.56", "--picture"),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_without_matplotlib_a_picture_is_rejected_before_the_work(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.chdir(tmp_path)
+    for name in ("some.xye", "some.cif"):
+        Path(name).write_text("not read\n")
+    result = run(*command, "picture.png")
+    assert result.code != 0
+    assert 'pictures need the package matplotlib: pip install "qdsizer-stream[plot]"' in result.err
