@@ -18,6 +18,8 @@ from qdsizer_stream.cli import app
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.sizing import Sizer
 
+pytestmark = pytest.mark.slow  # an archive with four runs
+
 
 @pytest.fixture
 def runs(

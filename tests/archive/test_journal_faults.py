@@ -83,6 +83,7 @@ def test_a_flipped_bit_costs_one_document_and_is_named(documents: Documents, tmp
         assert inspect_journal(path).problems, position
 
 
+@pytest.mark.slow
 def test_a_damaged_journal_is_uploaded_only_on_request(
     documents: Documents, tmp_path: Path, archive: Any
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_damaged_journal_is_uploaded_only_on_request(
     assert not path.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("index", "left"), [(0, 20), (1, 0)])
 def test_without_its_start_or_descriptor_the_rest_of_a_run_is_uploaded(
     index: int, left: int, documents: Documents, tmp_path: Path, archive: Any
@@ -125,6 +127,7 @@ def test_without_its_start_or_descriptor_the_rest_of_a_run_is_uploaded(
     assert (len(in_archive(archive, uid)) if left else 0) == left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("old_format", [False, True])
 def test_a_tail_of_zeros_is_skipped(
     old_format: bool, documents: Documents, tmp_path: Path, archive: Any
@@ -146,6 +149,7 @@ def test_a_tail_of_zeros_is_skipped(
     assert in_archive(archive, uid) == list(range(1, 21))
 
 
+@pytest.mark.slow
 def test_journals_of_the_former_format_are_still_uploaded(
     documents: Documents, tmp_path: Path, archive: Any
 ) -> None:
@@ -345,6 +349,7 @@ engine(count([det], 100_000))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
 def test_every_raw_document_survives_a_kill(how: signal.Signals, tmp_path: Path) -> None:
     rng = random.Random(int(how))
@@ -370,6 +375,7 @@ def test_every_raw_document_survives_a_kill(how: signal.Signals, tmp_path: Path)
         assert not inspect_journal(journal).problems
 
 
+@pytest.mark.slow
 def test_a_raw_journal_is_uploaded_where_the_spool_has_less(
     documents: Documents, tmp_path: Path, archive: Any
 ) -> None:
@@ -385,6 +391,7 @@ def test_a_raw_journal_is_uploaded_where_the_spool_has_less(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_raw_journal_is_released_once_the_run_is_in_the_archive(
     documents: Documents, tmp_path: Path, archive: Any
 ) -> None:
@@ -409,6 +416,7 @@ def test_a_raw_journal_never_raises(tmp_path: Path, documents: Documents) -> Non
     raw.close()
 
 
+@pytest.mark.slow
 def test_a_row_that_the_archive_has_twice_is_found_and_repaired(
     documents: Documents, tmp_path: Path, archive: Any
 ) -> None:

@@ -51,6 +51,7 @@ def said(documents: Documents, key: str) -> list[Any]:
     return [event["data"][f"qdsizer_{key}"] for event in events_of(documents)]
 
 
+@pytest.mark.slow
 def test_sums_that_are_complete_make_events(
     faint: Documents, through: Through, photons: list[float], sizer: Sizer
 ) -> None:

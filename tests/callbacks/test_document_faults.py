@@ -20,6 +20,7 @@ Documents = list[tuple[str, Any]]
 FAULTS = document_faults("mythen_image", n_strips=30720)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.filterwarnings("ignore:Casting complex values")
 def test_faulty_documents(

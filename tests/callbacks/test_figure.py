@@ -66,6 +66,7 @@ def followed(live: Callable[..., LiveSizer]) -> Callable[..., SynthesisRecord]:
     return follow
 
 
+@pytest.mark.slow
 def test_the_picture_says_what_the_newest_event_says(
     raw: Documents, followed: Callable[..., SynthesisRecord], tmp_path: Path
 ) -> None:
@@ -92,6 +93,7 @@ def panel(figure: Figure, label: str) -> Any:
     return next(axes for axes in figure.axes if axes.get_ylabel() == label)
 
 
+@pytest.mark.slow
 def test_the_panels_have_legends_reflections_and_the_distribution(
     raw: Documents, followed: Callable[..., SynthesisRecord]
 ) -> None:
@@ -164,6 +166,7 @@ def test_no_point_of_a_noisy_frame_is_cut(raw: Documents, followed: Callable[...
     assert panel(figure, "residual (σ)").get_ylim()[1] > furthest > 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reason", ["too few photons: 120 (threshold 300); expose about 3 times longer"])
 def test_the_reason_of_a_rejected_frame_is_in_large_print(
     reason: str, raw: Documents, followed: Callable[..., SynthesisRecord]
@@ -199,6 +202,7 @@ def test_rejected_frames_are_shown_in_words(raw: Documents, followed: Callable[.
     assert "6 frames: 0 sized, 6 rejected (6 bad frame)" in texts(figure)
 
 
+@pytest.mark.slow
 def test_the_check_that_a_frame_fails_is_shown_beside_it(
     raw: Documents, followed: Callable[..., SynthesisRecord]
 ) -> None:
@@ -226,6 +230,7 @@ def tireless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figure_module, "REST_FACTOR", 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tireless")
 def test_the_window_shows_the_newest_and_skips_the_rest(
     raw: Documents, live: Callable[..., LiveSizer]
@@ -254,6 +259,7 @@ def test_the_window_shows_the_newest_and_skips_the_rest(
     again.close()
 
 
+@pytest.mark.slow
 def test_the_window_rests_after_drawing(
     raw: Documents, followed: Callable[..., SynthesisRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:

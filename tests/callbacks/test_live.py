@@ -177,6 +177,7 @@ def test_a_run_may_override_settings(raw: Documents, through: Through) -> None:
     assert descriptor["configuration"]["qdsizer"]["data"]["qdsizer_wavelength"] == 0.6
 
 
+@pytest.mark.slow
 def test_a_run_may_declare_the_width_of_its_instrument(raw: Documents, through: Through) -> None:
     declared = {"sizing": {"instrument": {"fwhm_inv_angstrom": 0.02, "bandwidth": 0.001}}}
     out = through(overriding(raw, declared))

@@ -14,6 +14,7 @@ from qdsizer_stream.callbacks.display import _report as report_module
 Documents = list[tuple[str, Any]]
 
 
+@pytest.mark.slow
 def test_a_report_is_written_when_the_run_has_ended(
     raw: Documents, live: Callable[..., LiveSizer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

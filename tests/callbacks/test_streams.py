@@ -391,6 +391,7 @@ class ReusedArrayMythen(SimMythen):
         return reading
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_detector_that_reuses_its_array(
     workers: int, live: Any, mythen: Mythen, frames: Any, expected: list[float]

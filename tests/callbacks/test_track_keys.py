@@ -101,6 +101,7 @@ def faint(mythen: Callable[..., SimMythen]) -> Documents:
     return starting(documents, **{SIMULATION_KEY: {"elapsed_key": "mythen_elapsed"}})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 def test_frames_too_faint_for_a_size_have_a_track_together(
     faint: Documents, live: Callable[..., LiveSizer], workers: int

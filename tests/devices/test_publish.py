@@ -51,6 +51,7 @@ def severity(signal: EpicsSignalRO, value: int) -> int:
     return int(signal.alarm_severity)
 
 
+@pytest.mark.slow
 def test_the_newest_estimate_is_shown(
     publisher: SizePublisher, live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen]
 ) -> None:
@@ -83,6 +84,7 @@ def test_the_newest_estimate_is_shown(
         assert until(record(name), newest[f"qdsizer_{key}"]) == newest[f"qdsizer_{key}"], name
 
 
+@pytest.mark.slow
 def test_a_frame_without_size_is_in_alarm(
     publisher: SizePublisher, live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen]
 ) -> None:

@@ -90,6 +90,7 @@ def test_commands_and_options_that_are_named_exist(page: Path) -> None:
             assert option in OPTIONS[name] | {"--help"}, f"{line}: {option}"
 
 
+@pytest.mark.slow
 def test_names_for_users_are_public_and_about_sixty() -> None:
     page = (ROOT / "docs/reference/api/users.md").read_text(encoding="utf-8")
     names = re.findall(r"^\| \{py:obj\}`~([\w.]+)`", page, re.MULTILINE)

@@ -44,6 +44,7 @@ def test_every_public_name_has_a_docstring() -> None:
                 assert value.__doc__, f"{module.__name__}.{name}"
 
 
+@pytest.mark.slow
 def test_the_page_of_documents_names_every_key(
     raw: Documents, through: Callable[..., Documents], config: LiveConfig
 ) -> None:

@@ -36,6 +36,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     )
 
 
+@pytest.mark.slow
 def test_every_name_of_the_front_door_can_be_had() -> None:
     names = python(
         "import qdsizer_stream as qd; print(*(n for n in qd.__all__ if getattr(qd, n) is not None))"
@@ -78,6 +79,7 @@ def two_theta_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_file_is_sized_in_one_call(two_theta_file: Path) -> None:
     estimate = qd.size(two_theta_file, wavelength=WAVELENGTH_ANGSTROM)
     assert estimate.status == "sized"

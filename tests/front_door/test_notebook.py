@@ -43,6 +43,7 @@ def test_an_estimate_is_one_line_with_both_means(estimate: qd.PatternEstimate) -
     assert line.endswith(", sized")
 
 
+@pytest.mark.slow
 def test_in_a_notebook_it_shows_both_means_the_status_and_a_picture(estimate: qd.PatternEstimate) -> None:
     html = estimate._repr_html_()
     assert "<caption>sized, model pbs</caption>" in html

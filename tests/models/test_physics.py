@@ -158,6 +158,7 @@ def test_a_coarse_scan_fits_like_a_fine_one() -> None:
     assert fit.delta_chi2_better_size < 5
 
 
+@pytest.mark.slow
 def test_one_frame_gives_one_fit_to_the_last_bit() -> None:
     curve, mean_nm = dots(6.0)
     checks = (PhysicsCheck(TEMPLATES, GRID, 5.934), PhysicsCheck(TEMPLATES, GRID, 5.934))
@@ -256,6 +257,7 @@ def test_a_resolution_of_zero_is_a_perfect_instrument() -> None:
     np.testing.assert_allclose(fits[1].dots, fits[0].dots, rtol=1e-5, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_changing_instruments_keep_their_own_curves() -> None:
     curve, mean_nm = dots(6.0)
     frame = counted(curve, 500.0)
@@ -364,6 +366,7 @@ def test_a_better_size_is_that_of_a_fit_with_it(ripple: float) -> None:
     assert fit_near(frame, best_nm).delta_chi2_better_size == pytest.approx(0.0, abs=2.0)
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_the_frame_before_changes_no_number() -> None:
     """Frames of other Q, strain, gaps and instruments in between."""
     pattern, mean_nm = dots(4.0)

@@ -96,6 +96,7 @@ def test_sum_is_one_exposure_of_all_its_frames() -> None:
     assert total.n_frames == 5
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.floats(0, 2)), min_size=1, max_size=40),
     st.integers(1, 12),

@@ -153,6 +153,7 @@ def test_fitted_scale_is_the_solvents_share() -> None:
     assert left.solvent_scale_sigma < 0.01
 
 
+@pytest.mark.slow
 def test_point_errors_are_honest_over_many_measurements() -> None:
     rng = np.random.default_rng(12)
     squares = []

@@ -26,6 +26,7 @@ def believed(offset_deg: float) -> StripDetector:
     return TRUE.model_copy(update={"global_offset_deg": offset_deg})
 
 
+@pytest.mark.slow
 def test_offset_and_wavelength_are_found() -> None:
     pulls = []
     for seed in range(4):
@@ -82,6 +83,7 @@ def test_wavelength_is_found_on_lanthanum_hexaboride() -> None:
     assert fit.global_offset_deg == pytest.approx(2.0137, abs=5e-4)
 
 
+@pytest.mark.slow
 def test_errors_grow_with_the_scatter_of_the_modules() -> None:
     # Modules that stand 0.0025° off at random, four times what the calibration leaves.
     pulls = []
@@ -116,6 +118,7 @@ def test_lattice_parameter_can_be_given() -> None:
     assert fit.wavelength_angstrom == pytest.approx(TRUE_WAVELENGTH * 1.0002, rel=5e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frame", [np.zeros(24 * 1280), np.random.default_rng(0).poisson(30, 24 * 1280)])
 def test_frame_without_lines_is_refused(frame: np.ndarray) -> None:
     with pytest.raises(
@@ -125,6 +128,7 @@ def test_frame_without_lines_is_refused(frame: np.ndarray) -> None:
         refine_calibration(believed(2.0), frame, 0.5637, 0.0, Standard.SI)
 
 
+@pytest.mark.slow
 def test_lines_of_another_standard_are_not_fitted() -> None:
     frame = silicon_frame(TRUE, TRUE_WAVELENGTH, 0.0, 2e4, 6)
     with pytest.raises(CalibrationError, match="lines of LaB6 "):

@@ -39,6 +39,7 @@ def test_golden_momentum_transfer_at_22_kev() -> None:
     assert q_from_two_theta(np.array([60.0]), 12.39842 / 22)[0] == pytest.approx(11.149007, abs=5e-7)
 
 
+@pytest.mark.slow
 @given(
     st.floats(300, 2000),
     st.floats(-20, 90),
@@ -96,6 +97,7 @@ def test_arm_torsion_bends_the_arm_by_its_sine(x04sa_module: StripModule) -> Non
     assert detector.two_theta(24.8) == pytest.approx(straight.two_theta(24.8), abs=1e-12)
 
 
+@pytest.mark.slow
 @given(st.floats(-2, 2), st.floats(-2, 2), st.floats(5, 110))
 def test_displaced_sample_sees_the_strips_where_they_stand(along: float, across: float, angle: float) -> None:
     # Brute force: points of a flat detector in the plane, seen from the displaced sample.

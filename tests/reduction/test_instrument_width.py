@@ -84,6 +84,7 @@ LAWS: dict[str, tuple[str, float | None, Callable[[float], float], dict[str, obj
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_known_widths_are_found_within_their_errors(law: str, seed: int) -> None:
@@ -100,6 +101,7 @@ def test_known_widths_are_found_within_their_errors(law: str, seed: int) -> None
     assert fit.lorentzian == pytest.approx(0.7 if law == "Lorentzian" else 0.0, abs=0.08)
 
 
+@pytest.mark.slow
 def test_the_size_of_the_crystallites_is_taken_off() -> None:
     """Lines of 80 nm spheres, whose transform is the fraction of pairs within them, times a Gaussian."""
     r = np.linspace(0.0, 800.0, 4001)

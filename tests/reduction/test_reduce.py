@@ -576,6 +576,7 @@ ARBITRARY_FRAMES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(
     ARBITRARY_FRAMES,
     st.one_of(st.none(), NUMBERS),

@@ -101,6 +101,7 @@ class Bench:
         return self.simulator.count(photons, EXPOSURE_S, rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts_per_strip", [0.5, 2, 5, 20, 100])
 def test_reduced_pattern_is_the_cross_section(tmp_path: Path, counts_per_strip: float) -> None:
     rng = np.random.default_rng(5)

@@ -96,6 +96,7 @@ def stream() -> FrameStream:
     return FrameStream(WIDE, seed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sphere", "poor cube", "centre-averaged"])
 @pytest.mark.parametrize("source", [SYNCHROTRON, TUBE], ids=["synchrotron", "tube"])
 def test_frames_are_those_of_the_exact_way(kind: str, source: Source) -> None:
@@ -168,6 +169,7 @@ def test_frames_are_those_of_the_exact_way(kind: str, source: Source) -> None:
     assert frames.strain == pytest.approx(1.004 * (1 + along / 3) - 1)
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_sequence_however_it_is_cut(stream: FrameStream) -> None:
     fresh = FrameStream(WIDE, seed=1, n_threads=2)
     in_one = fresh.batch(96)
@@ -194,6 +196,7 @@ def test_frames_are_counts_with_their_truth(stream: FrameStream) -> None:
     assert np.all((batch.strain > -0.005) & (batch.strain < 1.005 * (1 + 0.007 / 3) - 1))
 
 
+@pytest.mark.slow
 def test_a_share_of_the_structures_keeps_its_symmetry() -> None:
     structures = StructureRanges(
         material="PbS", strain_along=(0.006, 0.006), strained_along=0.5, centre_averaged=1.0, max_cluster_nm=4
@@ -232,6 +235,7 @@ def test_a_cluster_is_as_large_as_its_metal_atoms_make_it(shape: str, surface: t
     assert np.mean(bare.sizes_nm / bare.diameters_nm) == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_frames_that_are_skipped_are_not_drawn(stream: FrameStream) -> None:
     whole, skipped = FrameStream(WIDE, seed=1), FrameStream(WIDE, seed=1)
     skipped.skip(64)
@@ -277,6 +281,7 @@ def test_a_tube_reaches_less_far(stream: FrameStream) -> None:
     assert seen.max() == pytest.approx(7.66, abs=0.02)
 
 
+@pytest.mark.slow
 def test_faults_and_texture_show() -> None:
     """Wurtzite CdSe with faults loses 103 at 3.2 Å⁻¹ to zinc blende's neighbours, texture moves intensity."""
     base = {"material": "CdSe-wurtzite", "max_cluster_nm": 3.5}
@@ -305,6 +310,7 @@ def test_faults_that_a_crystal_cannot_have() -> None:
         FrameStream(WIDE.model_copy(update={"structures": structures}), seed=0)
 
 
+@pytest.mark.slow
 def test_a_measured_solvent_is_drawn(tmp_path: Path) -> None:
     """Frames of a solvent with a spike at 3 Å⁻¹, half of them; the others are of random liquids."""
     q = np.linspace(0.5, 20, 4000)

@@ -123,6 +123,7 @@ def exact_frame(
     return np.asarray(frame / frame.mean())
 
 
+@pytest.mark.slow
 def test_frames_of_older_recipes_are_what_they_were() -> None:
     """Counts drawn before this physics was there; one bin in 10⁴ may round otherwise on another machine."""
     with np.load(GOLDEN) as golden:
@@ -160,6 +161,7 @@ NOTHING: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", NOTHING.values(), ids=NOTHING)
 def test_none_of_it_changes_no_bit(settings: dict[str, Any]) -> None:
     before, after = batch(LIVELY), batch(LIVELY, **settings)
@@ -179,6 +181,7 @@ def test_correlated_motion() -> None:
     assert np.abs(exact_frame(strained, table) / expected - 1).max() > 0.01
 
 
+@pytest.mark.slow
 def test_amplitudes_stay_within_what_the_smallest_b_allows() -> None:
     ranges = {"b_angstrom2": (0.7, 3.2), "b_ratio": (0.6, 1.6), "correlated_motion": (0.6, 1.1)}
     stream = FrameStream(StreamRecipe.model_validate({**EXACT, **ranges, "n_structures": 40}), seed=0)
@@ -241,6 +244,7 @@ def test_disordered_part() -> None:
     assert np.abs(found / (core / core.mean()) - 1).max() > 0.05
 
 
+@pytest.mark.slow
 def test_sizes_are_those_of_the_ordered_core() -> None:
     """With and without a disordered part the truth is the same."""
     before, after = batch(LIVELY), batch(LIVELY, disordered_nm=(0.2, 0.45))
@@ -293,6 +297,7 @@ def convolved(sd_inv_angstrom: NDArray[np.float64]) -> NDArray[np.float64]:
 FWHM_PER_SD = np.sqrt(8 * np.log(2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["constant", "bandwidth", "caglioti"])
 def test_resolution(kind: str) -> None:
     q = GRID.centres[INSIDE]
@@ -318,6 +323,7 @@ def test_resolution(kind: str) -> None:
     assert np.abs(expected / exact_frame() - 1).max() > 0.02
 
 
+@pytest.mark.slow
 def test_narrow_resolution_is_stated_too() -> None:
     fwhm = batch(LIVELY, resolution_fwhm_deg=(0.02, 0.02)).resolution_inv_angstrom
     theta = np.radians(two_theta_from_q(1.2, 0.56)) / 2
@@ -326,6 +332,7 @@ def test_narrow_resolution_is_stated_too() -> None:
     assert not batch(LIVELY).resolution_inv_angstrom.any()
 
 
+@pytest.mark.slow
 def test_microstrain() -> None:
     """The mean over dots whose lattice parameters differ by 0.4 %."""
     epsilon = 0.004
@@ -508,6 +515,7 @@ def test_lines_of_by_products_are_no_narrower_than_the_instrument(seed: int) -> 
     assert (right - left) * 0.003 > 0.14
 
 
+@pytest.mark.slow
 def test_by_products_of_known_structure_are_dots_of_that_crystal() -> None:
     """What is added to a frame is a pattern of CdSe, at a lattice parameter of its own, or random lines."""
     settings: dict[str, Any] = {"by_products": (0.3, 0.3), "with_by_products": 1.0}
@@ -551,6 +559,7 @@ def test_by_product_of_an_unknown_material() -> None:
         batch(EXACT, by_product_materials=("PbQ",), by_products=(0.1, 0.1), with_by_products=1.0)
 
 
+@pytest.mark.slow
 def test_ideal_structures_have_neither_correlated_motion_nor_a_disordered_part() -> None:
     real: dict[str, Any] = {"correlated_motion": (0.8, 0.8), "disordered_nm": (0.3, 0.3)}
     ideal = batch(EXACT, 32, **real, ideal=1.0)
@@ -565,6 +574,7 @@ def test_ideal_structures_have_neither_correlated_motion_nor_a_disordered_part()
     assert all((t.amplitude_angstrom2 == 0) == (t.disordered_terms is None) for t in tables)
 
 
+@pytest.mark.slow
 def test_some_structures_have_a_disordered_surface() -> None:
     """Their sizes are those of the core; the others are the same as without."""
     surface = {"depth_nm": (0.3, 0.3), "sd_angstrom": (0.4, 0.4)}
@@ -616,6 +626,7 @@ def test_layers_are_not_strained_along_an_axis() -> None:
     np.testing.assert_array_equal(strained.sums[0], plain.sums[0])
 
 
+@pytest.mark.slow
 def test_twins_are_drawn() -> None:
     """Half of the structures, their plane within the range; the truth is the larger domain, unstrained."""
     structures = {

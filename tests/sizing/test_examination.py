@@ -36,6 +36,7 @@ def on_bins(sizer: Sizer, intensity: np.ndarray | float, sigma: float, kept: sli
     return Pattern(q, np.where(mask, np.nan, values), np.where(mask, np.nan, sigma), mask)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_bins", "passed"), [(60, True), (59, False)])
 def test_bins_with_data_are_counted(sizer: Sizer, n_bins: int, passed: bool) -> None:
     result = check(sizer.examine(on_bins(sizer, 100.0, 10.0, slice(0, n_bins))), "Q bins with data")
@@ -142,6 +143,7 @@ def test_a_stretched_lattice_is_larger(sizer: Sizer, dots: GrowingDots) -> None:
     assert lattice[0.005] / lattice[0.0] == pytest.approx(1.005, abs=0.0015)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size_nm", "model_range"), [(2.1, (1.8, 11.0)), (10.6, (1.8, 9.0))])
 def test_sizes_outside_the_range_of_the_model_are_not_fitted(
     size_nm: float, model_range: tuple[float, float]

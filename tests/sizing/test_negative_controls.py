@@ -27,11 +27,13 @@ def sizers() -> dict[str, Sizer]:
     return {model: Sizer(SizingConfig(model=model)) for model in MODELS}
 
 
+@pytest.mark.slow
 def test_every_kind_is_there(corpus: dict[str, list[NegativeControl]]) -> None:
     assert tuple(corpus) == NEGATIVE_CONTROL_KINDS
     assert all(len(frames) == PER_KIND for frames in corpus.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NEGATIVE_CONTROL_KINDS)
 @pytest.mark.parametrize("model", MODELS)
 def test_no_negative_control_is_confidently_wrong(

@@ -18,6 +18,7 @@ def test_there_are_many_crystals_and_never_the_material_itself() -> None:
     assert set(INDISTINGUISHABLE["PbS"]) < set(look_alike_names("PbS"))
 
 
+@pytest.mark.slow
 def test_frames_depend_on_seed_and_crystal_alone() -> None:
     first, second = (
         [frame.pattern for frame in look_alike_frames("PbS", 1, 3, names)] for names in (["Au", "Pb"], ["Pb"])

@@ -49,6 +49,7 @@ def test_the_model_has_by_products(sizer: Sizer) -> None:
     np.testing.assert_allclose(templates.phases.mean(axis=1), 1, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_dots_alone(sizer: Sizer, expected: NDArray[np.float64]) -> None:
     examined = sizer.examine(counted(expected), resolution_inv_angstrom=0.0)
     assert examined.estimate.status is Status.SIZED
@@ -98,6 +99,7 @@ def test_the_same_with_the_width_of_the_instrument(sizer: Sizer, expected: NDArr
     assert examined.fit.misfit < told_sharp.fit.misfit
 
 
+@pytest.mark.slow
 def test_a_model_without_curves_of_other_crystals_looks_for_none(expected: NDArray[np.float64]) -> None:
     bare = Sizer(model="pbs-paper")
     assert bare.model.templates.phase_names == ()

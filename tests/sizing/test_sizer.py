@@ -40,6 +40,7 @@ def frame(dots: GrowingDots, elapsed_s: float, counts: float, seed: int = 0) -> 
     return np.random.default_rng(seed).poisson(counts * expected / expected.mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("elapsed_s", [0.0, 200.0, 600.0, 3000.0])
 def test_a_clean_frame_is_sized_within_its_interval(
     sizer: Sizer, dots: GrowingDots, elapsed_s: float
@@ -82,6 +83,7 @@ def test_points_far_apart_may_be_samples_or_channels(
     assert 0.99 * estimate.size_low_nm <= truth <= 1.01 * estimate.size_high_nm
 
 
+@pytest.mark.slow
 def test_one_frame_gives_one_answer_to_the_last_bit(dots: GrowingDots) -> None:
     counts = frame(dots, 300.0, 10.0)
     estimates = [
@@ -111,6 +113,7 @@ def test_the_scatter_of_frames_is_their_own_part_of_the_interval(sizer: Sizer, d
         assert 0.6 < scatter / stated < 1.3, name  # 30 frames give a standard deviation to 13 %
 
 
+@pytest.mark.slow
 def test_faint_frames_together_are_evidence_of_their_size(sizer: Sizer, dots: GrowingDots) -> None:
     """Ten frames with fewer photons than a model sizes: their sum is no size, but its answer
     holds."""
@@ -235,6 +238,7 @@ NO_SIZE: dict[str, tuple[Callable[[], np.ndarray], set[Status]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NO_SIZE)
 def test_what_holds_no_dots_is_not_sized(name: str, any_sizer: Sizer) -> None:
     make, allowed = NO_SIZE[name]
@@ -302,6 +306,7 @@ def test_unknown_model() -> None:
         Sizer(SizingConfig(model="gold"))
 
 
+@pytest.mark.slow
 def test_a_measured_solvent_joins_the_check(tmp_path: Path, dots: GrowingDots) -> None:
     path = tmp_path / "blank.xy"
     np.savetxt(path, np.column_stack([Q, load_solvent("toluene").intensity(Q, WAVELENGTH_ANGSTROM)]))
@@ -338,6 +343,7 @@ def test_a_range_that_no_training_saw_is_a_bad_frame(
     assert estimate.reason == reason
 
 
+@pytest.mark.slow
 def test_a_solvent_that_covers_too_little_is_named(tmp_path: Path) -> None:
     path = tmp_path / "blank.xy"
     np.savetxt(path, np.column_stack([np.linspace(0.9, 1.5, 200), np.ones(200)]))
@@ -348,6 +354,7 @@ def test_a_solvent_that_covers_too_little_is_named(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_solvent_on_another_axis_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "blank.xy"
     np.savetxt(path, np.column_stack([np.linspace(20, 80, 100), np.ones(100)]))
@@ -369,6 +376,7 @@ def test_a_solvent_on_another_axis_is_refused(tmp_path: Path) -> None:
     assert with_angles.size(frame).residual == pytest.approx(with_nanometres.size(frame).residual)
 
 
+@pytest.mark.slow
 def test_a_declared_width_is_stated_with_the_size(dots: GrowingDots, tmp_path: Path) -> None:
     (tmp_path / "width.toml").write_text("[instrument]\nfwhm_deg = 0.03\n")
     sizer = Sizer(
@@ -390,6 +398,7 @@ def test_a_declared_width_is_stated_with_the_size(dots: GrowingDots, tmp_path: P
     )
 
 
+@pytest.mark.slow
 def test_a_width_in_degrees_needs_the_wavelength_of_a_pattern() -> None:
     pattern = Pattern.from_arrays(Q, np.full(Q.size, 100.0))
     in_degrees = Sizer(instrument={"fwhm_deg": 0.03})

@@ -16,6 +16,7 @@ def test_no_state_before_the_first_save(tmp_path: Path) -> None:
     assert Checkpoint.beside(tmp_path / "mine.onnx", RECIPE).load() is None
 
 
+@pytest.mark.slow
 def test_a_state_is_restored_to_the_last_bit(tmp_path: Path) -> None:
     torch.manual_seed(1)
     network = torch.nn.Linear(3, 2)

@@ -341,6 +341,7 @@ def test_the_cells_of_a_robustness_row() -> None:
     assert limit == 0.05
 
 
+@pytest.mark.slow
 def test_a_measured_solvent_is_a_negative_control_where_it_was_measured(tmp_path: Path) -> None:
     hexane = load_solvent("hexane")
     q = np.arange(1.2, 9.0, 0.01)
@@ -379,6 +380,7 @@ def test_what_is_confidently_wrong(truth_nm: float, status: Status, wrong: bool)
     assert confidently_wrong(frame, estimate) is wrong
 
 
+@pytest.mark.slow
 def test_other_crystals_are_counted_by_crystal() -> None:
     """EuS, whose patterns are those of PbS, is sized and counted apart."""
     section = evaluate_look_alikes(load_model("pbs"), 8, lambda *_: None, ["Au", "EuS"])
@@ -393,6 +395,7 @@ def test_other_crystals_are_counted_by_crystal() -> None:
     assert "out_of_domain" in str(row["rejected as"])
 
 
+@pytest.mark.slow
 def test_the_former_name_of_the_negative_controls_suite(tmp_path: Path) -> None:
     runner = CliRunner()
     command = ["evaluate", "--json", "--out", str(tmp_path)]

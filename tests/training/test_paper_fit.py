@@ -98,6 +98,7 @@ def weights(fit: PaperFit) -> dict[str, torch.Tensor]:
     return fit.network.state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["classifier", "regression", "degraded", "positional"])
 def test_a_resumed_training_equals_an_uninterrupted_one(tiny: PaperRecipe, tmp_path: Path, kind: str) -> None:
     recipe = {

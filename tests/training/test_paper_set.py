@@ -79,6 +79,7 @@ def test_area_fractions_are_drawn_within_their_range(library: Library) -> None:
     assert np.mean(np.log(fractions)) == pytest.approx(np.log(np.sqrt(0.04 * 0.4)), abs=0.15)
 
 
+@pytest.mark.slow
 def test_a_fraction_is_redrawn_in_random_solvents(library: Library) -> None:
     changes = {"fresh_area_fraction": (0.15, 0.15), "random_liquid_share": 0.25}
     patterns = augment(library, AUGMENTATION.model_copy(update=changes), seed=0)

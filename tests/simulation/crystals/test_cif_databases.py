@@ -282,6 +282,7 @@ def test_refused_files(saved, text: str, error: type[Exception], message: str) -
         material_from_cif(saved(text))
 
 
+@pytest.mark.slow
 def test_a_million_atoms_are_refused_soon(saved) -> None:
     rows = "".join(f"A{i} Au 0.{i:06d} 0.5 0.5\n" for i in range(1_000_000))
     with pytest.raises(PhysicsError, match=r"lists 1000000 atoms: at most 200 .* give the unit cell"):

@@ -71,6 +71,7 @@ def test_density(name: str) -> None:
     assert density == pytest.approx(reference.density_g_per_cm3, rel=0.015)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_powder_lines(name: str) -> None:
     """Large dots show a peak, well above the incoherent level, at every strong powder line of the bulk."""

@@ -90,6 +90,7 @@ def test_monte_carlo_of_sequences(shape: Shape) -> None:
     assert np.abs(z).max() < 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "reversal"), [("ZnS-zincblende", 0.0), ("CdSe-wurtzite", 1.0)])
 def test_without_faults_the_crystal_itself(name: str, reversal: float) -> None:
     """Unfaulted stacks have the distances of the crystal with the same frequencies, except at the surface.

@@ -18,6 +18,7 @@ def table_of(distances: NDArray[np.float64], multiplicities: NDArray[np.float64]
     return PairTable((distances,), (multiplicities,), {(0, 0): 0}, np.ones((1, multiplicities.shape[1])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_distances", [300, 20_000], ids=["few distances", "many distances"])
 @pytest.mark.parametrize(
     ("q", "longest"),
