@@ -13,7 +13,7 @@ WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 QUICK := -m "not (slow or integration or browser or service)"
 
-.PHONY: demo test quick test-lowest test-newest lint types layers unit quick-unit docs findings hooks bench clean
+.PHONY: demo test quick test-lowest test-newest lint types layers unit quick-unit docs findings hooks bench mutation clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -74,6 +74,11 @@ hooks: $(STAMP)
 bench: $(STAMP)
 	for name in debye_engine reduction sizing_speed live_path closed_loop; do \
 		$(BIN)/python -m benchmarks.$$name || exit 1; done
+
+# Does a test fail when one line of the code changes? Some hours for 300 lines, one process. Not part of CI.
+MUTANTS ?= 150
+mutation: $(STAMP)
+	nice $(BIN)/python .ci/mutation.py --number $(MUTANTS)
 
 clean:
 	rm -rf $(VENV) .venv-lowest .venv-newest demo docs/_build
