@@ -282,7 +282,7 @@ def _momentum_transfer(
     path: Path, x: NDArray[np.float64], axis: Axis, wavelength: float | None, columns: Columns
 ) -> NDArray[np.float64]:
     """Convert the axis to Q, with hints where its values cannot be of that quantity."""
-    highest = float(np.nanmax(np.abs(x))) if np.any(np.isfinite(x)) else float("nan")
+    highest = float("nan") if np.all(np.isnan(x)) else float(np.nanmax(np.abs(x)))
     if axis is Axis.Q:
         limit = MAX_Q_INV_ANGSTROM if wavelength is None else 4 * np.pi / wavelength
         if highest > limit:

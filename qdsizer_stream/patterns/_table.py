@@ -1,5 +1,6 @@
 """Text of a pattern file to a table of numbers."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -233,7 +234,10 @@ def _step_file(rows: list[tuple[int, list[str]]]) -> NDArray[np.float64] | None:
     start, step, stop = map(number, first[:3])
     if not (step > 0 and stop > start):
         return None
-    n_points = round((stop - start) / step) + 1
+    n_steps = (stop - start) / step
+    if not math.isfinite(n_steps):
+        return None
+    n_points = round(n_steps) + 1
     n_values = sum(len(row) for _, row in rows[1:])
     if n_points < 4 or n_values not in (n_points, 2 * n_points) or len(rows[1][1]) < 2:
         return None

@@ -656,3 +656,27 @@ def test_a_nexus_file_of_complex_numbers(tmp_path: Path) -> None:
         group.create_dataset("I", data=values).attrs.update(attributes)
     with pytest.raises(PatternFileError, match=r"a.nxs: intensity in .* holds complex128, not real numbers"):
         load_pattern(path)
+
+
+def test_an_endless_number_in_the_first_row_is_no_number_of_steps(tmp_path: Path) -> None:
+    """Three numbers, the last the largest, may be start, step and stop of a file of intensities."""
+    path = tmp_path / "pattern.xye"
+    lines = [f"{5 + 0.25 * index:.2f} {1000 + 37 * (index % 7)} 31.6" for index in range(60)]
+    path.write_text("\n".join(["5.00 0.25 inf", *lines[1:]]) + "\n")
+    pattern = load_pattern(path, 0.5637).pattern
+    assert pattern.q_inv_angstrom.size == 60
+    assert pattern.q_inv_angstrom[-1] == pytest.approx(
+        4 * np.pi / 0.5637 * np.sin(np.radians((5 + 0.25 * 59) / 2)), abs=1e-12
+    )
+
+
+def test_angles_that_are_all_endless(tmp_path: Path) -> None:
+    path = tmp_path / "a.nxs"
+    with h5py.File(path, "w") as file:
+        data = file.create_group("entry/data")
+        data.attrs.update({"NX_class": "NXdata", "signal": "data", "axes": "polar_angle"})
+        data["data"] = np.arange(40) % 7 + 100
+        data["polar_angle"] = np.full(40, np.inf)
+        data["polar_angle"].attrs["units"] = "deg"
+    with pytest.raises(PatternFileError, match=r"a.nxs: angle inf° is past 180°"):
+        load_pattern(path, 0.5637)
