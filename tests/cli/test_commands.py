@@ -35,7 +35,7 @@ def test_predict_prints_one_json_object_a_file(run: Run, pattern_file: Path) -> 
         "mass_mean_shared_sd_nm", "dispersion", "dispersion_low", "dispersion_high", "population",
         "lattice_parameter_angstrom", "two_theta_shift_deg", "class_nm", "class_probability",
         "residual", "phases", "material", "counts", "q_min", "q_max", "resolution_inv_angstrom",
-            "model", "warnings",
+        "model", "warnings",
     ]  # fmt: skip
     assert first["status"] == "sized"
     assert first["size_nm"] == pytest.approx(5.0, abs=0.25)

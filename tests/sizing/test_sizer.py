@@ -77,6 +77,10 @@ def test_points_far_apart_may_be_samples_or_channels(
     expected = np.mean(np.atleast_2d(dots((q + within).ravel(), elapsed_s)).reshape(-1, q.size), axis=0)
     counts = np.random.default_rng(3).poisson(1e4 * expected / expected.mean()).astype(float)
     estimate = sizer.size(Pattern.from_arrays(q, counts), resolution_inv_angstrom=0.0)
+    if (elapsed_s, step_inv_angstrom) == (3000.0, 0.056):  # too coarse for the peaks of 7 nm dots
+        assert estimate.status is Status.LOW_COUNTS
+        assert "% of the size wide (threshold 50%)" in estimate.reason
+        return
     assert estimate.status is Status.SIZED, estimate.reason
     truth = dots.number_mean_nm(elapsed_s)
     # Every other draw of twenty would miss an end now and then: a miss is by no more than a hundredth.
