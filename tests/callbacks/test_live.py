@@ -3,6 +3,8 @@
 import copy
 import json
 import logging
+import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from bluesky.preprocessors import run_decorator
 from bluesky.utils import RunEngineInterrupted
 from event_model import DocumentNames, schema_validators
 
+import qdsizer_stream.models
 from qdsizer_stream import __version__
 from qdsizer_stream.callbacks import Destination, LiveConfig, LiveSizer, QueuePolicy, WavelengthSource
 from qdsizer_stream.devices import SimMythen
@@ -219,9 +222,38 @@ def test_an_unknown_model_is_an_error_at_once(config: LiveConfig) -> None:
         LiveSizer(config.model_copy(update={"sizing": SizingConfig(model="no-such-model")}))
 
 
-def test_a_model_file_that_is_gone(raw: Documents, through: Through, tmp_path: Path) -> None:
-    out = through(overriding(raw, {"sizing": {"model": str(tmp_path / "gone.onnx")}}))
-    assert all("gone.onnx" in reason for reason in size_data(out, "reason"))
+SHIPPED = Path(qdsizer_stream.models.__file__).parent / "shipped"
+
+
+def test_a_run_may_name_a_model_file_in_the_folder_of_the_settings(
+    raw: Documents, through: Through, tmp_path: Path
+) -> None:
+    shutil.copy(SHIPPED / "pbs-paper.onnx", tmp_path / "mine.onnx")
+    overrides = {"sizing": {"model": "mine.onnx"}}
+    named = through(overriding(raw, overrides), model_folder=tmp_path)
+    shipped = through(overriding(raw, {"sizing": {"model": "pbs-paper"}}))
+    assert [*map(str, size_data(named, "size"))] == [*map(str, size_data(shipped, "size"))]  # NaN among them
+    assert "sized" in size_data(named, "status")
+
+
+@pytest.mark.parametrize(
+    "model", ["{outside}/other.onnx", "../outside/other.onnx", "gone.onnx", "pipe.onnx", "."]
+)
+def test_a_run_may_name_no_other_file(model: str, raw: Documents, through: Through, tmp_path: Path) -> None:
+    folder, outside = tmp_path / "models", tmp_path / "outside"
+    folder.mkdir()
+    outside.mkdir()
+    shutil.copy(SHIPPED / "pbs-paper.onnx", outside / "other.onnx")
+    os.mkfifo(folder / "pipe.onnx")  # opening it would hang
+    given = model.format(outside=outside)
+    documents = overriding(raw, {"sizing": {"model": given}})
+    (reason,) = set(size_data(through(documents, model_folder=folder), "reason"))
+    assert reason == (
+        f"start document, key 'qdsizer': found the file {given!r} as model, allowed are names of "
+        f"`qdsizer-stream models list`, and regular files in {folder}"
+    )
+    (reason,) = set(size_data(through(documents), "reason"))
+    assert reason.endswith("and files in model_folder, which the settings of the beamline do not give")
 
 
 def test_a_run_without_frames_passes_and_is_told(

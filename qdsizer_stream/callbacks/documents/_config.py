@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from ...configuration import Config, SettingsPath, validated
 from ...errors import ConfigurationError
+from ...models import model_names
 from ...reduction import SWITCHES, AccumulationConfig
 from ...sizing import SizingConfig
 from ._number_source import NumberSource
@@ -71,6 +73,9 @@ class LiveConfig(Config):
     """Comparison of sizes with an absorption peak in the same event; None for no comparison."""
     report: ReportConfig | None = None
     """Report of each run for the lab book, by `install`; None for none."""
+    model_folder: SettingsPath | None = None
+    """Folder of the model files that a run may name in its start document; None where a run may name models
+    of the package alone."""
     data_key: str | None = None
     """Data key of the frames; None for the only array in a descriptor that fits the detector."""
     stream: str | None = None
@@ -133,4 +138,24 @@ def config_of_run(config: LiveConfig, start: Mapping[str, Any]) -> LiveConfig:
         raise ConfigurationError(f"{where}: found {overrides!r}, allowed is a table as in the TOML file")
     values = config.model_dump(mode="json")
     sizing = {**values["sizing"], **overrides.get("sizing", {})}
+    if sizing["model"] != values["sizing"]["model"]:
+        sizing["model"] = _model_of_run(sizing["model"], config.model_folder, where)
     return validated(LiveConfig, {**values, **overrides, "sizing": sizing}, where)
+
+
+def _model_of_run(model: Any, folder: Path | None, where: str) -> Any:
+    """Check the model that a start document names: whoever can write one must not have any file opened."""
+    if not isinstance(model, str) or model in model_names() or Path(model).name == model == Path(model).stem:
+        return model  # another name is reported with those that there are
+    allowed = "allowed are names of `qdsizer-stream models list`"
+    if folder is None:
+        raise ConfigurationError(
+            f"{where}: found the file {model!r} as model, {allowed}, and files in model_folder, which the "
+            "settings of the beamline do not give"
+        )
+    path = (folder / model).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        raise ConfigurationError(
+            f"{where}: found the file {model!r} as model, {allowed}, and regular files in {folder}"
+        )
+    return str(path)
