@@ -12,6 +12,7 @@ downloads some gigabytes, takes a quarter of an hour, and is not part of `make t
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,7 @@ IMPORTED = {
     "demo": ("archive", "callbacks.display", "services.watch", "simulation"),
     "docs": (),
     "epics": ("devices", "devices.ioc"),
-    "kafka": ("services",),
+    "kafka": ("services", "services._kafka"),
     "plot": ("callbacks.display",),
     "profile": ("archive", "profiles"),
     "simulate": ("fitting", "simulation"),
@@ -38,17 +39,17 @@ IMPORTED = {
     "tiled": ("archive",),
     "train": ("training", "training.evaluation"),
     "watch": ("archive", "callbacks.display", "services.watch"),
-    "zmq": ("services",),
+    "zmq": ("services:Service,health_server,pack,unpack", "services._zmq"),
 }
-"""Packages that an extra is for; all their public names are imported."""
+"""Packages that an extra is for; the names after a colon, or else all public ones, are imported."""
 
 NAMES = """
 import importlib, sys
-for package in sys.argv[1:]:
+for wanted in sys.argv[1:]:
+    package, _, names = wanted.partition(":")
     module = importlib.import_module("qdsizer_stream." + package)
-    for name in module.__all__:
+    for name in names.split(",") if names else module.__all__:
         getattr(module, name)
-import qdsizer_stream
 """
 
 USERS = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "IPYTHON"))}
@@ -94,10 +95,12 @@ class Environments:
         if "PIP_FIND_LINKS" in os.environ:
             self._environ.setdefault("UV_FIND_LINKS", os.environ["PIP_FIND_LINKS"])
         self.wheel = Path()
+        self._made: set[str] = set()
 
     def build(self) -> None:
         """Build both distributions and check them."""
         distributions = self.folder / "dist"
+        shutil.rmtree(distributions, ignore_errors=True)
         run(self.tools / "python", "-m", "build", "--outdir", distributions, ROOT)
         run(self.tools / "twine", "check", "--strict", *distributions.iterdir())
         (self.wheel,) = distributions.glob("*.whl")
@@ -113,9 +116,10 @@ class Environments:
     def make(self, extras: str) -> Path:
         """Make an environment with the wheel and these extras; gives its folder of programs."""
         folder = self.folder / (extras.replace(",", "-") or "core")
-        if not folder.exists():
+        if extras not in self._made:
+            self._made.add(extras)
             uv = self.tools / "uv"
-            run(uv, "venv", "--quiet", "--python", sys.executable, folder, env=self._environ)
+            run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder, env=self._environ)
             run(
                 uv, "pip", "install", "--quiet", "--python", folder / "bin/python",
                 "--constraint", ROOT / "constraints.txt",
