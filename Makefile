@@ -25,7 +25,7 @@ demo: $(STAMP)
 
 test: lint types layers unit
 
-# The fast loop: less than a minute on two cores once mypy's cache is warm.
+# The fast loop: two to three minutes on two cores once mypy's cache is warm.
 quick: lint types layers quick-unit
 
 lint: $(STAMP)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from pydantic import ValidationError
 
 from qdsizer_stream.configuration import Config
 from qdsizer_stream.errors import CalibrationError, ConfigurationError, PatternError
@@ -451,6 +452,12 @@ def test_polarisation_factor(plane: str, at_90: float) -> None:
     full = Polarisation(fraction=1.0, plane="vertical")
     assert full.factor(np.linspace(0, 120, 7)) == pytest.approx(np.ones(7))
     assert Polarisation(fraction=0.0, plane="vertical").factor(np.array([60.0]))[0] == pytest.approx(0.625)
+
+
+@pytest.mark.parametrize("fraction", [-1.001, 1.001])
+def test_beams_are_at_most_fully_polarised(fraction: float) -> None:
+    with pytest.raises(ValidationError, match=r"greater than or equal to -1|less than or equal to 1"):
+        Polarisation(fraction=fraction, plane="vertical")
 
 
 def test_polarisation_is_divided_by() -> None:
