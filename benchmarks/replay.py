@@ -138,7 +138,7 @@ class Stages:
             patch.object(reading, "ahead", timed_ahead),
             patch.object(working, "_result", self.timed("waiting for workers", working._result)),
             patch.object(sizer.reducer, "pool", self.timed("reduction", sizer.reducer.pool)),
-            patch.object(sizer, "examine_pooled", self.timed("sizing", sizer.examine_pooled)),
+            patch.object(sizer, "_examined", self.timed("sizing", sizer._examined)),
             patch.object(ReplayJournal, "record", self.timed("journal", ReplayJournal.record)),
         ):
             yield

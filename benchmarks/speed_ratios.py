@@ -84,10 +84,16 @@ CASES = {
         START
         + """
 spent = milliseconds(sizer.size, patterns)
+begin = time.thread_time()
+if hasattr(sizer, "size_patterns"):
+    sizer.size_patterns(patterns)
+else:
+    for one in patterns:
+        sizer.size(one)
 print(json.dumps({
     "median": float(np.median(spent)),
     "p99": float(np.quantile(spent, 0.99)),
-    "rate": 1e3 * len(spent) / sum(spent),
+    "rate": len(patterns) / (time.thread_time() - begin),
 }))
 """,
         {
@@ -106,6 +112,25 @@ print(json.dumps({"median": float(np.median(spent)), "p99": float(np.quantile(sp
             "median": ("frame of 30 720 strips to an estimate, median", "ms", 0.65, False),
             "p99": ("frame of 30 720 strips to an estimate, 99 %", "ms", 0.65, False),
         },
+    ),
+    "frames": Case(
+        START
+        + """
+frames = frames["frames"]
+for one in frames[:8]:
+    sizer.size_frame(one, 0.5637)
+begin = time.thread_time()
+if hasattr(sizer, "examine_frames"):
+    from qdsizer_stream.sizing import RawFrame
+    for first in range(0, len(frames), 16):
+        block = [RawFrame(counts=one, wavelength_angstrom=0.5637) for one in frames[first : first + 16]]
+        sizer.examine_frames(block)
+else:
+    for one in frames:
+        sizer.size_frame(one, 0.5637)
+print(json.dumps({"rate": len(frames) / (time.thread_time() - begin)}))
+""",
+        {"rate": ("frames of 30 720 strips to estimates, one thread", "frames/s", 3.0, True)},
     ),
     "kernel": Case(
         """

@@ -7,7 +7,7 @@ import struct
 from tempfile import TemporaryFile
 from typing import Any, Self
 
-__all__ = ["SLOTS", "Content", "SharedMemory"]
+__all__ = ["SEVERAL", "SLOTS", "Content", "SharedMemory"]
 
 Content = tuple[bytes, list[tuple[int, int]]]
 """A pickled value, and where in the memory its arrays begin and end."""
@@ -19,6 +19,9 @@ that all arrays stay in a processor's cache."""
 SLOT_BYTES = 1 << 20
 """Room for the arrays of one task: 30 720 strips with four counters in double precision. Larger ones travel
 with the message."""
+
+SEVERAL = -1
+"""Index of the running task where several are run at once."""
 
 HEADER = struct.Struct("q")
 """Before the slots: index of the running task."""
@@ -54,7 +57,7 @@ class SharedMemory:
 
     @property
     def running(self) -> int:
-        """Index of the task that the sizing process began last."""
+        """Index of the task that the sizing process began last, or `SEVERAL`."""
         return int(HEADER.unpack_from(self._bytes)[0])
 
     @running.setter

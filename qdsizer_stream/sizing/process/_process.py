@@ -20,7 +20,7 @@ from ...errors import QdsizerError
 from .. import Sizer
 from ._executor import Task
 from ._identity import identity
-from ._memory import SLOTS, SharedMemory
+from ._memory import SEVERAL, SLOTS, SharedMemory
 
 __all__ = ["SizingProcess", "SizingProcessError"]
 
@@ -233,9 +233,10 @@ class SizingProcess:
         if self._loading:
             self._pending.popleft()
         # Each fault costs one task, or restarts would never end; but none that was submitted after the
-        # process had ended.
+        # process had ended. Of several tasks at once the one at fault is not known: the next process runs
+        # them one by one.
         sent = [request for request in self._pending if request.sent]
-        if sent:
+        if sent and running != SEVERAL:
             lost = next((request for request in sent if request.index == running), sent[0])
             self._pending.remove(lost)
             lost.future.set_exception(fault)

@@ -18,7 +18,14 @@ from numpy.testing import assert_equal
 
 from qdsizer_stream.errors import CalibrationError, ModelError
 from qdsizer_stream.sizing import RawFrame, Sizer, SizingConfig, Status
-from qdsizer_stream.sizing.process import SLOTS, SizingProcess, SizingProcessError, SynchronousExecutor
+from qdsizer_stream.sizing.process import (
+    SLOTS,
+    BlockExecutor,
+    SizingProcess,
+    SizingProcessError,
+    SynchronousExecutor,
+    run_tasks,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -161,6 +168,65 @@ def test_of_several_tasks_only_the_running_one_is_lost(
     assert_equal(outcomes, [vars(sizer.examine_frame(one).estimate) for one in frames[:4]])
     assert process.restarts == restarts + 1
     assert process.pid != pid
+
+
+class Fatal:
+    """Counts over which the process ends."""
+
+    def __array__(self, *_: object, **__: object) -> np.ndarray:
+        os._exit(9)
+
+
+def test_of_frames_that_are_sized_together_only_the_one_at_fault_is_lost(
+    process: SizingProcess, sizer: Sizer, frames: list[RawFrame]
+) -> None:
+    for one in [frames[0]] * (SLOTS + 2):  # a new process runs its first tasks one by one
+        process.submit(Sizer.examine_frame, sizer, one).result()
+    restarts = process.restarts
+    os.kill(process.pid, signal.SIGSTOP)  # so that all are waiting when it goes on
+    many = [*frames[:2], replace(frames[0], counts=Fatal()), *frames[2:5]]  # type: ignore[arg-type]
+    futures = [process.submit(Sizer.examine_frame, sizer, one) for one in many]
+    os.kill(process.pid, signal.SIGCONT)
+    with pytest.raises(SizingProcessError, match="ended with status 9 while this frame was sized"):
+        futures[2].result()
+    assert process.restarts == restarts + 2  # all of the block, then each alone
+    del futures[2], many[2]
+    for one, future in zip(many, futures, strict=True):
+        assert_equal(vars(future.result().estimate), vars(sizer.examine_frame(one).estimate))
+
+
+def test_tasks_run_at_once_have_the_outcomes_of_single_ones(sizer: Sizer, frames: list[RawFrame]) -> None:
+    broken = RawFrame(counts=None, wavelength_angstrom=0.5637)  # type: ignore[arg-type]
+    tasks = [
+        (Sizer.estimate_frame, frames[0]),
+        (Sizer.estimate_frame, frames[1]),
+        (Sizer.pool, frames[2]),
+        (Sizer.pool, RawFrame(counts=[1, 2, 3], wavelength_angstrom=0.5637)),
+        (Sizer.examine_frame, frames[3]),
+        (Sizer.examine_frame, broken),
+    ]
+    together, alone = BlockExecutor(), SynchronousExecutor()
+    futures = [together.submit(task, sizer, argument) for task, argument in tasks]
+    expected = [alone.submit(task, sizer, argument) for task, argument in tasks]
+    assert not any(future.done() for future in futures)
+    assert_equal(vars(futures[1].result().estimate), vars(expected[1].result().estimate))
+    assert all(future.done() for future in futures)
+    assert_equal(futures[2].result().counts, expected[2].result().counts)
+    for there, here in zip(futures[3:], expected[3:], strict=True):
+        assert repr(there.exception()) == repr(here.exception())
+        if here.exception() is None:
+            assert_equal(vars(there.result().estimate), vars(here.result().estimate))
+    assert "the frame has 3 values" in str(futures[3].exception())
+
+
+def test_frames_of_one_sizer_are_run_at_once(sizer: Sizer, frames: list[RawFrame]) -> None:
+    begun: list[tuple[int, int]] = []
+    kinds = [Sizer.pool, Sizer.estimate_frame, Sizer.estimate_frame, Sizer.examine_frame]
+    outcomes = run_tasks(
+        [(kind, sizer, frames[0]) for kind in kinds], lambda first, n: begun.append((first, n))
+    )
+    assert begun == [(0, 1), (1, 2), (3, 1)]
+    assert [error for _, error in outcomes] == [None] * 4
 
 
 def end_process(sizer: Sizer, _: object) -> None:
