@@ -3,6 +3,7 @@
 import argparse
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import shlex
@@ -114,7 +115,8 @@ class BenchmarkReport:
             "measurements": [
                 {
                     "name": m.name,
-                    "value": m.value,
+                    # JSON has no infinity: an interval without an upper end.
+                    "value": m.value if m.value is None or math.isfinite(m.value) else str(m.value),
                     "unit": m.unit,
                     **({} if m.at_least is None else {"at_least": m.at_least}),
                     **({} if m.at_most is None else {"at_most": m.at_most}),

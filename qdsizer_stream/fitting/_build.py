@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import convolve1d
-from scipy.signal import find_peaks
 
 from ..errors import ConfigurationError, ModelError
 from ..models import (
@@ -446,6 +444,10 @@ def _unwritable(folder: Path) -> str:
 
 def _check_templates(whole: FitTemplates) -> Templates:
     """Curves of the physics check: cold dots of forty sizes and three dispersions."""
+    # Here, since a model that is in the cache needs neither, and they take half a second to import.
+    from scipy.ndimage import convolve1d
+    from scipy.signal import find_peaks
+
     low, high = whole.size_range_nm
     sizes = np.geomspace(1.25 * low, high / 1.3, N_CHECK_SIZES)
     means, dispersions = (v.ravel() for v in np.meshgrid(sizes, CHECK_DISPERSIONS, indexing="ij"))

@@ -1,7 +1,7 @@
 """Heights of the dots' peaks: a smooth factor times the texture of one axis, or those of another crystal."""
 
-import itertools
 import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -175,9 +175,17 @@ def _textures(
 
 def _pole_density(square: int, axis: tuple[int, int, int], ratio: float) -> float:
     """Mean of March's density over the reflections with h² + k² + l² = square (Dollase, 1986)."""
-    reach = range(-math.isqrt(square), math.isqrt(square) + 1)
-    planes = [hkl for hkl in itertools.product(reach, repeat=3) if sum(i * i for i in hkl) == square]
-    if not planes:
+    planes = _planes(square)
+    if not len(planes):
         return 1.0
-    cosine = np.array(planes) @ np.array(axis) / math.sqrt(square * sum(i * i for i in axis))
+    cosine = planes @ np.array(axis) / math.sqrt(square * sum(i * i for i in axis))
     return float(np.mean((ratio**2 * cosine**2 + (1 - cosine**2) / ratio) ** -1.5))
+
+
+@cache
+def _planes(square: int) -> NDArray[np.int64]:
+    """All h, k, l with h² + k² + l² = square, shape (n, 3)."""
+    reach = np.arange(-math.isqrt(square), math.isqrt(square) + 1)
+    h, k, l = np.meshgrid(reach, reach, reach, indexing="ij")  # noqa: E741  (Miller indices)
+    found = h * h + k * k + l * l == square
+    return np.stack([h[found], k[found], l[found]], axis=1)
