@@ -63,7 +63,8 @@ def sine_sums(
     result = np.empty((q.size, weights.shape[1]))
     blocks = _shifted_blocks if _evenly_spaced(q) else _direct_blocks
     for rows, block in blocks(d, w, q, xp, device):
-        result[rows] = xp.asarray(block, device="cpu")
+        # Through an array: NumPy 2.2 warns where it assigns from a tensor.
+        result[rows] = np.asarray(xp.asarray(block, device="cpu"))
     return result / gain[:, None]
 
 
