@@ -484,29 +484,29 @@ def test_a_thread_that_ends_is_replaced(
 def fault_at(sizer: Sizer, monkeypatch: pytest.MonkeyPatch, frame: int, fault: BaseException) -> None:
     """Have the real sizer raise at one frame."""
     seen = 0
-    examine_pooled = sizer.examine_pooled
+    pool = sizer.pool
 
     def faulty(*arguments: Any) -> Any:
         nonlocal seen
         seen += 1
         if seen == frame:
             raise fault
-        return examine_pooled(*arguments)
+        return pool(*arguments)
 
-    monkeypatch.setattr(sizer, "examine_pooled", faulty)
+    monkeypatch.setattr(sizer, "pool", faulty)
 
 
 @pytest.fixture
 def held(sizer: Sizer, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Holds the real sizer up until the event is set."""
     go = threading.Event()
-    examine_pooled = sizer.examine_pooled
+    pool = sizer.pool
 
     def slow(*arguments: Any) -> Any:
         assert go.wait(60)
-        return examine_pooled(*arguments)
+        return pool(*arguments)
 
-    monkeypatch.setattr(sizer, "examine_pooled", slow)
+    monkeypatch.setattr(sizer, "pool", slow)
     return go
 
 
