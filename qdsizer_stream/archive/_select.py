@@ -95,7 +95,8 @@ def select_runs(
     since, until
         Earliest and latest start; local time where no time zone is given.
     query
-        Values in the start documents, by key; dots lead into nested tables.
+        Values in the start documents, by key; dots lead into nested tables. A tuple stands for any of its
+        values.
 
     Returns
     -------
@@ -106,17 +107,23 @@ def select_runs(
     ArchiveError
         The archive cannot be searched.
     """
-    found = plain_catalog(catalog)
+    searches = [plain_catalog(catalog)]
     wanted = {**(query or {}), **({} if scan_id is None else {"scan_id": scan_id})}
     with plain_errors("search"):
         for key, value in wanted.items():
-            found = found.search(Eq(f"start.{key}", value))
+            alternatives = value if isinstance(value, tuple) else (value,)
+            searches = [one.search(Eq(f"start.{key}", each)) for one in searches for each in alternatives]
         if since is not None:
-            found = found.search(Comparison("ge", "start.time", since.timestamp()))
+            searches = [one.search(Comparison("ge", "start.time", since.timestamp())) for one in searches]
         if until is not None:
-            found = found.search(Comparison("le", "start.time", until.timestamp()))
-        runs = [run for run in found.values() if "start" in run.metadata]
-    measured = [run for run in runs if "original_run_uid" not in run.metadata["start"]]
+            searches = [one.search(Comparison("le", "start.time", until.timestamp())) for one in searches]
+        runs = {
+            run.metadata["start"]["uid"]: run
+            for found in searches
+            for run in found.values()
+            if "start" in run.metadata
+        }
+    measured = [run for run in runs.values() if "original_run_uid" not in run.metadata["start"]]
     measured.sort(key=lambda run: run.metadata["start"]["time"])
     return measured[-1:] if scan_id is not None else measured
 
@@ -127,11 +134,12 @@ def parse_query(text: str) -> tuple[str, Any]:
     Parameters
     ----------
     text
-        `KEY=VALUE`; the value is parsed as JSON where possible, otherwise it is a string.
+        `KEY=VALUE`, where the value is text or JSON.
 
     Returns
     -------
-    Key and value.
+    Key and value; where the text is valid JSON, a tuple of its value and the text itself, since a sample 41
+    may have been stored as a number or as text.
 
     Raises
     ------
@@ -142,9 +150,10 @@ def parse_query(text: str) -> tuple[str, Any]:
     if not key or not equals:
         raise ArchiveError(f"query {text!r}: give KEY=VALUE, such as sample=PbS or sample.name=PbS")
     try:
-        return key, json.loads(value)
+        parsed = json.loads(value)
     except json.JSONDecodeError:
         return key, value
+    return key, (parsed, value)
 
 
 def plain_run(run: Any) -> Any:

@@ -595,6 +595,9 @@ def test_runs_are_chosen(archive: Any, sized: Any, into: Callable[..., ReplayOut
     moment = timedelta(milliseconds=1)
     assert uids(since=began - moment, until=began + moment) == [uid]
     assert uids(query=dict([parse_query("scan_id=41")])) == [uid]
+    # Stored as a number or as text: Tiled compares them as different.
+    assert parse_query("sample=41") == ("sample", (41, "41"))
+    assert uids(query={"sample": (41, "PbS")}) == uids(query={"sample": ("PbS", "PbS")}) == [uid]
     assert uids(scan_id=999_999) == []
     assert len(uids()) == len(set(uids())) > 1
     with pytest.raises(ArchiveError, match=r"query 'sample': give KEY=VALUE"):

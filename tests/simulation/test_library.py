@@ -201,6 +201,24 @@ def test_nobody_at_the_address(
         build_library(recipe, tmp_path / "library.h5", scheduler="nonsense://here")
 
 
+def test_a_cluster_without_workers(
+    recipe: LibraryRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
+    monkeypatch.setattr(_blocks, "WORKERS_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(_blocks, "POLL_S", 0.2)
+    with (
+        distributed.LocalCluster(
+            n_workers=0, processes=False, protocol="tcp://", host="127.0.0.1", dashboard_address=None
+        ) as cluster,
+        pytest.raises(
+            LibraryError,
+            match="has had no worker for 0 s, with 3 blocks to go: start one with 'dask worker",
+        ),
+    ):
+        build_library(recipe, tmp_path / "library.h5", scheduler=cluster.scheduler_address)
+
+
 def test_unknown_recipe_names_the_known() -> None:
     with pytest.raises(LibraryError, match="recipe 'papr' is unknown: choose paper or give a TOML file"):
         load_recipe("papr")

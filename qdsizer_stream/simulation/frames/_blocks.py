@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,13 @@ Progress = Callable[[str, int, int], None]
 
 CONNECT_TIMEOUT_S = 30
 """Time after which a scheduler counts as unreachable."""
+
+WORKERS_TIMEOUT_S = 120.0
+"""Time without any worker after which a cluster counts as stopped: a batch system may take a minute to start
+another."""
+
+POLL_S = 2.0
+"""Interval at which the workers are counted while nothing is finished."""
 
 
 class KeptBlocks:
@@ -113,10 +121,10 @@ def blocks_by_dask(
     Raises
     ------
     LibraryError
-        Dask is not installed, or no scheduler answers.
+        Dask is not installed, no scheduler answers, or the cluster has had no worker for two minutes.
     """
     try:
-        from distributed import Client, as_completed
+        from distributed import Client, KilledWorker, wait
     except ModuleNotFoundError as error:
         raise LibraryError(
             "a scheduler needs Dask: install qdsizer-stream[cluster], here and on the workers"
@@ -134,7 +142,31 @@ def blocks_by_dask(
             client.submit(simulate_block, recipe_json, number, pure=False): number for number in numbers
         }
         progress("simulating on the cluster", 0, len(numbers))
-        completed = as_completed(futures)  # type: ignore[no-untyped-call]
-        for done, future in enumerate(completed, start=1):
-            yield futures[future], future.result()
-            progress("simulating on the cluster", done, len(numbers))
+        last_seen = time.monotonic()
+        while futures:
+            try:
+                finished = wait(  # type: ignore[no-untyped-call]
+                    list(futures), timeout=POLL_S, return_when="FIRST_COMPLETED"
+                )
+                done = finished.done
+            except TimeoutError:
+                done = set()
+            if client.scheduler_info()["workers"]:
+                last_seen = time.monotonic()
+            elif time.monotonic() - last_seen > WORKERS_TIMEOUT_S:
+                raise LibraryError(
+                    f"the cluster at {scheduler} has had no worker for {WORKERS_TIMEOUT_S:.0f} s, with "
+                    f"{len(futures)} blocks to go: start one with 'dask worker {scheduler}'; the finished "
+                    "blocks are kept"
+                )
+            for future in done:
+                number = futures.pop(future)
+                try:
+                    block = future.result()
+                except KilledWorker as error:
+                    raise LibraryError(
+                        f"block {number} ended the workers that simulated it, as where memory runs out: give "
+                        "them more, or run fewer at once; the finished blocks are kept"
+                    ) from error
+                yield number, block
+                progress("simulating on the cluster", len(numbers) - len(futures), len(numbers))
