@@ -30,6 +30,7 @@ from qdsizer_stream.archive import (
     upload,
 )
 from qdsizer_stream.archive import _documents as documents_module
+from qdsizer_stream.archive import _replay as replay_module
 from qdsizer_stream.archive import _write_back as write_back_module
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer
 from qdsizer_stream.devices import SimMythen
@@ -215,6 +216,7 @@ def test_a_server_that_is_killed_in_mid_replay(
 ) -> None:
     monkeypatch.setattr(documents_module, "REQUEST_BYTES", 4 * 30_720)  # a request a frame
     monkeypatch.setattr(write_back_module, "BATCH_EVENTS", 3)  # killed between two
+    monkeypatch.setattr(replay_module, "N_AHEAD", 1)  # fewer than the frames of the run
     uninterrupted = [
         doc["data"] for name, doc in replay(server.client[archived], config, sizer) if name == "event"
     ]
