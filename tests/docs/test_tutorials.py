@@ -120,7 +120,7 @@ def test_a_tutorial_does_what_it_says(name: str, tmp_path: Path, shell: dict[str
                     env=shell,
                     capture_output=True,
                     text=True,
-                    timeout=240,
+                    timeout=600,
                 )
                 assert done.returncode == 0, f"{where}: {done.stdout}\n{done.stderr}"
                 output = done.stdout
