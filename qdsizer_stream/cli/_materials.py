@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ..errors import ConfigurationError, QdsizerError
 from ._app import app, examples
+from ._output_path import check_output
 from ._picture import check_picture
 from ._progress import progress_bar
 
@@ -178,7 +179,7 @@ def write_curves(
     Those of the package's materials are part of the package: only CIF and TOML files need this.
     """
     from ..fitting import crystal_curves, solvent_curves
-    from ..models import write_crystal_curves
+    from ..models import CURVES_SUFFIX, write_crystal_curves
     from ..patterns import check_wavelength
     from ..simulation import material_names
 
@@ -187,6 +188,7 @@ def write_curves(
         if names is None or len(names) != 1:
             raise ConfigurationError(f"{len(names or [])} materials are given: give the file to write, --out")
         out = Path(Path(names[0]).stem + ".npz")
+    check_output(out, [CURVES_SUFFIX], "file of curves")
     sources = names or material_names()
     curves = []
     with progress_bar() as show:

@@ -128,10 +128,8 @@ def solvent_curves() -> NDArray[np.float64]:
     """
     curves = np.array(
         [
-            solvent.intensity(
-                np.clip(CRYSTAL_Q_INV_ANGSTROM, *solvent.q_inv_angstrom[[0, -1]]), WAVELENGTH_ANGSTROM
-            )
-            for solvent in map(load_solvent, solvent_names())
+            load_solvent(name).extended_intensity(CRYSTAL_Q_INV_ANGSTROM, WAVELENGTH_ANGSTROM)
+            for name in solvent_names()
         ]
     )
     return np.asarray(curves / curves.mean(axis=1, keepdims=True))

@@ -13,7 +13,6 @@ from ..simulation import (
     CorrelatedMotion,
     Material,
     PairTable,
-    Solvent,
     SphereCut,
     averaged_sphere_pairs,
     debye_wavenumber,
@@ -86,13 +85,6 @@ def _spheres(material: Material, recipe: TemplateRecipe) -> tuple[NDArray[np.flo
     steps = np.arange(max(np.ceil(recipe.first_nm / unit_nm), 2), np.ceil(recipe.last_nm / unit_nm) + 1)
     clusters = [sphere(material, 10 * unit_nm * float(k), SphereCut.NODE) for k in steps]
     return np.asarray(unit_nm * steps), pair_table(material, clusters)
-
-
-def _stretched(
-    solvent: Solvent, q: NDArray[np.float64], factor: float, wavelength_angstrom: float
-) -> NDArray[np.float64]:
-    """A solvent on a stretched axis; beyond its curve, the last value."""
-    return solvent.intensity(np.clip(q * factor, *solvent.q_inv_angstrom[[0, -1]]), wavelength_angstrom)
 
 
 def simulate_fit_templates(
@@ -177,9 +169,7 @@ def simulate_fit_templates(
     solvents = [load_solvent(name) for name in solvent_names()]
     stretched = np.array(
         [
-            solvent.intensity(
-                np.clip(q * stretch, *solvent.q_inv_angstrom[[0, -1]]), recipe.wavelength_angstrom
-            )
+            solvent.extended_intensity(q * stretch, recipe.wavelength_angstrom)
             for solvent in solvents
             for stretch in STRETCHES
         ]

@@ -1,6 +1,5 @@
 """Which material is it? One pattern compared with nanocrystals of many."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -122,12 +121,15 @@ class MaterialComparison:
     def __init__(self, crystals: Sequence[CrystalCurves]) -> None:
         if len(crystals) < 2:
             raise ConfigurationError(f"{len(crystals)} materials to compare: give at least two")
-        self._crystals = tuple(crystals)
+        u = (CRYSTAL_Q_INV_ANGSTROM / (4 * np.pi)) ** 2
+        self._damped = {
+            one.name: [one.curves * np.exp(-2 * b * u) for b in DAMPING_ANGSTROM2] for one in crystals
+        }
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the materials."""
-        return tuple(one.name for one in self._crystals)
+        return tuple(self._damped)
 
     def compare(self, pattern: Pattern) -> Identification:
         """Compare a pattern with all materials.
@@ -148,7 +150,7 @@ class MaterialComparison:
             The pattern has fewer than 60 bins with data between 0.9 and 15.3 Å⁻¹.
         """
         frame = _Frame(pattern)
-        fits = {one.name: frame.chi2(one.curves) for one in self._crystals}
+        fits = {name: frame.chi2(damped) for name, damped in self._damped.items()}
         return conclude(fits, frame.chi2_background_only, frame.q.size)
 
 
@@ -253,24 +255,19 @@ class _Frame:
         self._rhs = solve_triangular(self._upper, self._smooth @ self._target, trans="T")
         self.chi2_background_only = nnls(self._smooth.T, self._target)[1] ** 2
 
-    def chi2(self, curves: NDArray[np.float64]) -> float:
+    def chi2(self, damped: Sequence[NDArray[np.float64]]) -> float:
         """χ² of the best fit by a material, with the strain's distance from zero."""
-        grid = CRYSTAL_Q_INV_ANGSTROM
-        best = math.inf
-        for damping in self._dampings(grid, curves):
-            best = min(best, self._chi2(grid, damping))
-        return best
+        return min(map(self._chi2, damped))
 
-    def _dampings(self, grid: NDArray[np.float64], curves: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-        u = (grid / (4 * np.pi)) ** 2
-        return [curves * np.exp(-2 * b * u) for b in DAMPING_ANGSTROM2]
-
-    def _chi2(self, grid: NDArray[np.float64], curves: NDArray[np.float64]) -> float:
+    def _chi2(self, curves: NDArray[np.float64]) -> float:
         """The same with one displacement parameter: the best strain of any one size, then all sizes."""
         from scipy.linalg import solve_triangular
         from scipy.optimize import nnls
 
-        moved = [np.array([np.interp(self.q * (1 + e), grid, curve) for curve in curves]) for e in STRAINS]
+        moved = [
+            np.array([np.interp(self.q * (1 + e), CRYSTAL_Q_INV_ANGSTROM, curve) for curve in curves])
+            for e in STRAINS
+        ]
         columns = np.concatenate(moved) * self._weight
         parts = solve_triangular(self._upper, self._smooth @ columns.T, trans="T")
         gain = columns @ self._target - self._rhs @ parts

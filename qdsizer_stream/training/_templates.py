@@ -163,10 +163,9 @@ def simulate_templates(
     compton = compton_intensity(material, q, wavelength_angstrom, list(table.self_terms))
     dots = ((coherent + compton) @ weights).T
     solvents = [load_solvent(name) for name in solvent_names()]
-    # A stretch needs few points beyond the end of a curve; these have its last value.
     stretched = np.array(
         [
-            solvent.intensity(np.clip(q * stretch, *solvent.q_inv_angstrom[[0, -1]]), wavelength_angstrom)
+            solvent.extended_intensity(q * stretch, wavelength_angstrom)
             for solvent in solvents
             for stretch in STRETCHES
         ]

@@ -104,7 +104,7 @@ def _frame(name: str, number: int, rng: np.random.Generator) -> Pattern:
     size = number % (len(SIZES_NM) + 1)
     curve = dots[size] if size < len(SIZES_NM) else _bulk(material, rng)
     solvent = load_solvent(str(rng.choice(solvent_names())))
-    halo = solvent.intensity(np.clip(Q, *solvent.q_inv_angstrom[[0, -1]]), WAVELENGTH_ANGSTROM)
+    halo = solvent.extended_intensity(Q, WAVELENGTH_ANGSTROM)
     mixture = mix_by_area(curve, halo, float(rng.uniform(*AREA_FRACTIONS)))
     wrong = rng.random() >= RIGHT_WAVELENGTH
     factor = float(np.exp(rng.uniform(*np.log(WAVELENGTH_FACTORS)))) if wrong else 1.0

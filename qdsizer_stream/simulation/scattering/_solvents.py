@@ -77,6 +77,24 @@ class Solvent:
         compton = np.interp(q_inv_angstrom, self.q_inv_angstrom, self.compton)
         return np.asarray(coherent + compton * recoil(q_inv_angstrom, wavelength_angstrom))
 
+    def extended_intensity(
+        self, q_inv_angstrom: NDArray[np.float64], wavelength_angstrom: float
+    ) -> NDArray[np.float64]:
+        """The same at any Q: beyond either end of the curve, the value at that end.
+
+        A curve that is stretched, or compared over a wider range, needs few points there.
+
+        Parameters
+        ----------
+        q_inv_angstrom, wavelength_angstrom
+            As in `intensity`.
+
+        Returns
+        -------
+        As of `intensity`.
+        """
+        return self.intensity(np.clip(q_inv_angstrom, *self.q_inv_angstrom[[0, -1]]), wavelength_angstrom)
+
 
 def solvent_names() -> list[str]:
     """List the solvents of the package.
