@@ -437,8 +437,7 @@ def _fit_line(
     matrix = columns(fit.x)
     amounts, _ = nnls(matrix.T, target)
     used = amounts > 0
-    used[0] = True
-    # The whole problem, linear and not, about its solution.
+    # The whole problem, linear and not, about its solution; a line of no amount is not significant below.
     jacobian = np.hstack([fit.jac, matrix[used].T])
     information = jacobian.T @ jacobian
     free = max(points.size - jacobian.shape[1], 1)

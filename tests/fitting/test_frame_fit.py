@@ -164,6 +164,10 @@ def test_literature_convention(templates: FitTemplates, frame: Callable[..., tup
     assert plain.correlated_angstrom2 == plain.correlated_sd_angstrom2 == 0.0
     assert plain.mass_mean_nm < truth.mass_mean_nm - 0.04
     assert plain.chi2 > 1.2 * whole.chi2
+    assert plain.shares["disordered"] == plain.disordered_nm == 0.0
+    for fit in (plain, whole):  # the parts are all that the frame was fitted with
+        left = (fit.intensity - sum(fit.curves.values())) / pattern.sigma
+        assert left @ left / (fit.n_points - fit.n_parameters) == pytest.approx(fit.chi2, rel=1e-9)
 
 
 def test_common_displacement_parameter(templates: FitTemplates, frame: Callable[..., tuple]) -> None:

@@ -122,3 +122,14 @@ def test_a_crystal_that_is_not_cubic_may_have_any_texture() -> None:
     misfit = misfit_of(ratios, factor, SURE)
     assert misfit.textured == 0
     assert misfit.untextured > 20
+
+
+@pytest.mark.parametrize(("stretch", "cubic"), [(1.009, True), (1.011, False)])
+def test_peaks_two_percent_off_the_squares_of_a_cubic_lattice_are_of_another(
+    stretch: float, cubic: bool
+) -> None:
+    peaks = PEAKS.copy()
+    peaks[0] *= stretch
+    factor = np.array([1.0, 0.1, 1.0, 2.0, 0.5, 1.0, 1.0])
+    misfit = misfit_of(PeakRatios(peaks[[0, 1, 2, 3, 5, 6, 8]], peaks, A_ANGSTROM), factor, SURE)
+    assert (misfit.textured > 0) is cubic

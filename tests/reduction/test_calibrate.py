@@ -109,6 +109,20 @@ def test_bad_strips_are_not_used() -> None:
     assert fit.global_offset_deg == pytest.approx(2.0137, abs=3e-4)
 
 
+@pytest.mark.parametrize(("n_left", "is_used"), [(19, False), (20, True)])
+def test_a_line_needs_twenty_strips_of_its_window(n_left: int, is_used: bool) -> None:
+    frame = silicon_frame(TRUE, TRUE_WAVELENGTH, 0.0, 2e4, 4)
+    angles = TRUE.two_theta(0.0)
+    line = 2 * np.degrees(np.arcsin(TRUE_WAVELENGTH * np.sqrt(11) / (2 * 5.431144)))  # 311, of one module
+    # Strips about the line remain, and the window of 0.12° on either side has no others.
+    by_distance = np.argsort(np.abs(angles - line))
+    bad = by_distance[n_left : np.count_nonzero(np.abs(angles - line) < 0.13)]
+    fit = refine_calibration(
+        TRUE, frame, TRUE_WAVELENGTH, 0.0, Standard.SI, bad_strips=bad.tolist(), hold_wavelength=True
+    )
+    assert bool(np.any(np.abs(fit.line_deg - line) < 1e-6)) is is_used
+
+
 def test_lattice_parameter_can_be_given() -> None:
     frame = silicon_frame(TRUE, TRUE_WAVELENGTH, 0.0, 2e4, 5)
     fit = refine_calibration(

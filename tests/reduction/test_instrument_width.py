@@ -131,6 +131,24 @@ def test_the_profile_is_voigts_for_large_crystallites() -> None:
         np.testing.assert_allclose(found, exact, atol=2e-4 * exact[0])
 
 
+@pytest.mark.parametrize(("top", "peak", "from_q"), [(1e6, 2e4, 1.0), (1e5, 5e3, 6.0)])
+def test_lines_are_found_on_a_background_that_falls_or_rises(top: float, peak: float, from_q: float) -> None:
+    """Air scatter at low angles is higher than all lines, fluorescence and Compton scatter at high ones."""
+    pattern = standard_pattern("LaB6", lambda _: 0.02, step=0.004, q_max=6.0, peak=peak)
+    q = pattern.q_inv_angstrom
+    length = 0.7 if from_q == 1.0 else 0.5
+    steep = np.random.default_rng(3).poisson(top * np.exp(-np.abs(q - from_q) / length))
+    fit = fit_instrument_width(
+        Pattern.from_arrays(q, pattern.intensity + steep),
+        "LaB6",
+        wavelength_angstrom=0.56,
+        crystallite_nm=1e6,
+    )
+    sigma = fit.sigma_inv_angstrom(AT)
+    assert sigma.max() < 6e-4
+    np.testing.assert_array_less(np.abs(fit.fwhm_inv_angstrom(AT) - 0.02), 3.5 * sigma)
+
+
 def test_a_foreign_line_is_left_out() -> None:
     pattern = standard_pattern("LaB6", lambda _: 0.02)
     q = pattern.q_inv_angstrom
