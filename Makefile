@@ -10,7 +10,9 @@ STAMP := $(VENV)/installed
 
 # Tests run in parallel, each worker with one thread: more would wait for one another.
 WORKERS ?= 2
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+# A worker that dies ends the run with the name of its test: replaced, pytest-xdist 3.8 would wait for it forever.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder \
+	--max-worker-restart=0
 QUICK := -m "not (slow or integration or browser or service)"
 
 .PHONY: demo test quick test-lowest test-newest lint types layers unit quick-unit docs findings hooks bench mutation clean

@@ -16,6 +16,7 @@ from tiled.client import from_uri
 from tiled.client.container import Container
 
 from ..errors import ArchiveError
+from ._table_storage import serialize_requests, table_storage_uri
 
 __all__ = ["KEY_FILE", "PROOF_PATH", "embedded_tiled", "proof_of_key"]
 
@@ -115,7 +116,7 @@ def _served(directory: Path, readable: Sequence[Path], database: str | None) -> 
                         "init_if_not_exists": database is not None or not catalog.exists(),
                         "writable_storage": [
                             str(directory / "data"),
-                            database or f"duckdb:///{directory / 'storage.duckdb'}",
+                            database or table_storage_uri(directory),
                         ],
                         "readable_storage": [str(folder.resolve()) for folder in readable],
                     },
@@ -140,6 +141,8 @@ def _served(directory: Path, readable: Sequence[Path], database: str | None) -> 
         uvicorn.Config(app, host="127.0.0.1", port=0, loop="asyncio", log_config=_logging(directory))
     )
     with _running(server) as url:
+        if database is None:
+            serialize_requests(table_storage_uri(directory))
         client = from_uri(f"{url}/api/v1", api_key=key)
         with client.context:
             yield client

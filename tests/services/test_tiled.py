@@ -183,7 +183,7 @@ def archive_beside_redis(tmp_path: Path, redis: Redis, monkeypatch: pytest.Monke
     catalog = {
         "uri": f"sqlite:///{tmp_path / 'catalog.db'}",
         "init_if_not_exists": True,
-        "writable_storage": [f"{tmp_path / 'data'}", f"duckdb:///{tmp_path / 'storage.duckdb'}"],
+        "writable_storage": [f"{tmp_path / 'data'}", f"sqlite:///{tmp_path / 'storage.db'}"],
     }
     config = tmp_path / "tiled.yml"
     config.write_text(  # JSON is YAML
