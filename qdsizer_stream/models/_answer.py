@@ -179,18 +179,21 @@ def gaussian_answer(
     Sizes; the intervals are symmetric in the logarithm of the size. That of the mass-weighted mean has the
     floors of the number-weighted mean where it has none of its own.
     """
-    scale = np.array(output.target_scale)
-    target = np.array(output.target_offset) + scale * mean.astype(np.float64)
+    scale, log_sd = output.target_scale, log_sigma.tolist()
+    target = [
+        offset + factor * scaled
+        for offset, factor, scaled in zip(output.target_offset, scale, mean.tolist(), strict=True)
+    ]
     size_nm, mass_mean_nm = math.exp(target[0]), math.exp(target[1])
-    dispersion = max(float(target[2]), 0.0)
-    settings = output.number_interval.floors(dispersion)
-    network_sd, mass_network_sd = (output.target_scale[i] * math.exp(log_sigma[i]) for i in (0, 1))
+    dispersion = max(target[2], 0.0)
+    settings = output.number_floors(dispersion)
+    network_sd, mass_network_sd = scale[0] * math.exp(log_sd[0]), scale[1] * math.exp(log_sd[1])
     sigma = log_size_sd(network_sd, size_nm, **settings)
     mass = settings if output.mass_interval is None else output.mass_interval.floors(dispersion)
     mass_sigma = log_size_sd(mass_network_sd, mass_mean_nm, **mass)
     dispersion_low, dispersion_high = math.nan, math.nan
     if output.dispersion_interval is not None:
-        network = output.target_scale[2] * math.exp(log_sigma[2])
+        network = scale[2] * math.exp(log_sd[2])
         sd = math.hypot(output.dispersion_interval.scale * network, output.dispersion_interval.floor)
         dispersion_low = max(dispersion - TWO_SIDED_95 * sd, 0.0)
         dispersion_high = dispersion + TWO_SIDED_95 * sd
@@ -208,7 +211,7 @@ def gaussian_answer(
         dispersion=dispersion,
         dispersion_low=dispersion_low,
         dispersion_high=dispersion_high,
-        strain=float(target[3]),
+        strain=target[3],
         presence=1 / (1 + math.exp(-presence_logit)),
     )
 

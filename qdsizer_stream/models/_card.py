@@ -98,8 +98,15 @@ class IntervalCalibration(_Finite):
         -------
         Scale and floors.
         """
-        floor = relative_floor(self.floor, self.floor_dispersion, dispersion)
-        return {"scale": self.scale, "floor": floor, "floor_nm": self.floor_nm}
+        return _floors(self.scale, self.floor, self.floor_nm, self.floor_dispersion, dispersion)
+
+
+def _floors(
+    scale: float, floor: float, floor_nm: float, floor_dispersion: float, dispersion: float
+) -> dict[str, float]:
+    """Arguments of `log_size_sd` for a population."""
+    floor = relative_floor(floor, floor_dispersion, dispersion)
+    return {"scale": scale, "floor": floor, "floor_nm": floor_nm}
 
 
 class GaussianOutput(_Finite):
@@ -138,6 +145,26 @@ class GaussianOutput(_Finite):
             floor=self.interval_floor,
             floor_nm=self.interval_floor_nm,
             floor_dispersion=self.interval_floor_dispersion,
+        )
+
+    def number_floors(self, dispersion: float) -> dict[str, float]:
+        """Floors of `number_interval` for a population, without making that calibration for each frame.
+
+        Parameters
+        ----------
+        dispersion
+            As in `IntervalCalibration.floors`.
+
+        Returns
+        -------
+        Scale and floors.
+        """
+        return _floors(
+            self.interval_scale,
+            self.interval_floor,
+            self.interval_floor_nm,
+            self.interval_floor_dispersion,
+            dispersion,
         )
 
 

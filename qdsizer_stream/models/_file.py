@@ -23,6 +23,7 @@ from ..patterns import Pattern, bin_pattern, paper_vector
 from ._answer import Answer, interpreted, size_with_interval, upper_widening, with_widening
 from ._card import BinnedInput, Card, ClassOutput, PaperInput
 from ._input import N_CHANNELS, WIDTH_LIMITS_INV_ANGSTROM, binned_vector, width_channel
+from ._newest import Newest
 from ._seal import SEAL_KEY, check_seal, read_model_file
 from ._templates import Templates
 
@@ -58,6 +59,9 @@ outputs of the network moves them by less."""
 
 TRAINED_WIDTH_INV_ANGSTROM = 0.008
 """Width of the instrument in the training of models that do not take it: up to 0.04° at 0.56 Å."""
+
+MAX_WIDTHS = 4
+"""Widths of the instrument whose channel is kept: a run has its own, or none and a plausible one."""
 
 REFERENCE_TOLERANCE = 1e-3
 """Largest difference of a reference output, in network units, at most 0.05 % of a size: two runtimes of one
@@ -144,6 +148,7 @@ class SizingModel:
         except (KeyError, TypeError, ValueError, OSError, zipfile.BadZipFile) as error:
             raise ModelError(f"model file {path} is damaged or of another version: {error}") from error
         self._input = self._session.get_inputs()[0].name
+        self._width_channels: Newest[NDArray[np.float64]] = Newest(MAX_WIDTHS)
         self.n_references = len(references["inputs"])
         """Number of inputs whose answers the file holds, all of them checked."""
         self.reference_error = self._verify(references)
@@ -265,27 +270,39 @@ class SizingModel:
         """
         assert isinstance(self.card.input, BinnedInput)
         grid = self.card.input.grid
-        none = np.zeros(grid.n_bins)
-        vectors = []
-        for binned, widths in frames:
-            first, *others = (none if one is None else one for one in widths)
-            vector = binned_vector(binned, grid, first if self.card.input.resolution else None)
-            vectors.append(vector)
-            for width in others:
-                vector = vector.copy()
-                vector[N_CHANNELS] = width_channel(width)
-                vectors.append(vector)
-        if not vectors:
+        n_vectors = sum(len(widths) for _, widths in frames)
+        if not n_vectors:
             return []
-        outputs = self._run(np.stack(vectors))
-        rows = iter(range(len(vectors)))
+        n_channels = N_CHANNELS + self.card.input.resolution
+        vectors = np.empty((n_vectors, n_channels, grid.n_bins), np.float32)
+        rows = iter(vectors)
+        for binned, widths in frames:
+            common = binned_vector(binned, grid)
+            for width in widths:
+                vector = next(rows)
+                vector[:N_CHANNELS] = common
+                if self.card.input.resolution:
+                    vector[N_CHANNELS] = self._width_channel(width)
+        outputs = self._run(vectors)
+        numbers = iter(range(n_vectors))
         return [
             [
-                self._interpreted([output[row : row + 1] for output in outputs])
-                for row in islice(rows, len(widths))
+                interpreted(self.card.output, [output[row] for output in outputs])
+                for row in islice(numbers, len(widths))
             ]
             for _, widths in frames
         ]
+
+    def _width_channel(self, width_inv_angstrom: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        """Channel of a width; the newest ones are kept, since a run has the same one or two in each frame."""
+        assert isinstance(self.card.input, BinnedInput)
+        n_bins = self.card.input.grid.n_bins
+
+        def computed() -> NDArray[np.float64]:
+            return width_channel(np.zeros(n_bins) if width_inv_angstrom is None else width_inv_angstrom)
+
+        key = None if width_inv_angstrom is None else width_inv_angstrom.tobytes()
+        return self._width_channels.get(key, computed)
 
     def allow_for_channels(self, answer: Answer, binned: Pattern) -> Answer:
         """Raise the upper ends of the intervals by what wide detector channels may hide.
@@ -303,8 +320,10 @@ class SizingModel:
         """
         if not isinstance(self.card.input, BinnedInput):
             return answer
+        if not binned.mask.any():  # nearly always: the points are no further apart than the bins
+            return answer
         filled = np.flatnonzero(~binned.mask)
-        # Nearly always without a gap: the median of ones needs no sorting.
+        # Masked at the ends only: the median of ones needs no sorting.
         gapless = filled.size == 0 or filled[-1] - filled[0] == filled.size - 1
         apart = 1.0 if gapless else float(np.median(np.diff(filled)))
         step = self.card.input.grid.q_step_inv_angstrom

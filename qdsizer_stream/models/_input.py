@@ -64,17 +64,25 @@ def binned_vectors(
         vectors[:, N_CHANNELS] = width_channel(resolution_inv_angstrom)
     centre = np.arange(mask.shape[1], dtype=np.float64)
     for row, vector in enumerate(vectors):
-        usable = np.flatnonzero(~mask[row])
-        if usable.size == 0:
-            continue
+        usable: slice | NDArray[np.intp] = slice(None)
+        inside = slice(None)
+        gaps = bool(mask[row].any())
+        if gaps:
+            usable = np.flatnonzero(~mask[row])
+            if usable.size == 0:
+                continue
+            inside = slice(usable[0], usable[-1] + 1)
         seen = intensity[row, usable]
         mean = seen.mean()
         scale = 1 / mean if mean > 0 else 1.0
-        position = centre[usable] if offset is None else usable + offset[row, usable]
-        inside = slice(usable[0], usable[-1] + 1)
+        moved = None if offset is None else offset[row, usable]
         logarithm = np.log(np.maximum(seen * scale, INTENSITY_FLOOR))
-        vector[0, inside] = np.interp(centre[inside], position, logarithm)
-        vector[1, usable] = np.log10(np.clip(sigma[row, usable] * scale, NOISE_FLOOR, 10.0))
+        if gaps or (moved is not None and moved.any()):
+            position = centre[usable] if moved is None else centre[usable] + moved
+            logarithm = np.interp(centre[inside], position, logarithm)
+        vector[0, inside] = logarithm
+        noise = np.minimum(np.maximum(sigma[row, usable] * scale, NOISE_FLOOR), 10.0)
+        vector[1, usable] = np.log10(noise)
         vector[2, inside] = BRIDGED
         vector[2, usable] = 1.0
     return vectors

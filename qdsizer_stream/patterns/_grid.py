@@ -1,5 +1,7 @@
 """Averaging of points in equal Q bins."""
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -22,15 +24,21 @@ class BinGrid(Config):
 
     @property
     def centres(self) -> NDArray[np.float64]:
-        """Bin centres, Å⁻¹, shape (n_bins,)."""
-        return self.q_first_inv_angstrom + self.q_step_inv_angstrom * np.arange(self.n_bins, dtype=np.float64)
+        """Bin centres, Å⁻¹, shape (n_bins,); not to be changed."""
+        return _places(self.q_first_inv_angstrom, self.q_step_inv_angstrom, self.n_bins, 0.0)
 
     @property
     def edges(self) -> NDArray[np.float64]:
-        """Bin edges, Å⁻¹, shape (n_bins + 1,)."""
-        return self.q_first_inv_angstrom + self.q_step_inv_angstrom * (
-            np.arange(self.n_bins + 1, dtype=np.float64) - 0.5
-        )
+        """Bin edges, Å⁻¹, shape (n_bins + 1,); not to be changed."""
+        return _places(self.q_first_inv_angstrom, self.q_step_inv_angstrom, self.n_bins + 1, -0.5)
+
+
+@lru_cache(maxsize=16)
+def _places(first: float, step: float, n: int, offset: float) -> NDArray[np.float64]:
+    """Equidistant places; kept, since each frame of a run asks for the same ones several times."""
+    places = first + step * (np.arange(n, dtype=np.float64) + offset)
+    places.flags.writeable = False
+    return places
 
 
 def bin_pattern(pattern: Pattern, grid: BinGrid) -> Pattern:
@@ -55,13 +63,21 @@ def bin_pattern(pattern: Pattern, grid: BinGrid) -> Pattern:
     n_bins, centres = grid.n_bins, grid.centres
     if np.array_equal(pattern.q_inv_angstrom, centres):
         return pattern  # reduced frames have these bins already
-    bin_position = np.floor((pattern.q_inv_angstrom - grid.edges[0]) / grid.q_step_inv_angstrom)
-    inside = (bin_position >= 0) & (bin_position < n_bins) & ~pattern.mask
-    bin_index = bin_position[inside].astype(np.intp)
+    position = (pattern.q_inv_angstrom - grid.edges[0]) / grid.q_step_inv_angstrom
+    # Q ascends, so the points in the bins are neighbours.
+    inside = slice(*np.searchsorted(position, (0.0, n_bins)))
+    parts = position[inside], pattern.q_inv_angstrom[inside], pattern.intensity[inside], pattern.sigma[inside]
+    masked = pattern.mask[inside]
+    if masked.any():
+        usable = ~masked
+        position, q, intensity, sigma = (part[usable] for part in parts)
+    else:
+        position, q, intensity, sigma = parts
+    bin_index = position.astype(np.intp)
     count = np.bincount(bin_index, minlength=n_bins)
-    total_q = np.bincount(bin_index, pattern.q_inv_angstrom[inside], n_bins)
-    total = np.bincount(bin_index, pattern.intensity[inside], n_bins)
-    variance = np.bincount(bin_index, pattern.sigma[inside] ** 2, n_bins)
+    total_q = np.bincount(bin_index, q, n_bins)
+    total = np.bincount(bin_index, intensity, n_bins)
+    variance = np.bincount(bin_index, sigma**2, n_bins)
     with np.errstate(divide="ignore", invalid="ignore"):
         empty = count == 0
         mean_q = np.where(empty, centres, total_q / count)

@@ -120,19 +120,20 @@ def intensity_scale(intensity: NDArray[np.float64], sigma: NDArray[np.float64]) 
     xx, farthest = x * x, float(np.abs(x).max())
     n_kept, x_kept, xx_kept = float(n_good), float(x.sum()), float(xx.sum())
     sums_of_all = n_kept, x_kept, xx_kept
-    kept, all_kept = np.ones(n_good, bool), True
+    kept, all_kept = good, True
     for _ in range(MAX_STEPS):
         exponent = x * -s
         exponent -= a
         if abs(a) + abs(s) * farthest > MAX_EXPONENT:
             np.clip(exponent, -MAX_EXPONENT, MAX_EXPONENT, out=exponent)
         excess = squares * np.exp(exponent, out=exponent)
-        kept = excess < OUTLIER
-        excess -= 1
-        all_kept = bool(kept.all())
+        all_kept = bool(excess.max() < OUTLIER)
         if all_kept:
+            excess -= 1
             n_kept, x_kept, xx_kept = sums_of_all
         else:
+            kept = excess < OUTLIER
+            excess -= 1
             excess *= kept
             n_kept, x_kept, xx_kept = float(np.count_nonzero(kept)), float(kept @ x), float(kept @ xx)
         if n_kept < MIN_POINTS or xx_kept < 1e-6 * n_kept:
@@ -190,8 +191,9 @@ def _median(values: NDArray[np.float64]) -> float:
     middle = values.size // 2
     if values.size % 2:
         return float(np.partition(values, middle)[middle])
-    ordered = np.partition(values, (middle - 1, middle))
-    return float(ordered[middle - 1] + ordered[middle]) / 2
+    # Parted once: the one before the middle is the largest of those below.
+    ordered = np.partition(values, middle)
+    return float(ordered[:middle].max() + ordered[middle]) / 2
 
 
 def plateau_points(intensity: NDArray[np.float64], sigma: NDArray[np.float64]) -> int:

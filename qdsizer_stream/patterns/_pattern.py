@@ -40,24 +40,24 @@ class Pattern:
     mask: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        shapes = {
-            name: getattr(self, name).shape for name in ("q_inv_angstrom", "intensity", "sigma", "mask")
-        }
-        if len(set(shapes.values())) != 1 or self.q_inv_angstrom.ndim != 1:
+        q, mask = self.q_inv_angstrom, self.mask
+        if not q.shape == self.intensity.shape == self.sigma.shape == mask.shape or q.ndim != 1:
+            shapes = {
+                name: getattr(self, name).shape for name in ("q_inv_angstrom", "intensity", "sigma", "mask")
+            }
             raise PatternError(f"a pattern needs four 1-D arrays of equal length, found {shapes}")
-        if self.q_inv_angstrom.size < 2:
-            raise PatternError(f"a pattern needs at least 2 points, found {self.q_inv_angstrom.size}")
-        steps = np.diff(self.q_inv_angstrom)
-        if not np.all(steps > 0):  # also catches NaN
+        if q.size < 2:
+            raise PatternError(f"a pattern needs at least 2 points, found {q.size}")
+        if not (q[1:] > q[:-1]).all():  # also catches NaN
+            steps = np.diff(q)
             where = int(np.argmin(np.where(np.isnan(steps), -np.inf, steps)))
             raise PatternError(
-                f"Q must ascend and be finite, found {self.q_inv_angstrom[where]:.6g} then "
-                f"{self.q_inv_angstrom[where + 1]:.6g} at point {where}: sort the points by Q"
+                f"Q must ascend and be finite, found {q[where]:.6g} then {q[where + 1]:.6g} at point "
+                f"{where}: sort the points by Q"
             )
-        usable = ~self.mask
-        if not np.all(np.isfinite(self.intensity[usable])):
+        if not (np.isfinite(self.intensity) | mask).all():
             raise PatternError("intensity is NaN or infinite at usable points: mask them")
-        if not np.all(np.isfinite(self.sigma[usable]) & (self.sigma[usable] > 0)):
+        if not ((self.sigma > 0) & (self.sigma < np.inf) | mask).all():
             raise PatternError("sigma must be finite and positive at usable points: mask the others")
 
     @classmethod

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from ._estimate import Status
@@ -93,14 +93,14 @@ class Check(Generic[Evidence]):
     """Evidence that it looks at."""
     value: Callable[[Evidence], float]
     """Value of a frame."""
-    minimum: Callable[[Evidence], float] = lambda _: -math.inf
-    """Smallest accepted value."""
-    maximum: Callable[[Evidence], float] = lambda _: math.inf
-    """Largest accepted value."""
+    minimum: Callable[[Evidence], float] | None = None
+    """Smallest accepted value; None where any is small enough."""
+    maximum: Callable[[Evidence], float] | None = None
+    """Largest accepted value; None where none is too large."""
     unit: str = ""
     """Unit of value and thresholds."""
-    applies: Callable[[Evidence], bool] = lambda _: True
-    """Whether the model has what the check looks at."""
+    applies: Callable[[Evidence], bool] | None = None
+    """Whether the model has what the check looks at; None where every model has."""
     status: Callable[[Evidence], Status]
     """Status of a frame that fails."""
     message: Callable[[Evidence, float], str]
@@ -118,17 +118,22 @@ class Check(Generic[Evidence]):
         -------
         The result; None where the check needs other evidence or does not apply to the model.
         """
-        if not isinstance(evidence, self.needs) or not self.applies(evidence):
+        if not isinstance(evidence, self.needs):
             return None
-        result = CheckResult(
+        if self.applies is not None and not self.applies(evidence):
+            return None
+        value = self.value(evidence)
+        minimum = -math.inf if self.minimum is None else self.minimum(evidence)
+        maximum = math.inf if self.maximum is None else self.maximum(evidence)
+        return CheckResult(
             name=self.name,
-            value=self.value(evidence),
-            minimum=self.minimum(evidence),
-            maximum=self.maximum(evidence),
+            value=value,
+            minimum=minimum,
+            maximum=maximum,
             unit=self.unit,
             status=self.status(evidence),
+            message="" if minimum <= value <= maximum else self.message(evidence, value),
         )
-        return result if result.passed else replace(result, message=self.message(evidence, result.value))
 
 
 def first_failed(checks: tuple[CheckResult, ...]) -> CheckResult | None:

@@ -198,10 +198,12 @@ def frame_evidence(
             negative_fraction=dict.fromkeys(MAX_NEGATIVE, math.nan),
             counts=math.nan,
         )
-    q, intensity = binned.q_inv_angstrom[usable], binned.intensity[usable]
-    depth = intensity / binned.sigma[usable]
+    q, intensity, sigma = (
+        _where_usable(values, binned) for values in (binned.q_inv_angstrom, binned.intensity, binned.sigma)
+    )
+    depth = intensity / sigma
     if photons is None:
-        photons = float(np.sum((np.maximum(intensity, 0.0) / binned.sigma[usable]) ** 2))
+        photons = float(np.sum((np.maximum(intensity, 0.0) / sigma) ** 2))
     return FrameEvidence(
         thresholds=thresholds,
         grid=grid,
@@ -211,15 +213,22 @@ def frame_evidence(
         q_min_inv_angstrom=float(q[0]),
         q_max_inv_angstrom=float(q[-1]),
         mean_intensity=float(intensity.mean()),
-        negative_fraction={sigma: float(np.mean(depth < -sigma)) for sigma in MAX_NEGATIVE},
+        negative_fraction={
+            sigmas: float(np.count_nonzero(depth < -sigmas) / n_usable) for sigmas in MAX_NEGATIVE
+        },
         counts=photons,
         **({} if pattern is None else _scale_evidence(pattern)),
     )
 
 
+def _where_usable(values: NDArray[np.float64], pattern: Pattern) -> NDArray[np.float64]:
+    """Values of the usable points, contiguous; nearly always all of them, which needs no copy."""
+    return values[pattern.usable] if pattern.mask.any() else np.ascontiguousarray(values)
+
+
 def _scale_evidence(pattern: Pattern) -> dict[str, float]:
     """Whether the intensities are proportional to photons, from noise and largest values."""
-    intensity, sigma = pattern.intensity[pattern.usable], pattern.sigma[pattern.usable]
+    intensity, sigma = (_where_usable(values, pattern) for values in (pattern.intensity, pattern.sigma))
     found: dict[str, float] = {"n_clipped": plateau_points(intensity, sigma)}
     scale = intensity_scale(intensity, sigma)
     if scale.independent and math.isfinite(scale.power):
