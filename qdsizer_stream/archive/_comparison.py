@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..callbacks import OBJECT_NAME, STREAM_NAME, LiveConfig
+from ..callbacks import OBJECT_NAME, STREAM_NAME, LiveConfig, estimates_alone
 from ..errors import ArchiveError
 from ..models import SizingModel
 from ._connect import plain_errors
@@ -115,7 +115,7 @@ class Comparison:
         with plain_errors(f"run {uid}"):
             table = self._earlier[STREAM_NAME].read()
             earlier = _by_frame(table.to_dataframe().to_dict("records"))
-        now = _by_frame(doc["data"] for name, doc in documents if name == "event")
+        now = _by_frame(doc["data"] for name, doc in estimates_alone(documents) if name == "event")
         self.differences = _differences(earlier, now)
         return uid
 

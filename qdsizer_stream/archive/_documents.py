@@ -12,7 +12,7 @@ import numpy as np
 from event_model import unpack_event_page
 from numpy.typing import NDArray
 
-from ..callbacks import STREAM_NAME, LiveConfig, frame_keys
+from ..callbacks import DERIVED_STREAMS, LiveConfig, frame_keys
 from ..callbacks.documents import PRIMARY, FrameReadings, Unreadable, rows_per_event
 from ..errors import ArchiveError, ConfigurationError
 from ._ahead import ahead
@@ -139,7 +139,7 @@ class _Mongo:
 
     def _wanted(self, descriptor: Mapping[str, Any]) -> bool:
         stream = descriptor.get("name", "primary")
-        if stream == STREAM_NAME:
+        if stream in DERIVED_STREAMS:
             self._dropped.add(descriptor["uid"])
             return False
         self.streams.append(stream)
@@ -165,7 +165,7 @@ class _Tables:
     def news(self, ended: bool) -> Documents:
         """Documents that were not given before, but for start and stop."""
         with plain_errors(f"run {self._run.metadata['start']['uid']}"):
-            names = [name for name in _streams(self._run) if name != STREAM_NAME]
+            names = [name for name in _streams(self._run) if name not in DERIVED_STREAMS]
             described = {name: self._run[name].descriptors for name in names}
         # The main stream first: frames of others are left out where it has any.
         self.streams = sorted(described, key=lambda name: (name != PRIMARY, described[name][0]["time"]))

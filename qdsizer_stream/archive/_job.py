@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..callbacks import STREAM_NAME, LiveConfig
+from ..callbacks import STREAM_NAME, LiveConfig, with_smoothed
 from ..models import SizingModel
 from ..sizing import Sizer
 from ._documents import PATIENCE_S
@@ -30,7 +30,10 @@ class ReplayDestination(Protocol):
         """Find equal sizes that already exist; raises where sizes cannot be written."""
 
     def write(self, run: Any, documents: Iterator[tuple[str, Any]]) -> str:
-        """Write a derived run, whole or not at all, and return the identifier of what holds it."""
+        """Write a derived run, whole or not at all, and return the identifier of what holds it.
+
+        Its documents have two streams, `qd_size` and, at the end, `qd_size_smoothed`.
+        """
 
 
 @dataclass
@@ -117,13 +120,17 @@ def replay_into(
                 journal.record(step)
                 report("sizing", journal.n_events, max(expected, journal.n_events))
         statuses: Counter[str] = Counter()
+
+        def documents() -> Iterator[tuple[str, Any]]:
+            return with_smoothed(_counted(journal, statuses, report))
+
         if journal.n_events:
             try:
-                outcome.written = destination.write(run, _counted(journal, statuses, report))
+                outcome.written = destination.write(run, documents())
             except RowCountError as error:
                 logger.warning("%s; written once more", error)
                 statuses.clear()
-                outcome.written = destination.write(run, _counted(journal, statuses, report))
+                outcome.written = destination.write(run, documents())
         outcome.frames, outcome.statuses = statuses.total(), dict(statuses.most_common())
         journal.remove()
     return outcome

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..callbacks import OBJECT_NAME, RUN_KEY, STREAM_NAME, Destination, Item, LiveConfig, RunSizing
+from ..callbacks import (
+    OBJECT_NAME,
+    RUN_KEY,
+    STREAM_NAME,
+    Destination,
+    Item,
+    LiveConfig,
+    RunSizing,
+    with_smoothed,
+)
 from ..configuration import validated
 from ..errors import ArchiveError
 from ..sizing import Sizer
@@ -52,7 +61,9 @@ def archived_config(run: Any) -> LiveConfig:
     return validated(LiveConfig, json.loads(described["qdsizer_config"]), f"run {uid}, qdsizer_config")
 
 
-def replay(run: Any, config: LiveConfig, sizer: Sizer | None = None) -> Iterator[tuple[str, Any]]:
+def replay(
+    run: Any, config: LiveConfig, sizer: Sizer | None = None, *, smoothed: bool = False
+) -> Iterator[tuple[str, Any]]:
     """Size the frames of an archived run again, as a new run that is linked to it.
 
     The frames are handled as live ones are, so the same model gives the same numbers, to the last bit.
@@ -66,6 +77,8 @@ def replay(run: Any, config: LiveConfig, sizer: Sizer | None = None) -> Iterator
         applied to them.
     sizer
         The sizer of `config.sizing`, where it exists already.
+    smoothed
+        Whether the stream `qd_size_smoothed` follows at the end: the track from all frames of the run.
 
     Returns
     -------
@@ -78,8 +91,8 @@ def replay(run: Any, config: LiveConfig, sizer: Sizer | None = None) -> Iterator
         The run holds no frames of this detector, or the archive does not deliver them; the documents so far
         then end with a stop that gives the reason.
     """
-    for step in sized_steps(run, config, sizer):
-        yield from step.documents
+    documents = (one for step in sized_steps(run, config, sizer) for one in step.documents)
+    yield from with_smoothed(documents) if smoothed else documents
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,19 @@
 """The sizes of an archived run, as its documents hold them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..callbacks import OBJECT_NAME, STREAM_NAME
+from ..callbacks import (
+    OBJECT_NAME,
+    SMOOTHED_STREAM_NAME,
+    STREAM_NAME,
+    smoothed_point,
+    smoothed_track,
+)
 from ..errors import ArchiveError
+from ..tracking import TrackPoint
 from ._connect import plain_errors
 from ._select import plain_run
 
@@ -29,6 +37,16 @@ class SizedRun:
     """Data and `time` of the events in `qd_size`, in order."""
     data_keys: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Unit, precision and limits of each value of the events, as their descriptor states them."""
+
+    stored_smoothed: tuple[Mapping[str, Any], ...] = ()
+    """Data of the events in `qd_size_smoothed`, in order; empty where the run has no such stream."""
+
+    @cached_property
+    def smoothed(self) -> Sequence[TrackPoint]:
+        """Smoothed track, one point for each event: the stored one, or computed where there is none."""
+        if len(self.stored_smoothed) == len(self.events):
+            return [smoothed_point(data) for data in self.stored_smoothed]
+        return smoothed_track(self.events)
 
     def sizes(self) -> "DataFrame":
         """Read the sizes as a table.
@@ -66,14 +84,22 @@ def sized_run(run: Any) -> SizedRun:
             raise ArchiveError(
                 f"run {uid} holds no stream {STREAM_NAME}: size it with `qdsizer-stream replay`"
             )
+        streams = set(run)
         stream = run[STREAM_NAME]
         descriptor = stream.descriptors[0]
         settings = descriptor["configuration"][OBJECT_NAME]["data"]
-        table = stream.read().to_dataframe().reset_index().to_dict("records")
+        table = _rows(stream)
+        smoothed = _rows(run[SMOOTHED_STREAM_NAME]) if SMOOTHED_STREAM_NAME in streams else []
     return SizedRun(
         start=dict(run.metadata["start"]),
         stop=dict(run.metadata.get("stop") or {}),
         configuration=dict(settings),
         events=tuple(table),
         data_keys={key: dict(about) for key, about in descriptor["data_keys"].items()},
+        stored_smoothed=tuple(smoothed),
     )
+
+
+def _rows(stream: Any) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = stream.read().to_dataframe().reset_index().to_dict("records")
+    return rows

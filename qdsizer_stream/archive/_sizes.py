@@ -1,9 +1,11 @@
 """The sizes of an archived run as a table of pandas, or as a data set of xarray."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..callbacks import SMOOTHED_KEYS, smoothed_data
 from ..errors import missing_extra
 from ._sized_run import SizedRun, sized_run
 
@@ -37,9 +39,10 @@ def sizes(run: Any) -> "DataFrame":
     Returns
     -------
     One row per frame, indexed by `frame`, the sequence number of its raw event. Columns are the fields of an
-    estimate (`mass_mean_nm`, `size_nm`, `status`, …), those of the track (`growth_nm_per_minute`, …), `time`
-    (UTC) and `minutes` since the first frame. ``attrs["units"]`` holds the units by column, ``attrs`` also
-    the run, sample, model and the hash of the model.
+    estimate (`mass_mean_nm`, `size_nm`, `status`, …), those of the track (`growth_nm_per_minute`, …) and of
+    the smoothed track (`smoothed_mass_mean_nm`, …: read from `qd_size_smoothed`, or computed where there is
+    none), `time` (UTC) and `minutes` since the first frame. ``attrs["units"]`` holds the units by
+    column, ``attrs`` also the run, sample, model and the hash of the model.
 
     Raises
     ------
@@ -53,17 +56,19 @@ def sizes(run: Any) -> "DataFrame":
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
     found = run if isinstance(run, SizedRun) else sized_run(run)
-    columns = {
-        key: key.removeprefix("qdsizer_") + SUFFIXES.get(about.get("units") or "", "")
-        for key, about in found.data_keys.items()
-    }
+    keys, columns = dict(found.data_keys), _columns(found.data_keys)
     table = pd.DataFrame(list(found.events), columns=[*columns, "time"])
     minutes = _minutes(found, table)
+    if "qdsizer_track_time" in columns:  # runs that were sized before there was a track have none
+        smoothed = {key: about for key, about in SMOOTHED_KEYS.items() if key != "qdsizer_smoothed_time"}
+        keys, columns = keys | smoothed, columns | _columns(smoothed)
+        points = [smoothed_data(point) for point in found.smoothed]
+        table = table.join(pd.DataFrame(points, columns=list(smoothed)))
     table = table.rename(columns=columns).drop(columns="frame_seq_num")
     table.insert(0, "minutes", minutes)
     table.insert(0, "time", pd.to_datetime(table.pop("time"), unit="s", utc=True))
     table.index = pd.Index([int(event["qdsizer_frame_seq_num"]) for event in found.events], name="frame")
-    units = {columns[key]: about["units"] for key, about in found.data_keys.items() if about.get("units")}
+    units = {columns[key]: about["units"] for key, about in keys.items() if about.get("units")}
     table.attrs = {
         "units": {"minutes": "min", **{name: unit for name, unit in units.items() if name in table}},
         "run": str(found.start["uid"]),
@@ -105,6 +110,14 @@ def sizes_dataset(run: Any) -> "Dataset":
         dataset[name].attrs["units"] = unit
     dataset["time"].attrs["time_zone"] = "UTC"
     return dataset
+
+
+def _columns(keys: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Names of columns by data key."""
+    return {
+        key: key.removeprefix("qdsizer_") + SUFFIXES.get(about.get("units") or "", "")
+        for key, about in keys.items()
+    }
 
 
 def _minutes(run: SizedRun, table: Any) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ..callbacks import LiveConfig
+from ..callbacks import LiveConfig, estimates_alone
 from ..errors import ConfigurationError
 from ..models import SizingModel
 
@@ -84,7 +84,7 @@ class TableFile:
         Path of the file.
         """
         uid = run.metadata["start"]["uid"]
-        for name, doc in documents:
+        for name, doc in estimates_alone(documents):
             if name != "event":
                 continue
             if not self._columns:

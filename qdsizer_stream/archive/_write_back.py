@@ -1,15 +1,13 @@
-"""Write-back: the stream `qd_size` added to the archived run itself."""
+"""Write-back: the streams of sizes added to the archived run itself."""
 
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from itertools import islice
 from typing import Any
 
 import httpx
 
-from ..callbacks import OBJECT_NAME, RUN_KEY, STREAM_NAME, LiveConfig
+from ..callbacks import DERIVED_STREAMS, OBJECT_NAME, RUN_KEY, STREAM_NAME, LiveConfig
 from ..errors import ArchiveError
 from ..models import SizingModel
 from ._connect import plain_errors
@@ -25,13 +23,13 @@ BATCH_EVENTS = 10_000
 class WriteBack:
     """Writes sizes into the run of their frames, whole or not at all.
 
-    The count in the stop document is written last: a stream that is not counted there was interrupted, and
-    is written again.
+    The counts in the stop document are written last: streams that are not counted there were interrupted,
+    and are written again.
 
     Parameters
     ----------
     replace
-        Whether an existing stream of other sizes is deleted; it cannot be restored.
+        Whether existing streams of other sizes are deleted; they cannot be restored.
     """
 
     def __init__(self, replace: bool = False) -> None:
@@ -62,11 +60,12 @@ class WriteBack:
         with plain_errors(f"run {uid}"):
             if not _counted(run):
                 return None  # or interrupted, and to be written again
-            counted = run.metadata["stop"]["num_events"][STREAM_NAME]
+            counts = run.metadata["stop"]["num_events"]
+            expected = {name: counts[name] for name in DERIVED_STREAMS if name in counts}
             try:
-                check_rows(run, {STREAM_NAME: StreamCount(counted, counted)})
+                _check(run, expected)
             except RowCountError:
-                return None  # `write` deletes the stream first
+                return None  # `write` deletes the streams first
             described = run[STREAM_NAME].descriptors[0]["configuration"][OBJECT_NAME]["data"]
         settings = json.dumps(config.model_dump(mode="json"), sort_keys=True)
         if described["qdsizer_model_sha256"] == model.sha256 and described["qdsizer_config"] == settings:
@@ -80,7 +79,7 @@ class WriteBack:
         return None
 
     def write(self, run: Any, documents: Iterator[tuple[str, Any]]) -> str:
-        """Append the stream.
+        """Append the streams.
 
         Parameters
         ----------
@@ -96,17 +95,16 @@ class WriteBack:
         Raises
         ------
         ArchiveError
-            The run has no stop document, or the archive does not accept the stream or does not answer.
+            The run has no stop document, or the archive does not accept a stream or does not answer.
         """
         uid = str(run.metadata["start"]["uid"])
         with plain_errors(f"write-back to run {uid}"):
             if not run.refresh().metadata.get("stop"):
                 raise ArchiveError(f"run {uid} has no stop document: sizes can be added once it has ended")
-            if STREAM_NAME in run.base:  # the run client caches its streams
-                self._delete(run)
+            self._delete(run)
             try:
-                n_events = self._write(run, documents)
-                check_rows(run.refresh(), {STREAM_NAME: StreamCount(n_events, n_events)})
+                written = self._write(run, documents)
+                _check(run.refresh().new_variation(), written)  # a new client: one remembers its streams
             except Exception:
                 with suppress(httpx.HTTPError):  # the first error is the one to report
                     self._delete(run)
@@ -114,72 +112,112 @@ class WriteBack:
         return uid
 
     @staticmethod
-    def _write(run: Any, documents: Iterator[tuple[str, Any]]) -> int:
-        import pyarrow as pa  # type: ignore[import-untyped]
-        from tiled.structures.core import Spec
-
-        tags = run.item["attributes"].get("access_tags")
-        stream: Any = None
-        table: Any = None
-        others: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
-        n_events = 0
-        schema: Any = None
-        events = _rows(documents, others)
-        while rows := list(islice(events, BATCH_EVENTS)):
-            batch = pa.Table.from_pylist(rows, schema=schema)
-            if table is None:
-                schema = batch.schema
-                first = others["descriptor"][0]
-                stream = run.base.create_container(
-                    key=STREAM_NAME,
-                    metadata={
-                        key: value
-                        for key, value in first.items()
-                        if key not in ("name", "object_keys", "run_start")
-                    },
-                    specs=[Spec("BlueskyEventStream", version="3.0"), Spec("composite")],
-                    access_tags=tags,
-                ).base
-                table = stream.create_appendable_table(
-                    schema=schema, key="internal", metadata=first["data_keys"], access_tags=tags
-                )
-            table.append_partition(0, batch)
-            n_events += len(rows)
-        # A later descriptor only changes the configuration; Tiled stores it with the first.
-        if later := others["descriptor"][1:]:
-            changed = [{key: one[key] for key in ("uid", "time", "configuration")} for one in later]
-            stream.update_metadata({"_config_updates": changed}, drop_revision=True)
-        (stop,) = others["stop"]
-        run.update_metadata({"stop": {"num_events": {STREAM_NAME: n_events}, RUN_KEY: stop[RUN_KEY]}})
-        return n_events
+    def _write(run: Any, documents: Iterator[tuple[str, Any]]) -> dict[str, int]:
+        """Write all streams, then their counts, which are returned."""
+        streams: dict[str, _Stream] = {}
+        stream_of: dict[str, _Stream] = {}  # by descriptor
+        stop: Mapping[str, Any] = {}
+        for name, doc in documents:
+            if name == "descriptor":
+                stream = streams.setdefault(doc["name"], _Stream(run, doc))
+                stream.descriptors.append(doc)
+                stream_of[doc["uid"]] = stream
+            elif name == "event":
+                stream_of[doc["descriptor"]].add(doc)
+            elif name == "stop":
+                stop = doc
+        for stream in streams.values():
+            stream.finish()
+        counts = {name: stream.n_events for name, stream in streams.items()}
+        run.update_metadata({"stop": {"num_events": counts, RUN_KEY: stop[RUN_KEY]}})
+        return counts
 
     @staticmethod
     def _delete(run: Any) -> None:
-        """Delete the count in the stop document, then the stream."""
+        """Delete the counts in the stop document, then the streams."""
         from tiled.client.metadata_update import DELETE_KEY
 
-        if _counted(run):
-            run.update_metadata({"stop": {"num_events": {STREAM_NAME: DELETE_KEY}}})
-        run.base.delete_contents([STREAM_NAME], recursive=True, external_only=False)
+        counts = (run.refresh().metadata.get("stop") or {}).get("num_events", {})
+        if counted := {name: DELETE_KEY for name in DERIVED_STREAMS if name in counts}:
+            run.update_metadata({"stop": {"num_events": counted}})
+        # `base`, because the client of the run remembers its streams.
+        if there := [name for name in DERIVED_STREAMS if name in run.base]:
+            run.base.delete_contents(there, recursive=True, external_only=False)
+
+
+class _Stream:
+    """One stream while it is written to Tiled; its rows are sent in batches."""
+
+    def __init__(self, run: Any, first: Mapping[str, Any]) -> None:
+        self._run = run
+        self._first = first
+        self._rows: list[dict[str, Any]] = []
+        self._container: Any = None
+        self._table: Any = None
+        self._schema: Any = None
+        self.descriptors: list[Mapping[str, Any]] = []
+        self.n_events = 0
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Add an event."""
+        self._rows.append(_row(event))
+        if len(self._rows) == BATCH_EVENTS:
+            self._send()
+
+    def finish(self) -> None:
+        """Send what is left, and the later descriptors."""
+        if self._rows:
+            self._send()
+        # A later descriptor only changes the configuration; Tiled stores it with the first.
+        if later := self.descriptors[1:]:
+            changed = [{key: one[key] for key in ("uid", "time", "configuration")} for one in later]
+            self._container.update_metadata({"_config_updates": changed}, drop_revision=True)
+
+    def _send(self) -> None:
+        import pyarrow as pa  # type: ignore[import-untyped]
+
+        batch = pa.Table.from_pylist(self._rows, schema=self._schema)
+        if self._table is None:
+            self._create(batch.schema)
+        self._table.append_partition(0, batch)
+        self.n_events += len(self._rows)
+        self._rows.clear()
+
+    def _create(self, schema: Any) -> None:
+        from tiled.structures.core import Spec
+
+        tags = self._run.item["attributes"].get("access_tags")
+        self._schema = schema
+        self._container = self._run.base.create_container(
+            key=self._first["name"],
+            metadata={
+                key: value
+                for key, value in self._first.items()
+                if key not in ("name", "object_keys", "run_start")
+            },
+            specs=[Spec("BlueskyEventStream", version="3.0"), Spec("composite")],
+            access_tags=tags,
+        ).base
+        self._table = self._container.create_appendable_table(
+            schema=schema, key="internal", metadata=self._first["data_keys"], access_tags=tags
+        )
+
+
+def _check(run: Any, counts: Mapping[str, int]) -> None:
+    check_rows(run, {name: StreamCount(number, number) for name, number in counts.items()})
+
+
+def _row(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Row of the table, in the layout of Tiled's own writer."""
+    return {
+        "seq_num": event["seq_num"],
+        "time": event["time"],
+        **event["data"],
+        **{f"ts_{key}": value for key, value in event["timestamps"].items()},
+    }
 
 
 def _counted(run: Any) -> bool:
     """Whether the run holds sizes that are counted in its stop document."""
     counts: Mapping[str, Any] = (run.refresh().metadata.get("stop") or {}).get("num_events", {})
     return bool(counts.get(STREAM_NAME)) and STREAM_NAME in run.base
-
-
-def _rows(
-    documents: Iterator[tuple[str, Any]], others: Mapping[str, list[dict[str, Any]]]
-) -> Iterator[dict[str, Any]]:
-    """Rows of the table, in the layout of Tiled's own writer; other documents are collected by kind."""
-    for name, doc in documents:
-        if name != "event":
-            others[name].append(doc)
-            continue
-        yield {
-            "seq_num": doc["seq_num"],
-            "time": doc["time"],
-            **doc["data"],
-            **{f"ts_{key}": value for key, value in doc["timestamps"].items()},
-        }

@@ -2,8 +2,11 @@
 
 from .display import SizedFrame, SynthesisRecord
 from .documents import (
+    DERIVED_STREAMS,
     OBJECT_NAME,
     RUN_KEY,
+    SMOOTHED_KEYS,
+    SMOOTHED_STREAM_NAME,
     STREAM_NAME,
     AngleSource,
     Destination,
@@ -15,13 +18,21 @@ from .documents import (
     WavelengthSource,
     config_of_run,
     estimate_data,
+    estimates_alone,
     frame_keys,
+    smoothed_data,
+    smoothed_point,
+    smoothed_track,
+    with_smoothed,
 )
 from .live import Counters, Item, LiveSizer, RunSizing
 
 __all__ = [
+    "DERIVED_STREAMS",
     "OBJECT_NAME",
     "RUN_KEY",
+    "SMOOTHED_KEYS",
+    "SMOOTHED_STREAM_NAME",
     "STREAM_NAME",
     "AngleSource",
     "Counters",
@@ -39,5 +50,10 @@ __all__ = [
     "WavelengthSource",
     "config_of_run",
     "estimate_data",
+    "estimates_alone",
     "frame_keys",
+    "smoothed_data",
+    "smoothed_point",
+    "smoothed_track",
+    "with_smoothed",
 ]

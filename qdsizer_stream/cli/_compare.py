@@ -40,7 +40,6 @@ def compare(
 ) -> None:
     """Compare runs: final size, growth and model of each, and their smoothed tracks in one picture."""
     from ..archive import find_run, sized_run
-    from ..callbacks.display import smoothed_track
 
     rows: list[dict[str, Any]] = []
     if picture is not None:
@@ -49,7 +48,7 @@ def compare(
     with opened_archive(archive) as catalog:
         for uid in runs:
             run = sized_run(find_run(catalog, uid))
-            points = smoothed_track(run.events)
+            points = run.smoothed
             tracks.append(points)
             last = points[-1]
             fastest = max(points, key=lambda point: _rank(point.growth_nm_per_min))

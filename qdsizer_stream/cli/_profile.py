@@ -202,10 +202,10 @@ def print_schema() -> None:
 
 
 def _discovered(run: Any) -> "Discovery":
-    from ..callbacks import STREAM_NAME
+    from ..callbacks import DERIVED_STREAMS
     from ..profiles import discover
 
-    descriptors = {name: run[name].descriptors[0] for name in run if name != STREAM_NAME}
+    descriptors = {name: run[name].descriptors[0] for name in run if name not in DERIVED_STREAMS}
     return discover(run.metadata["start"], descriptors)
 
 

@@ -61,7 +61,7 @@ def replay(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Use this model instead of that of the settings.")] = None,
     write_back: Annotated[
-        bool, typer.Option("--write-back", help="Add the stream qd_size to the run itself.")
+        bool, typer.Option("--write-back", help="Add the streams of sizes to the run itself.")
     ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="With --write-back: replace an existing stream qd_size.")

@@ -40,7 +40,11 @@ def report(
     with opened_archive(archive) as catalog:
         found = sized_run(find_run(catalog, run))
         data = RunData(
-            start=found.start, configuration=found.configuration, events=list(found.events), stop=found.stop
+            start=found.start,
+            configuration=found.configuration,
+            events=list(found.events),
+            stop=found.stop,
+            smoothed=found.smoothed,
         )
         watched = WatchedRun(catalog, run)
         watched.update()

@@ -49,7 +49,7 @@ def test_an_archive_in_order_has_no_faults(archive: Any) -> None:
     assert found(archive) == []
 
 
-@pytest.mark.parametrize(("which", "stream"), [(0, "primary"), (1, "qd_size")])
+@pytest.mark.parametrize(("which", "stream"), [(0, "primary"), (1, "qd_size"), (1, "qd_size_smoothed")])
 def test_doubled_rows_are_found_and_removed(
     which: int, stream: str, archive: Any, runs: tuple[str, str], tmp_path: Path
 ) -> None:
@@ -78,6 +78,14 @@ def test_short_and_unfinished_runs_are_found(archive: Any, runs: tuple[str, str]
     ]
     assert found(archive, mend=True)[1] == (derived, "short", "4 of 7 events in qd_size", "deleted")
     assert list(archive) == [measured]  # what was measured is never deleted
+
+
+def test_a_smoothed_track_that_is_missing_is_found(archive: Any, runs: tuple[str, str]) -> None:
+    measured, derived = runs
+    archive[derived].base.delete_contents(["qd_size_smoothed"], recursive=True, external_only=False)
+    fault = (derived, "short", "0 of 4 events in qd_size_smoothed")
+    assert found(archive, mend=True) == [(*fault, "deleted")]
+    assert list(archive) == [measured]
 
 
 def test_an_orphan_is_reported_and_kept(archive: Any, runs: tuple[str, str]) -> None:

@@ -99,5 +99,5 @@ def test_replay_and_write_back(
             assert list(own[key].values) == list(linked[key].values)
         assert len(own["qdsizer_size"]) == 3
         (found,) = select_runs(archive, query={"sample": "PbS"})
-        assert found.metadata["stop"]["num_events"] == {"primary": 3, "qd_size": 3}
+        assert found.metadata["stop"]["num_events"] == {"primary": 3, "qd_size": 3, "qd_size_smoothed": 3}
     assert not (tmp_path / "archive" / "catalog.db").exists()

@@ -8,6 +8,7 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,11 @@ from qdsizer_stream.archive import (
     replay_into,
     run_documents,
     select_runs,
+    sized_run,
 )
 from qdsizer_stream.archive import _documents as documents_module
 from qdsizer_stream.archive import _write_back as write_back_module
+from qdsizer_stream.archive import sizes as table_of_sizes
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer
 from qdsizer_stream.devices import SimMythen, SimMythenHdf5
 from qdsizer_stream.errors import ArchiveError, ConfigurationError
@@ -50,6 +53,7 @@ from qdsizer_stream.sizing import Sizer
 pytestmark = pytest.mark.integration
 
 FRAMES = 7
+COUNTS = {"primary": FRAMES, "qd_size": FRAMES, "qd_size_smoothed": FRAMES}
 ONE_FRAME = 4 * 30_720
 
 
@@ -136,6 +140,28 @@ def test_live_and_derived_sizes_are_equal_in_time_and_number(
         np.testing.assert_array_equal(derived["qd_size"][key].read(), sized["qd_size"][key].read())
 
 
+def test_a_derived_run_holds_the_smoothed_track_and_its_readers_read_it(
+    archive: Any, sized: Any, into: Callable[..., ReplayOutcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    derived = archive[into(sized, LinkedRuns(archive)).written]
+    live, again = sized_run(sized), sized_run(derived)
+    assert (len(live.stored_smoothed), len(again.stored_smoothed)) == (0, FRAMES)
+    computed = live.smoothed
+    assert list(map(repr, again.smoothed)) == list(map(repr, computed))
+    for key in ("time", "seq_num"):
+        np.testing.assert_array_equal(derived["qd_size_smoothed"][key].read(), derived["qd_size"][key].read())
+    tables = [table_of_sizes(run).drop(columns="latency_s") for run in (sized, derived)]
+    assert tables[0].equals(tables[1])
+    assert list(tables[0]["smoothed_mass_mean_nm"]) == [point.mass_mean_nm for point in computed]
+    assert tables[0].attrs["units"]["smoothed_growth_nm_per_minute"] == "nm/min"
+    with monkeypatch.context() as patch:
+        patch.setattr("qdsizer_stream.archive._sized_run.smoothed_track", None)
+        assert sized_run(derived).smoothed  # read
+    # A stream that is not whole is not read.
+    short = replace(again, stored_smoothed=again.stored_smoothed[:-1])
+    assert list(map(repr, short.smoothed)) == list(map(repr, computed))
+
+
 def adding(config: LiveConfig, mode: str | None) -> LiveConfig:
     """Settings that add frames up: three of the simulated ones, of 0.6 million photons, make a sum."""
     if mode is None:
@@ -195,7 +221,10 @@ def test_an_interrupted_replay_goes_on(
     assert len(derived["qd_size"].descriptors) == 1
     stop = derived.metadata["stop"]
     schema_validators[DocumentNames.stop].validate(dict(stop))
-    assert (stop["exit_status"], dict(stop["num_events"])) == ("success", {"qd_size": frames})
+    assert (stop["exit_status"], dict(stop["num_events"])) == (
+        "success",
+        {"qd_size": frames, "qd_size_smoothed": frames},
+    )
     assert dict(stop["qdsizer"]) == {"frames": frames, "sized": frames, "refused": {}, "marked": 0}
     assert list(derived["qd_size"]["seq_num"].read()) == list(range(1, frames + 1))
 
@@ -262,12 +291,12 @@ def test_write_back(
     outcome = into(run, WriteBack())
     run = archive[run.item["id"]]
     assert outcome.written == run.metadata["start"]["uid"]
-    assert run.metadata["stop"]["num_events"] == {"primary": FRAMES, "qd_size": FRAMES}
+    assert run.metadata["stop"]["num_events"] == COUNTS
     assert run.metadata["stop"]["qdsizer"]["sized"] == FRAMES
     assert sizes_of_frames(run).equals(sizes_of_frames(sized))  # the same device with the same seed
     assert archived_config(run) == config
     names = [name for name, _ in run.documents()]
-    assert (names.count("descriptor"), names.count("event"), names[-1]) == (2, 2 * FRAMES, "stop")
+    assert (names.count("descriptor"), names.count("event"), names[-1]) == (3, 3 * FRAMES, "stop")
     n_runs = n_runs_of(archive)
     assert into(run, WriteBack()).found
     assert n_runs_of(archive) == n_runs
@@ -289,10 +318,12 @@ def test_write_back_refuses_other_sizes_unless_told(
     assert not into(run, WriteBack(replace=True), other).found
     run = archive[run.item["id"]]
     assert archived_config(run) == other
-    assert run.metadata["stop"]["num_events"] == {"primary": FRAMES, "qd_size": FRAMES}
+    assert run.metadata["stop"]["num_events"] == COUNTS
 
 
+@pytest.mark.parametrize("key", ["qdsizer_size", "qdsizer_smoothed_size"])
 def test_write_back_that_is_cut_off_leaves_nothing(
+    key: str,
     archive: Any,
     measure: Callable[..., Any],
     mythen: Callable[..., SimMythen],
@@ -302,16 +333,15 @@ def test_write_back_that_is_cut_off_leaves_nothing(
     run = measure(mythen(), sized=False)
     monkeypatch.setattr(write_back_module, "BATCH_EVENTS", 3)
 
-    whole = write_back_module._rows
+    whole = write_back_module._row
 
-    def cut(documents: Any, others: Any) -> Any:
-        for row in whole(documents, others):
-            if row["seq_num"] == 5:
-                raise ArchiveError("the archive is gone")
-            yield row
+    def cut(event: Any) -> Any:
+        if key in event["data"] and event["seq_num"] == 5:
+            raise ArchiveError("the archive is gone")
+        return whole(event)
 
     with monkeypatch.context() as patch:
-        patch.setattr(write_back_module, "_rows", cut)
+        patch.setattr(write_back_module, "_row", cut)
         with pytest.raises(ArchiveError, match="the archive is gone"):
             into(run, WriteBack())
     assert set(archive[run.item["id"]]) == {"primary"}

@@ -22,7 +22,14 @@ from event_model import DocumentNames, schema_validators
 
 import qdsizer_stream.models
 from qdsizer_stream import __version__
-from qdsizer_stream.callbacks import Destination, LiveConfig, LiveSizer, QueuePolicy, WavelengthSource
+from qdsizer_stream.callbacks import (
+    Destination,
+    LiveConfig,
+    LiveSizer,
+    QueuePolicy,
+    WavelengthSource,
+    with_smoothed,
+)
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.errors import ModelError
 from qdsizer_stream.reduction import ReductionConfig, nominal_detector
@@ -283,6 +290,15 @@ def test_the_sizes_of_a_sizer_before_it_are_replaced(
     assert out[-1][1]["num_events"]["qd_size"] == 6
     assert len([name for name, _ in out if name in ("start", "stop")]) == 2
     assert caplog.text.count("has a stream qd_size of another sizer, which that of this one replaces") == 1
+
+
+def test_a_smoothed_track_of_the_replaced_sizes_is_left_out(raw: Documents, through: Through) -> None:
+    smoothed = list(with_smoothed(through(raw)))
+    assert smoothed[-1][1]["num_events"] == {"primary": 6, "qd_size": 6, "qd_size_smoothed": 6}
+    out = through(smoothed)
+    assert "qd_size_smoothed" not in [doc["name"] for name, doc in out if name == "descriptor"]
+    assert len([name for name, _ in out if name == "event"]) == 12
+    assert out[-1][1]["num_events"] == {"primary": 6, "qd_size": 6}
 
 
 def test_a_linked_run_keeps_the_sizes_of_a_sizer_before_it(raw: Documents, through: Through) -> None:

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from ..documents import smoothed_track
 from ._distribution import Distribution, distribution
 from ._record import SIMULATION_KEY, Growth, SizedFrame, SynthesisRecord
 from ._reflection_marks import ReflectionMarks, reflection_marks
-from ._report import ReportWriter, RunData, render_report, smoothed_track
+from ._report import ReportWriter, RunData, render_report
 from ._table import LiveSizeTable
 from ._view import (
     LOOKS,

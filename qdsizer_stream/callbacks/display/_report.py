@@ -18,12 +18,12 @@ import numpy as np
 
 from ...models import TWO_SIDED_95
 from ...sizing import Examination, Status
-from ...tracking import Track, TrackPoint
-from ..documents import OBJECT_NAME, RUN_KEY, STREAM_NAME, measurement_of
+from ...tracking import TrackPoint
+from ..documents import OBJECT_NAME, RUN_KEY, STREAM_NAME, smoothed_track
 from ._record import Examined, Growth
 from ._view import growth_words
 
-__all__ = ["ReportWriter", "RunData", "render_report", "smoothed_track"]
+__all__ = ["ReportWriter", "RunData", "render_report"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,30 +56,13 @@ class RunData:
     """Stop document."""
     examinations: list[tuple[int, Examination]] = field(default_factory=list)
     """Sequence number and examination of some sized frames, in order."""
+    smoothed: Sequence[TrackPoint] | None = None
+    """Smoothed track, one point for each event; None to compute it from the events."""
 
     @property
     def uid(self) -> str:
         """Identifier of the run."""
         return str(self.start.get("uid", ""))
-
-
-def smoothed_track(events: Sequence[Mapping[str, Any]]) -> list[TrackPoint]:
-    """Smooth the track of a run that has ended.
-
-    Parameters
-    ----------
-    events
-        Data of its events in `qd_size`, in order.
-
-    Returns
-    -------
-    One point for each event, from all of them; NaN throughout where the run was sized before there was a
-    track.
-    """
-    track = Track()
-    for data in events:
-        track.update(float(data.get("qdsizer_track_time", math.nan)), measurement_of(data))
-    return track.smoothed()
 
 
 def render_report(run: RunData) -> str:
@@ -94,7 +77,7 @@ def render_report(run: RunData) -> str:
     -------
     A whole HTML page with its pictures in it.
     """
-    points = smoothed_track(run.events)
+    points = smoothed_track(run.events) if run.smoothed is None else run.smoothed
     sample = run.start.get("sample", "")
     name = sample.get("name", "") if isinstance(sample, Mapping) else sample
     title = f"{name or 'run'} {run.uid[:8]}"

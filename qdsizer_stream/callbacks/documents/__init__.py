@@ -19,16 +19,37 @@ from ._quantity import (
 from ._readings import FrameReadings
 from ._rows import rows_per_event
 from ._run_index import MAX_OPEN_RUNS, RunIndex
+from ._smoothed import (
+    DERIVED_STREAMS,
+    SMOOTHED_OBJECT_NAME,
+    SMOOTHED_STREAM_NAME,
+    estimates_alone,
+    with_smoothed,
+)
 from ._source import FrameSource, frame_keys
 from ._stream_choice import PRIMARY
-from ._track_data import SIMULATION_KEY, TARGET_KEYS, measurement_of, target_of, track_data
+from ._track_data import (
+    SIMULATION_KEY,
+    SMOOTHED_KEYS,
+    TARGET_KEYS,
+    measurement_of,
+    smoothed_data,
+    smoothed_point,
+    smoothed_track,
+    target_of,
+    track_data,
+)
 
 __all__ = [
+    "DERIVED_STREAMS",
     "MAX_OPEN_RUNS",
     "OBJECT_NAME",
     "PRIMARY",
     "RUN_KEY",
     "SIMULATION_KEY",
+    "SMOOTHED_KEYS",
+    "SMOOTHED_OBJECT_NAME",
+    "SMOOTHED_STREAM_NAME",
     "STREAM_NAME",
     "TARGET_KEYS",
     "AngleSource",
@@ -51,6 +72,7 @@ __all__ = [
     "array_bytes",
     "config_of_run",
     "estimate_data",
+    "estimates_alone",
     "fixed_wavelength_angstrom",
     "frame_keys",
     "measurement_of",
@@ -61,7 +83,11 @@ __all__ = [
     "read_switches",
     "read_wavelength",
     "rows_per_event",
+    "smoothed_data",
+    "smoothed_point",
+    "smoothed_track",
     "target_of",
     "track_data",
     "unchanged",
+    "with_smoothed",
 ]

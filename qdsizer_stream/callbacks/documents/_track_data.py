@@ -1,19 +1,23 @@
 """Data keys of the track of a run, and what of a frame informs it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...models import Answer
-from ...tracking import Measurement, TrackPoint
+from ...tracking import Change, Measurement, Track, TrackPoint
 
 __all__ = [
     "SIMULATION_KEY",
+    "SMOOTHED_KEYS",
     "TARGET_KEYS",
     "TRACK_KEYS",
     "clock_key",
     "evidence_data",
     "measurement_of",
+    "smoothed_data",
+    "smoothed_point",
+    "smoothed_track",
     "target_of",
     "track_data",
 ]
@@ -63,6 +67,27 @@ TARGET_KEYS: dict[str, dict[str, Any]] = {
     "qdsizer_probability_reached": _number(None, 4),
 }
 """Data keys of a track with a target."""
+
+_SMOOTHED_FIELDS = {
+    f"qdsizer_smoothed_{name}{end}": f"{name}{end}_{unit}"
+    for name, unit, ends in (
+        ("mass_mean", "nm", ("", "_low", "_high", "_sd")),
+        ("size", "nm", ("", "_low", "_high", "_sd")),
+        ("growth", "nm_per_min", ("", "_low", "_high")),
+    )
+    for end in ends
+}
+"""Fields of a point of the track by the data keys that hold them once it is smoothed."""
+
+SMOOTHED_KEYS: dict[str, dict[str, Any]] = {
+    **{
+        key: _number("nm/min", 4) if field.endswith("per_min") else _number("nm", 3 + ("_sd" in field))
+        for key, field in _SMOOTHED_FIELDS.items()
+    },
+    "qdsizer_smoothed_change": {"dtype": "string", "shape": [], "choices": ["", "rate", "jump"]},
+    "qdsizer_smoothed_time": _number("s", 3),
+}
+"""Data keys of a smoothed track, without their source."""
 
 
 def clock_key(start: Mapping[str, Any]) -> str | None:
@@ -211,3 +236,61 @@ def track_data(point: TrackPoint, target: bool) -> dict[str, Any]:
             "qdsizer_probability_reached": point.probability_reached,
         }
     return data
+
+
+def smoothed_track(events: Iterable[Mapping[str, Any]]) -> list[TrackPoint]:
+    """Smooth the track of a run that has ended.
+
+    Parameters
+    ----------
+    events
+        Data of its events in `qd_size`, in order.
+
+    Returns
+    -------
+    One point for each event, from all of them; NaN throughout where the run was sized before there was a
+    track.
+    """
+    track = Track()
+    for data in events:
+        track.update(float(data.get("qdsizer_track_time", math.nan)), measurement_of(data))
+    return track.smoothed()
+
+
+def smoothed_data(point: TrackPoint) -> dict[str, Any]:
+    """Data of a smoothed track by data key.
+
+    Parameters
+    ----------
+    point
+        State of the track at a frame, from all frames of the run.
+
+    Returns
+    -------
+    Values and strings.
+    """
+    data: dict[str, Any] = {key: getattr(point, field) for key, field in _SMOOTHED_FIELDS.items()}
+    return data | {
+        "qdsizer_smoothed_change": "" if point.change is None else point.change.value,
+        "qdsizer_smoothed_time": point.time_s,
+    }
+
+
+def smoothed_point(data: Mapping[str, Any]) -> TrackPoint:
+    """Read a point of a smoothed track back from the data of its event.
+
+    Parameters
+    ----------
+    data
+        Data of an event in `qd_size_smoothed`.
+
+    Returns
+    -------
+    The point.
+    """
+    change = str(data["qdsizer_smoothed_change"])
+    return TrackPoint(
+        time_s=float(data["qdsizer_smoothed_time"]),
+        change=Change(change) if change else None,
+        **{field: float(data[key]) for key, field in _SMOOTHED_FIELDS.items()},
+    )

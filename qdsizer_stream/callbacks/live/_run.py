@@ -14,6 +14,7 @@ from ...reduction import FrameAccumulator, PooledCounts
 from ...sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
 from ...sizing.process import Executor, SynchronousExecutor
 from ..documents import (
+    DERIVED_STREAMS,
     RUN_KEY,
     STREAM_NAME,
     Announced,
@@ -162,7 +163,7 @@ class RunSizing:
         """
         if self._linked is not None:
             return False
-        if name == "descriptor" and doc.get("name") == STREAM_NAME:
+        if name == "descriptor" and doc.get("name") in DERIVED_STREAMS:
             if not self._replaced:
                 logger.warning(
                     "run %s has a stream %s of another sizer, which that of this one replaces downstream: "
@@ -289,7 +290,9 @@ class RunSizing:
         if self._linked is not None:
             linked = self._linked.stop(n_events, doc["exit_status"], doc.get("reason", ""))
             return [doc, {**linked, RUN_KEY: tally}]
-        num_events = {**doc.get("num_events", {}), STREAM_NAME: n_events}
+        counts = doc.get("num_events", {}).items()
+        num_events = {name: number for name, number in counts if name not in DERIVED_STREAMS}
+        num_events[STREAM_NAME] = n_events
         return [{**doc, "num_events": num_events, RUN_KEY: tally}]
 
     def close(self) -> None:
