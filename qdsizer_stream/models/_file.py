@@ -320,12 +320,9 @@ class SizingModel:
         """
         if not isinstance(self.card.input, BinnedInput):
             return answer
-        if not binned.mask.any():  # nearly always: the points are no further apart than the bins
+        if binned.span is not None or binned.mask.all():  # nearly always: no further apart than the bins
             return answer
-        filled = np.flatnonzero(~binned.mask)
-        # Masked at the ends only: the median of ones needs no sorting.
-        gapless = filled.size == 0 or filled[-1] - filled[0] == filled.size - 1
-        apart = 1.0 if gapless else float(np.median(np.diff(filled)))
+        apart = float(np.median(np.diff(np.flatnonzero(~binned.mask))))
         step = self.card.input.grid.q_step_inv_angstrom
         return with_widening(answer, upper_widening(answer.size_nm, apart * step, step))
 

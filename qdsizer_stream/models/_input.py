@@ -64,14 +64,11 @@ def binned_vectors(
         vectors[:, N_CHANNELS] = width_channel(resolution_inv_angstrom)
     centre = np.arange(mask.shape[1], dtype=np.float64)
     for row, vector in enumerate(vectors):
-        usable: slice | NDArray[np.intp] = slice(None)
-        inside = slice(None)
-        gaps = bool(mask[row].any())
-        if gaps:
-            usable = np.flatnonzero(~mask[row])
-            if usable.size == 0:
-                continue
-            inside = slice(usable[0], usable[-1] + 1)
+        inside = slice(int(mask[row].argmin()), mask.shape[1] - int(mask[row, ::-1].argmin()))
+        gaps = bool(mask[row, inside].any())
+        if gaps and mask[row].all():
+            continue
+        usable: slice | NDArray[np.intp] = np.flatnonzero(~mask[row]) if gaps else inside
         seen = intensity[row, usable]
         mean = seen.mean()
         scale = 1 / mean if mean > 0 else 1.0

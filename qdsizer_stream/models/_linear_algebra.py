@@ -3,6 +3,9 @@
 SciPy is imported with the first frame: a session whose frames another process sizes never needs it.
 """
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,9 +14,26 @@ __all__ = ["cholesky_with_ridge", "prepare", "solve_transposed", "whiten"]
 
 def prepare() -> None:
     """Import what the first frame would otherwise wait for."""
-    import scipy.linalg.lapack
     import scipy.optimize
     import scipy.sparse  # noqa: F401
+
+    _lapack()
+    _blas()
+
+
+@cache
+def _lapack() -> Any:
+    """LAPACK; an import statement would be looked up six times for each frame."""
+    import scipy.linalg.lapack
+
+    return scipy.linalg.lapack
+
+
+@cache
+def _blas() -> Any:
+    import scipy.linalg.blas
+
+    return scipy.linalg.blas
 
 
 def cholesky_with_ridge(gram: NDArray[np.float64], ridge: float) -> tuple[NDArray[np.float64], bool]:
@@ -31,11 +51,10 @@ def cholesky_with_ridge(gram: NDArray[np.float64], ridge: float) -> tuple[NDArra
     Upper triangular factor, shape (n, n), and whether the matrix is positive definite; where it is not, the
     factor is not valid.
     """
-    from scipy.linalg.lapack import dpotrf
-
-    copied = gram.T.copy(order="F")
-    copied.reshape(-1, order="F")[:: gram.shape[0] + 1] += ridge
-    upper, failed = dpotrf(copied, overwrite_a=True)
+    # The transpose of a copy in NumPy's order is in LAPACK's, which overwrites it.
+    copied = np.array(gram, order="C")
+    copied.reshape(-1)[:: gram.shape[0] + 1] += ridge
+    upper, failed = _lapack().dpotrf(copied.T, overwrite_a=True)
     return upper, not failed
 
 
@@ -57,9 +76,7 @@ def solve_transposed(
     -------
     x, in the shape of b.
     """
-    from scipy.linalg.lapack import dtrtrs
-
-    solution, _ = dtrtrs(upper, right, trans=1, overwrite_b=overwrite)
+    solution, _ = _lapack().dtrtrs(upper, right, trans=1, overwrite_b=overwrite)
     return np.asarray(solution)
 
 
@@ -73,7 +90,5 @@ def whiten(upper: NDArray[np.float64], rows: NDArray[np.float64]) -> None:
     rows
         X, shape (n, m), contiguous.
     """
-    from scipy.linalg.blas import dtrsm
-
     # Transposed, in the order of Fortran: Xᵀ U⁻¹, which overwrites it.
-    dtrsm(1.0, upper, rows.T, side=1, overwrite_b=True)
+    _blas().dtrsm(1.0, upper, rows.T, side=1, overwrite_b=True)

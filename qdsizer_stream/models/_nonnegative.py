@@ -1,5 +1,9 @@
 """Non-negative least squares from normal equations."""
 
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,8 +29,14 @@ def nonnegative(gram: NDArray[np.float64], products: NDArray[np.float64]) -> NDA
     -------
     Amounts, shape (n_columns,).
     """
-    from scipy.optimize import nnls  # with the first frame, as in `_linear_algebra`
-
     upper, _ = cholesky_with_ridge(gram, RIDGE)
-    solution, _ = nnls(upper, solve_transposed(upper, products))
+    solution, _ = _solver()(upper, solve_transposed(upper, products))
     return np.asarray(solution)
+
+
+@cache
+def _solver() -> Callable[..., Any]:
+    """SciPy's solver, imported with the first frame, as in `_linear_algebra`."""
+    from scipy.optimize import nnls
+
+    return nnls  # type: ignore[no-any-return]

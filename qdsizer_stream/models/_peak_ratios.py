@@ -110,26 +110,31 @@ class PeakRatios:
         n = self._n_compared
         h = precision[:, :n, :n].copy()
         diagonal = h.reshape(len(h), -1)[:, :: n + 1]
+        found, typical = np.ascontiguousarray(factors[:, :n]), self._typical[:n]
+        # In LAPACK's order when transposed, which its solver then overwrites.
+        right = np.empty((len(h), self._candidates.shape[1] + 1, n))
+        right[:, 1:] = self._candidates[:n].T
+        tolerance = self._tolerance[:n, :n]
         seen = diagonal > 0
+        definite = np.full(len(h), n >= MIN_NODES)
         if not seen.all():
             # The rows and columns of nodes without data become those of a unit matrix, which changes no χ².
             h[~seen] = 0.0
             h.transpose(0, 2, 1)[~seen] = 0.0
             diagonal[~seen] = 1.0
-        found, typical = factors[:, :n] * seen, self._typical[:n] * seen
-        tolerance = self._tolerance[:n, :n] * (seen[:, :, None] & seen[:, None])
+            found, typical = found * seen, typical * seen
+            right[:, 1:] *= seen[:, None]
+            tolerance = tolerance * (seen[:, :, None] & seen[:, None])
+            definite = np.count_nonzero(seen, axis=1) >= MIN_NODES
+        typical = np.broadcast_to(typical, found.shape)
         scaled = (h @ typical[:, :, None])[:, :, 0]
         amount, length = np.vecdot(scaled, found), np.vecdot(scaled, typical)
         scale = np.maximum(np.divide(amount, length, out=np.zeros(amount.size), where=length > 0), 0.0)
         # Noise: the inverse of the precision, normalised, since nodes differ by orders of magnitude.
         norm = np.sqrt(diagonal)
         h /= norm[:, :, None] * norm[:, None]
-        tolerance *= (scale**2)[:, None, None]
-        # Transposed, these are in LAPACK's order, which its solver then overwrites.
-        right = np.empty((len(h), self._candidates.shape[1] + 1, n))
+        tolerance = tolerance * (scale**2)[:, None, None]
         right[:, 0] = found
-        np.multiply(self._candidates[:n].T, seen[:, None], out=right[:, 1:])
-        definite = np.count_nonzero(seen, axis=1) >= MIN_NODES
         for i in definite.nonzero()[0]:
             upper, definite[i] = cholesky_with_ridge(h[i], TINY)
             if not definite[i]:
@@ -138,7 +143,8 @@ class PeakRatios:
             whitener, definite[i] = cholesky_with_ridge(inverse.T @ inverse + tolerance[i], 0.0)
             if definite[i]:
                 right[i].T[...] = solve_transposed(whitener, right[i].T, overwrite=True)
-        right[~definite] = 0.0
+        if not definite.all():
+            right[~definite] = 0.0
         y, x = right[:, 0], right[:, 1:]
         along = np.maximum((x @ y[:, :, None])[:, :, 0], 0.0) ** 2
         lengths = np.vecdot(x, x)

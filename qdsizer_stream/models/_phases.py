@@ -81,17 +81,18 @@ def found_phases(
     """
     phases = curves * weight
     length = np.sqrt(np.einsum("ij,ij->i", phases, phases))
-    phases = phases / length[:, None]
+    phases /= length[:, None]
     chi2 = float(residuals @ residuals)
     chosen: list[int] = []
     amounts = np.zeros(0)
     for _ in range(MAX_PHASES):
         least = max(MIN_FALL, MIN_RELATIVE_FALL * chi2)
         best, best_chi2, best_amounts, best_residuals = -1, chi2, amounts, residuals
-        taken = {names[row] for row in chosen}
         # A curve that does not resemble what is left cannot lower χ².
-        alike = phases @ residuals > 0
-        others = np.flatnonzero([like and name not in taken for like, name in zip(alike, names, strict=True)])
+        others = (phases @ residuals > 0).nonzero()[0]
+        if chosen:
+            taken = {names[row] for row in chosen}
+            others = np.array([row for row in others if names[row] not in taken], np.intp)
         if not others.size:
             break
         used = np.vstack([columns[present], phases[chosen]])
@@ -104,6 +105,8 @@ def found_phases(
             break
         chosen.append(best)
         chi2, amounts, residuals = best_chi2, best_amounts, best_residuals
+    if not chosen:
+        return ()
     # One size of each: amounts of several take part of the background with them.
     areas = amounts / length[chosen] * curves[chosen].mean(axis=1) / np.mean(target / weight)
     return tuple(
@@ -123,7 +126,7 @@ def _promising(
     gain = phases @ target - whitened @ parts
     left = np.maximum(1 - np.einsum("ij,ij->j", parts, parts), RIDGE)
     fall = np.maximum(gain, 0.0) ** 2 / left
-    best = np.argsort(-fall)[:N_TRIED]
+    best = (-fall).argsort()[:N_TRIED]
     return np.asarray(best[fall[best] >= least])
 
 

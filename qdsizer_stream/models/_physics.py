@@ -79,6 +79,9 @@ SAME_SLOPE = 1e-3
 MAX_AXES = 8
 """Axes of frames that are kept, a quarter of a megabyte each: some frames of a run may have masked strips."""
 
+TINY = float(np.finfo(float).tiny)
+"""Smallest length of a column that is divided by; one that lies within the others explains nothing."""
+
 LOOSE_RIDGE = 1e-6
 """The same ridge where amounts may be negative and large ones cancel."""
 
@@ -640,7 +643,7 @@ class PhysicsCheck:
         """Index of the template nearest to a mean size and a dispersion; the median one where that is NaN."""
         known = self._templates.dispersion
         wanted = self._median_dispersion if math.isnan(dispersion) else dispersion
-        return int(np.argmin(np.abs(self._log_mean - log_mean) + np.abs(known - wanted)))
+        return int((np.abs(self._log_mean - log_mean) + np.abs(known - wanted)).argmin())
 
     def _chi2_background_only(self, frames: _Frames, index: int) -> float:
         """χ² of solvents and background of a frame without dots."""
@@ -738,7 +741,7 @@ class PhysicsCheck:
         for index, one in enumerate(template):
             columns = curves.dots[one].take(frames.axis.strained)
             chi2 = _chi2_with_each(frames, index, columns, frames.weight[index])
-            best = min(max(int(np.argmin(chi2)), 1), STRAINS.size - 2)
+            best = min(max(int(chi2.argmin()), 1), STRAINS.size - 2)
             left, middle, right = chi2[best - 1 : best + 2].tolist()
             curvature = left - 2 * middle + right
             if curvature <= 0:  # no dots, or the end of what is tried
@@ -762,23 +765,25 @@ class PhysicsCheck:
 
         Last the further shifts that would improve them, and where these were not computed for this place.
         """
+        further = self._shifts(frames, curves, mixtures, template, places)
+        missing = np.zeros(template.size, bool)
         strain, shift, strain_sd = places.strain.copy(), places.shift.copy(), strain_sd.copy()
-        further = _Shifts(*(np.zeros(strain.size) for _ in _Shifts._fields))
-        missing = np.ones(strain.size, bool)
-        moving = np.arange(strain.size)
-        for _ in range(MAX_SHIFT_STEPS):
-            here = _Places(strain[moving], shift[moving])
-            some = frames.some(moving)
-            change = self._shifts(some, curves, mixtures.some(moving), template[moving], here)
-            for values, new in zip(further, change, strict=True):
-                values[moving] = new
-            missing[moving] = False
+        here, some, change, moving = places, frames, further, np.arange(template.size)
+        for step in range(MAX_SHIFT_STEPS):
+            if step:
+                here = _Places(strain[moving], shift[moving])
+                some = frames.some(moving)
+                change = self._shifts(some, curves, mixtures.some(moving), template[moving], here)
+                for values, new in zip(further, change, strict=True):
+                    values[moving] = new
+                missing[moving] = False
             total, strained = here.shift + change.shift, here.strain + change.strain
-            wanted = np.flatnonzero(
-                ~(np.abs(total) - 2 * change.shift_sd < MIN_SHIFT_INV_ANGSTROM)
-                & (np.abs(total) <= MAX_SHIFT_INV_ANGSTROM)
+            distance = np.abs(total)
+            wanted = (
+                ~(distance - 2 * change.shift_sd < MIN_SHIFT_INV_ANGSTROM)
+                & (distance <= MAX_SHIFT_INV_ANGSTROM)
                 & (np.abs(strained) <= STRAINS[-1])
-            )
+            ).nonzero()[0]
             if not wanted.size:
                 break
             moved = _Places(strained[wanted], total[wanted])
@@ -855,7 +860,8 @@ class PhysicsCheck:
         """
         n_q = curves.shape[1]
         position = (q - self._first) / self._step
-        np.clip(position, 0.0, n_q - 1.0, out=position)
+        np.maximum(position, 0.0, out=position)
+        np.minimum(position, n_q - 1.0, out=position)
         below = np.minimum(position.astype(np.intp), n_q - 2)
         position -= below
         below += n_q * row[:, None]
@@ -909,11 +915,11 @@ def _chi2_with_each(
 
     By linear least squares: amounts of solvents and background may be negative here, which does not matter
     for comparing sizes; the amount of the column may not. The columns, shape (n, n_columns), are multiplied
-    with `scale`, shape (n,).
+    with `scale`, shape (n,), in place.
     """
-    scaled = columns * scale[:, None]
+    scaled = np.multiply(columns, scale[:, None], out=columns)
     parts = frames.whitened[index] @ scaled
     gain = frames.left[index] @ scaled
     length = np.einsum("ij,ij->j", scaled, scaled) - np.einsum("ij,ij->j", parts, parts)
-    fall = np.maximum(gain, 0.0) ** 2 / np.maximum(length, np.finfo(float).tiny)
+    fall = np.maximum(gain, 0.0) ** 2 / np.maximum(length, TINY)
     return np.asarray(frames.chi2_background_only[index] - fall, np.float64)

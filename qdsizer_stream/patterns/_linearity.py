@@ -122,11 +122,15 @@ def intensity_scale(intensity: NDArray[np.float64], sigma: NDArray[np.float64]) 
     sums_of_all = n_kept, x_kept, xx_kept
     kept, all_kept = good, True
     for _ in range(MAX_STEPS):
-        exponent = x * -s
-        exponent -= a
-        if abs(a) + abs(s) * farthest > MAX_EXPONENT:
-            np.clip(exponent, -MAX_EXPONENT, MAX_EXPONENT, out=exponent)
-        excess = squares * np.exp(exponent, out=exponent)
+        if s == 0:  # the first step: one exponent for all
+            excess = squares * np.exp(min(max(-a, -MAX_EXPONENT), MAX_EXPONENT))
+        else:
+            exponent = x * -s
+            exponent -= a
+            if abs(a) + abs(s) * farthest > MAX_EXPONENT:
+                np.clip(exponent, -MAX_EXPONENT, MAX_EXPONENT, out=exponent)
+            excess = np.exp(exponent, out=exponent)
+            excess *= squares
         all_kept = bool(excess.max() < OUTLIER)
         if all_kept:
             excess -= 1

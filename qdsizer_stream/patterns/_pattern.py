@@ -154,6 +154,13 @@ class Pattern:
         return self.q_inv_angstrom.size
 
     @property
+    def span(self) -> slice | None:
+        """The usable points where these are neighbours; None where masked ones lie between, or all are."""
+        mask = self.mask
+        first, last = int(mask.argmin()), mask.size - int(mask[::-1].argmin())
+        return None if mask[first:last].any() else slice(first, last)
+
+    @property
     def usable(self) -> NDArray[np.bool_]:
         """Points that may be used, shape (n,): the inverse of the mask."""
         return ~self.mask

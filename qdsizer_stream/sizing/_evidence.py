@@ -222,8 +222,9 @@ def frame_evidence(
 
 
 def _where_usable(values: NDArray[np.float64], pattern: Pattern) -> NDArray[np.float64]:
-    """Values of the usable points, contiguous; nearly always all of them, which needs no copy."""
-    return values[pattern.usable] if pattern.mask.any() else np.ascontiguousarray(values)
+    """Values of the usable points, contiguous; nearly always neighbours, which need no copy."""
+    span = pattern.span
+    return values[pattern.usable] if span is None else np.ascontiguousarray(values[span])
 
 
 def _scale_evidence(pattern: Pattern) -> dict[str, float]:
