@@ -3,9 +3,10 @@
     python .ci/mutation.py --number 150 --seed 1 --json mutation.json
 
 A sample of mutants, drawn with the seed from the files of `AREAS`, is tried one after another in a copy of
-the tree. Each runs only the quick tests that execute the changed line, as one coverage run of the quick suite
-recorded (``--map``, made where it does not exist). mutmut 3 was tried: it leaves out module constants, class
-fields and every decorated function, which here are the thresholds, the settings and their validators.
+the tree. Each runs only the tests that execute the changed line, as one coverage run of all tests within
+this process recorded (``--map``, made where it does not exist), and those of the module's own test file.
+mutmut 3 was tried: it leaves out module constants, class fields and every decorated function, which here
+are the thresholds, the settings and their validators.
 """
 
 import argparse
@@ -46,7 +47,8 @@ AREAS = (
 )
 """Files that decide sizes, and those that must not lose a document."""
 
-QUICK = "not (slow or integration or browser or service)"
+WITHIN = "not (integration or browser or service)"
+"""Tests that start no processes, slow ones included."""
 IMPORTED_ONCE = (
     "bluesky.plans",
     "event_model",
@@ -237,11 +239,11 @@ def copy_tree(target: Path) -> None:
 
 
 def record_map(tree: Path, file: Path) -> None:
-    """Run the quick suite once and write which tests execute which line, and how long each takes."""
+    """Run these tests once and write which tests execute which line, and how long each takes."""
     import coverage
 
     data, times = tree.parent / "coverage", tree.parent / "times.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", QUICK]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", WITHIN]
     command += [f"--cov={PACKAGE}", "--cov-context=test", "--cov-report=", f"--junitxml={times}"]
     subprocess.run(command, cwd=tree, env={**os.environ, "COVERAGE_FILE": str(data)}, check=True)
     measured = coverage.CoverageData(str(data))
@@ -285,9 +287,11 @@ class Selection:
         if not found:  # executed in other processes alone
             folder = str(Path("tests", *Path(mutant.path).parts[1:-1]))
             found = {test for test in self._seconds if test.startswith(folder + "/")}
-        found -= self._left_out
         own = "tests/" + Path(mutant.path).parts[1]
         named = Path(mutant.path).stem.strip("_")  # _absorption.py: test_absorption.py
+        # What a test module makes while it is imported counts for none of its tests.
+        found |= {test for test in self._seconds if Path(test.partition("::")[0]).stem == f"test_{named}"}
+        found -= self._left_out
         ordered = sorted(
             found,
             key=lambda test: (
@@ -360,7 +364,7 @@ def run_tests(tree: Path, tests: list[str], cpu_s: float, *, first: bool = True)
                 "-p",
                 "no:xdist",
                 "-m",
-                QUICK,
+                WITHIN,
                 *(["-x"] if first else []),
             ]
             code = int(pytest.main([*options, *tests], plugins=[_Failures(note)]))

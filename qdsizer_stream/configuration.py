@@ -25,11 +25,11 @@ __all__ = ["Config", "SettingsPath", "choice", "field_descriptions", "load_toml"
 
 
 class Config(BaseModel):
-    """A frozen group of settings; an unknown key is an error."""
+    """A frozen group of settings; an unknown key is an error, and so is a number that is not finite."""
 
     # The docstrings of fields are read when they are asked for: pydantic would read all of them at import,
     # which takes a quarter of that time.
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def __get_pydantic_json_schema__(

@@ -1,5 +1,6 @@
 """Data, detector, model and RunEngine that tests share; a folder may override them."""
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -27,6 +28,19 @@ Documents = list[tuple[str, Any]]
 
 SHARE_A_SERVER = ("tests/devices/",)
 """Folders whose modules share a server of session scope: pytest-xdist runs each in one worker."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m "not (slow or ...)"`, a module that is marked as a whole is not even imported.
+
+    The imports of such modules, servers and training among them, take half as long as all quick tests.
+    """
+    left_out = re.fullmatch(r"not \((\w+(?: or \w+)*)\)", config.option.markexpr)
+    if not left_out or collection_path.suffix != ".py" or str(collection_path) in config.args:
+        return None
+    marked = re.search(r"^pytestmark = .*", collection_path.read_text(), re.MULTILINE)
+    marks = re.findall(r"pytest\.mark\.(\w+)", marked.group()) if marked else []
+    return True if {*marks} & {*left_out.group(1).split(" or ")} else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups

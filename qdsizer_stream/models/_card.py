@@ -21,13 +21,7 @@ __all__ = [
 ]
 
 
-class _Finite(Config):
-    """Part of a card: numbers that are not finite are errors, since no comparison with NaN ever fails."""
-
-    model_config = ConfigDict(allow_inf_nan=False)
-
-
-class PaperInput(_Finite):
+class PaperInput(Config):
     """The model takes the paper's standardized vector."""
 
     kind: Literal["paper"] = "paper"
@@ -36,7 +30,7 @@ class PaperInput(_Finite):
     """Points of the vector."""
 
 
-class BinnedInput(_Finite):
+class BinnedInput(Config):
     """The model takes a binned pattern with its mask and noise."""
 
     kind: Literal["binned"] = "binned"
@@ -47,7 +41,7 @@ class BinnedInput(_Finite):
     """Whether the network also takes the width of the instrument at each bin."""
 
 
-class ClassOutput(_Finite):
+class ClassOutput(Config):
     """The model answers with logits of size classes."""
 
     kind: Literal["classes"] = "classes"
@@ -61,7 +55,7 @@ class ClassOutput(_Finite):
         return self.classes_nm[1] - self.classes_nm[0]
 
 
-class SizeOutput(_Finite):
+class SizeOutput(Config):
     """The model answers with a single value, the scaled size."""
 
     kind: Literal["size"] = "size"
@@ -74,7 +68,7 @@ class SizeOutput(_Finite):
     """Error that 95 % of the frames held out of the fit do not exceed, nm: the same for every frame."""
 
 
-class IntervalCalibration(_Finite):
+class IntervalCalibration(Config):
     """How the standard deviation of a network becomes that of a 95 % interval, for one target."""
 
     scale: float = Field(ge=1)
@@ -109,7 +103,7 @@ def _floors(
     return {"scale": scale, "floor": floor, "floor_nm": floor_nm}
 
 
-class GaussianOutput(_Finite):
+class GaussianOutput(Config):
     """The model answers with means and log standard deviations of size, dispersion and strain.
 
     Targets: ln number mean (nm), ln mass mean (nm), dispersion, strain of the lattice.
@@ -168,7 +162,7 @@ class GaussianOutput(_Finite):
         )
 
 
-class FitOutput(_Finite):
+class FitOutput(Config):
     """The model fits each frame with its templates: there is no network."""
 
     kind: Literal["fit"] = "fit"
@@ -183,7 +177,7 @@ class FitOutput(_Finite):
     """Calibration of that of the dispersion."""
 
 
-class AcceptanceThresholds(_Finite):
+class AcceptanceThresholds(Config):
     """Thresholds of the acceptance checks; the evaluation on the card states their error rates.
 
     Files keep the keys of earlier versions where a name has changed.
@@ -226,7 +220,7 @@ class AcceptanceThresholds(_Finite):
     """Largest width of the 95 % interval over the size."""
 
 
-class Card(_Finite):
+class Card(Config):
     """Metadata of a model file."""
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)

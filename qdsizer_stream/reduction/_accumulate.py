@@ -19,7 +19,7 @@ class AccumulationConfig(Config):
     every frame, the sum of all frames not older than max_seconds, for a sample that does not change."""
     min_counts: float = Field(ge=1)
     """Photons at which a sum is complete; in the mode all, at which the first sum is."""
-    max_seconds: float = Field(gt=0, allow_inf_nan=False)
+    max_seconds: float = Field(gt=0)
     """Longest time between the first and the last frame of a sum, s; a sum that reaches it is sized as it is.
     Longer sums would mix dots of different ages."""
 

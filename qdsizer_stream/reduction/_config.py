@@ -158,7 +158,7 @@ class ReductionConfig(Config):
 
     detector: StripDetector | CalibrationFile
     """Angle calibration, in full or as a file."""
-    arm_deg: float | None = Field(default=None, allow_inf_nan=False)
+    arm_deg: float | None = None
     """Angle of an arm that never moves, degrees; None if every frame has its own."""
     n_counters: int = Field(default=1, ge=1, le=3)
     """Counters that the detector writes per strip: 1, or up to 3 with MYTHEN III."""

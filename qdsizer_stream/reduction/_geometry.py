@@ -46,7 +46,7 @@ class StripModule(Config):
     """Strip at the foot of the normal from the sample, in strips; it may lie outside the module."""
     conversion_rad_per_strip: float = Field(gt=-1e-3, lt=1e-3)
     """Strip pitch over sample distance; 6.6e-5 for 50 µm at 760 mm; negative for a flipped module."""
-    offset_deg: float = Field(allow_inf_nan=False)
+    offset_deg: float
     """Angle of the module relative to module 0."""
     arm_factor: Literal[-1, 0, 1] = 1
     """Rotation relative to the arm: 1 with it, 0 for a fixed module, -1 against it."""
@@ -70,9 +70,9 @@ class StripModule(Config):
 class Placement(Config):
     """Position of the ring of modules, which a calibration file does not contain."""
 
-    global_offset_deg: float = Field(allow_inf_nan=False)
+    global_offset_deg: float
     """Angle of strip 0 of module 0 with the arm at zero, from a standard of known lattice parameter."""
-    fine_offset_deg: float = Field(default=0.0, allow_inf_nan=False)
+    fine_offset_deg: float = 0.0
     """Small offset of one experiment, added to `global_offset_deg`."""
     direction: Literal[-1, 1] = 1
     """+1 if strip numbers rise with the angle, -1 if they fall (PSI `angdir`)."""
@@ -81,7 +81,7 @@ class Placement(Config):
     pattern by half a strip, 0.0019°."""
     arm_torsion_deg: float = Field(default=0.0, gt=-1, lt=1)
     """Amplitude f of the arm's elastic torsion: true angle = arm - f sin(arm - arm_torsion_zero_deg)."""
-    arm_torsion_zero_deg: float = Field(default=0.0, allow_inf_nan=False)
+    arm_torsion_zero_deg: float = 0.0
     """Arm angle without torsion."""
     sample_along_beam_mm: float = Field(default=0.0, gt=-20, lt=20)
     """Position of the sample along the beam, downstream of the centre of the arm."""

@@ -18,15 +18,15 @@ class SizingCurve(Config):
 
     name: str
     """Source of the curve, which is stored with the sizes."""
-    gap_ev: float = Field(gt=0, allow_inf_nan=False)
+    gap_ev: float = Field(gt=0)
     """Band gap of the bulk, eV."""
-    a_per_ev_nm2: float = Field(ge=0, allow_inf_nan=False)
+    a_per_ev_nm2: float = Field(ge=0)
     """Coefficient a, 1/(eV nm²)."""
-    b_per_ev_nm: float = Field(gt=0, allow_inf_nan=False)
+    b_per_ev_nm: float = Field(gt=0)
     """Coefficient b, 1/(eV nm)."""
-    smallest_nm: float = Field(gt=0, allow_inf_nan=False)
+    smallest_nm: float = Field(gt=0)
     """Smallest diameter that the curve holds for, nm."""
-    largest_nm: float = Field(gt=0, allow_inf_nan=False)
+    largest_nm: float = Field(gt=0)
     """Largest diameter that the curve holds for, nm."""
 
     def energy_ev(self, diameter_nm: float) -> float:

@@ -171,6 +171,7 @@ def test_files_that_are_not_journals_are_named(content: bytes, tmp_path: Path) -
     assert path.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_a_document_that_was_not_written_is_a_gap(documents: Documents, tmp_path: Path, archive: Any) -> None:
     def refuse(name: str, doc: Any) -> None:
         raise ConnectionError("the archive is away")

@@ -12,6 +12,8 @@ import pytest
 
 from qdsizer_stream.archive import open_archive
 
+pytestmark = pytest.mark.slow
+
 SERVE = """
 import sys
 from qdsizer_stream.archive import open_archive
@@ -46,7 +48,6 @@ def stranger() -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
-@pytest.mark.slow
 def test_after_a_kill_the_key_is_not_sent_to_who_holds_the_port(
     stranger: tuple[str, list[str]], tmp_path: Path
 ) -> None:
@@ -62,7 +63,6 @@ def test_after_a_kill_the_key_is_not_sent_to_who_holds_the_port(
     assert key not in heard[0]
 
 
-@pytest.mark.slow
 def test_a_folder_that_another_process_serves_is_reached_through_it(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE, os.fspath(tmp_path)],

@@ -134,6 +134,7 @@ def test_the_panels_have_legends_reflections_and_the_distribution(
     assert by_mass.get_data()[1].argmax() > density.argmax()
 
 
+@pytest.mark.slow
 def test_peaks_past_6_inverse_angstrom_are_seen_in_the_waterfall(
     raw: Documents, followed: Callable[..., SynthesisRecord]
 ) -> None:

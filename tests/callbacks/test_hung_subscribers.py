@@ -62,6 +62,7 @@ def hanging() -> Iterator[Callable[..., Hanging]]:
         one.go.set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", AT)
 def test_it_is_taken_off_and_the_others_receive_every_document_once(
     where: str, hanging: Callable[..., Hanging], live: Callable[..., LiveSizer],
@@ -143,6 +144,7 @@ def test_once_it_returns_it_receives_whole_runs_again(
     assert "subscribers_taken_off" not in seen[-1][1]["qdsizer"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", [QueuePolicy.MARK, QueuePolicy.NEWEST])
 def test_the_plan_is_not_held_at_ten_times_the_queue(
     policy: QueuePolicy, hanging: Callable[..., Hanging], live: Callable[..., LiveSizer],

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_the_live_path_loads_neither_torch_nor_matplotlib_nor_tiled() -> None:
     code = (
         "import sys, qdsizer_stream.callbacks, qdsizer_stream.devices, qdsizer_stream.profiles\n"
@@ -16,7 +17,6 @@ def test_the_live_path_loads_neither_torch_nor_matplotlib_nor_tiled() -> None:
     assert loaded.stdout.strip() == "[]"
 
 
-@pytest.mark.slow
 def test_a_session_whose_frames_another_process_sizes_loads_no_solvers() -> None:
     """They take half of the time of the import, and the sizing process loads them meanwhile."""
     code = (

@@ -85,6 +85,7 @@ PLANS: dict[str, Callable[[Mythen, Path], Any]] = {
 NUMBERS = {"two frames in an event": [1, 1, 2, 2]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", PLANS)
 def test_equal_frames_have_equal_sizes(
     layout: str, live: Callable[..., LiveSizer], mythen: Mythen, expected: list[float], tmp_path: Path

@@ -146,6 +146,7 @@ def test_live_table_shows_the_size_unasked(raw: Documents, live: Callable[..., L
     assert any("qdsizer_size" in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
@@ -232,6 +233,7 @@ def test_an_unknown_model_is_an_error_at_once(config: LiveConfig) -> None:
 SHIPPED = Path(qdsizer_stream.models.__file__).parent / "shipped"
 
 
+@pytest.mark.slow
 def test_a_run_may_name_a_model_file_in_the_folder_of_the_settings(
     raw: Documents, through: Through, tmp_path: Path
 ) -> None:
@@ -243,6 +245,7 @@ def test_a_run_may_name_a_model_file_in_the_folder_of_the_settings(
     assert "sized" in size_data(named, "status")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model", ["{outside}/other.onnx", "../outside/other.onnx", "gone.onnx", "pipe.onnx", "."]
 )
@@ -400,6 +403,7 @@ def test_a_plan_that_fails(live: Callable[..., LiveSizer], mythen: Callable[...,
     assert stop["num_events"] == {"primary": 1, "qd_size": 1}
 
 
+@pytest.mark.slow
 def test_interleaved_runs_keep_apart(
     raw: Documents, through: Through, mythen: Callable[..., SimMythen]
 ) -> None:
@@ -570,6 +574,7 @@ def test_the_newest_frame_may_win(
     assert [doc["uid"] for _, doc in out if id(doc) in own] == [doc["uid"] for _, doc in raw[:-1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", QueuePolicy)
 def test_a_burst_of_ten_times_the_queue(
     policy: QueuePolicy, raw: Documents, live: Callable[..., LiveSizer], config: LiveConfig

@@ -94,8 +94,8 @@ def test_unit_of_the_descriptor_is_used_where_none_is_stated(written: str) -> No
         ),
         (WavelengthSource(value=0.0, unit="keV"), {}, "wavelength from value in the configuration, 0.0 keV"),
         (
-            WavelengthSource(value=math.nan, unit="angstrom"),
-            {},
+            WavelengthSource(configuration_key="mono_x", unit="angstrom"),
+            descriptor(value=math.nan),
             "wavelength nan Å is not an X-ray wavelength",
         ),
     ],

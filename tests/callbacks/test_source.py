@@ -166,6 +166,26 @@ def test_several_frames_a_datum(tmp_path: Path, expected: list[np.ndarray]) -> N
     assert [frame.seq_num for frame in frames] == [1, 1, 1, 2, 2, 2]
 
 
+@pytest.mark.parametrize(("frames_each", "stated"), [(3, True), (1, False)])
+def test_frames_a_datum_of_a_shape_that_is_not_that_of_its_file(
+    tmp_path: Path, expected: list[np.ndarray], frames_each: int, stated: bool
+) -> None:
+    """Classic areaDetector devices describe width and height the other way round: the resource counts."""
+
+    class Kind(ResourceDatumMythen):
+        def describe(self) -> dict[str, Any]:
+            description: dict[str, Any] = super().describe()
+            description[self.image.name]["shape"] = [self.image.get().size, 2]
+            return description
+
+    device = Kind(directory=tmp_path, frames_each=frames_each, **SETTINGS)
+    documents = documents_of(count([device], 2))
+    for name, doc in documents:
+        if name == "resource" and not stated:
+            del doc["resource_kwargs"]["frame_per_point"]
+    assert_equal(frames_of(documents), [expected[0]] * frames_each + [expected[1]] * frames_each)
+
+
 def test_stream_datum_while_the_file_is_open(tmp_path: Path, expected: list[np.ndarray]) -> None:
     frames: list[Frame] = []
     sources: list[FrameSource] = []

@@ -97,6 +97,7 @@ def streams(documents: Documents) -> dict[str, Any]:
 # Settings that stand in the event of the frame
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["inline", "file"])
 def test_energy_in_the_event_of_the_frame(
     kind: str, live: Any, mythen: Mythen, expected: list[float], tmp_path: Path
@@ -279,6 +280,7 @@ class SeveralMythen(SimMythenHdf5):
         self._buffer.append(np.array(counts))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["stack", "concat"])
 @pytest.mark.parametrize("k", [2, 3])
 def test_several_frames_per_event_in_a_file(
@@ -319,6 +321,7 @@ def datums(kwargs: Callable[[int], dict[str, Any]]) -> type[ResourceDatumMythen]
     return Kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kwargs",
     [
@@ -340,6 +343,7 @@ def test_a_datum_names_its_rows(
     assert sizes(out) == expected[:N_FRAMES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kwargs",
     [
@@ -569,6 +573,7 @@ def test_a_late_event_of_a_stream_that_has_had_events_is_waited_for(
     assert [doc["time"] for doc in derived] == [measured[1], measured[2]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [np.array([WAVELENGTH]), [WAVELENGTH], np.array(WAVELENGTH)])
 def test_a_waveform_of_one_element_is_its_number(
     value: Any, through: Any, raw: Documents, expected: list[float]
@@ -588,6 +593,7 @@ def test_a_waveform_of_one_element_is_its_number(
     assert all("mono is array([0.5, 0.6]), which is not a number" in reason for reason in reasons)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["stream_resource", "stream_datum", "resource", "datum"])
 def test_documents_that_come_late(
     kind: str,
@@ -732,6 +738,7 @@ def test_a_declared_stream_that_is_never_used_takes_nothing(
 # Files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["PbS 50% toluene", "sample#3", "why?", "r%41x", "Rüdiger"])
 @pytest.mark.parametrize("quoted", [False, True])
 def test_folder_names(
@@ -749,6 +756,7 @@ def test_folder_names(
     assert sizes(run_live(live(file_timeout_s=0.5), count([device], 1))) == expected[:1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("filter_name", ["Bitshuffle", "LZ4", "Blosc", "Zstd"])
 def test_compressed_frames(
     filter_name: str, stream_documents: Documents, through: Any, expected: list[float], tmp_path: Path
@@ -849,6 +857,7 @@ def writing(
         writer.communicate("")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk_rows", [1, 4])
 def test_rows_that_are_not_flushed_yet_are_waited_for(
     chunk_rows: int, stream_documents: Documents, through: Any, expected: list[float], tmp_path: Path
@@ -858,6 +867,7 @@ def test_rows_that_are_not_flushed_yet_are_waited_for(
         assert sizes(through(documents)) == expected[:N_FRAMES]
 
 
+@pytest.mark.slow
 def test_empty_frames_are_waited_for_once(stream_documents: Documents, through: Any, tmp_path: Path) -> None:
     """A closed shutter gives zeros too."""
     with writing(stream_documents, tmp_path, 4, 0.0, empty=True) as documents:

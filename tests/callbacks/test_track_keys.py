@@ -38,6 +38,7 @@ def synthesis(mythen: Callable[..., SimMythen]) -> Documents:
     return starting(documents, **{SIMULATION_KEY: {"elapsed_key": "mythen_elapsed"}})
 
 
+@pytest.mark.slow
 def test_the_track_follows_from_the_documents_alone(synthesis: Documents, through: Through) -> None:
     out = through(starting(synthesis, target_nm=5.0))
     for name, doc in out:
@@ -50,6 +51,7 @@ def test_the_track_follows_from_the_documents_alone(synthesis: Documents, throug
             assert value == data[key] or (math.isnan(value) and math.isnan(data[key])), key
 
 
+@pytest.mark.slow
 def test_the_track_of_a_synthesis_holds_the_truth(synthesis: Documents, through: Through) -> None:
     data = data_of(through(starting(synthesis, target_nm=5.0)))
     assert all(one["qdsizer_status"] == "sized" for one in data)
@@ -76,6 +78,7 @@ def test_the_track_of_a_synthesis_holds_the_truth(synthesis: Documents, through:
     assert data[-1]["qdsizer_time_to_target"] == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", [None, "5", True, -1.0, math.nan])
 def test_without_a_target_there_is_no_forecast(raw: Documents, through: Through, target: Any) -> None:
     assert math.isnan(target_of({"target_nm": target}))

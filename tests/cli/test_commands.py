@@ -24,6 +24,7 @@ def pattern_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_predict_prints_one_json_object_a_file(run: Run, pattern_file: Path) -> None:
     result = run("predict", pattern_file, pattern_file, "--wavelength", 0.5637, "--json")
     assert result.code == 0, result.err
@@ -57,6 +58,7 @@ def test_a_frame_without_dots_is_an_answer_not_a_failure(run: Run, tmp_path: Pat
     assert answer["reason"]
 
 
+@pytest.mark.slow
 def test_explained_checks_as_json(run: Run, pattern_file: Path, tmp_path: Path) -> None:
     np.savetxt(tmp_path / "flat.xy", np.column_stack([np.linspace(5, 80, 3000), np.full(3000, 50.0)]))
     result = run("predict", pattern_file, tmp_path / "flat.xy", "--wavelength", 0.5637, "--explain", "--json")
@@ -96,6 +98,7 @@ def test_explained_checks_in_a_terminal(
     assert "passed" in size
 
 
+@pytest.mark.slow
 def test_predict_needs_a_wavelength(run: Run, pattern_file: Path) -> None:
     result = run("predict", pattern_file)
     assert result.code == 1
@@ -109,6 +112,7 @@ def test_predict_needs_a_wavelength(run: Run, pattern_file: Path) -> None:
     assert "(22 looks like keV: 0.5636 Å)" in kev.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -156,6 +160,7 @@ def test_a_damaged_model_is_refused(run: Run, pattern_file: Path, tmp_path: Path
     assert "is damaged or not ONNX" in result.err
 
 
+@pytest.mark.slow
 def test_simulate_writes_a_library(run: Run, tmp_path: Path) -> None:
     recipe = (Path(__file__).parents[2] / "qdsizer_stream/simulation/frames/recipes/paper.toml").read_text()
     small = recipe.replace("n_clusters = 45", "n_clusters = 25").replace("n_strains = 19", "n_strains = 2")

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = str(Path(sys.executable).with_name("qdsizer-stream"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "completed"),
     [("qdsizer-stream rep", {"replay", "report"}), ("qdsizer-stream report --o", {"--out"})],
@@ -35,7 +36,6 @@ main()
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("blocked", "arguments", "extra"),
     [

@@ -7,6 +7,8 @@ import pytest
 
 from qdsizer_stream.errors import EXTRAS
 
+pytestmark = pytest.mark.slow
+
 NEEDED = {
     "profile": ({"tiled", "bluesky_tiled_plugins", "msgpack", "pandas", "xarray", "pyarrow"}, "archive"),
     "watch": (
@@ -29,7 +31,6 @@ for name in package.__all__:
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("extra", NEEDED)
 def test_an_extra_is_enough_for_what_it_is_named_for(extra: str) -> None:
     there, package = NEEDED[extra]

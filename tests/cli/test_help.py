@@ -30,6 +30,7 @@ def commands() -> Iterator[tuple[str, ...]]:
     yield from walk(typer.main.get_command(app), ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", list(commands()), ids=" ".join)
 def test_every_help_page_has_two_examples_that_parse(path: tuple[str, ...]) -> None:
     result = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
@@ -72,6 +73,7 @@ def test_the_former_name_of_set_thresholds_still_works() -> None:
     assert " limit " not in listed
 
 
+@pytest.mark.slow
 def test_the_committed_schema_is_current() -> None:
     printed = CliRunner().invoke(app, ["profile", "schema"]).output
     assert printed == settings_schema()
@@ -79,6 +81,7 @@ def test_the_committed_schema_is_current() -> None:
     assert committed == printed, "run `qdsizer-stream profile schema > docs/reference/qdsizer.schema.json`"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -14,6 +14,8 @@ from qdsizer_stream.cli import main
 from qdsizer_stream.patterns import q_from_two_theta
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe
 
+pytestmark = pytest.mark.slow
+
 WAVELENGTH = 0.5637
 ANGLES = np.round(np.arange(5, 80, 0.0125), 4)
 Q = q_from_two_theta(ANGLES, WAVELENGTH)

@@ -28,6 +28,7 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
     return files[0], files[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx", ".parquet"])
 def test_tables_have_units_in_their_headings_and_no_empty_columns(
     run: Run, files: tuple[Path, Path], tmp_path: Path, suffix: str
@@ -46,6 +47,7 @@ def test_tables_have_units_in_their_headings_and_no_empty_columns(
     assert pandas.isna(table["mass-weighted mean (nm)"][1])
 
 
+@pytest.mark.slow
 def test_a_picture_is_drawn_of_the_last(run: Run, files: tuple[Path, Path], tmp_path: Path) -> None:
     assert run("predict", files[0], "--picture", tmp_path / "fit.png").code == 0
     assert (tmp_path / "fit.png").read_bytes().startswith(b"\x89PNG")
@@ -54,12 +56,14 @@ def test_a_picture_is_drawn_of_the_last(run: Run, files: tuple[Path, Path], tmp_
     assert "<svg" in drawn
 
 
+@pytest.mark.slow
 def test_rejected_frames_may_fail_a_script(run: Run, files: tuple[Path, Path]) -> None:
     assert run("predict", *files).code == 0
     assert run("predict", *files, "--fail-on-rejected").code == 1
     assert run("predict", files[0], "--fail-on-rejected").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "name", "message"),
     [

@@ -100,6 +100,7 @@ def test_a_mistyped_option_is_not_taken_for_a_run(arguments: list[str], message:
     assert message in re.sub(r"[│\s]+", " ", result.stderr)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["replay", "report", "compare", "watch"])
 def test_every_command_that_names_a_run_takes_the_newest(command: str) -> None:
     page = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "300", "TERM": "dumb"}).output

@@ -118,6 +118,7 @@ def test_check_of_what_is_right(config: Path, ipython: Path, tmp_path: Path) -> 
     assert all(one["good"] is not False for one in findings.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "what", "found"),
     [
@@ -274,6 +275,7 @@ def test_a_run_that_says_nothing(measured: Any, tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_a_calibration_that_is_not_there_is_told(measured: Any, tmp_path: Path) -> None:
     archive, (uid, _) = measured
     result = run("init", str(tmp_path / "new.toml"), "--from-run", archive, uid)

@@ -45,6 +45,7 @@ def test_the_width_is_written_as_settings_with_a_picture(run: Run, standard: Pat
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_as_json_and_on_the_screen(run: Run, standard: Path) -> None:
     command = ("calibrate", "width", standard, "--material", "LaB6", "--energy", "21.9945keV")
     summary = json.loads(run(*command, "--json").out)
@@ -57,6 +58,7 @@ def test_as_json_and_on_the_screen(run: Run, standard: Path) -> None:
     assert "[instrument]\nfwhm_inv_angstrom = 0.0" in printed
 
 
+@pytest.mark.slow
 def test_predict_takes_the_standard_itself(run: Run, standard: Path) -> None:
     result = run(
         "predict",
@@ -78,6 +80,7 @@ def test_predict_takes_the_standard_itself(run: Run, standard: Path) -> None:
         assert "give a standard with its material, or a resolution" in alone.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [

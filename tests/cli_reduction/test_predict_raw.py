@@ -83,6 +83,7 @@ def as_nxmonopd(path: Path, frame: np.ndarray) -> Path:
     return path.with_suffix(".nxs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [as_text, as_x04sa, as_nxmonopd])
 @pytest.mark.parametrize("table", ["reduction", "sizing.reduction"])
 def test_a_raw_frame_is_sized_as_in_memory(
@@ -99,6 +100,7 @@ def test_a_raw_frame_is_sized_as_in_memory(
         assert row[key] == pytest.approx(expected[key], rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["instrument", "sizing.instrument"])
 def test_the_width_of_the_instrument_is_read_from_the_settings(
     run: Run, tmp_path: Path, frame: np.ndarray, table: str
@@ -135,6 +137,7 @@ def test_every_frame_of_a_file_has_its_line(run: Run, tmp_path: Path, frame: np.
     assert "no usable strip in the frame" in rows[2]["reason"]
 
 
+@pytest.mark.slow
 def test_raw_frames_without_what_they_need(run: Run, tmp_path: Path, frame: np.ndarray) -> None:
     file = as_text(tmp_path / "dots", frame)
     without_settings = run("predict", file, "--raw", "--wavelength", WAVELENGTH)

@@ -163,6 +163,7 @@ def test_reduce_asks_for_what_is_missing(run: Run, beamline: Path, tmp_path: Pat
     assert "cannot read configuration" in no_config.err
 
 
+@pytest.mark.slow
 def test_reduce_takes_backgrounds_off(run: Run, beamline: Path, tmp_path: Path) -> None:
     # The same command makes the background and, once the settings name it, takes it off.
     options = ("--config", beamline, "--wavelength", WAVELENGTH, "--arm", 0)
@@ -214,6 +215,7 @@ def silicon(detector: StripDetector, path: Path) -> None:
     write_raw_text(path, simulator.count(photons, 1.0, np.random.default_rng(3)))
 
 
+@pytest.mark.slow
 def test_calibrate_prints_offset_and_residuals(run: Run, beamline: Path, tmp_path: Path) -> None:
     silicon(DETECTOR.model_copy(update={"global_offset_deg": 2.02}), tmp_path / "si.raw")
     command = (
@@ -247,6 +249,7 @@ def test_calibrate_says_when_a_module_is_off(run: Run, beamline: Path, tmp_path:
     assert json.loads(run(*command, "--json").out)["modules_off"] == [4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -44,6 +44,7 @@ def test_there_are_four_notebooks() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_shows_outputs_of_the_shipped_model(path: Path) -> None:
     notebook = nbformat.read(path, 4)

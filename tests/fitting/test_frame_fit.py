@@ -63,6 +63,25 @@ def test_slopes_are_differences(templates: FitTemplates, name: str) -> None:
     np.testing.assert_allclose(slope, difference, rtol=0, atol=2e-3 * np.abs(slope).max())
 
 
+def test_collapsed_templates_are_means_over_three_steps(templates: FitTemplates) -> None:
+    """With displacement parameters that change together; the mean over a bin is 1, 3, 3, 1 eighths."""
+    population = lognormal_population(templates.diameters_nm, templates.cells, 4.0, 0.12)
+    smallest = templates.b_angstrom2.min()
+    collapsed = templates.collapsed()
+    found = collapsed.curves(population, np.array([smallest + 0.5]), 0.9, 0.0)
+    whole = templates.curves(population, templates.b_angstrom2 + 0.5, 0.9, 0.0)
+    for one, of_whole in (
+        (found.intensity, whole.intensity),
+        (found.by_log_mean, whole.by_log_mean),
+        (found.by_correlated, whole.by_correlated),
+        (found.by_b[0], whole.by_b.sum(axis=0)),
+    ):
+        mean = np.convolve(of_whole, [0.125, 0.375, 0.375, 0.125], mode="valid")
+        np.testing.assert_allclose(one, mean, rtol=0, atol=3e-4 * np.abs(of_whole).max())
+    first = templates.q_inv_angstrom[:4].mean()
+    assert collapsed.q_inv_angstrom[0] == pytest.approx(first, abs=1e-9)
+
+
 def test_population_moments() -> None:
     diameters = 0.8 * 1.04 ** np.arange(80)
     cells = diameters**3

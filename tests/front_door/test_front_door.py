@@ -56,6 +56,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         qd.sise  # type: ignore[attr-defined]  # noqa: B018
 
 
+@pytest.mark.slow
 def test_python_dash_m_is_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "qdsizer_stream", "predict", "--help"],
@@ -97,6 +98,7 @@ def test_a_file_is_sized_in_one_call(two_theta_file: Path) -> None:
     assert qd.size(str(two_theta_file), energy=energy).size_nm == pytest.approx(estimate.size_nm, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_the_axis_of_a_file_is_taken_from_its_name(two_theta_file: Path, tmp_path: Path) -> None:
     pattern = qd.read_pattern(two_theta_file, WAVELENGTH_ANGSTROM)
     write_pattern(tmp_path / "q.xye", pattern)
@@ -104,6 +106,7 @@ def test_the_axis_of_a_file_is_taken_from_its_name(two_theta_file: Path, tmp_pat
     assert estimate.size_nm == pytest.approx(qd.size(pattern).size_nm, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

@@ -252,6 +252,7 @@ def test_the_valid_texts_are_read(name: str, folder: Path) -> None:
     parser(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TEXTS)
 @given(damage=edits)
 @tried(SHORT)
@@ -346,6 +347,7 @@ def hdf5_test(name: str, folder: Path, damage: list[tuple[str, float, int]]) -> 
     parse(path, parser)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HDF5)
 @given(damage=hdf5_edits)
 @tried(SHORT)
@@ -398,6 +400,7 @@ def model_file() -> bytes:
     return (Path(qdsizer_stream.models.__file__).parent / "shipped" / "pbs-paper.onnx").read_bytes()
 
 
+@pytest.mark.slow
 @given(damage=flips)
 @tried(SHORT)
 def test_damaged_models(folder: Path, model_file: bytes, damage: list[tuple[str, float, int]]) -> None:

@@ -29,6 +29,7 @@ def test_the_package_has_all_its_materials() -> None:
     np.testing.assert_allclose(curves.mean(axis=2), 1, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_curves_of_the_package_are_those_that_the_simulation_gives() -> None:
     q, sizes = CRYSTAL_Q_INV_ANGSTROM, CRYSTAL_SIZES_NM
     for name in ("PbS", "Pb"):

@@ -68,6 +68,7 @@ def test_a_model_shows_what_it_sizes() -> None:
         assert text in html
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(12))
 def test_any_changed_byte_is_found(copy: Path, seed: int) -> None:
     """A flipped bit anywhere: in a weight, a digit of the card, the templates, the references, the seal."""

@@ -65,6 +65,7 @@ def test_an_offer_that_is_none_is_named_with_its_package(installed: Path, name: 
     assert told in str(error.value)
 
 
+@pytest.mark.slow
 def test_a_bad_offer_does_not_hide_the_others(installed: Path) -> None:
     told = CliRunner().invoke(app, ["models", "list", "--json"])
     assert told.exit_code == 0, told.output

@@ -208,6 +208,7 @@ def clear_part(intensity: np.ndarray, sigma: np.ndarray) -> Pattern:
     return Pattern.from_arrays(COARSE.centres, intensity, sigma, mask=COARSE.centres > 6.4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fwhm",
     [np.full(352, 0.02), np.full(352, 0.09), 0.015 * COARSE.centres],
@@ -348,6 +349,7 @@ def test_the_check_is_plain_least_squares(area_fraction: float, counts: float, c
     assert fit.explained == pytest.approx(fit.significance / max(left, fit.significance), rel=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ripple", [0.0, 0.1], ids=["good fit", "bad fit"])
 def test_a_better_size_is_that_of_a_fit_with_it(ripple: float) -> None:
     curve, mean_nm = dots(6.0)

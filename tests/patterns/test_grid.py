@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,6 +8,7 @@ from qdsizer_stream.patterns import BinGrid, Pattern, bin_pattern
 GRID = BinGrid(q_first_inv_angstrom=1.0, q_step_inv_angstrom=0.1, n_bins=20)
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 200))
 def test_bins_agree_with_a_loop_over_points(seed: int, n: int) -> None:
     rng = np.random.default_rng(seed)

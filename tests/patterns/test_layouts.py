@@ -89,6 +89,7 @@ TEXTS: dict[str, str | bytes] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TEXTS)
 def test_text_of_every_kind_is_read(write: Write, name: str) -> None:
     is_counted(load(write(TEXTS[name])))
@@ -184,11 +185,13 @@ NAMED: dict[str, str] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMED)
 def test_columns_are_found_by_their_names(write: Write, name: str) -> None:
     is_counted(load(write(NAMED[name])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("third", "reason"),
     [
@@ -215,6 +218,7 @@ def test_a_third_column_that_is_not_sigma_is_not_used(
     assert loaded.sigma_source == "scatter of neighbouring points"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [10.0, 0.05])
 def test_the_error_of_counts_does_not_belong_to_a_rate(write: Write, factor: float) -> None:
     loaded = load(write("# 2theta I sigma\n" + rows(ANGLES, COUNTS / factor, SIGMA)))
@@ -229,6 +233,7 @@ def test_the_error_of_counts_does_not_belong_to_a_rate(write: Write, factor: flo
     assert right.photons_known
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sigma",
     [
@@ -419,6 +424,7 @@ def nexus(path: Path, *, cansas: bool, series: bool = False, unit: str = "1/nm")
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cansas", [True, False])
 @pytest.mark.parametrize("unit", ["1/nm", "1/angstrom"])
 def test_nexus_files(tmp_path: Path, cansas: bool, unit: str) -> None:
@@ -443,6 +449,7 @@ def test_a_nexus_file_without_a_pattern(tmp_path: Path) -> None:
 # Units and axes -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("header", "wavelength"),
     [
@@ -475,6 +482,7 @@ def test_q_needs_no_wavelength_and_angles_do(write: Write) -> None:
         load(write(rows(ANGLES, COUNTS)), None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "wavelength", "axis", "message"),
     [
@@ -557,6 +565,7 @@ def test_derived_curves_are_recognised_by_their_shape(
         load(write(rows(ANGLES, curve)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "curve",
     [

@@ -101,6 +101,7 @@ def crossing(dots: GrowingDots, target_nm: float, exposure_s: float) -> int:
     return int(np.flatnonzero(truth >= target_nm)[0]) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("target_nm", [3.5, 5.0])
 def test_stops_within_one_frame_of_the_target(
@@ -129,6 +130,7 @@ def test_the_shutter_is_open_for_the_run_alone(beamline: Beamline, mythen: Calla
     assert beamline.shutter.moves == ["Open", "Close"]
 
 
+@pytest.mark.slow
 def test_dots_that_shrink_are_followed_downwards(
     beamline: Beamline, mythen: Callable[..., SimMythen], dots: GrowingDots
 ) -> None:
@@ -271,6 +273,7 @@ def test_a_pause_at_the_very_end_does_not_open_the_shutter_again(
     assert set(shutter.moves[1:]) == {"Close"}
 
 
+@pytest.mark.slow
 def test_a_higher_probability_stops_later(beamline: Beamline, mythen: Callable[..., SimMythen]) -> None:
     ended = []
     for probability in (0.05, 0.5, 0.99):
@@ -379,6 +382,7 @@ def test_bad_settings_say_what_is_allowed(
         beamline(size_until(mythen(), beamline.live, **given))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_monitoring_ends_with_growth(
     beamline: Beamline, mythen: Callable[..., SimMythen], dots: GrowingDots, seed: int
@@ -452,6 +456,7 @@ def test_a_track_that_is_known_needs_shorter_exposures_and_an_unknown_growth_lon
     assert choose_exposure(SteeringFrame(number=1, elapsed_s=0.0), 3.0, 0.05, 1.0, 100.0) == 3.0
 
 
+@pytest.mark.slow
 def test_exposures_grow_as_growth_slows_down(
     beamline: Beamline, mythen: Callable[..., SimMythen], dots: GrowingDots
 ) -> None:
@@ -478,6 +483,7 @@ def steady(dots: GrowingDots) -> Callable[[NDArray[np.float64], float], NDArray[
     return lambda q, _: dots(q, 60.0)
 
 
+@pytest.mark.slow
 def test_counting_until_the_interval_is_narrow(
     beamline: Beamline, mythen: Callable[..., SimMythen], dots: GrowingDots
 ) -> None:
@@ -492,6 +498,7 @@ def test_counting_until_the_interval_is_narrow(
     assert detector.exposure_s.get() == 2.0
 
 
+@pytest.mark.slow
 def test_the_sum_that_is_precise_holds_every_photon(
     live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen], dots: GrowingDots, sizer: Sizer
 ) -> None:
@@ -589,6 +596,7 @@ def plans(detectors: Any, live: LiveSizer) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["inline", "file"])
 @pytest.mark.parametrize("name", ["size_until", "monitor_synthesis", "follow_synthesis"])
 def test_what_a_frame_needs_is_read_into_its_event(
@@ -700,6 +708,7 @@ class RecordedDevice(Device):
         return unstaged
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("failing", "expected"),
     [

@@ -44,6 +44,7 @@ def test_the_journal_of_a_run_goes_once_its_writers_have_it(
     assert not list(state_folder.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [ConnectionError("gone"), SystemExit(2)])
 def test_the_journal_of_a_run_stays_where_a_writer_fails(
     error: BaseException, config: LiveConfig, mythen: Callable[..., SimMythen], state_folder: Path
@@ -63,6 +64,7 @@ def test_the_journal_of_a_run_stays_where_a_writer_fails(
     assert (journal.name, report.problems, report.tally.counts["primary"].rows) == (f"{uid}.raw", [], 3)
 
 
+@pytest.mark.slow
 def test_the_journals_of_runs_that_a_hanging_writer_misses_stay(
     config: LiveConfig, mythen: Callable[..., SimMythen], state_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +109,7 @@ class WithTable(SimMythen):
         return {**super().read(), "table": {"value": value, "timestamp": 0.0}}
 
 
+@pytest.mark.slow
 def test_a_column_that_the_archive_does_not_store_is_named(
     config: LiveConfig, mythen: Callable[..., SimMythen], state_folder: Path, tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -157,6 +160,7 @@ engine(plan())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_fifty_events_survive_a_kill_with_a_writer_that_hangs(
     settings_file: Path, state_folder: Path

@@ -58,6 +58,7 @@ def test_attenuation_at_22_kev(substance: tuple[str, float], expected: float) ->
     assert mu(substance) == pytest.approx(expected, rel=6e-3)
 
 
+@pytest.mark.slow
 def test_brute_force_over_random_points() -> None:
     # The same integral, written down anew: random points, path lengths by marching along the rays.
     rng = np.random.default_rng(4)

@@ -127,6 +127,7 @@ def test_rolling_window_is_what_a_loop_finds(
             assert total.total_counts - counts[newest + 1 - total.n_frames] * IN_ONE < needed * IN_ONE
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 5), max_size=30), st.integers(1, 9))
 def test_reset_loses_no_photon(counts: list[int], needed: int) -> None:
     adder = accumulator("reset", frames=needed)

@@ -96,6 +96,7 @@ def test_every_background_comes_off_exactly() -> None:
     assert left.solvent_scale == SCALE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upstream", [0.0, 0.2, 0.9, 1.0])
 def test_air_is_attenuated_downstream_of_the_capillary_only(upstream: float) -> None:
     m = measured(upstream=upstream)
@@ -106,6 +107,7 @@ def test_air_is_attenuated_downstream_of_the_capillary_only(upstream: float) -> 
     assert np.max(np.abs(wrong.pattern.intensity - DOTS)) > 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noisy", ["air", "capillary", "solvent"])
 @pytest.mark.parametrize("upstream", [0.1, 0.9])
 def test_errors_of_a_background_are_those_of_its_brute_force_propagation(noisy: str, upstream: float) -> None:

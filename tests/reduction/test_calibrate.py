@@ -50,6 +50,7 @@ def test_offset_that_is_a_third_of_a_degree_out_is_found() -> None:
     assert fit.wavelength_sigma_angstrom == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by_deg", [0.01, -0.004])
 def test_module_out_of_place_is_named_and_pulls_nothing(by_deg: float) -> None:
     # The detector stands otherwise than its calibration says, in one module.
@@ -61,6 +62,7 @@ def test_module_out_of_place_is_named_and_pulls_nothing(by_deg: float) -> None:
     assert fit.global_offset_deg == pytest.approx(2.0137, abs=4e-4)
 
 
+@pytest.mark.slow
 def test_wavelength_is_found_on_lanthanum_hexaboride() -> None:
     # Primitive cubic, NIST SRM 660c at 22.5 °C: a = 4.156826 Å, every sum of three squares is a line.
     sums = {h * h + k * k + m * m for h in range(13) for k in range(13) for m in range(13)} - {0}
@@ -109,6 +111,7 @@ def test_bad_strips_are_not_used() -> None:
     assert fit.global_offset_deg == pytest.approx(2.0137, abs=3e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_left", "is_used"), [(19, False), (20, True)])
 def test_a_line_needs_twenty_strips_of_its_window(n_left: int, is_used: bool) -> None:
     frame = silicon_frame(TRUE, TRUE_WAVELENGTH, 0.0, 2e4, 4)

@@ -53,6 +53,7 @@ def test_gda_convention_replaces_the_centre_angle(tmp_path: Path) -> None:
     assert two_theta(psi, strip, 0.0)[0] - by_hand == pytest.approx(2.42411 - 2.40435, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convention", list(AngleConvention))
 @given(centre=st.floats(-1000, 2000), conversion=st.floats(5e-5, 9e-5), offset=st.floats(-10, 130))
 def test_angle_calibration_survives_a_round_trip(

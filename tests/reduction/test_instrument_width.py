@@ -131,6 +131,7 @@ def test_the_profile_is_voigts_for_large_crystallites() -> None:
         np.testing.assert_allclose(found, exact, atol=2e-4 * exact[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("top", "peak", "from_q"), [(1e6, 2e4, 1.0), (1e5, 5e3, 6.0)])
 def test_lines_are_found_on_a_background_that_falls_or_rises(top: float, peak: float, from_q: float) -> None:
     """Air scatter at low angles is higher than all lines, fluorescence and Compton scatter at high ones."""
@@ -149,6 +150,7 @@ def test_lines_are_found_on_a_background_that_falls_or_rises(top: float, peak: f
     np.testing.assert_array_less(np.abs(fit.fwhm_inv_angstrom(AT) - 0.02), 3.5 * sigma)
 
 
+@pytest.mark.slow
 def test_a_foreign_line_is_left_out() -> None:
     pattern = standard_pattern("LaB6", lambda _: 0.02)
     q = pattern.q_inv_angstrom
@@ -176,6 +178,7 @@ def test_what_is_no_standard() -> None:
         fit_instrument_width(coarse, "LaB6", wavelength_angstrom=0.56)
 
 
+@pytest.mark.slow
 def test_the_result_is_what_the_settings_take() -> None:
     pattern = standard_pattern("LaB6", lambda q: math.hypot(0.02, 0.006 * q))
     fit = fit_instrument_width(pattern, "LaB6", wavelength_angstrom=0.2, crystallite_nm=1e6)

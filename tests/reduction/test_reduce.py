@@ -220,6 +220,7 @@ def photon_by_photon(
     return counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate_cps", [1e6, 4e6])
 def test_sigma_after_the_dead_time_correction_is_the_scatter_of_a_counter(rate_cps: float) -> None:
     tau_ns, exposure_s = 95.0, 1e-3
@@ -744,6 +745,7 @@ def test_settings_survive_json(bins: BinGrid | AngleGrid | None) -> None:
     assert ReductionConfig.model_validate_json(before.model_dump_json()) == before
 
 
+@pytest.mark.slow
 def test_objects_describe_themselves(tmp_path: Path) -> None:
     bare = repr(Reducer(DETECTOR))
     assert bare == (

@@ -20,6 +20,8 @@ from qdsizer_stream.reduction import (
     nominal_detector,
 )
 
+pytestmark = pytest.mark.slow
+
 WAVELENGTH = 0.5636
 GRID = BinGrid(q_first_inv_angstrom=0.5, q_step_inv_angstrom=0.02, n_bins=680)
 EXPOSURE_S = 0.5
@@ -101,7 +103,6 @@ class Bench:
         return self.simulator.count(photons, EXPOSURE_S, rng)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("counts_per_strip", [0.5, 2, 5, 20, 100])
 def test_reduced_pattern_is_the_cross_section(tmp_path: Path, counts_per_strip: float) -> None:
     rng = np.random.default_rng(5)

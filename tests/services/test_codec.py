@@ -45,6 +45,7 @@ def same(a: Any, b: Any) -> None:
         np.testing.assert_equal(b, a)
 
 
+@pytest.mark.slow
 @given(plain)
 def test_whatever_a_document_holds_comes_back(value: Any) -> None:
     same(value, unpack(pack(value)))

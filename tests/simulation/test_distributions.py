@@ -75,6 +75,7 @@ SIMPLE = [k for k in SizeDistribution if k not in (SizeDistribution.TWO_MODES, S
 """Shapes with a density of their own; the others are sums."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dispersion", [0.04, 0.15, 0.3])
 @pytest.mark.parametrize("kind", SIMPLE)
 def test_moments_are_those_of_the_density(kind: SizeDistribution, dispersion: float) -> None:
@@ -91,6 +92,7 @@ def test_moments_are_those_of_the_density(kind: SizeDistribution, dispersion: fl
         assert found.dispersion[0] == pytest.approx(asked, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SIMPLE)
 def test_cumulative_fractions_are_integrals(kind: SizeDistribution) -> None:
     of = density(kind, 0.12)

@@ -120,6 +120,7 @@ def test_a_zero_shift_and_a_displacement_move_a_peak() -> None:
     assert peak == pytest.approx(expected, abs=6e-4)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(fwhm=st.floats(0.02, 0.5), period=st.floats(0.2, 5))
 def test_resolution_damps_a_wave(fwhm: float, period: float) -> None:

@@ -175,6 +175,7 @@ def test_parts_of_another_recipe_are_not_taken(recipe: LibraryRecipe, tmp_path: 
     assert sum("mixing" in step for step in steps_of(recipe, path)) == 3
 
 
+@pytest.mark.slow
 def test_a_cluster_builds_the_same_bytes(recipe: LibraryRecipe, built: Path, tmp_path: Path) -> None:
     distributed = pytest.importorskip("distributed", reason="Dask is not installed")
     # Workers in threads that speak TCP: processes take ten seconds to come and go.

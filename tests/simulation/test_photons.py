@@ -17,6 +17,7 @@ def test_counts_have_the_distribution_of_poisson(expected: float) -> None:
         assert abs(found - share) < 5 * np.sqrt(share * (1 - share) / counts.size) + 3e-4
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(expected=st.floats(100, 1e6), seed=st.integers(0, 2**31))
 def test_many_photons_are_skewed_as_they_should_be(expected: float, seed: int) -> None:

@@ -16,6 +16,7 @@ FINE = np.linspace(0.2, 40, 20_000)
 PAPER = 0.4637970736422045 * np.arange(1, 46)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(mean=st.floats(2, 10), dispersion=st.floats(0.04, 0.25))
 def test_moments_of_a_log_normal(mean: float, dispersion: float) -> None:
@@ -27,6 +28,7 @@ def test_moments_of_a_log_normal(mean: float, dispersion: float) -> None:
     assert moments.mass_mean_nm[0] == pytest.approx(mean * (1 + dispersion**2) ** 3, rel=1e-3)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(mean=st.floats(3, 10), dispersion=st.floats(0.05, 0.2))
 def test_a_mass_log_normal_weighs_its_mean(mean: float, dispersion: float) -> None:
@@ -110,6 +112,7 @@ def test_a_histogram_of_micrographs() -> None:
     assert by_mass == pytest.approx(np.array([5, 20 / 8, 15 / 27, 0]) / (5 + 20 / 8 + 15 / 27))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(counts=st.lists(st.integers(0, 1000), min_size=1, max_size=30).filter(lambda c: sum(c) > 0))
 def test_a_histogram_keeps_its_mean(counts: list[int]) -> None:

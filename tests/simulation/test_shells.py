@@ -54,6 +54,7 @@ def test_shells_continue_the_anions_of_the_core() -> None:
     assert nearest == pytest.approx(A * np.sqrt(3) / 4)
 
 
+@pytest.mark.slow
 def test_disordered_surfaces_are_displaced_at_random() -> None:
     """The mean over drawn displacements; the core stays where it is."""
     radius, depth, sd = 8.0, 2.5, 0.35

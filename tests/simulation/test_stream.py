@@ -206,6 +206,7 @@ def test_a_share_of_the_structures_keeps_its_symmetry() -> None:
     np.testing.assert_array_equal(strains, [0.0, 0.002])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "surface"), [("sphere", ()), ("cube", ()), ("octahedron", ("S",)), ("cube", ("S", "Pb"))]
 )
@@ -245,6 +246,7 @@ def test_frames_that_are_skipped_are_not_drawn(stream: FrameStream) -> None:
 PLAIN = {"gaps": 0.0, "q_low_inv_angstrom": (1.0, 1.0), "q_high_inv_angstrom": (11.0, 11.0)}
 
 
+@pytest.mark.slow
 def test_a_coarse_scan_holds_a_bin_a_step() -> None:
     step = WIDE.grid.q_step_inv_angstrom
     coarse = {"coarse": 1.0, "coarse_step_inv_angstrom": (3.4 * step, 3.4 * step), "sources": (SYNCHROTRON,)}
@@ -255,6 +257,7 @@ def test_a_coarse_scan_holds_a_bin_a_step() -> None:
         assert strides.mean() == pytest.approx(3.4, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_dead_stretch_is_one_stretch() -> None:
     dead = {"missing": 1.0, "missing_inv_angstrom": (0.7, 0.7), "sources": (SYNCHROTRON,)}
     batch = FrameStream(WIDE.model_copy(update={**PLAIN, **dead}), seed=0).batch(64)
@@ -267,12 +270,14 @@ def test_a_dead_stretch_is_one_stretch() -> None:
     assert max(widths) < 0.75
 
 
+@pytest.mark.slow
 def test_no_frame_is_left_empty() -> None:
     starved = {"missing": 1.0, "missing_inv_angstrom": (30.0, 30.0)}
     batch = FrameStream(WIDE.model_copy(update=starved), seed=0).batch(64)
     assert np.all(np.count_nonzero(~batch.mask, axis=1) >= 30)
 
 
+@pytest.mark.slow
 def test_a_tube_reaches_less_far(stream: FrameStream) -> None:
     """4π/1.5406 · sin 70° = 7.67 Å⁻¹."""
     only_tube = WIDE.model_copy(update={"sources": (TUBE,), "n_structures": 1})

@@ -211,6 +211,7 @@ def atoms_and_pieces(nm: float) -> float:
     return float(weights()[:, 0] @ (atoms * nm / DIAMETERS_NM))
 
 
+@pytest.mark.slow
 def test_disordered_part() -> None:
     """A sphere of 1.4 nm, its pairs counted one lattice vector after the other."""
     found = mean_frame(
@@ -352,6 +353,7 @@ def test_microstrain() -> None:
     assert not batch(LIVELY, microstrain=(epsilon, epsilon)).resolution_inv_angstrom.any()
 
 
+@pytest.mark.slow
 def test_modules_differ_in_gain() -> None:
     """Frames over those of equal modules: one level for each 4°, no more than 3 % apart."""
     settings = {"gap_pitch_deg": (4.0, 4.0), "gaps": 0.0}
@@ -369,6 +371,7 @@ def test_modules_differ_in_gain() -> None:
         assert 0.003 < levels.max() / levels.min() - 1 < 0.031
 
 
+@pytest.mark.slow
 def test_gaps_are_where_gains_change() -> None:
     settings = {"gap_pitch_deg": (4.0, 4.0), "gap_width_deg": (0.3, 0.3), "module_gain_step": (0.03, 0.03)}
     even = batch(EXACT, 32, **{**settings, "module_gain_step": None})
@@ -384,6 +387,7 @@ def test_gaps_are_where_gains_change() -> None:
     assert n_jumps > 32 * 5
 
 
+@pytest.mark.slow
 def test_shifts_of_one_source() -> None:
     """Copper with a zero of 0.3° and a displacement of -0.2°, whatever the others have."""
     tube = {
@@ -402,6 +406,7 @@ def test_shifts_of_one_source() -> None:
     np.testing.assert_allclose(found, expected / expected.mean(), rtol=5e-4)
 
 
+@pytest.mark.slow
 def test_samples_and_averages() -> None:
     """Bins of 0.04 Å⁻¹: the pattern at their centres, or its mean over them."""
     grid = BinGrid(q_first_inv_angstrom=1.2, q_step_inv_angstrom=0.04, n_bins=150)
@@ -435,6 +440,7 @@ def test_coarse_scans_of_wide_channels() -> None:
     assert np.abs(box / exact - 1)[40:-40].max() > 0.005
 
 
+@pytest.mark.slow
 def test_tetragonal_beside_rhombohedral() -> None:
     """One of the axes for each structure: 002 of a tetragonal dot splits, 111 of a rhombohedral one."""
     along, axes = 0.03, ((1.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -473,6 +479,7 @@ def test_amounts_that_cannot_be(settings: dict[str, Any], message: str) -> None:
         StreamRecipe.model_validate({**EXACT, **settings})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("material", "settings"),
     [
@@ -490,6 +497,7 @@ def test_sizes_of_other_shapes_are_counted_too(material: str, settings: dict[str
     assert np.mean(table.sizes_nm / table.diameters_nm) == pytest.approx(1, abs=0.03)
 
 
+@pytest.mark.slow
 def test_by_products_have_their_share() -> None:
     """A frame with lines, less the frame without them, holds nothing negative and the share asked for."""
     plain = batch(EXACT, 32).intensity
@@ -540,6 +548,7 @@ def test_by_products_of_known_structure_are_dots_of_that_crystal() -> None:
     assert 5 <= found <= 27
 
 
+@pytest.mark.slow
 def test_by_products_of_known_structure_are_seen_by_the_instrument() -> None:
     q = np.linspace(1, 10, 3001)
     crystal = by_product_crystals(["Pb"], q, 0.56)[-1:]
@@ -597,6 +606,7 @@ def test_some_structures_have_a_disordered_surface() -> None:
     assert draw_structure(bare, **draw, more=np.random.default_rng(0)).disordered_terms is None
 
 
+@pytest.mark.slow
 def test_cuts_by_their_logarithm_are_shorter() -> None:
     wide = {
         "q_high_inv_angstrom": (2.5, 15.0),

@@ -103,6 +103,7 @@ def sizer() -> Sizer:
     return Sizer(model="pbs", materials=MATERIALS, texture=False)
 
 
+@pytest.mark.slow
 def test_the_material_of_a_curve() -> None:
     comparison = MaterialComparison(load_crystal_curves(MATERIALS))
     assert comparison.names == MATERIALS
@@ -160,6 +161,7 @@ def test_other_crystals_of_the_settings() -> None:
     assert known.phases.startswith("ZnS-zincblende ")
 
 
+@pytest.mark.slow
 def test_wrong_settings(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"only PbS is given: give at least two materials"):
         Sizer(model="pbs", materials=["PbS"])

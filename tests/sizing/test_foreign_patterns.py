@@ -8,6 +8,8 @@ import pytest
 from qdsizer_stream.patterns import Axis, read_pattern
 from qdsizer_stream.sizing import SizeEstimate, Sizer, SizingConfig, Status
 
+pytestmark = pytest.mark.slow
+
 Sized = list[tuple[float, SizeEstimate]]
 
 
@@ -25,7 +27,6 @@ def sized(evaluation_only: Path) -> Sized:
     ]
 
 
-@pytest.mark.slow
 def test_all_are_sized_and_no_interval_misses_the_truth(sized: Sized) -> None:
     for truth, estimate in sized:
         assert estimate.status is Status.SIZED, estimate.reason
@@ -40,7 +41,6 @@ def test_sizes_are_right_on_the_average_and_none_is_far_off(sized: Sized) -> Non
     assert max(errors_nm) <= 0.51
 
 
-@pytest.mark.slow
 def test_mass_means_are_exact(evaluation_only: Path) -> None:
     """That of a log-normal of mean D and dispersion r is D (1 + r²)³."""
     sizer, errors_nm = Sizer(SizingConfig()), []

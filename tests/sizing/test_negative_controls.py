@@ -8,6 +8,8 @@ import pytest
 from qdsizer_stream.sizing import Sizer, SizingConfig, Status
 from qdsizer_stream.testing import NEGATIVE_CONTROL_KINDS, NegativeControl, negative_controls
 
+pytestmark = pytest.mark.slow
+
 SEED, PER_KIND = 2026, 3
 """A seed that played no part when the thresholds were set."""
 
@@ -27,13 +29,11 @@ def sizers() -> dict[str, Sizer]:
     return {model: Sizer(SizingConfig(model=model)) for model in MODELS}
 
 
-@pytest.mark.slow
 def test_every_kind_is_there(corpus: dict[str, list[NegativeControl]]) -> None:
     assert tuple(corpus) == NEGATIVE_CONTROL_KINDS
     assert all(len(frames) == PER_KIND for frames in corpus.values())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", NEGATIVE_CONTROL_KINDS)
 @pytest.mark.parametrize("model", MODELS)
 def test_no_negative_control_is_confidently_wrong(

@@ -57,6 +57,7 @@ def test_dots_alone(sizer: Sizer, expected: NDArray[np.float64]) -> None:
     assert examined.warnings == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("material", "fraction"), [("Pb", 0.03), ("PbSO4", 0.05), ("ice", 0.04)])
 def test_a_by_product(sizer: Sizer, expected: NDArray[np.float64], material: str, fraction: float) -> None:
     frame = counted((1 - fraction) * expected + fraction * curve(material, 4.0))

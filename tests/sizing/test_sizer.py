@@ -66,6 +66,7 @@ def test_a_clean_frame_is_sized_within_its_interval(
     assert estimate.model == "pbs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("elapsed_s", [300.0, 900.0, 3000.0])
 @pytest.mark.parametrize("step_inv_angstrom", [0.03, 0.042, 0.056])
 @pytest.mark.parametrize("averaged", [False, True], ids=["samples", "channels"])
@@ -109,6 +110,7 @@ def test_counts_are_photons(sizer: Sizer, dots: GrowingDots) -> None:
     assert estimate.q_max == pytest.approx(15.02, abs=0.021)
 
 
+@pytest.mark.slow
 def test_the_scatter_of_frames_is_their_own_part_of_the_interval(sizer: Sizer, dots: GrowingDots) -> None:
     estimates = [sizer.size_frame(frame(dots, 300.0, 30.0, seed), WAVELENGTH_ANGSTROM) for seed in range(30)]
     for name in ("size", "mass_mean"):
@@ -253,6 +255,7 @@ def test_what_holds_no_dots_is_not_sized(name: str, any_sizer: Sizer) -> None:
     assert "\n" not in estimate.reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["toluene", "hexane"])
 def test_measured_solvents_are_not_sized(name: str, any_sizer: Sizer, evaluation_only: Path) -> None:
     q, intensity, sigma = read_curve(evaluation_only / "measured_solvents" / f"{name}.csv")
@@ -418,6 +421,7 @@ def test_a_width_in_degrees_needs_the_wavelength_of_a_pattern() -> None:
     assert math.isnan(Sizer().size(pattern).resolution_inv_angstrom)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wavelength", "shift_deg"), [(1.5406, 0.25), (1.5406, -0.25), (0.56, 0.09)])
 def test_a_two_theta_shift_withholds_the_lattice_parameter_and_not_the_size(
     wavelength: float, shift_deg: float

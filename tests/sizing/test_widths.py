@@ -38,6 +38,7 @@ def smeared(dots: GrowingDots, elapsed_s: float, fwhm: float, bandwidth: float =
 INSTRUMENTS = [(0.02, 0.0), (0.045, 0.0), (0.06, 0.0), (0.0, 0.005), (0.02, 0.01)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fwhm", "bandwidth"), INSTRUMENTS)
 @pytest.mark.parametrize("elapsed_s", [200.0, 900.0])
 def test_a_declared_width_is_no_smaller_size(
@@ -53,6 +54,7 @@ def test_a_declared_width_is_no_smaller_size(
     assert estimate.size_high_nm - estimate.size_low_nm < 0.3 * truth_nm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fwhm", "bandwidth"), [(0.0, 0.0), *INSTRUMENTS, (0.09, 0.0)])
 @pytest.mark.parametrize("elapsed_s", [200.0, 900.0])
 def test_the_interval_allows_for_an_undeclared_width(

@@ -64,6 +64,7 @@ def same(one: TrackPoint, other: TrackPoint) -> bool:
     return repr(one) == repr(other)  # NaN equals NaN
 
 
+@pytest.mark.slow
 def test_the_same_frames_give_the_same_track_and_later_ones_change_nothing() -> None:
     frames = measurements(stepped, common=0.01)
     whole = filtered(frames, 5.0)
@@ -72,6 +73,7 @@ def test_the_same_frames_give_the_same_track_and_later_ones_change_nothing() -> 
     assert {point.change for point in whole} == {None, Change.RATE}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("truth", "smoothed"), [(linear, 0.25), (approach, 0.35), (stepped, 0.42)])
 def test_size_and_growth_are_better_known_than_those_of_one_frame(truth: Truth, smoothed: float) -> None:
     errors, smoothed_errors, single, inside, smoothed_inside, widths = [], [], [], [], [], []
@@ -116,6 +118,7 @@ def test_a_shared_error_does_not_narrow_and_an_unshared_one_does() -> None:
     assert last.growth_high_nm_per_min - last.growth_low_nm_per_min < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scatter", [0.004, 0.01])
 def test_a_rate_that_triples_is_found_within_five_frames(scatter: float) -> None:
     found = []
@@ -130,6 +133,7 @@ def test_a_rate_that_triples_is_found_within_five_frames(scatter: float) -> None
     assert len(found) >= 7
 
 
+@pytest.mark.slow
 def test_false_alarms_are_fewer_than_one_in_300_frames() -> None:
     alarms = sum(
         point.change is not None
@@ -163,6 +167,7 @@ def test_single_outliers_do_not_move_the_track() -> None:
         assert abs(robust[index].mass_mean_nm - plain[index].mass_mean_nm) < 0.03
 
 
+@pytest.mark.slow
 def test_a_drifting_error_is_not_growth() -> None:
     """An error as large as the scatter, which drifts over 20 frames, as a flat field may."""
     inside = []
@@ -172,6 +177,7 @@ def test_a_drifting_error_is_not_growth() -> None:
     assert np.mean(inside) >= 0.90
 
 
+@pytest.mark.slow
 def test_the_target_is_reached_when_the_track_says() -> None:
     covered, halves = [], []
     for seed in range(10):

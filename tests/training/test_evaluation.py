@@ -102,6 +102,7 @@ def test_a_sample_has_the_same_number_of_every_version(benchmark: Benchmark) -> 
     np.testing.assert_allclose(means, [214, 571, 2140, 14300], rtol=0.01)
 
 
+@pytest.mark.slow
 def test_the_limit_is_the_posterior_of_the_multinomial(library: Library) -> None:
     condition = Condition(q_high_inv_angstrom=4.4, every=3)
     faint = benchmark_of(library, 0.5)
@@ -286,11 +287,13 @@ def test_the_command_leaves_rows_of_missing_trainings_empty(tiny_model: Path, tm
     assert "| fold 3 | > 97 | – |" in (out / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_more_folds_than_the_recipe_has(tiny_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="n_folds = 6, but the recipe has 5 folds: give 1 to 5"):
         evaluate(str(tiny_model), tmp_path, EvaluationSettings(suite="paper", n_folds=6))
 
 
+@pytest.mark.slow
 def test_a_report_that_cannot_be_written(tiny_model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ModelError, match=r"cannot create the folder .*file: .*; choose a writable folder"):

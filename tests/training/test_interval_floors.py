@@ -9,6 +9,7 @@ from qdsizer_stream.models import TWO_SIDED_95
 from qdsizer_stream.training import interval_floors, interval_scale
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("relative", "length_nm", "broad"),
     [(0.03, 0.0, 0.0), (0.0, 0.1, 0.0), (0.03, 0.1, 0.0), (0.01, 0.0, 1.2), (0.0, 0.05, 0.8)],

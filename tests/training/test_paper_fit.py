@@ -122,6 +122,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(tiny: PaperRecipe, tmp_p
     assert again.history == whole.history
 
 
+@pytest.mark.slow
 def test_the_matrix_product_is_a_convolution() -> None:
     torch.manual_seed(0)
     network = PaperNetwork(17)

@@ -100,6 +100,7 @@ def test_networks_that_know_the_width_take_four_channels(recipe: SizeRecipe) -> 
         assert not torch.allclose(network(vectors)[0], network(wide)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1, 5, 11])
 def test_moving_sums(width: int) -> None:
     curves = torch.from_numpy(np.random.default_rng(1).random((3, 200)).astype(np.float32))

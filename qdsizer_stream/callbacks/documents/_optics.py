@@ -22,7 +22,7 @@ class OpticsConfig(Config):
     """Source of the first excitonic peak of a UV-vis spectrum; None to record the expected peak alone."""
     curve: SizingCurve = MOREELS_2009
     """First excitonic peak against diameter."""
-    tolerance_nm: float = Field(default=TOLERANCE_NM, ge=0, allow_inf_nan=False)
+    tolerance_nm: float = Field(default=TOLERANCE_NM, ge=0)
     """How far the diameter that corresponds to the peak may lie outside the interval of the size, nm."""
 
 

@@ -32,7 +32,7 @@ ADD_ALL = AccumulationConfig(mode="all", min_counts=1, max_seconds=1e9)
 class Precision(Config):
     """Required precision of the size."""
 
-    width_nm: float = Field(gt=0, allow_inf_nan=False)
+    width_nm: float = Field(gt=0)
     """Width of the 95 % interval, nm."""
 
 

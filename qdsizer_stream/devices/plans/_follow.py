@@ -29,11 +29,11 @@ MAX_BLUR = 2.0
 class Exposures(Config):
     """Required precision, and allowed exposures."""
 
-    precision_nm: float = Field(gt=0, allow_inf_nan=False)
+    precision_nm: float = Field(gt=0)
     """Required standard deviation of the track, without the error that all frames share, nm."""
-    min_exposure_s: float = Field(gt=0, allow_inf_nan=False)
+    min_exposure_s: float = Field(gt=0)
     """Shortest exposure, s."""
-    max_exposure_s: float = Field(gt=0, allow_inf_nan=False)
+    max_exposure_s: float = Field(gt=0)
     """Longest exposure, s."""
 
 

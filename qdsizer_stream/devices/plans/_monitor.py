@@ -24,7 +24,7 @@ MIN_FRAMES = 4
 class Rule(Config):
     """Criterion for the end of growth."""
 
-    min_rate_nm_per_min: float = Field(gt=0, allow_inf_nan=False)
+    min_rate_nm_per_min: float = Field(gt=0)
     """Rate below which growth counts as ended, nm/min."""
     window_frames: int = Field(ge=MIN_FRAMES)
     """Number of sized frames before the plan may end."""

@@ -24,9 +24,9 @@ PROBABILITY = 0.5
 class Target(Config):
     """Target size."""
 
-    target_nm: float = Field(gt=0, allow_inf_nan=False)
+    target_nm: float = Field(gt=0)
     """Number-weighted mean diameter, nm."""
-    tolerance: float = Field(ge=0, allow_inf_nan=False)
+    tolerance: float = Field(ge=0)
     """Allowed difference from the target, nm."""
     probability: float = Field(gt=0, lt=1)
     """Probability of being within the tolerance of the target, or beyond, at which the plan stops."""

@@ -92,6 +92,7 @@ def test_vacancies() -> None:
     check(material, cluster)
 
 
+@pytest.mark.slow
 def test_vacancies_are_the_mean_of_random_removals() -> None:
     """Atoms removed one by one, without fractional occupancies: the self term is ∝ o, the pairs ∝ o²."""
     material = load_material("PbS")
@@ -187,6 +188,7 @@ def test_averaged_sphere_is_the_mean_over_centres() -> None:
 vectors = st.tuples(*[st.floats(-0.35, 0.35)] * 3)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     skew=st.tuples(vectors, vectors, vectors),

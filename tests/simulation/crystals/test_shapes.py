@@ -143,6 +143,7 @@ def inside(kind: str, xyz: NDArray[np.float64], volume: float) -> NDArray[np.boo
     return np.asarray(np.maximum(np.maximum(x + y, y + z), z + x) <= math.sqrt(2) * inradius + rounding)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES[:6], ids=lambda shape: shape.kind)
 @pytest.mark.parametrize("diameter", [13.0, 22.6, 31.7])
 def test_cut_holds_the_atoms_inside(shape: Shape, diameter: float) -> None:

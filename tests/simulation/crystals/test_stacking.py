@@ -47,6 +47,7 @@ def sequence(start: int, senses: NDArray[np.intp]) -> NDArray[np.intp]:
     return np.concatenate([[start], start + np.cumsum(senses)]) % 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reversal", [0.0, 0.3, 1.0])
 def test_mean_over_every_sequence(reversal: float) -> None:
     """All 3 · 2^(n-1) sequences of a small dot, each with its probability: exact to rounding."""

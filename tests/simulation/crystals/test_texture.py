@@ -55,6 +55,7 @@ def quadrature(
     return np.array([np.sum(weights * density * np.abs(np.exp(1j * value * phases) @ f) ** 2) for value in q])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "axes", "ratio", "tilt_deg"),
     [
@@ -89,6 +90,7 @@ def test_no_texture_is_the_debye_equation() -> None:
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-11 * np.abs(b).max())
 
 
+@pytest.mark.slow
 def test_mean_over_tilts_is_no_texture() -> None:
     """The mean over all tilts is an untextured powder; Gauss-Legendre in cos ψ is exact here."""
     material = load_material("CdSe-wurtzite")

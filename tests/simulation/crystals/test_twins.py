@@ -110,6 +110,7 @@ def test_crystals_that_do_not_twin_so() -> None:
         twinned_sphere(twin_layers(load_material("PbS")), 0, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_spheres", [2, 3])
 @pytest.mark.parametrize("overlap", [0.0, 0.2])
 def test_fused_spheres_hold_the_atoms_of_each(n_spheres: int, overlap: float) -> None:
