@@ -1,15 +1,18 @@
 """Accuracy on patterns that were simulated by another program, whose file names contain the true sizes.
 
-    python -m benchmarks.third_party_patterns FOLDER [--json FILE]
+    python -m benchmarks.third_party_patterns FOLDER [--powers POWER ...] [--json FILE]
 
 FOLDER contains files like PbS_Str0.9975_SD15_Avg4.50_SolvTOL_Conc65_noisy30.00.csv (Q, intensity): strain,
 dispersion in per cent, number-weighted mean diameter in nm, solvent, area fraction in per cent, counting
-scale. They are part of the published data of the paper and cannot be included in this repository.
+scale. They are part of the published data of the paper and cannot be included in this repository. With
+`--powers` the intensities are raised to each power as well, as detectors or programs that are not linear
+leave them, and the wrong sizes are counted.
 """
 
 import math
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from rich import box
@@ -18,7 +21,7 @@ from rich.table import Table
 
 from benchmarks._report import BenchmarkReport, argument_parser
 from qdsizer_stream.patterns import Axis, read_pattern
-from qdsizer_stream.sizing import Sizer, SizingConfig
+from qdsizer_stream.sizing import Sizer, SizingConfig, Status
 
 NAME = re.compile(
     r"SD(?P<sd>\d+)_Avg(?P<mean>[\d.]+)_Solv(?P<solvent>\w+?)_Conc(?P<area>\d+)_noisy(?P<scale>[\d.]+)\.csv"
@@ -33,6 +36,7 @@ WAVELENGTH_ANGSTROM = 0.56
 def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--powers", type=float, nargs="*", default=[], help="powers of the intensities")
     arguments = parser.parse_args()
     folder = arguments.folder
     report = BenchmarkReport("third_party_patterns", arguments.json)
@@ -47,7 +51,7 @@ def main() -> None:
     mass_errors, mass_covered = [], []
     for path in paths:
         name = NAME.search(path.name)
-        truth = float(name["mean"])
+        truth, mass_truth = _truth(path)
         pattern = read_pattern(path, WAVELENGTH_ANGSTROM, Axis.Q)
         estimate = default.size(pattern, resolution_inv_angstrom=0.0)
         classified = [sizer.size(pattern, resolution_inv_angstrom=0.0) for sizer in classifiers]
@@ -55,8 +59,6 @@ def main() -> None:
         truths.append(truth)
         errors.append(error)
         covered.append(estimate.size_low_nm <= truth <= estimate.size_high_nm)
-        # Populations are log-normal.
-        mass_truth = truth * (1 + (float(name["sd"]) / 100) ** 2) ** 3
         mass_errors.append(estimate.mass_mean_nm - mass_truth)
         mass_covered.append(estimate.mass_mean_low_nm <= mass_truth <= estimate.mass_mean_high_nm)
         classes.append([one.class_nm for one in classified])
@@ -86,7 +88,40 @@ def main() -> None:
         report.add(f"{name}: correct class", np.sum(deviation == 0), "1")
         report.add(f"{name}: within one class", np.sum(deviation <= 0.5), "1")
         report.add(f"{name}: rejected", np.sum(np.isnan(deviation)), "1")
+    for power in arguments.powers:
+        sized, missed = _to_a_power(default, paths, power)
+        report.add(f"pbs: intensities to the power {power:g}: sized", sized, "1")
+        report.add(f"pbs: intensities to the power {power:g}: of these a mean missed", missed, "1", at_most=0)
     report.write()
+
+
+def _truth(path: Path) -> tuple[float, float]:
+    """Number mean and mass mean of a pattern, nm; populations are log-normal."""
+    name = NAME.search(path.name)
+    mean = float(name["mean"])
+    return mean, mean * (1 + (float(name["sd"]) / 100) ** 2) ** 3
+
+
+def _to_a_power(sizer: Sizer, paths: list[Path], power: float) -> tuple[int, int]:
+    """Number of patterns sized with intensities to a power, and of those that miss either mean."""
+    sized = missed = 0
+    with TemporaryDirectory() as folder:
+        for path in paths:
+            q, intensity = np.loadtxt(path, delimiter=",", skiprows=1, unpack=True)
+            raised = Path(folder) / "raised.csv"
+            np.savetxt(raised, np.stack([q, intensity**power], axis=1), delimiter=",")
+            estimate = sizer.size(
+                read_pattern(raised, WAVELENGTH_ANGSTROM, Axis.Q), resolution_inv_angstrom=0.0
+            )
+            if estimate.status is not Status.SIZED:
+                continue
+            number, mass = _truth(path)
+            sized += 1
+            missed += not (
+                estimate.size_low_nm <= number <= estimate.size_high_nm
+                and estimate.mass_mean_low_nm <= mass <= estimate.mass_mean_high_nm
+            )
+    return sized, missed
 
 
 if __name__ == "__main__":

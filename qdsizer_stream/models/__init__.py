@@ -3,6 +3,7 @@
 from ._answer import (
     WIDTH_Q_INV_ANGSTROM,
     Answer,
+    allowing_for_exponent,
     allowing_for_phases,
     class_answer,
     corrected_for_width,
@@ -101,6 +102,7 @@ __all__ = [
     "SizeOutput",
     "SizingModel",
     "Templates",
+    "allowing_for_exponent",
     "allowing_for_phases",
     "background_splines",
     "binned_vector",

@@ -14,6 +14,7 @@ from ._interval import TWO_SIDED_95, log_size_sd
 __all__ = [
     "WIDTH_Q_INV_ANGSTROM",
     "Answer",
+    "allowing_for_exponent",
     "allowing_for_phases",
     "class_answer",
     "corrected_for_width",
@@ -403,6 +404,34 @@ def allowing_for_phases(answer: Answer, fraction: float) -> Answer:
         mass_mean_low_nm=mass_low_nm,
         mass_mean_high_nm=mass_high_nm,
         mass_mean_shared_sd_nm=math.hypot(answer.mass_mean_shared_sd_nm, mass_sd * answer.mass_mean_nm),
+    )
+
+
+def allowing_for_exponent(answer: Answer, exponent: float) -> Answer:
+    """Move one end of each interval by what intensities that are a power of the photons do to a size.
+
+    To the power γ, a Gaussian peak is 1/√γ times as wide, and dots look √γ times as large. A background
+    beside the peaks makes the change smaller.
+
+    Parameters
+    ----------
+    answer
+        Answer of a model.
+    exponent
+        Exponent γ; 1 for intensities in proportion to the photons.
+
+    Returns
+    -------
+    The answer with the same sizes: lower ends are lowered for an exponent above 1, upper ends raised for one
+    below 1.
+    """
+    down, up = min(exponent**-0.5, 1.0), max(exponent**-0.5, 1.0)
+    return replace(
+        answer,
+        size_low_nm=answer.size_low_nm * down,
+        size_high_nm=answer.size_high_nm * up,
+        mass_mean_low_nm=answer.mass_mean_low_nm * down,
+        mass_mean_high_nm=answer.mass_mean_high_nm * up,
     )
 
 

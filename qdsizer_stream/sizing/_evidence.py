@@ -26,6 +26,14 @@ MIN_NOISE_POWER = 0.7
 SURE = 3.5
 """Standard deviations from the power of counts below which noise may have caused it: once in 4000 frames."""
 
+UNLIKELY = 2.0
+"""Standard deviations from the power of counts beyond which intensities may be a power of the photons: of one
+file in a hundred that is one, with exponents that differ by 0.2, about 1 in 20 is left beyond."""
+
+MAX_EXPONENT = 1.5
+"""Largest exponent that an interval allows for: with larger ones the fit leaves a residual. Noise in
+proportion to the intensity, as of grains or of an uneven detector, has the power of an infinite exponent."""
+
 MAX_NEGATIVE = {2.0: 0.05, 5.0: 0.005}
 """Largest fraction of the bins that may be more than this many standard deviations below zero. Of intensities
 of zero 2.3 % are below -2 σ and none below -5 σ: more is not noise, and the logarithm that networks take
@@ -67,6 +75,16 @@ class FrameEvidence:
     def min_noise_power(self) -> float:
         """Smallest accepted power."""
         return min(MIN_NOISE_POWER, 1 - SURE * self.noise_power_sd)
+
+    @property
+    def intensity_exponent(self) -> float:
+        """Exponent γ of intensities that are a power of the photons, from that of the noise, 2 - 1/γ.
+
+        1 where the power of the noise is that of counts within its error.
+        """
+        if abs(self.noise_power - 1) <= UNLIKELY * self.noise_power_sd:
+            return 1.0
+        return 1 / (2 - min(self.noise_power, 2 - 1 / MAX_EXPONENT))
 
 
 @dataclass(frozen=True, kw_only=True)

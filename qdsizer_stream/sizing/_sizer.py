@@ -24,6 +24,7 @@ from ..models import (
     PhysicsCheck,
     PhysicsFit,
     SizingModel,
+    allowing_for_exponent,
     allowing_for_phases,
     corrected_for_width,
     load_crystal_curves,
@@ -671,6 +672,8 @@ class Sizer:
         if fit.phases:
             others = sum(phase.fraction for phase in fit.phases)
             answer, shown = (allowing_for_phases(one, others) for one in (answer, shown))
+        if frame.intensity_exponent != 1:
+            answer, shown = (allowing_for_exponent(one, frame.intensity_exponent) for one in (answer, shown))
         if job.resolution is None:
             shown = self._allowing_for_width(shown, job.wide, job.plausible_inv_angstrom)
         seen["residual"] = fit.residual
@@ -710,7 +713,9 @@ class Sizer:
             class_probability=answer.class_probability,
             **seen,
         )
-        warnings = (_beside(fit),) if fit.phases else ()
+        warnings: tuple[str, ...] = (_beside(fit),) if fit.phases else ()
+        if frame.intensity_exponent != 1:
+            warnings += (_power_of_photons(frame),)
         return Examination(
             estimate, binned, fit, checks, answer, identification, evidence=answer, warnings=warnings
         )
@@ -818,6 +823,15 @@ def _without_shift(pattern: Pattern, shift_inv_angstrom: float, wavelength_angst
 def _beside(fit: PhysicsFit) -> str:
     """Other crystals of a fit, in words."""
     return f"beside the nanocrystals: {', '.join(map(str, fit.phases))} of the mean intensity"
+
+
+def _power_of_photons(frame: FrameEvidence) -> str:
+    """Why the intervals of a frame allow for intensities that are a power of the photons."""
+    return (
+        "the variance of neighbouring points rises as the intensity to the power "
+        f"{frame.noise_power:.2f} ± {frame.noise_power_sd:.2f} (1 for photons): the intervals allow for "
+        f"intensities that are photons to the power {frame.intensity_exponent:.2f}"
+    )
 
 
 def _rejected(failed: CheckResult, seen: dict[str, Any]) -> SizeEstimate:

@@ -15,6 +15,7 @@ from qdsizer_stream.models import (
     GaussianOutput,
     IntervalCalibration,
     SizeOutput,
+    allowing_for_exponent,
     allowing_for_phases,
     class_answer,
     corrected_for_width,
@@ -240,6 +241,22 @@ def test_an_undeclared_width_raises_the_upper_end_alone() -> None:
     assert (raised.size_nm, raised.size_low_nm, raised.mass_mean_nm) == (3.0, 2.9, 3.2)
     large = dataclasses.replace(answer, size_high_nm=9.0)
     assert raised_for_width(large, 0.09, 0.0).size_high_nm == pytest.approx(9.0 / math.sqrt(0.05))
+
+
+@pytest.mark.parametrize(("exponent", "down", "up"), [(0.64, 1.0, 1.25), (1.5625, 0.8, 1.0), (1.0, 1.0, 1.0)])
+def test_a_power_of_the_photons_moves_one_end(exponent: float, down: float, up: float) -> None:
+    answer = Answer(
+        size_nm=5.0,
+        size_low_nm=4.6,
+        size_high_nm=5.8,
+        mass_mean_nm=5.2,
+        mass_mean_low_nm=5.0,
+        mass_mean_high_nm=5.5,
+    )
+    moved = allowing_for_exponent(answer, exponent)
+    assert (moved.size_nm, moved.mass_mean_nm) == (5.0, 5.2)
+    assert (moved.size_low_nm, moved.mass_mean_low_nm) == pytest.approx((4.6 * down, 5.0 * down))
+    assert (moved.size_high_nm, moved.mass_mean_high_nm) == pytest.approx((5.8 * up, 5.5 * up))
 
 
 def test_other_crystals_widen_the_intervals() -> None:
