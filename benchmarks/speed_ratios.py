@@ -5,7 +5,8 @@
 
 Each case runs in new processes of either checkout in turns, with one thread. What is compared is the time of
 the processor, which depends less on the load of the machine than that of a clock; of the turns, the median of
-their ratios. Frames are simulated once, by this checkout, and are the same for both.
+their ratios. Frames are simulated once, by this checkout, and are the same for both. The cases "live" and
+"replay" take a clock, since a plan waits by it: run them on an idle machine, and look at their ratio only.
 """
 
 import json
@@ -14,11 +15,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks import replay
 from benchmarks._report import BenchmarkReport, argument_parser
 from qdsizer_stream.patterns import PAPER_GRID, q_from_two_theta
 from qdsizer_stream.reduction import nominal_detector
@@ -69,14 +73,112 @@ uninstall(engine)
 """
 
 
+LIVE = """
+import json, logging, sys, time
+import numpy as np
+from bluesky import RunEngine
+from bluesky.plans import count
+from ophyd import Component, Device, DeviceStatus, Kind
+from qdsizer_stream.callbacks import LiveConfig, LiveSizer, WavelengthSource
+from qdsizer_stream.devices import UnitSignal
+from qdsizer_stream.reduction import ReductionConfig, nominal_detector
+from qdsizer_stream.sizing import SizingConfig
+logging.getLogger("qdsizer_stream").setLevel(logging.ERROR)
+class Stored(Device):
+    image = Component(UnitSignal, value=np.zeros(30720, np.uint32), unit="counts")
+    wavelength = Component(UnitSignal, value=0.5637, unit="angstrom", kind=Kind.config)
+    def trigger(self):
+        status = DeviceStatus(self)
+        status.set_finished()
+        return status
+detector = Stored(name="mythen")
+detector.image.put(np.load(sys.argv[1])["frames"][50])
+config = LiveConfig(
+    sizing=SizingConfig(reduction=ReductionConfig(detector=nominal_detector(24, 0.0), arm_deg=0.0)),
+    wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
+)
+live = LiveSizer(config)
+without, engine = RunEngine({}), RunEngine({})
+engine.subscribe(live)
+def per_event(engine):
+    begin = time.perf_counter()
+    engine(count([detector], 50))
+    return (time.perf_counter() - begin) / 50
+ratios = []
+for turn in range(9):
+    alone = per_event(without)
+    ratios.append(per_event(engine) / alone)
+    live.wait()
+documents = []
+without(count([detector], 200), lambda name, doc: documents.append((name, doc)))
+sent, arrived = [], []
+live.subscribe(
+    lambda name, doc: arrived.append(time.perf_counter()) if "qdsizer_size" in doc["data"] else None, "event"
+)
+for name, doc in documents:
+    if name == "event":
+        time.sleep(0.05)
+        sent.append(time.perf_counter())
+    live(name, doc)
+live.close()
+p50, p99 = np.percentile(1e3 * (np.array(arrived) - np.array(sent)), [50, 99])
+print(json.dumps({"event": float(np.median(ratios[2:])), "p50": p50, "p99": p99}))
+"""
+
+REPLAY = """
+import json, sys, time
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from qdsizer_stream.archive import open_archive, replay_into
+from qdsizer_stream.callbacks import LiveConfig, WavelengthSource
+from qdsizer_stream.errors import ArchiveError
+from qdsizer_stream.reduction import ReductionConfig, nominal_detector
+from qdsizer_stream.sizing import Sizer, SizingConfig
+class Rejecting:
+    def find(self, *_):
+        pass
+    def write(self, run, documents):
+        raise ArchiveError("this destination rejects all documents")
+config = LiveConfig(
+    sizing=SizingConfig(reduction=ReductionConfig(detector=nominal_detector(24, 0.0), arm_deg=0.0)),
+    wavelength=WavelengthSource(configuration_key="mythen_wavelength"),
+)
+sizer = Sizer(config.sizing)
+archive = Path(sys.argv[1])
+with open_archive(archive) as catalog, TemporaryDirectory() as journals:
+    run = catalog[next(iter(catalog))]
+    n = run.metadata["stop"]["num_events"]["primary"]
+    begin, used = time.perf_counter(), time.process_time()
+    with suppress(ArchiveError):
+        replay_into(run, config, Rejecting(), Path(journals), sizer)
+    spent, used = time.perf_counter() - begin, time.process_time() - used
+print(json.dumps({"rate": n / spent, "processor": 1e3 * used / n}))
+"""
+
+
+class Result(NamedTuple):
+    """A result of a case."""
+
+    what: str
+    """What was measured."""
+    unit: str
+    wanted: float
+    """Wanted ratio to the other checkout; the wanted value where `is_ratio`."""
+    more: bool = False
+    """Whether more is better."""
+    is_ratio: bool = False
+    """Whether the value itself is a ratio of two times of the same checkout, in turns."""
+
+
 @dataclass(frozen=True)
 class Case:
     """Code that prints its results as JSON, by name."""
 
     code: str
-    results: dict[str, tuple[str, str, float, bool]]
-    """By name: what was measured, its unit, the wanted ratio to the other checkout, and whether more is
-    better."""
+    results: dict[str, Result]
+    argument: str = "frames"
+    """What the code is given: the file of frames or of settings, or the folder of an archive."""
 
 
 CASES = {
@@ -97,9 +199,9 @@ print(json.dumps({
 }))
 """,
         {
-            "median": ("pattern of 5004 points to an estimate, median", "ms", 0.65, False),
-            "p99": ("pattern of 5004 points to an estimate, 99 %", "ms", 0.65, False),
-            "rate": ("patterns of 5004 points to estimates, one thread", "frames/s", 3.0, True),
+            "median": Result("pattern of 5004 points to an estimate, median", "ms", 0.65, False),
+            "p99": Result("pattern of 5004 points to an estimate, 99 %", "ms", 0.65, False),
+            "rate": Result("patterns of 5004 points to estimates, one thread", "frames/s", 3.0, True),
         },
     ),
     "frame": Case(
@@ -109,8 +211,8 @@ spent = milliseconds(lambda counts: sizer.size_frame(counts, 0.5637), list(frame
 print(json.dumps({"median": float(np.median(spent)), "p99": float(np.quantile(spent, 0.99))}))
 """,
         {
-            "median": ("frame of 30 720 strips to an estimate, median", "ms", 0.65, False),
-            "p99": ("frame of 30 720 strips to an estimate, 99 %", "ms", 0.65, False),
+            "median": Result("frame of 30 720 strips to an estimate, median", "ms", 0.65, False),
+            "p99": Result("frame of 30 720 strips to an estimate, 99 %", "ms", 0.65, False),
         },
     ),
     "frames": Case(
@@ -130,7 +232,7 @@ else:
         sizer.size_frame(one, 0.5637)
 print(json.dumps({"rate": len(frames) / (time.thread_time() - begin)}))
 """,
-        {"rate": ("frames of 30 720 strips to estimates, one thread", "frames/s", 3.0, True)},
+        {"rate": Result("frames of 30 720 strips to estimates, one thread", "frames/s", 3.0, True)},
     ),
     "kernel": Case(
         """
@@ -150,15 +252,34 @@ for _ in range(3):
     spent.append(1e3 * (time.thread_time() - begin))
 print(json.dumps({"kernel": min(spent)}))
 """,
-        {"kernel": ("sums of sines, 900 distances of 160 clusters at 5004 points", "ms", 0.7, False)},
+        {"kernel": Result("sums of sines, 900 distances of 160 clusters at 5004 points", "ms", 0.7, False)},
     ),
     "session": Case(
         SESSION,
         {
-            "import": ("import of qdsizer_stream.profiles, on top of Bluesky's", "s", 0.6, False),
-            "install": ("import and install(RE, settings)", "s", 0.6, False),
-            "memory": ("resident memory of a session with a sizer, idle", "MB", 0.7, False),
+            "import": Result("import of qdsizer_stream.profiles, on top of Bluesky's", "s", 0.6, False),
+            "install": Result("import and install(RE, settings)", "s", 0.6, False),
+            "memory": Result("resident memory of a session with a sizer, idle", "MB", 0.7, False),
         },
+        argument="settings",
+    ),
+    "live": Case(
+        LIVE,
+        {
+            "event": Result(
+                "event of 30 720 strips at full speed, sized, over one without", "1", 1.2, False, True
+            ),
+            "p50": Result("event of 30 720 strips to its estimate, 20 per second, median", "ms", 0.7, False),
+            "p99": Result("event of 30 720 strips to its estimate, 20 per second, 99 %", "ms", 0.7, False),
+        },
+    ),
+    "replay": Case(
+        REPLAY,
+        {
+            "rate": Result("replay from a local Tiled server, one thread", "frames/s", 3.0, True),
+            "processor": Result("replay from a local Tiled server, processor per frame", "ms", 1 / 3, False),
+        },
+        argument="archive",
     ),
 }
 """By name, for ``--only``."""
@@ -223,29 +344,44 @@ def main() -> None:
     parser.add_argument("--inputs", type=Path, help="file in which the frames are kept for another time")
     parser.add_argument("--patterns", type=int, default=256)
     parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--replayed", type=int, default=10_000, help="frames of the replay")
     options = parser.parse_args()
     report = BenchmarkReport("speed_ratios", options.json)
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as opened:
         folder = Path(name)
-        settings = folder / "settings.toml"
-        frames = folder / "frames.npz" if options.inputs is None else options.inputs.resolve()
-        if set(options.only) != {"session"} and not frames.exists():
-            simulate(frames, options.patterns, options.frames)
-        settings.write_text(SETTINGS.format(modules=MODULES))
+        arguments = {
+            "frames": folder / "frames.npz" if options.inputs is None else options.inputs.resolve(),
+            "settings": folder / "settings.toml",
+            "archive": folder / "archive",
+        }
+        needed = {CASES[case_name].argument for case_name in options.only}
+        if "frames" in needed and not arguments["frames"].exists():
+            simulate(arguments["frames"], options.patterns, options.frames)
+        arguments["settings"].write_text(SETTINGS.format(modules=MODULES))
+        if "archive" in needed:
+            arguments["archive"].mkdir()
+            opened.enter_context(replay.server(arguments["archive"], options.replayed))
         for case_name in options.only:
             case = CASES[case_name]
-            argument = settings if case_name == "session" else frames
             rounds = [
-                [measured(checkout, case.code, argument) for checkout in (HERE, options.other.resolve())]
+                [
+                    measured(checkout, case.code, arguments[case.argument])
+                    for checkout in (HERE, options.other.resolve())
+                ]
                 for _ in range(options.rounds)
             ]
-            for key, (what, unit, wanted, more) in case.results.items():
+            for key, (what, unit, wanted, more, is_ratio) in case.results.items():
                 here, other = ([one[i][key] for one in rounds] for i in (0, 1))
-                report.add(what, statistics.median(here), unit)
-                report.add(f"{what}: the other", statistics.median(other), unit)
+                at_least, at_most = (wanted, None) if more else (None, wanted)
+                now, before = statistics.median(here), statistics.median(other)
+                if is_ratio:
+                    report.add(what, now, unit, at_least=at_least, at_most=at_most)
+                    report.add(f"{what}: the other", before, unit)
+                    continue
+                report.add(what, now, unit)
+                report.add(f"{what}: the other", before, unit)
                 ratio = statistics.median(a / b for a, b in zip(here, other, strict=True))
-                target = {"at_least": wanted} if more else {"at_most": wanted}
-                report.add(f"{what}: ratio", ratio, "1", **target)
+                report.add(f"{what}: ratio", ratio, "1", at_least=at_least, at_most=at_most)
     report.write()
 
 

@@ -14,6 +14,8 @@ MEASURED = {
         {"name": "rate", "value": 1234.0, "unit": "frames/s"},
         {"name": "rate: the other", "value": 823.0, "unit": "frames/s"},
         {"name": "rate: ratio", "value": 1.5, "unit": "1", "at_least": 3.0, "met": False},
+        {"name": "with over without", "value": 1.15, "unit": "1", "at_most": 1.2, "met": True},
+        {"name": "with over without: the other", "value": 1.1, "unit": "1"},
     ],
     "cpu": {"model": "a processor"},
     "versions": {"python": "3.11.7", "numpy": "2.4.0", "scipy": "1.17.0", "onnxruntime": "1.32.0"},
@@ -23,9 +25,10 @@ MEASURED = {
 
 def test_each_ratio_is_a_row_beside_what_is_wanted() -> None:
     rows = table(MEASURED).splitlines()
-    assert rows[2:4] == [
+    assert rows[2:5] == [
         "| import | 0.75 s | 0.3 s | 0.40 | ≤ 0.6 |",
         "| rate | 823 frames/s | 1234 frames/s | 1.50 | ≥ 3 |",
+        "| with over without | 1.1 | 1.15 | – | ≤ 1.2 |",
     ]
     assert "a processor" in rows[-1]
     assert "2026-11-28" in rows[-1]
