@@ -36,7 +36,7 @@ class Dynamics:
     """How sizes change in each model of a bank; arrays of shape (n_models,), times in frame periods.
 
     The rate of ln size is white noise of spectral density `diffusion`, integrated and damped: it falls to
-    1/e in 1 / `damping`. The correlated error is an Ornstein-Uhlenbeck process.
+    1/e in 1 / (`damping` + `power` · rate). The correlated error is an Ornstein-Uhlenbeck process.
     """
 
     diffusion: Array
@@ -47,13 +47,13 @@ class Dynamics:
     """Variance of the correlated error, in frame variances."""
     error_periods: float
     """Time in which the correlated error falls to 1/e, periods."""
-    _dampings: tuple[float, ...] = field(init=False)
-    _index: NDArray[np.intp] = field(init=False)
+    power: Array = field(default_factory=lambda: np.zeros(1))
+    """Power of the size that grows at a constant rate, so that the rate of ln size falls as dots grow: 1 for
+    growth in nm, 3 for ripening (Lifshitz and Slyozov, J. Phys. Chem. Solids 19, 35, 1961), 0, which
+    is the default, for the logarithm itself."""
 
     def __post_init__(self) -> None:
-        different, index = np.unique(self.damping, return_inverse=True)
-        object.__setattr__(self, "_dampings", tuple(different.tolist()))
-        object.__setattr__(self, "_index", index)
+        object.__setattr__(self, "power", np.broadcast_to(self.power, self.damping.shape))
 
     def subset(self, index: NDArray[np.intp]) -> "Dynamics":
         """Some of the models.
@@ -68,10 +68,11 @@ class Dynamics:
         These models.
         """
         return Dynamics(
-            self.diffusion[index], self.damping[index], self.error_variance[index], self.error_periods
-        )
+            self.diffusion[index], self.damping[index], self.error_variance[index], self.error_periods,
+            self.power[index],
+        )  # fmt: skip
 
-    def steps(self, periods: float, frame_variance: float) -> tuple[Array, Array]:
+    def steps(self, periods: float, frame_variance: float, rate: float = 0.0) -> tuple[Array, Array]:
         """Discretise the models exactly.
 
         Parameters
@@ -80,37 +81,37 @@ class Dynamics:
             Length of the step, frame periods.
         frame_variance
             Variance of ln size that is one frame variance.
+        rate
+            Rate of ln size per period at which growth of a power of the size is linearised.
 
         Returns
         -------
         Transition matrices and covariances of the noise, both of shape (n_models, 3, 3), of ln size, its rate
         per period and the correlated error.
         """
+        damping = self.damping + self.power * max(rate, 0.0)
+        x = damping * periods
+        fall = np.exp(-x)
+        weak = x < WEAK  # differences of nearly equal terms
+        inverse = 1 / np.where(weak, 1.0, damping)
+        gain = np.where(weak, periods * (1 - 0.5 * x), (1 - fall) * inverse)
+        linear = np.where(weak, periods * (1 - x), (1 - fall * fall) * (0.5 * inverse))
+        cubic = np.where(
+            weak, periods**3 / 3 * (1 - 0.75 * x), (periods - 2 * gain + linear) * (inverse * inverse)
+        )
         kept = math.exp(-periods / self.error_periods)
-        parts = [_rate_step(damping, periods) for damping in self._dampings]
-        transition = np.array(
-            [[[1.0, gain, 0.0], [0.0, fall, 0.0], [0.0, 0.0, kept]] for gain, fall, *_ in parts]
-        )[self._index]
-        shape = np.array(
-            [
-                [[cubic, square, 0.0], [square, linear, 0.0], [0.0, 0.0, 0.0]]
-                for _, _, cubic, square, linear in parts
-            ]
-        )[self._index]
-        noise = shape * (frame_variance * self.diffusion)[:, None, None]
+        transition = np.zeros((len(x), 3, 3))
+        transition[:, 0, 0] = 1.0
+        transition[:, 0, 1] = gain
+        transition[:, 1, 1] = fall
+        transition[:, 2, 2] = kept
+        diffusion = frame_variance * self.diffusion
+        noise = np.zeros((len(x), 3, 3))
+        noise[:, 0, 0] = diffusion * cubic
+        noise[:, 0, 1] = noise[:, 1, 0] = diffusion * (0.5 * gain * gain)
+        noise[:, 1, 1] = diffusion * linear
         noise[:, 2, 2] = (self.error_variance + TINY_VARIANCE) * (frame_variance * (1 - kept**2))
         return transition, noise
-
-
-def _rate_step(damping: float, periods: float) -> tuple[float, float, float, float, float]:
-    """Gain and fall of the rate in a step, and the integrals of its noise over ln size and rate."""
-    x = damping * periods
-    if x < WEAK:  # differences of nearly equal terms
-        gain, cubic = periods * (1 - x / 2), periods**3 / 3 * (1 - 0.75 * x)
-        return gain, math.exp(-x), cubic, gain**2 / 2, periods * (1 - x)
-    fall = math.exp(-x)
-    gain, linear = (1 - fall) / damping, (1 - fall**2) / (2 * damping)
-    return gain, fall, (periods - 2 * gain + linear) / damping**2, gain**2 / 2, linear
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +213,9 @@ class Bank:
         first = deviation[:, 0]
         spread = np.maximum(spread, first * first / (GATE_SD**2 * scale2[:, 0]))
         gain = seen / spread[:, None]
-        known = np.where(np.isnan(deviation), 0.0, deviation)
+        unknown = np.isnan(measured)
+        whole = not unknown.any()
+        known = deviation if whole else np.where(unknown, 0.0, deviation)
         mean = self.mean + known[:, :, None] * gain[:, None, :]
         covariance = p - seen[:, :, None] * gain[:, None, :]
         squared = np.minimum(known * known / spread[:, None], GATE_SD**2 * scale2)
@@ -221,7 +224,7 @@ class Bank:
         )
         kept = 1 - 1 / memory
         # A series without a measurement keeps its scale.
-        added = np.where(np.isnan(deviation), scale2, squared)
+        added = squared if whole else np.where(unknown, scale2, squared)
         squares = kept * self.squares + (1 - kept) * (PRIOR_DEGREES * PRIOR_SCALE2) * prior_scale2 + added
         new_degrees = kept * degrees + (1 - kept) * PRIOR_DEGREES + 1
         return Bank(mean, covariance, new_degrees, squares), likelihood

@@ -53,6 +53,7 @@ def arrival(
     damping: Array,
     diffusion: Array,
     shared_variance: float,
+    power: Array | float = 0.0,
 ) -> tuple[float, float, float]:
     """Time until ln size has covered a distance.
 
@@ -70,6 +71,8 @@ def arrival(
         As of `Dynamics`, the second in variances per cubed period, shape (n,).
     shared_variance
         Variance of ln size that all models share.
+    power
+        As of `Dynamics`, shape (n,).
 
     Returns
     -------
@@ -80,6 +83,8 @@ def arrival(
     direct = whole / mean_rate if mean_rate > 0 else MAX_PERIODS / NEAR[-1]
     times = min(direct, MAX_PERIODS / NEAR[-1]) * NEAR
 
+    slowing = power * np.maximum(rate, 0.0)
+
     def reached_at(times: Array) -> Array:
         x = np.maximum(damping[:, None], 1e-6) * times
         fall = np.exp(-x)
@@ -88,13 +93,21 @@ def arrival(
         noise = np.where(
             x < 1e-2, times**3 / 3, (times - 2 * gain + (1 - fall * fall) * (0.5 * inverse)) * inverse**2
         )
+        # Where a power p of the size grows at a constant rate, ln size has grown by ln(1 + p r t) / p. Errors
+        # of the rate r count less the later they arise.
+        slower = slowing[:, None] * gain
+        grown = (
+            gain * rate[:, None] * np.where(slower > 1e-6, np.log1p(slower) / np.maximum(slower, 1e-6), 1.0)
+        )
+        gain = gain / (1 + slower)
+        noise = noise * ((1 + slower / 4) / (1 + slower)) ** 2
         variance = (
             covariance[:, 0, 0, None]
             + gain * (2 * covariance[:, 0, 1, None] + gain * covariance[:, 1, 1, None])
             + diffusion[:, None] * noise
             + shared_variance
         )
-        beyond = normal_cdf((gain * rate[:, None] - distance[:, None]) / np.sqrt(variance))
+        beyond = normal_cdf((grown - distance[:, None]) / np.sqrt(variance))
         # Once there, always there: the size may fall again, but has been reached.
         cumulative: Array = np.maximum.accumulate(weights @ beyond)
         return cumulative

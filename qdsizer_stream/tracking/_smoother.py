@@ -33,6 +33,8 @@ class SmootherStep:
     """Ln size of both series, shape (2,); None for a prediction alone."""
     variance: float
     """Variance of the first of them that the frame states."""
+    rate: float = 0.0
+    """Rate of ln size per period before the step, at which the models are linearised."""
     loosened: tuple[float, float] = (0.0, 0.0)
     """Variances that a change has added to ln size and its rate before the step."""
     change: Change | None = None
@@ -63,7 +65,7 @@ def smooth(
     bank = begin
     predicted, filtered, transitions = [], [], []
     for step in steps:
-        transition, noise = dynamics.steps(step.periods, frame_variance)
+        transition, noise = dynamics.steps(step.periods, frame_variance, step.rate)
         if step.loosened != (0.0, 0.0):
             # A sudden change is noise of this step.
             added = np.diag([*step.loosened, 0.0])

@@ -19,7 +19,7 @@ SMOOTHING_FRAMES = (3.0, 9.0, 25.0, 80.0)
 """Frames over which each model of the bank averages: from a rate that changes within a few frames to a
 straight line."""
 
-DAMPING_FRAMES = (math.inf, 300.0, 120.0, 50.0, 20.0, 8.0)
+DAMPING_FRAMES = (math.inf, 100.0, 30.0, 10.0)
 """Frames in which growth falls to 1/e by itself: none, slow and fast approach to a final size."""
 
 CORRELATED_VARIANCES = (0.0, 1.0)
@@ -29,6 +29,13 @@ variances."""
 CORRELATED_SMOOTHING = (9.0, 80.0)
 """Smoothing of the models with such an error: it hides what the others in between would show."""
 
+GROWTH_POWER = 1.0
+"""Power of the size that grows at a constant rate in these models: growth that is constant in nm, or slows
+down by the damping."""
+
+RIPENING_POWER, RIPENING_SMOOTHING = 3.0, (25.0, 80.0)
+"""The same of ripening, and smoothing of its models, which are not damped."""
+
 CORRELATED_FRAMES = 15.0
 """Frames in which that error falls to 1/e."""
 
@@ -37,7 +44,8 @@ LEVEL_PRIOR = (math.log(5.0), 0.5)
 networks."""
 
 RATE_PRIOR = 0.05
-"""Standard deviation of the rate of ln size before the first frame, per frame: growth by 5 %."""
+"""Standard deviation of the rate of ln size before the first frame, per frame: growth by 5 %. Growth of a
+power of the size is linearised at no faster one, because the rate of the first frames is little known."""
 
 WEIGHT_MEMORY_FRAMES = 100.0
 """Frames after which the merits of a model are forgotten: a synthesis grows, then rests."""
@@ -56,7 +64,7 @@ MIN_RATE_FRAMES, MIN_JUMP_FRAMES = 3, 3
 """Frames that must have followed a change of rate, or of size: two bubbles in succession are not a new
 sample."""
 
-RATE_LOG_ODDS, JUMP_LOG_ODDS = 3.0, 5.0
+RATE_LOG_ODDS, JUMP_LOG_ODDS = 2.5, 5.0
 """Logarithm of the likelihood ratio at which a change is believed; fewer than one false alarm in 300
 frames."""
 
@@ -150,17 +158,18 @@ def default_dynamics() -> Dynamics:
 
     Returns
     -------
-    All combinations of smoothing, damping and correlated errors.
+    All combinations of smoothing, damping and correlated errors, and ripening.
     """
     rows = [
-        (smoothing**-4, 1 / damping, variance)
+        (smoothing**-4, 1 / damping, variance, GROWTH_POWER)
         for smoothing in SMOOTHING_FRAMES
         for damping in DAMPING_FRAMES
         for variance in CORRELATED_VARIANCES
         if variance == 0 or smoothing in CORRELATED_SMOOTHING
     ]
-    diffusion, damping, variance = (np.array(column) for column in zip(*rows, strict=True))
-    return Dynamics(diffusion, damping, variance, CORRELATED_FRAMES)
+    rows += [(smoothing**-4, 0.0, 0.0, RIPENING_POWER) for smoothing in RIPENING_SMOOTHING]
+    diffusion, damping, variance, power = (np.array(column) for column in zip(*rows, strict=True))
+    return Dynamics(diffusion, damping, variance, CORRELATED_FRAMES, power)
 
 
 _MODELS = default_dynamics()
@@ -171,6 +180,7 @@ _ALL = Dynamics(
     np.append(_MODELS.damping, np.zeros(_N_CANDIDATES)),
     np.append(_MODELS.error_variance, np.zeros(_N_CANDIDATES)),
     CORRELATED_FRAMES,
+    np.append(_MODELS.power, np.full(_N_CANDIDATES, GROWTH_POWER)),
 )
 _IS_JUMP = np.tile([False, True], CANDIDATE_FRAMES)
 _MIN_AGE = np.where(_IS_JUMP, MIN_JUMP_FRAMES, MIN_RATE_FRAMES)
@@ -263,7 +273,7 @@ class Track:
             time_s,
             change,
             self._last,
-            np.exp(self._log_weights),
+            self._weights,
             _Estimates(bank.mean[:_N_MODELS], bank.covariance[:_N_MODELS]),
             bank.squares[:_N_MODELS],
             bank.degrees,
@@ -344,10 +354,13 @@ class Track:
             _ALL, np.array([level, level]), level_sd**2, RATE_PRIOR**2, variance, self._scale2
         )
         self._log_weights = np.full(_N_MODELS, -math.log(_N_MODELS))
+        self._weights = np.exp(self._log_weights)
+        self._loosenings = np.zeros((2, 3, 3))
+        for matrix, change in zip(self._loosenings, (Change.RATE, Change.JUMP), strict=True):
+            matrix[(0, 1), (0, 1)] = self._loosening(change)
         self._log_evidence = np.zeros(_N_MODELS)  # of all frames so far, in each model
         self._steps: list[SmootherStep] = []
         self._since_unit = 0.0
-        self._discrete: tuple[float, tuple[Array, Array]] | None = None
         self._log_ratio = np.full(_N_CANDIDATES, -math.inf)
         self._ages = np.zeros(_N_CANDIDATES)
         self._ring: list[_Before | None] = [None] * CANDIDATE_FRAMES
@@ -366,6 +379,7 @@ class Track:
             periods=periods,
             measured=None if known is None else np.array([known.mass_mean, known.size]),
             variance=math.nan if known is None else known.mass_mean_sd**2,
+            rate=self._rate(),
             loosened=loosened,
         )
         before = None
@@ -383,9 +397,7 @@ class Track:
         bank = self._bank
         if step.loosened != (0.0, 0.0):
             bank = bank.loosened(*step.loosened)
-        if self._discrete is None or self._discrete[0] != step.periods:
-            self._discrete = step.periods, _ALL.steps(step.periods, self._variance)
-        bank = bank.predict(*self._discrete[1])
+        bank = bank.predict(*_ALL.steps(step.periods, self._variance, step.rate))
         if step.measured is None:
             self._bank = bank
             return None
@@ -396,15 +408,20 @@ class Track:
         whole = _log_sum(weights)
         weights = (1 - 1 / WEIGHT_MEMORY_FRAMES) * (weights - whole)
         self._log_weights = weights - _log_sum(weights)
+        self._weights = np.exp(self._log_weights)
         return likelihood, whole
 
+    def _rate(self) -> float:
+        """Rate of ln size per period at which the next step is linearised."""
+        rate = float(self._weights @ self._bank.mean[:_N_MODELS, 0, 1])
+        return min(max(rate, 0.0), RATE_PRIOR)
+
     def _models(self) -> Bank:
-        """The bank without the candidates of a change; a copy."""
+        """The bank without the candidates of a change, whose places alone are written to."""
         bank = self._bank
         return Bank(
-            bank.mean[:_N_MODELS].copy(), bank.covariance[:_N_MODELS].copy(), bank.degrees,
-            bank.squares[:_N_MODELS].copy(),
-        )  # fmt: skip
+            bank.mean[:_N_MODELS], bank.covariance[:_N_MODELS], bank.degrees, bank.squares[:_N_MODELS]
+        )
 
     def _loosening(self, change: Change) -> tuple[float, float]:
         """Variances that a change adds to ln size and to its rate per period."""
@@ -416,7 +433,7 @@ class Track:
         slot = self._n_tested % CANDIDATE_FRAMES
         self._n_tested += 1
         self._ring[slot] = before
-        models, weights = before.bank, np.exp(before.log_weights)
+        models, weights = before.bank, self._weights
         mean = (weights @ models.mean.reshape(_N_MODELS, -1)).reshape(models.mean.shape[1:])
         apart = models.mean[:, 0] - mean[0]
         squares = weights @ models.squares
@@ -425,12 +442,8 @@ class Track:
         bank = self._bank
         rows = slice(_N_MODELS + 2 * slot, _N_MODELS + 2 * slot + 2)
         bank.mean[rows] = mean
-        bank.covariance[rows] = covariance
+        bank.covariance[rows] = covariance + self._loosenings
         bank.squares[rows] = squares
-        for row, change in ((rows.start, Change.RATE), (rows.start + 1, Change.JUMP)):
-            level, rate = self._loosening(change)
-            bank.covariance[row, 0, 0] += level
-            bank.covariance[row, 1, 1] += rate
         self._log_ratio[2 * slot : 2 * slot + 2] = 0.0
         self._ages[2 * slot : 2 * slot + 2] = 0
 
@@ -457,7 +470,9 @@ class Track:
             np.concatenate([before.bank.squares, pad.squares[_N_MODELS:]]),
         )
         self._log_weights, self._log_evidence = before.log_weights, before.log_evidence
-        for step in again:
+        self._weights = np.exp(self._log_weights)
+        for earlier in again:
+            step = replace(earlier, rate=self._rate())
             self._steps.append(step)
             self._filter(step)
         self._log_ratio[:] = -math.inf
@@ -565,6 +580,7 @@ class Track:
                 _MODELS.damping[held],
                 _MODELS.diffusion[held] * self._variance * scale2[held],
                 max(sd**2 - float(own), 0.0),
+                _MODELS.power[held],
             )
         return {
             "probability_reached": reached,

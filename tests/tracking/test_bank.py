@@ -51,6 +51,20 @@ def test_steps_are_the_exact_integrals(model: int, periods: float) -> None:
     np.testing.assert_allclose(noise[model], both[3:, 3:].T @ both[:3, 3:], rtol=2e-3, atol=1e-18)
 
 
+@pytest.mark.parametrize("power", [1.0, 3.0])
+def test_a_power_of_the_size_grows_at_a_constant_rate(power: float) -> None:
+    # d ln s / dt = r and d(s^p) / dt constant: r falls as r / (1 + p r t), ln s grows by ln(1 + p r t) / p.
+    rate, n, models = 0.02, 4000, Dynamics(np.zeros(1), np.zeros(1), np.zeros(1), 1.0, np.array([power]))
+    state = np.array([0.0, rate, 0.0])
+    for _ in range(n):
+        transition, _ = models.steps(40 / n, 1.0, float(state[1]))
+        state = transition[0] @ state
+    assert state[0] == pytest.approx(math.log(1 + power * rate * 40) / power, rel=1e-3)
+    assert state[1] == pytest.approx(rate / (1 + power * rate * 40), rel=1e-3)
+    # Dots that shrink are not slowed down.
+    assert models.steps(1.0, 1.0, -0.02)[0][0, 1, 1] == 1.0
+
+
 def batch(model: int, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Prior covariance of all states, and the matrix that picks what is measured, written out densely."""
     n = len(PERIODS)
@@ -167,6 +181,40 @@ def test_arrival_at_a_constant_rate() -> None:
     assert median == pytest.approx(10.0, rel=0.01)
     assert low == pytest.approx(ends.min(), rel=0.02)
     assert high == pytest.approx(ends.max(), rel=0.02)
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.03])
+@pytest.mark.parametrize("power", [1.0, 3.0])
+def test_arrival_where_growth_slows_down_with_the_size(power: float, damping: float) -> None:
+    # dr/dt = -k r - p r²: ln size grows by ln(1 + p r (1 - exp(-k t)) / k) / p.
+    rate, distance = 0.05, 0.3
+
+    def left(t: float) -> float:
+        reach = -math.expm1(-damping * t) / damping if damping else t
+        return math.log1p(power * rate * reach) / power - distance
+
+    covariance = np.diag([1e-4, 1e-6, 0.0])[None]
+    one = np.ones(1)
+    median, *_ = arrival(
+        one, distance * one, rate * one, covariance, damping * one, 0 * one, 0.0, power * one
+    )
+    assert median == pytest.approx(brentq(left, 0.1, 300.0), rel=0.01)
+
+
+def test_the_error_of_a_rate_counts_less_where_growth_slows_down() -> None:
+    # Ends of the interval: ln(1 + p r t) / p - d = ± 1.96 · sd(r) · t / (1 + p r t).
+    rate, sd, power, distance = 0.05, 0.004, 3.0, 0.3
+
+    def end(z: float) -> float:
+        def left(t: float) -> float:
+            slower = 1 + power * rate * t
+            return math.log(slower) / power - distance - z * sd * t / slower
+
+        return brentq(left, 1.0, 200.0)
+
+    covariance, one = np.diag([1e-10, sd**2, 0.0])[None], np.ones(1)
+    times = arrival(one, distance * one, rate * one, covariance, 0 * one, 0 * one, 0.0, power)
+    assert times == pytest.approx((end(0.0), end(-1.96), end(1.96)), rel=0.02)
 
 
 def test_arrival_allows_for_damping_and_for_what_all_models_share() -> None:
