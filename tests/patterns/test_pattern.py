@@ -50,6 +50,8 @@ def test_constructor_takes_only_what_is_already_right() -> None:
         Pattern(q, ones, ones, usable)
     with pytest.raises(PatternError, match="sigma must be finite and positive at usable points"):
         Pattern(q[::-1], ones, np.zeros(2), usable)
+    with pytest.raises(PatternError, match="sigma must be finite and positive at usable points"):
+        Pattern(q[::-1], ones, np.array([1.0, np.inf]), usable)
     with pytest.raises(PatternError, match="intensity is NaN or infinite at usable points"):
         Pattern(q[::-1], np.full(2, np.nan), ones, usable)
 
@@ -57,3 +59,19 @@ def test_constructor_takes_only_what_is_already_right() -> None:
 def test_pattern_describes_itself() -> None:
     pattern = Pattern.from_arrays([1.0, 2.0, 3.5], [5.0, np.nan, 7.0])
     assert repr(pattern) == "<Pattern: 3 points, 1 masked, Q 1 to 3.5 Å⁻¹>"
+
+
+@pytest.mark.parametrize(
+    ("mask", "span"),
+    [
+        ("....", slice(0, 4)),
+        ("##.#", slice(2, 3)),
+        ("#..#", slice(1, 3)),
+        ("...#", slice(0, 3)),
+        (".#..", None),
+        ("####", None),
+    ],
+)
+def test_usable_points_that_are_neighbours(mask: str, span: slice | None) -> None:
+    masked = np.array([point == "#" for point in mask])
+    assert Pattern(np.arange(1.0, 5.0), np.ones(4), np.ones(4), masked).span == span
