@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ..configuration import Config
 
-__all__ = ["DeadTime", "Shaping", "observed_rate", "true_over_observed", "true_rate"]
+__all__ = ["DeadTime", "Shaping", "observed_rate", "possible_loss", "true_over_observed", "true_rate"]
 
 MAX_OBSERVED_TAU = math.exp(-1)
 """Maximum of mτ: a paralysable counter shows at most 1/(eτ), at nτ = 1, and less at higher rates."""
@@ -121,6 +121,24 @@ def true_rate(observed_cps: NDArray[np.floating], tau_s: float) -> NDArray[np.fl
     """
     observed = np.asarray(observed_cps, dtype=np.float64)
     return observed * true_over_observed(observed * tau_s)
+
+
+def possible_loss(observed_cps: float) -> float:
+    """Fraction of the photons that a strip of undeclared dead time may have lost.
+
+    Parameters
+    ----------
+    observed_cps
+        Counts per second.
+
+    Returns
+    -------
+    Loss 1 - m/n with the dead time of the standard setting; that of the maximum observable rate above it.
+    """
+    observed_tau = observed_cps * SHAPING_NS[Shaping.STANDARD] * 1e-9
+    if observed_tau >= MAX_OBSERVED_TAU:
+        return 1 - math.exp(-1)
+    return 1 - 1 / float(true_over_observed(np.array([observed_tau]))[0])
 
 
 def true_over_observed(observed_tau: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -47,6 +47,8 @@ class PooledCounts:
         Their total exposure, s; NaN if unknown.
     warnings
         Messages on what was masked or is uncertain, one line each.
+    possible_loss
+        Largest fraction of its photons that a strip may have lost to an undeclared dead time.
     """
 
     q_inv_angstrom: NDArray[np.float64]
@@ -60,6 +62,7 @@ class PooledCounts:
     n_frames: int
     exposure_s: float
     warnings: tuple[str, ...]
+    possible_loss: float = 0.0
 
     def __add__(self, other: "PooledCounts") -> "PooledCounts":
         if self.q_inv_angstrom is not other.q_inv_angstrom and not np.array_equal(
@@ -84,6 +87,7 @@ class PooledCounts:
             n_frames=self.n_frames + other.n_frames,
             exposure_s=self.exposure_s + other.exposure_s,
             warnings=tuple(dict.fromkeys(self.warnings + other.warnings)),
+            possible_loss=max(self.possible_loss, other.possible_loss),
         )
 
     def __repr__(self) -> str:

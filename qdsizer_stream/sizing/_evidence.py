@@ -70,6 +70,8 @@ class FrameEvidence:
     """Power of the intensity with which the noise's variance rises; 1 where the pattern does not show it."""
     noise_power_sd: float = 0.0
     """Its standard deviation."""
+    possible_loss: float = 0.0
+    """Largest fraction of its photons that a strip may have lost to an undeclared dead time."""
 
     @property
     def min_noise_power(self) -> float:
@@ -80,8 +82,11 @@ class FrameEvidence:
     def intensity_exponent(self) -> float:
         """Exponent γ of intensities that are a power of the photons, from that of the noise, 2 - 1/γ.
 
-        1 where the power of the noise is that of counts within its error.
+        1 where the power of the noise is that of counts within its error. Counts of a detector of undeclared
+        dead time are at most to the power of what is left of the strongest ones.
         """
+        if self.possible_loss > 0:
+            return 1 - self.possible_loss
         if abs(self.noise_power - 1) <= UNLIKELY * self.noise_power_sd:
             return 1.0
         return 1 / (2 - min(self.noise_power, 2 - 1 / MAX_EXPONENT))
@@ -177,6 +182,7 @@ def frame_evidence(
     grid: BinGrid,
     solvent: Path | None,
     pattern: Pattern | None = None,
+    possible_loss: float = 0.0,
 ) -> FrameEvidence:
     """Measure what the checks before the network need.
 
@@ -196,6 +202,8 @@ def frame_evidence(
         File of the measured solvent.
     pattern
         Frame as it was measured, to see its noise; None where its counts were reduced here, as they are.
+    possible_loss
+        As in `FrameEvidence`.
 
     Returns
     -------
@@ -235,6 +243,7 @@ def frame_evidence(
             sigmas: float(np.count_nonzero(depth < -sigmas) / n_usable) for sigmas in MAX_NEGATIVE
         },
         counts=photons,
+        possible_loss=possible_loss,
         **({} if pattern is None else _scale_evidence(pattern)),
     )
 

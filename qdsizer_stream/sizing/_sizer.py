@@ -135,6 +135,7 @@ class _Job:
     wavelength_angstrom: float | None
     plausible_inv_angstrom: float
     counted: bool = False
+    possible_loss: float = 0.0
     # Each of the following is set by one step, and read by later ones.
     binned: Pattern = field(init=False)
     frame: FrameEvidence = field(init=False)
@@ -463,6 +464,7 @@ class Sizer:
                     # Strip detectors far from the sample are as narrow as the instruments of the training.
                     plausible_inv_angstrom=0.0,
                     counted=True,
+                    possible_loss=one.possible_loss,
                 )
             except (CalibrationError, ConfigurationError, PatternError) as error:
                 examinations.append(self._bad_frame(str(error)))
@@ -595,6 +597,7 @@ class Sizer:
             grid=self._grid,
             solvent=self.config.solvent,
             pattern=None if job.counted else job.pattern,
+            possible_loss=job.possible_loss,
         )
         job.checks = run_checks(frame)
         job.seen = {
@@ -714,7 +717,7 @@ class Sizer:
             **seen,
         )
         warnings: tuple[str, ...] = (_beside(fit),) if fit.phases else ()
-        if frame.intensity_exponent != 1:
+        if frame.intensity_exponent != 1 and not job.counted:  # a reduced frame has a warning of its counts
             warnings += (_power_of_photons(frame),)
         return Examination(
             estimate, binned, fit, checks, answer, identification, evidence=answer, warnings=warnings

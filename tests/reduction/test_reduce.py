@@ -8,6 +8,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydantic import ValidationError
+from scipy.optimize import brentq
 
 from qdsizer_stream.configuration import Config
 from qdsizer_stream.errors import CalibrationError, ConfigurationError, PatternError
@@ -250,6 +251,31 @@ def test_rates_above_the_limit_are_reported_and_beyond_the_highest_masked() -> N
         "2 strips above the maximum rate of the counter",
     )
     assert np.flatnonzero(pooled.pattern().mask).tolist() == [5, 6]
+
+
+def test_an_undeclared_dead_time_may_hide_photons_of_strong_strips() -> None:
+    reducer, counts = Reducer(config()), np.full(N, 100.0)
+    counts[3] = 1e6
+    # 1 Mcps observed, less four standard deviations of a thousand, with 170 ns.
+    true_tau = brentq(lambda x: x * np.exp(-x) - 0.996e6 * 170e-9, 0, 1)
+    strong = reducer.pool(counts, WAVELENGTH, exposure_s=1.0)
+    assert strong.possible_loss == pytest.approx(1 - np.exp(-true_tau), rel=1e-9)
+    (warning,) = strong.warnings
+    assert warning == (
+        "1e+06 counts per second in a strip, of which an undeclared dead time may hide 19%: the intervals "
+        "allow for it; give [reduction.dead_time]"
+    )
+    weak = reducer.pool(counts, WAVELENGTH, exposure_s=9.99)
+    assert (weak.possible_loss, weak.warnings) == (0.0, ())
+    assert reducer.pool(counts, WAVELENGTH, exposure_s=9.9).possible_loss == pytest.approx(0.0172, abs=2e-4)
+    assert (weak + strong).possible_loss == (strong + weak).possible_loss == strong.possible_loss
+    assert reducer.pool(counts, WAVELENGTH).possible_loss == 0  # no exposure, no rate
+    corrected = AppliedCorrections(rate=True)
+    assert reducer.pool(counts, WAVELENGTH, exposure_s=1.0, applied=corrected).possible_loss == 0
+    declared = Reducer(config(dead_time=DeadTime(shaping="standard")))
+    assert declared.pool(counts, WAVELENGTH, exposure_s=1.0).possible_loss == 0
+    # No counter of that dead time shows 10 Mcps; at its highest rate it loses 1 - 1/e.
+    assert reducer.pool(counts, WAVELENGTH, exposure_s=0.1).possible_loss == pytest.approx(1 - np.exp(-1))
 
 
 def test_nothing_is_corrected_twice(tmp_path: Path) -> None:

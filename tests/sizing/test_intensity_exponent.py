@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from qdsizer_stream.models import load_model
-from qdsizer_stream.patterns import BinGrid, Pattern
+from qdsizer_stream.patterns import BinGrid, Pattern, q_from_two_theta
+from qdsizer_stream.reduction import ReductionConfig, nominal_detector, observed_rate
 from qdsizer_stream.simulation import crystal_patterns, load_material, load_solvent
 from qdsizer_stream.sizing import FrameEvidence, Sizer, Status
 
@@ -67,6 +68,24 @@ def test_an_interval_holds_the_size_of_intensities_to_a_power(exponent: float) -
     assert estimate.size_low_nm < MEAN_NM < estimate.size_high_nm
     (warning,) = examined.warnings
     assert "(1 for photons): the intervals allow for intensities that are photons to the power" in warning
+
+
+def test_an_interval_holds_the_size_of_dots_whose_strong_strips_lose_photons() -> None:
+    detector, tau_s, loss, exposure_s = nominal_detector(24, 0.0), 170e-9, 0.3, 0.02
+    q = q_from_two_theta(detector.two_theta(0.0), WAVELENGTH)
+    dots = crystal_patterns(load_material("PbS"), Q, np.array([MEAN_NM]), DISPERSION, WAVELENGTH)[0]
+    expected = np.interp(q, Q, dots)
+    rate_cps = expected / expected.max() * -math.log(1 - loss) / tau_s
+    counts = np.random.default_rng(5).poisson(observed_rate(rate_cps, tau_s) * exposure_s)
+    sizer = Sizer(model="pbs", reduction=ReductionConfig(detector=detector, arm_deg=0.0))
+    estimate = sizer.size_frame(counts, WAVELENGTH, exposure_s=exposure_s)
+    unknown = sizer.size_frame(counts, WAVELENGTH)
+    assert estimate.mass_mean_nm < 0.97 * MASS_MEAN_NM
+    assert estimate.mass_mean_low_nm < MASS_MEAN_NM < estimate.mass_mean_high_nm
+    # The same without an exposure, from which no rate is known: the interval of photons that are all counted.
+    assert unknown.mass_mean_nm == estimate.mass_mean_nm
+    assert unknown.mass_mean_low_nm == estimate.mass_mean_low_nm
+    assert estimate.mass_mean_high_nm / unknown.mass_mean_high_nm == pytest.approx(0.7**-0.5, rel=5e-3)
 
 
 def test_counts_have_no_warning_and_the_interval_of_counts() -> None:
