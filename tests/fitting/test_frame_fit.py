@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -173,6 +174,20 @@ def test_priors_hold_what_the_frame_does_not_show(
     assert fit.dispersion == pytest.approx(0.08, rel=0.03)
     assert fit.correlated_angstrom2 == pytest.approx(0.7, abs=0.03)
     assert fit.dispersion_sd / fit.dispersion <= 0.0101
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_the_unit_of_the_intensity_does_not_matter(
+    templates: FitTemplates, frame: Callable[..., tuple], unit: float
+) -> None:
+    """Counts, counts per second and per monitor: fractions are the same, and all that is fitted."""
+    pattern, _ = frame(9, mean=3.2, dispersion=0.1, photons=1e4)
+    scaled = replace(pattern, intensity=unit * pattern.intensity, sigma=unit * pattern.sigma)
+    fit, other = fitted(templates, pattern), fitted(templates, scaled)
+    assert other.number_mean_nm == pytest.approx(fit.number_mean_nm, rel=1e-6)
+    assert other.number_mean_sd_nm == pytest.approx(fit.number_mean_sd_nm, rel=1e-3)
+    assert other.shares == pytest.approx(fit.shares, abs=1e-5)
+    assert other.chi2 == pytest.approx(fit.chi2, rel=1e-6)
 
 
 def test_literature_convention(templates: FitTemplates, frame: Callable[..., tuple]) -> None:

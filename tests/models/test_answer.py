@@ -195,6 +195,8 @@ def test_a_model_widens_by_the_usual_distance_of_the_bins_with_data(every: int, 
     assert wide.mass_mean_high_nm == pytest.approx(6.4 * factor, rel=1e-12)
     assert (wide.mass_mean_nm, wide.mass_mean_low_nm, wide.size_frame_sd_nm) == (6.2, 6.0, 0.1)
     assert load_model("pbs-paper").allow_for_channels(answer, binned) == answer
+    nothing = Pattern(q, np.full(q.size, np.nan), np.full(q.size, np.nan), np.ones(q.size, bool))
+    assert model.allow_for_channels(answer, nothing) == answer
 
 
 @pytest.mark.parametrize("width", [0.02, 0.045, 0.09])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -26,6 +28,15 @@ REDUCER = Reducer(
 
 def frame(per_strip: int) -> PooledCounts:
     return REDUCER.pool(np.full(1280, per_strip), 0.5636, exposure_s=0.001)
+
+
+def test_an_intensity_past_the_largest_number_is_infinite_and_warns_of_nothing() -> None:
+    """Monitors may count in any unit: the frame is rejected later, with its reason."""
+    one = frame(10)
+    exposure = np.where(one.exposure > 0, 1e-320, 0.0)
+    intensity = replace(one, exposure=exposure).intensity()
+    assert np.array_equal(np.isinf(intensity), exposure > 0)
+    assert np.array_equal(np.isnan(intensity), exposure == 0)
 
 
 IN_ONE = frame(1).total_counts

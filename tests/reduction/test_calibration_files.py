@@ -156,6 +156,23 @@ def test_flat_of_counts(tmp_path: Path) -> None:
     assert flat.sigma[0] / flat.response[0] == pytest.approx(0.01)  # 1/sqrt(10 000)
 
 
+@pytest.mark.parametrize("between", ["# a comment\n", "\n", "  # indented\n"])
+def test_lines_without_numbers_are_passed_over(tmp_path: Path, between: str) -> None:
+    """In all three kinds of files, first, last and in the middle."""
+    flat, angles, bad = tmp_path / "flat.raw", tmp_path / "ang.off", tmp_path / "bad.chans"
+    rows = [f"{strip} {1 + (strip == 3)}\n" for strip in range(1280)]
+    flat.write_text(between + "".join(rows[:5]) + between + "".join(rows[5:]) + between)
+    angles.write_text(between.join(["", *OFF_FILE.splitlines(keepends=True), ""]))
+    bad.write_text(between.join(["", "7\n", "20-22\n", ""]))
+    response = read_flat_field(flat, 1280, FlatLayout.COUNTS).response
+    assert response[3] / response[1279] == pytest.approx(2.0)
+    (tmp_path / "plain.off").write_text(OFF_FILE)
+    plain = read_angle_calibration(tmp_path / "plain.off", AngleConvention.PSI)
+    assert read_angle_calibration(angles, AngleConvention.PSI) == plain
+    assert len(plain) == 2
+    assert read_bad_strips(bad, 1280).tolist() == [7, 20, 21, 22]
+
+
 def test_flat_of_five_columns(tmp_path: Path) -> None:
     path = tmp_path / "flat.txt"
     rows = [f"{strip} {2.0 if strip else -1.0} 0.02 4e-9 0.00377" for strip in range(1280)]
