@@ -25,7 +25,11 @@ SCALE_MEMORY_FRAMES = 150.0
 """Frames after which an observed scatter is forgotten: the scatter changes as dots grow and beams decay."""
 
 WEAK = 1e-3
-"""Damping times step below which the exact integrals are replaced by their series, right to 1e-6."""
+"""Damping times step below which the noise is that at this value, right to 1e-3: its exact integral is a
+difference of nearly equal terms."""
+
+_LEAST_DAMPING = np.array([[1e-12], [WEAK]])
+"""Least damping times step, of the transition and of its noise."""
 
 TINY_VARIANCE = 1e-9
 """Variance of a correlated error that is not there, relative to a frame's: keeps matrices invertible."""
@@ -89,26 +93,23 @@ class Dynamics:
         Transition matrices and covariances of the noise, both of shape (n_models, 3, 3), of ln size, its rate
         per period and the correlated error.
         """
-        damping = self.damping + self.power * max(rate, 0.0)
-        x = damping * periods
-        fall = np.exp(-x)
-        weak = x < WEAK  # differences of nearly equal terms
-        inverse = 1 / np.where(weak, 1.0, damping)
-        gain = np.where(weak, periods * (1 - 0.5 * x), (1 - fall) * inverse)
-        linear = np.where(weak, periods * (1 - x), (1 - fall * fall) * (0.5 * inverse))
-        cubic = np.where(
-            weak, periods**3 / 3 * (1 - 0.75 * x), (periods - 2 * gain + linear) * (inverse * inverse)
-        )
+        n = len(self.damping)
+        transition, noise = np.zeros((n, 3, 3)), np.zeros((n, 3, 3))
         kept = math.exp(-periods / self.error_periods)
-        transition = np.zeros((len(x), 3, 3))
         transition[:, 0, 0] = 1.0
-        transition[:, 0, 1] = gain
-        transition[:, 1, 1] = fall
         transition[:, 2, 2] = kept
+        if periods <= 0:
+            transition[:, 1, 1] = 1.0
+            return transition, noise
+        damping = np.maximum(self.damping + self.power * max(rate, 0.0), _LEAST_DAMPING / periods)
+        fallen = np.expm1(damping * -periods)
+        gain = fallen / -damping
+        linear = fallen[1] * (fallen[1] + 2) / (-2 * damping[1])
         diffusion = frame_variance * self.diffusion
-        noise = np.zeros((len(x), 3, 3))
-        noise[:, 0, 0] = diffusion * cubic
-        noise[:, 0, 1] = noise[:, 1, 0] = diffusion * (0.5 * gain * gain)
+        transition[:, 0, 1] = gain[0]
+        transition[:, 1, 1] = fallen[0] + 1
+        noise[:, 0, 0] = diffusion * (periods - 2 * gain[1] + linear) / (damping[1] * damping[1])
+        noise[:, 0, 1] = noise[:, 1, 0] = diffusion * (0.5 * gain[1] * gain[1])
         noise[:, 1, 1] = diffusion * linear
         noise[:, 2, 2] = (self.error_variance + TINY_VARIANCE) * (frame_variance * (1 - kept**2))
         return transition, noise
@@ -208,24 +209,22 @@ class Bank:
         seen = p[:, :, 0] + p[:, :, 2]  # covariance of the state with the measurement
         spread = seen[:, 0] + seen[:, 2] + variance
         deviation = measured - self.mean[:, :, 0] - self.mean[:, :, 2]
-        scale2 = self.squares / degrees
+        whole = not math.isnan(measured[-1])
+        known = deviation if whole else np.where(np.isnan(measured), 0.0, deviation)
+        square = known * known
+        limit = self.squares * (GATE_SD**2 / degrees)
         # Beyond the gate a measurement counts as one of larger variance.
-        first = deviation[:, 0]
-        spread = np.maximum(spread, first * first / (GATE_SD**2 * scale2[:, 0]))
+        spread = np.maximum(spread, square[:, 0] / limit[:, 0])
         gain = seen / spread[:, None]
-        unknown = np.isnan(measured)
-        whole = not unknown.any()
-        known = deviation if whole else np.where(unknown, 0.0, deviation)
         mean = self.mean + known[:, :, None] * gain[:, None, :]
         covariance = p - seen[:, :, None] * gain[:, None, :]
-        squared = np.minimum(known * known / spread[:, None], GATE_SD**2 * scale2)
-        likelihood = -0.5 * (
-            np.log(spread * self.squares[:, 0]) + (degrees + 1) * np.log1p(squared[:, 0] / self.squares[:, 0])
-        )
+        squared = np.minimum(square / spread[:, None], limit)
+        first = self.squares[:, 0]
+        likelihood = -0.5 * (np.log(spread * first) + (degrees + 1) * np.log1p(squared[:, 0] / first))
         kept = 1 - 1 / memory
         # A series without a measurement keeps its scale.
-        added = squared if whole else np.where(unknown, scale2, squared)
-        squares = kept * self.squares + (1 - kept) * (PRIOR_DEGREES * PRIOR_SCALE2) * prior_scale2 + added
+        added = squared if whole else np.where(np.isnan(measured), self.squares / degrees, squared)
+        squares = kept * self.squares + ((1 - kept) * PRIOR_DEGREES * PRIOR_SCALE2) * prior_scale2 + added
         new_degrees = kept * degrees + (1 - kept) * PRIOR_DEGREES + 1
         return Bank(mean, covariance, new_degrees, squares), likelihood
 

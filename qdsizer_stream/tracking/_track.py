@@ -183,8 +183,18 @@ _ALL = Dynamics(
     np.append(_MODELS.power, np.full(_N_CANDIDATES, GROWTH_POWER)),
 )
 _IS_JUMP = np.tile([False, True], CANDIDATE_FRAMES)
-_MIN_AGE = np.where(_IS_JUMP, MIN_JUMP_FRAMES, MIN_RATE_FRAMES)
 _LOG_ODDS = np.where(_IS_JUMP, JUMP_LOG_ODDS, RATE_LOG_ODDS)
+
+
+def _odds_by_newest() -> list[Array]:
+    """Log odds to exceed for each place of the newest candidates; infinite for those that are too young."""
+    places = np.arange(_N_CANDIDATES) // 2
+    enough = np.where(_IS_JUMP, MIN_JUMP_FRAMES, MIN_RATE_FRAMES)
+    ages = [(newest - places) % CANDIDATE_FRAMES + 1 for newest in range(CANDIDATE_FRAMES)]
+    return [np.where(age >= enough, _LOG_ODDS, math.inf) for age in ages]
+
+
+_ODDS_BY_NEWEST = _odds_by_newest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,6 +258,31 @@ class Track:
         -------
         The state at the time of the frame.
         """
+        change = self.add(time_s, measurement)
+        bank = self._bank
+        return self._point(
+            time_s,
+            change,
+            self._last,
+            self._weights,
+            _Estimates(bank.mean[:_N_MODELS], bank.covariance[:_N_MODELS]),
+            bank.squares[:_N_MODELS],
+            bank.degrees,
+            _MODELS,
+        )
+
+    def add(self, time_s: float, measurement: Measurement | None = None) -> Change | None:
+        """Take the next frame of a run that is to be smoothed; leaves out the numbers that `update` returns.
+
+        Parameters
+        ----------
+        time_s, measurement
+            As of `update`.
+
+        Returns
+        -------
+        The change that was found with the frame.
+        """
         passed_s = 0.0
         if self._clock_s is not None and math.isfinite(time_s):
             passed_s = time_s - self._clock_s
@@ -268,17 +303,7 @@ class Track:
         self._times_s.append(time_s)
         self._last_steps.append(len(self._steps) - 1)
         self._known.append(self._last)
-        bank = self._bank
-        return self._point(
-            time_s,
-            change,
-            self._last,
-            self._weights,
-            _Estimates(bank.mean[:_N_MODELS], bank.covariance[:_N_MODELS]),
-            bank.squares[:_N_MODELS],
-            bank.degrees,
-            _MODELS,
-        )
+        return change
 
     def smoothed(self) -> list[TrackPoint]:
         """Estimate every frame from all frames of the run, later ones too.
@@ -362,7 +387,6 @@ class Track:
         self._steps: list[SmootherStep] = []
         self._since_unit = 0.0
         self._log_ratio = np.full(_N_CANDIDATES, -math.inf)
-        self._ages = np.zeros(_N_CANDIDATES)
         self._ring: list[_Before | None] = [None] * CANDIDATE_FRAMES
         self._n_tested = 0
 
@@ -407,8 +431,10 @@ class Track:
         weights = self._log_weights + own
         whole = _log_sum(weights)
         weights = (1 - 1 / WEIGHT_MEMORY_FRAMES) * (weights - whole)
-        self._log_weights = weights - _log_sum(weights)
-        self._weights = np.exp(self._log_weights)
+        kept = np.exp(weights)  # of sum one before they were tempered
+        total = np.add.reduce(kept)
+        self._log_weights = weights - math.log(total)
+        self._weights = kept / total
         return likelihood, whole
 
     def _rate(self) -> float:
@@ -445,14 +471,12 @@ class Track:
         bank.covariance[rows] = covariance + self._loosenings
         bank.squares[rows] = squares
         self._log_ratio[2 * slot : 2 * slot + 2] = 0.0
-        self._ages[2 * slot : 2 * slot + 2] = 0
 
     def _changed(self, likelihood: tuple[Array, float]) -> Change | None:
         """Test whether a candidate explains the newest frames so much better that it is believed."""
         models, whole = likelihood
         self._log_ratio += models[_N_MODELS:] - whole
-        self._ages += 1
-        gain = np.where(self._ages >= _MIN_AGE, self._log_ratio - _LOG_ODDS, -math.inf)
+        gain = self._log_ratio - _ODDS_BY_NEWEST[(self._n_tested - 1) % CANDIDATE_FRAMES]
         best = int(np.argmax(gain))
         if not gain[best] > 0:
             return None
@@ -634,5 +658,5 @@ def _interval(
 
 def _log_sum(values: Array) -> float:
     """Logarithm of the sum of exponentials."""
-    largest = float(values.max())
-    return largest + math.log(float(np.exp(values - largest).sum()))
+    largest = float(np.maximum.reduce(values))
+    return largest + math.log(np.add.reduce(np.exp(values - largest)))

@@ -62,7 +62,7 @@ def test_a_power_of_the_size_grows_at_a_constant_rate(power: float) -> None:
     assert state[0] == pytest.approx(math.log(1 + power * rate * 40) / power, rel=1e-3)
     assert state[1] == pytest.approx(rate / (1 + power * rate * 40), rel=1e-3)
     # Dots that shrink are not slowed down.
-    assert models.steps(1.0, 1.0, -0.02)[0][0, 1, 1] == 1.0
+    assert models.steps(1.0, 1.0, -0.02)[0][0, 1, 1] == pytest.approx(1.0, abs=1e-9)
 
 
 def batch(model: int, variances: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

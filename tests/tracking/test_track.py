@@ -299,3 +299,11 @@ def test_a_model_without_the_mass_weighted_mean_is_tracked_by_its_size() -> None
     assert 0 <= points[-1].probability_reached <= 1
     only_mass = filtered([replace(one, size=math.nan) for one in measurements(linear, n=60)])
     assert only_mass[-1].size_nm == only_mass[-1].mass_mean_nm
+
+
+def test_a_frame_that_is_added_is_smoothed_as_one_that_is_updated() -> None:
+    frames = measurements(stepped, n=80)
+    one, other = Track(), Track()
+    changes = [one.add(frame.time_s, frame) for frame in frames]
+    assert changes == [other.update(frame.time_s, frame).change for frame in frames]
+    assert all(map(same, one.smoothed(), other.smoothed()))

@@ -96,7 +96,7 @@ def with_smoothed(documents: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, A
         elif name == "event" and doc["descriptor"] in described:
             data = doc["data"]
             stream = described[doc["descriptor"]]["qdsizer_frame_stream"]
-            tracks[stream].update(data["qdsizer_track_time"], measurement_of(data))
+            tracks[stream].add(data["qdsizer_track_time"], measurement_of(data))
             frames.append(_Frame(stream, doc["seq_num"], doc["time"], data[FRAME_KEY]))
         elif name == "stop" and frames:
             points = {stream: iter(track.smoothed()) for stream, track in tracks.items()}

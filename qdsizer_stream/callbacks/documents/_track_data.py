@@ -253,7 +253,7 @@ def smoothed_track(events: Iterable[Mapping[str, Any]]) -> list[TrackPoint]:
     """
     track = Track()
     for data in events:
-        track.update(float(data.get("qdsizer_track_time", math.nan)), measurement_of(data))
+        track.add(float(data.get("qdsizer_track_time", math.nan)), measurement_of(data))
     return track.smoothed()
 
 
