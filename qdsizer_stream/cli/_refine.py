@@ -3,7 +3,7 @@
 import json
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..fitting import Refinement
     from ..models.fit import FitResult
 
-__all__ = ["refine_pattern"]
+__all__ = ["draw_fit", "fit_values", "refine_pattern"]
 
 PART_COLOURS = {
     "nanocrystals": "#1f5fa8",
@@ -101,7 +101,7 @@ def refine_pattern(
     for note in refined.notes:
         errors.print(f"note: {note}", style="yellow", highlight=False, markup=False)
     if picture is not None:
-        _draw(file, refined, picture)
+        draw_fit(file.name, refined, picture)
         errors.print(f"{picture}: fit of {file.name}", highlight=False, markup=False)
 
 
@@ -112,14 +112,24 @@ def _table(file: Path, refined: "Refinement") -> Table:
     table.add_column("parameter", overflow="fold")
     table.add_column("all physics", justify="right", no_wrap=True)
     table.add_column("literature", justify="right", no_wrap=True)
-    columns = [_values(refined.fit), _values(refined.literature)]
+    columns = [fit_values(refined.fit), fit_values(refined.literature)]
     for name in columns[0]:
         table.add_row(name, columns[0][name], columns[1].get(name, "–"))
     return table
 
 
-def _values(fit: "FitResult") -> dict[str, str]:
-    """Values of a fit with their standard deviations, as text."""
+def fit_values(fit: "FitResult") -> dict[str, str]:
+    """Write the values of a fit with their standard deviations.
+
+    Parameters
+    ----------
+    fit
+        The fit.
+
+    Returns
+    -------
+    Text by parameter, in the order of the table.
+    """
     rows = {
         "mass-weighted mean (nm)": _with_sd(fit.mass_mean_nm, fit.mass_mean_sd_nm),
         "number-weighted mean (nm)": _with_sd(fit.number_mean_nm, fit.number_mean_sd_nm),
@@ -148,8 +158,18 @@ def _with_sd(value: float, sd: float) -> str:
     return f"{value:.{digits}f} ± {sd:.{digits}f}"
 
 
-def _draw(file: Path, refined: "Refinement", path: Path) -> None:
-    """Measured and fitted intensity, the parts of the fit, and the residual."""
+def draw_fit(title: str, refined: "Refinement", target: Path | IO[bytes]) -> None:
+    """Draw measured and fitted intensity, the parts of the fit, and the residual.
+
+    Parameters
+    ----------
+    title
+        What was fitted.
+    refined
+        The fits.
+    target
+        File to write, of the kind that its name states; PNG for an open file.
+    """
     from matplotlib.figure import Figure
 
     fit, literature = refined.fit, refined.literature
@@ -166,7 +186,7 @@ def _draw(file: Path, refined: "Refinement", path: Path) -> None:
     top.set_ylabel("intensity")
     top.set_ylim(bottom=0)
     top.legend(frameon=False, ncols=2)
-    top.set_title(f"{file.name}: {refined}", loc="left", fontsize=9)
+    top.set_title(f"{title}: {refined}", loc="left", fontsize=9)
     mean = float(np.mean(fit.intensity))
     bottom.axhline(0, color="0.8", linewidth=0.8)
     for result, colour, label in ((literature, "#c8801a", "literature convention"), (fit, "#0b0b0b", "fit")):
@@ -176,4 +196,4 @@ def _draw(file: Path, refined: "Refinement", path: Path) -> None:
     bottom.legend(frameon=False, ncols=2)
     for axes in (top, bottom):
         axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path)
+    figure.savefig(target)

@@ -40,10 +40,11 @@ def watch(
     Without a run it shows the newest one with sizes, and each that follows it.
     """
     from ..services.watch import ArchivedRuns, BrowserView
+    from ._refined_page import RefinedPages
 
     with opened_archive(archive) as catalog:
         watched = ArchivedRuns(catalog, run)
-        view = BrowserView(watched, host, port, origin or ())
+        view = BrowserView(watched, host, port, origin or (), RefinedPages())
         stopping = threading.Event()
 
         def read() -> None:

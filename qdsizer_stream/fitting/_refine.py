@@ -135,6 +135,7 @@ def refine(
     fwhm_deg: float = 0.0,
     b_angstrom2: Mapping[str, float] | None = None,
     phases: Sequence[str] = (),
+    averaged_inv_angstrom: float = 0.0,
     progress: Progress = lambda *_: None,
 ) -> Refinement:
     """Fit one pattern with the Debye scattering equation.
@@ -166,6 +167,9 @@ def refine(
     phases
         Other crystals that may be beside the dots: materials of the package, or paths of CIF or TOML files.
         Nanocrystals of 1.5 to 12 nm are fitted, with the lattice parameters of the bulk.
+    averaged_inv_angstrom
+        Range of Q that each point is an average over already, Å⁻¹, such as the bins of the newest frame of a
+        live sizer (`live.examination.binned`); 0 for points as they were measured.
     progress
         Called at each step of a simulation.
 
@@ -198,6 +202,7 @@ def refine(
     notes += crystal.notes
     low, high = _limits(pattern, q_range)
     binned, width = _binned(pattern, low, high)
+    width = math.hypot(width, averaged_inv_angstrom)
     usable = binned.usable
     n_usable = int(np.count_nonzero(usable))
     if n_usable < MIN_POINTS:

@@ -234,3 +234,17 @@ def test_patterns_of_another_program(cached: Path, evaluation_only: Path) -> Non
     assert np.mean(errors) <= 0.055
     assert max(errors) <= 0.25
     assert np.mean(whole) <= 0.08
+
+
+def test_points_that_are_averages_are_compared_with_averages(cached: Path, good: tuple) -> None:
+    # Averages over 0.12 Å⁻¹ widen the peaks as smaller dots do, unless they are known to be averages.
+    pattern, width = good[0], 0.12
+    q = pattern.q_inv_angstrom
+    kernel = np.ones(max(round(width / float(np.median(np.diff(q)))), 1))
+    smooth = np.convolve(pattern.intensity, kernel / kernel.size, "same")
+    averaged = Pattern(q, smooth, pattern.sigma, pattern.mask)
+    whole = qd.refine(pattern, **SHORT).fit.mass_mean_nm
+    unknown = qd.refine(averaged, **SHORT).fit.mass_mean_nm
+    known = qd.refine(averaged, **SHORT, averaged_inv_angstrom=width).fit.mass_mean_nm
+    assert unknown < whole - 0.05
+    assert abs(known - whole) < 0.4 * (whole - unknown)

@@ -62,6 +62,7 @@ def draw_page(
     snapshot: Callable[[], SynthesisRecord],
     runs: Callable[[], list[RunEntry]] = list,
     problem: Callable[[], str] = str,
+    refines: bool = False,
 ) -> None:
     """Fill a page, and keep it up to date while somebody looks at it.
 
@@ -75,6 +76,8 @@ def draw_page(
         Gives the runs that the page lists, newest first.
     problem
         Gives the reason why the run cannot be shown, or an empty text.
+    refines
+        Whether the page offers to refine the newest frame.
     """
     page = _Page()
     document.title = "qdsizer"
@@ -90,7 +93,7 @@ def draw_page(
     def refresh() -> None:
         nonlocal shown
         record = snapshot()
-        words, title = _words(record, runs(), problem())
+        words, title = _words(record, runs(), problem(), refines)
         if words != page.state.text:  # the age of the newest frame changes without news
             page.state.text = words
             document.title = f"{title} · qdsizer"
@@ -103,7 +106,7 @@ def draw_page(
     document.add_periodic_callback(refresh, REDRAW_MS)
 
 
-def _words(record: SynthesisRecord, runs: list[RunEntry], problem: str) -> tuple[str, str]:
+def _words(record: SynthesisRecord, runs: list[RunEntry], problem: str, refines: bool) -> tuple[str, str]:
     """All words of the page as JSON, and the title of its tab."""
     line = headline(record)
     words = {
@@ -124,6 +127,7 @@ def _words(record: SynthesisRecord, runs: list[RunEntry], problem: str) -> tuple
         "size_colour": STALE_COLOUR if line.stale else "#000000",
         "colour": line.colour,
         "run": record.run,
+        "refines": refines and record.newest is not None and record.newest.binned is not None,
         "truth": any(math.isfinite(frame.truth_nm) for frame in record.frames),
         "target": math.isfinite(record.target_nm),
         "runs": [{"uid": run.uid, "title": run.title, "about": run.about} for run in runs],

@@ -5,7 +5,8 @@ import io
 import logging
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from html import escape
 
 from bokeh.application import Application
 from bokeh.application.handlers.function import FunctionHandler
@@ -43,6 +44,9 @@ class BrowserView:
         Port to listen on; 0 for a free one.
     origins
         Further host:port under which browsers reach the page, such as those of a web server before it.
+    refine
+        Makes a page with the refinement of the newest frame of a run, which the page then offers; None where
+        it is not to be offered.
 
     Raises
     ------
@@ -56,13 +60,20 @@ class BrowserView:
         host: str = "127.0.0.1",
         port: int = 5006,
         origins: Sequence[str] = (),
+        refine: Callable[[SynthesisRecord], str] | None = None,
     ) -> None:
         shelf: Shelf = OneRun(runs) if isinstance(runs, SynthesisRecord) else runs
 
         def draw(document: Document) -> None:
             asked = document.session_context.request.arguments.get("run", [b""])
             uid = asked[0].decode(errors="replace")
-            draw_page(document, lambda: shelf.snapshot(uid), shelf.runs, lambda: shelf.problem(uid))
+            draw_page(
+                document,
+                lambda: shelf.snapshot(uid),
+                shelf.runs,
+                lambda: shelf.problem(uid),
+                refines=refine is not None,
+            )
 
         pages = Application(FunctionHandler(draw))
         self._loop = IOLoop()  # becomes current, or Bokeh would listen on another one
@@ -74,7 +85,10 @@ class BrowserView:
                 address=host,
                 port=free,
                 # Else a page of another site could read this one through its visitor's browser.
-                extra_patterns=[(r"/download/([^/]+)\.(png|csv)", _Download, {"shelf": shelf})],
+                extra_patterns=[
+                    (r"/download/([^/]+)\.(png|csv)", _Download, {"shelf": shelf}),
+                    (r"/refine/([^/]+)", _Refine, {"shelf": shelf, "refine": refine}),
+                ],
                 allow_websocket_origin=[f"{host}:{free}", f"localhost:{free}", *origins],
             )
         except OSError as error:
@@ -115,6 +129,27 @@ class _Download(RequestHandler):
         name = FILE_NAME.sub("_", uid)
         self.set_header("Content-Disposition", f'attachment; filename="{name}.{kind}"')
         self.write(body)
+
+
+class _Refine(RequestHandler):
+    """The refinement of the newest frame of a run, made in another thread: the pages go on."""
+
+    def initialize(self, shelf: Shelf, refine: Callable[[SynthesisRecord], str] | None) -> None:
+        """Keep the runs."""
+        self._shelf, self._refine = shelf, refine
+
+    async def get(self, uid: str) -> None:
+        """Send the page, or why there is none."""
+        if self._refine is None:
+            raise HTTPError(404)
+        record = self._shelf.snapshot(uid)
+        try:
+            page = await asyncio.get_running_loop().run_in_executor(None, self._refine, record)
+        except QdsizerError as error:
+            self.set_status(422)
+            page = f'<!DOCTYPE html>\n<meta charset="utf-8"><p>not refined: {escape(str(error))}</p>\n'
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.write(page)
 
 
 def _table(shelf: Shelf, uid: str) -> bytes:

@@ -16,6 +16,8 @@ downloads.hidden = state.run === ""
 for (const kind of ["png", "csv"]) {
   document.getElementById(kind).href = `download/${encodeURIComponent(state.run)}.${kind}`
 }
+document.getElementById("refines").hidden = !state.refines
+document.getElementById("refine").href = `refine/${encodeURIComponent(state.run)}`
 const runs = document.getElementById("runs")
 const shown = JSON.stringify([state.runs, state.run])
 runs.parentElement.hidden = state.runs.length === 0
