@@ -83,6 +83,20 @@ def test_a_flipped_bit_costs_one_document_and_is_named(documents: Documents, tmp
         assert inspect_journal(path).problems, position
 
 
+@pytest.mark.parametrize("missing", [1, 3, 40, 60])
+def test_a_journal_that_ends_within_a_document_lacks_that_one_alone(
+    missing: int, documents: Documents, tmp_path: Path
+) -> None:
+    """Of a process that was killed: what the end lacks may still have been on its way."""
+    path = written(documents[:4], tmp_path / f"{uid_of(documents)}.spool")
+    path.write_bytes(path.read_bytes()[:-missing])
+    *good, last = read_journal(path)
+    assert good == documents[:3]
+    assert isinstance(last, Damage)
+    assert last.at_end
+    assert "the last document is cut off" in last.what
+
+
 @pytest.mark.slow
 def test_a_damaged_journal_is_uploaded_only_on_request(
     documents: Documents, tmp_path: Path, archive: Any

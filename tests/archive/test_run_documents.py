@@ -181,6 +181,19 @@ def test_a_run_that_holds_fewer_events_than_it_announced(config: LiveConfig) -> 
         events_of(run, config)
 
 
+def test_a_stream_without_its_array_ends_the_replay_only_where_it_is_alone(config: LiveConfig) -> None:
+    run = run_of(Asked((3, N_STRIPS), 3), n_events=3)
+    missing = run_of(Asked((3, N_STRIPS), 3), n_events=3)["primary"]
+    del missing.base["mythen_0"]
+    alone = Run(missing, 3)
+    with pytest.raises(ArchiveError, match="stream primary announces mythen_0 but holds no such array"):
+        events_of(alone, config)
+    missing.descriptors[0] |= {"uid": "b", "name": "baseline", "time": 9.5}
+    run.base["baseline"] = missing
+    given = [event["descriptor"] for event in events_of(run, config)]
+    assert given == ["d", "d", "d", "b", "b", "b"]
+
+
 def test_a_row_that_is_there_twice(config: LiveConfig) -> None:
     run = run_of(Asked((3, N_STRIPS), 3), n_events=3)
     run["primary"].base["internal"]["seq_num"][2] = 2

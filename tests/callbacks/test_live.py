@@ -4,6 +4,7 @@ import copy
 import json
 import logging
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -49,6 +50,28 @@ def size_events(documents: Documents) -> list[Any]:
 
 def size_data(documents: Documents, key: str) -> list[Any]:
     return [event["data"][f"qdsizer_{key}"] for event in size_events(documents)]
+
+
+DECIMALS: list[tuple[str, str | None, int | None]] = [
+    # The first pattern that fits: a standard deviation has a digit more than its value.
+    (r"evidence_(size|mass_mean).*", "nm", 4),
+    (r"track_size_sd", "nm", 4),
+    (r"track_(size|mass_mean).*", "nm", 3),
+    (r"track_change", None, None),
+    (r"growth.*|forecast_rate.*", "nm/min", 4),
+    (r"(size|mass_mean)_(frame|shared)_sd", "nm", 3),
+    (r"(size|mass_mean)(_low|_high)?|class", "nm", 2),
+    (r"dispersion.*|class_probability", None, 3),
+    (r"residual", None, 4),
+    (r"lattice_parameter", "angstrom", 4),
+    (r"resolution", "angstrom^-1", 4),
+    (r"two_theta_shift", "deg", 3),
+    (r"counts", "counts", 0),
+    (r"latency", "s", 4),
+    (r"track_time|evidence_age", "s", 3),
+]
+"""Units and decimals of the numbers by their names: 0.01 nm is what a size is known to, and a tenth of it for
+what is averaged or subtracted."""
 
 
 def test_a_run_in_a_run_engine(
@@ -119,6 +142,10 @@ def test_the_descriptor_says_how_the_sizes_were_got(
         "object_name": "qdsizer",
     }
     assert all(key["shape"] == [] for key in descriptor["data_keys"].values())
+    for name, key in descriptor["data_keys"].items():
+        if name.startswith("qdsizer_") and key["dtype"] == "number":
+            shown = next(shown for pattern, *shown in DECIMALS if re.fullmatch(pattern, name[8:]))
+            assert [key["units"], key["precision"]] == shown, name
     said = descriptor["configuration"]["qdsizer"]["data"]
     assert said["qdsizer_model"] == "pbs"
     assert said["qdsizer_model_sha256"] == sizer.model.sha256

@@ -186,6 +186,33 @@ def test_frames_a_datum_of_a_shape_that_is_not_that_of_its_file(
     assert_equal(frames_of(documents), [expected[0]] * frames_each + [expected[1]] * frames_each)
 
 
+@pytest.mark.parametrize(
+    ("kwargs", "which"),
+    [
+        ({"point_number": 1}, [1, 1]),
+        ({"frame": 1}, [0]),
+        ({"indices": {"start": 1, "stop": 3}}, [0, 1]),
+        ({"indices": [1, 2, 3]}, [0, 1, 1]),
+    ],
+)
+def test_a_datum_states_points_or_rows(
+    tmp_path: Path, expected: list[np.ndarray], kwargs: dict[str, Any], which: list[int]
+) -> None:
+    """Of a file with two rows a point: a point is two rows, and an index one."""
+    documents = documents_of(count([ResourceDatumMythen(directory=tmp_path, frames_each=2, **SETTINGS)], 2))
+    first = next(number for number, (name, _) in enumerate(documents) if name == "event")
+    (datum,) = [doc for name, doc in documents[:first] if name == "datum"]
+    datum["datum_kwargs"] = kwargs
+    source = FrameSource(CONFIG, documents[0][1])
+    with_all_rows = [item for item in documents if item[0] != "event"]
+    frames = [
+        frame
+        for name, doc in [*with_all_rows[:-1], documents[first]]
+        for frame in source.frames(name, doc, 1.0e9)
+    ]
+    assert_equal(frames, [expected[point] for point in which])
+
+
 def test_stream_datum_while_the_file_is_open(tmp_path: Path, expected: list[np.ndarray]) -> None:
     frames: list[Frame] = []
     sources: list[FrameSource] = []

@@ -58,6 +58,27 @@ def test_phases_of_the_check() -> None:
     assert first == pytest.approx(2 * np.pi / 2.858, abs=0.02)  # (111) of lead
 
 
+def test_four_sizes_of_a_crystal_are_looked_for_in_the_resolution_of_the_check() -> None:
+    """Each curve is that of its size, and a line of one point as wide as the bins of the check, 0.04 Å⁻¹."""
+    templates, grid = load_model("pbs").templates, Sizer(model="pbs").bins
+    bare = replace(templates, phases=np.empty((0, 0)), phase_names=())
+    q = templates.q_inv_angstrom
+    lines = np.zeros((CRYSTAL_SIZES_NM.size, CRYSTAL_Q_INV_ANGSTROM.size))
+    at = 2.0 + 0.5 * np.arange(CRYSTAL_SIZES_NM.size)  # each size has a line at another place
+    for size, place in enumerate(at):
+        lines[size, np.argmin(np.abs(CRYSTAL_Q_INV_ANGSTROM - place))] = 1.0
+    crystal = replace(load_crystal_curves(["Pb"])[0], name="lines", curves=lines)
+    added = with_phases(bare, [crystal], grid)
+    assert added.phase_names == ("lines",) * 4
+    np.testing.assert_allclose(added.phases.mean(axis=1), 1.0)
+    for curve, size_nm in zip(added.phases, (1.7, 3.1, 5.5, 12.0), strict=True):
+        place = at[np.argmin(np.abs(CRYSTAL_SIZES_NM - size_nm))]
+        assert curve @ q / curve.sum() == pytest.approx(place, abs=0.006)
+        spread = np.sqrt(curve @ (q - place) ** 2 / curve.sum())
+        # A triangle of 0.01 Å⁻¹ on either side, between the points of the file, over a box of 0.04 Å⁻¹.
+        assert spread == pytest.approx(np.hypot(0.01 / 6**0.5, 0.04 / 12**0.5), rel=0.05)
+
+
 def test_damage(tmp_path: Path) -> None:
     path = tmp_path / "one.npz"
     write_crystal_curves(path, load_crystal_curves(["Pb"]))

@@ -16,7 +16,9 @@ from qdsizer_stream.models import (
     SizingModel,
     load_model,
     model_names,
+    pack_arrays,
     sealed,
+    unpack_arrays,
 )
 from qdsizer_stream.patterns import Pattern
 
@@ -26,6 +28,21 @@ SHIPPED = Path(str(files("qdsizer_stream.models") / "shipped"))
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     return Path(shutil.copy(SHIPPED / "pbs.onnx", tmp_path / "mine.onnx"))
+
+
+def test_a_model_describes_itself_in_json(copy: Path) -> None:
+    model = load_model(copy)
+    described = model.to_dict()
+    assert json.loads(json.dumps(described)) == described  # lists and text, no tuples or enumerations
+    assert (described["sha256"], described["path"]) == (model.sha256, str(copy))
+
+
+@pytest.mark.parametrize("junk", ["\n", "*", "é"])
+def test_text_that_is_not_base64_is_no_array(junk: str) -> None:
+    packed = pack_arrays(a=np.arange(3))
+    assert unpack_arrays(packed)["a"].tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match=r"(base64|ASCII)"):
+        unpack_arrays(packed[:20] + junk + packed[20:])
 
 
 def metadata(proto: onnx.ModelProto, key: str) -> onnx.StringStringEntryProto:

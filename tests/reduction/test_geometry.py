@@ -10,6 +10,7 @@ from qdsizer_stream.errors import CalibrationError
 from qdsizer_stream.patterns import q_from_two_theta
 from qdsizer_stream.reduction import (
     MODULE_STRIPS,
+    ReductionConfig,
     StripDetector,
     StripModule,
     StripOrigin,
@@ -156,6 +157,29 @@ def test_ee_distance_must_be_positive() -> None:
 def test_nominal_ring_has_one_to_48_modules(n_modules: int) -> None:
     with pytest.raises(CalibrationError, match=f"n_modules is {n_modules}: a MYTHEN ring has 1 to 48"):
         nominal_detector(n_modules, 0.0)
+
+
+def test_a_ring_of_48_modules_is_the_largest() -> None:
+    ring = nominal_detector(48, 0.0)
+    assert ring.n_strips == 48 * 1280
+    for modules in ((), (*ring.modules, ring.modules[0])):
+        with pytest.raises(ValidationError, match=r"modules\n.*(at least 1|at most 48) item"):
+            StripDetector(global_offset_deg=0.0, modules=modules)
+
+
+@pytest.mark.parametrize(
+    ("n_counters", "counter", "message"),
+    [
+        (0, 0, r"n_counters\n.*greater than or equal to 1"),
+        (4, 0, r"n_counters\n.*less than or equal to 3"),
+        (3, -1, r"counter\n.*greater than or equal to 0"),
+        (3, 3, r"counter\n.*less than or equal to 2"),
+        (1, 1, r"counter"),
+    ],
+)
+def test_a_strip_has_one_to_three_counters(n_counters: int, counter: int, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ReductionConfig(detector=nominal_detector(1, 0.0), n_counters=n_counters, counter=counter)
 
 
 def test_nominal_ring_spans_120_degrees() -> None:
