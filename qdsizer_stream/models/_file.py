@@ -320,9 +320,13 @@ class SizingModel:
         """
         if not isinstance(self.card.input, BinnedInput):
             return answer
-        if binned.span is not None or binned.mask.all():  # nearly always: no further apart than the bins
+        usable = binned.usable
+        n_apart, n_neighbours = np.count_nonzero(usable) - 1, np.count_nonzero(usable[1:] & usable[:-1])
+        if (
+            n_apart < 1 or 2 * n_neighbours > n_apart
+        ):  # nearly always: most are no further apart than the bins
             return answer
-        apart = float(np.median(np.diff(np.flatnonzero(~binned.mask))))
+        apart = float(np.median(np.diff(np.flatnonzero(usable))))
         step = self.card.input.grid.q_step_inv_angstrom
         return with_widening(answer, upper_widening(answer.size_nm, apart * step, step))
 

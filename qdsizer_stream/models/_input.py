@@ -69,19 +69,19 @@ def binned_vectors(
         if gaps and mask[row].all():
             continue
         usable: slice | NDArray[np.intp] = np.flatnonzero(~mask[row]) if gaps else inside
-        seen = intensity[row, usable]
+        seen = intensity[row][usable]
         mean = seen.mean()
         scale = 1 / mean if mean > 0 else 1.0
-        moved = None if offset is None else offset[row, usable]
+        moved = None if offset is None else offset[row][usable]
         logarithm = np.log(np.maximum(seen * scale, INTENSITY_FLOOR))
         if gaps or (moved is not None and moved.any()):
             position = centre[usable] if moved is None else centre[usable] + moved
             logarithm = np.interp(centre[inside], position, logarithm)
         vector[0, inside] = logarithm
-        noise = np.minimum(np.maximum(sigma[row, usable] * scale, NOISE_FLOOR), 10.0)
-        vector[1, usable] = np.log10(noise)
+        noise = np.minimum(np.maximum(sigma[row][usable] * scale, NOISE_FLOOR), 10.0)
+        vector[1][usable] = np.log10(noise)
         vector[2, inside] = BRIDGED
-        vector[2, usable] = 1.0
+        vector[2][usable] = 1.0
     return vectors
 
 

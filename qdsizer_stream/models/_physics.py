@@ -815,19 +815,31 @@ class PhysicsCheck:
         scaled *= mixtures.factor
         scaled *= frames.weight
         shifted, strained = scaled * axis.cosine, scaled * axis.q
-        a, b, c = np.vecdot(shifted, shifted), np.vecdot(shifted, strained), np.vecdot(strained, strained)
-        determinant = a * c - b * b
-        known = determinant > SAME_SLOPE * a * c
-        determinant = np.where(known, determinant, 1.0)
-        along, across = np.vecdot(shifted, mixtures.residuals), np.vecdot(strained, mixtures.residuals)
-        # Where the fit is bad, what it leaves is not noise.
-        excess = np.maximum(mixtures.chi2 / axis.q.size, 1.0)
-        return _Shifts(
-            np.where(known, (c * along - b * across) / determinant, 0.0),
-            np.where(known, np.sqrt(excess * c / determinant), np.inf),
-            np.where(known, (a * across - b * along) / determinant, 0.0),
-            np.where(known, np.sqrt(excess * a / determinant), np.inf),
+        products = (
+            np.vecdot(shifted, shifted),
+            np.vecdot(shifted, strained),
+            np.vecdot(strained, strained),
+            np.vecdot(shifted, mixtures.residuals),
+            np.vecdot(strained, mixtures.residuals),
+            mixtures.chi2 / axis.q.size,
         )
+        found = []
+        # A few numbers for each frame, which arrays would not make faster.
+        for a, b, c, along, across, misfit in zip(*(one.tolist() for one in products), strict=True):
+            determinant = a * c - b * b
+            if not determinant > SAME_SLOPE * a * c:
+                found.append((0.0, math.inf, 0.0, math.inf))
+                continue
+            excess = max(misfit, 1.0)  # where the fit is bad, what it leaves is not noise
+            found.append(
+                (
+                    (c * along - b * across) / determinant,
+                    math.sqrt(excess * c / determinant),
+                    (a * across - b * along) / determinant,
+                    math.sqrt(excess * a / determinant),
+                )
+            )
+        return _Shifts(*np.array(found).T.copy())
 
     def _profiles(
         self, frames: _Frames, curves: DotCurves, places: _Places, factor: NDArray[np.float64]
