@@ -52,6 +52,7 @@ def test_frames_of_known_truth(built: Path, frame: Callable[..., tuple]) -> None
         assert estimate.size_low_nm < estimate.size_nm < estimate.size_high_nm
         assert estimate.mass_mean_low_nm < estimate.mass_mean_nm < estimate.mass_mean_high_nm
         assert estimate.dispersion_low <= estimate.dispersion <= estimate.dispersion_high
+        assert estimate.dispersion_low <= 0.1 <= estimate.dispersion_high < 0.3
         assert estimate.lattice_parameter_angstrom == pytest.approx(5.934, abs=0.02)
         inside.append(estimate.size_low_nm <= truth.number_mean_nm <= estimate.size_high_nm)
         assert estimate.mass_mean_nm == pytest.approx(truth.mass_mean_nm, rel=0.05)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline
+from scipy.optimize import nnls
 
 from qdsizer_stream.models import background_splines
+from qdsizer_stream.models.fit import background_curves
 
 
 def test_the_splines_are_those_of_scipy() -> None:
@@ -25,3 +27,22 @@ def test_they_add_up_to_one_and_are_never_negative(q: NDArray[np.float64]) -> No
     np.testing.assert_allclose(splines.sum(axis=0), 1.0, rtol=1e-14)
     assert splines.min() >= 0
     assert splines[0, 0] == splines[-1, -1] == 1  # only the outermost reach the ends
+
+
+@pytest.mark.parametrize("centre", np.arange(0.95, 2.5, 0.05))
+def test_a_halo_of_any_solvent_is_made_of_halos(centre: float) -> None:
+    """As narrow as hexane's, at any distance of neighbours from 2.5 to 7 Å."""
+    q = np.linspace(0.7, 5.0, 400)
+    halos, _ = background_curves(q)
+    wanted = np.exp(-0.5 * ((q - centre) / 0.2) ** 2)
+    amounts, _ = nnls(halos.T, wanted)
+    assert np.abs(amounts @ halos - wanted).max() < 0.025
+
+
+def test_a_second_halo_of_water_is_made_of_wide_ones() -> None:
+    q = np.linspace(0.7, 5.0, 400)
+    halos, _ = background_curves(q)
+    for centre in (2.75, 2.9, 3.1, 3.25):
+        wanted = np.exp(-0.5 * ((q - centre) / 0.4) ** 2)
+        amounts, _ = nnls(halos.T, wanted)
+        assert np.abs(amounts @ halos - wanted).max() < 0.05

@@ -151,6 +151,17 @@ def test_lines_are_found_on_a_background_that_falls_or_rises(top: float, peak: f
 
 
 @pytest.mark.slow
+def test_lines_outside_the_pattern_are_passed_over() -> None:
+    """The first four of LaB6, below 2.9 Å⁻¹, and those beyond 6 Å⁻¹."""
+    whole = standard_pattern("LaB6", lambda _: 0.02, step=0.004)
+    inside = (whole.q_inv_angstrom > 2.9) & (whole.q_inv_angstrom < 6.0)
+    part = Pattern.from_arrays(whole.q_inv_angstrom[inside], whole.intensity[inside])
+    fit = fit_instrument_width(part, "LaB6", wavelength_angstrom=0.56, crystallite_nm=1e6)
+    assert [line.square_sum for line in fit.lines] == [4, 5, 6, 8, 9, 10, 11, 12, 13, 14]
+    np.testing.assert_allclose(fit.fwhm_inv_angstrom(AT[1:2]), 0.02, rtol=0.02)
+
+
+@pytest.mark.slow
 def test_a_foreign_line_is_left_out() -> None:
     pattern = standard_pattern("LaB6", lambda _: 0.02)
     q = pattern.q_inv_angstrom

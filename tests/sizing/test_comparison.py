@@ -112,6 +112,18 @@ def test_the_material_of_a_curve() -> None:
         assert (found.identity, found.material) == (Identity.IDENTIFIED, material)
 
 
+def test_points_outside_the_range_are_not_compared() -> None:
+    """Below 0.9 Å⁻¹ is small-angle scattering, and beyond 15.3 Å⁻¹ no file of curves reaches."""
+    comparison = MaterialComparison(load_crystal_curves(MATERIALS[:2]))
+    pattern = counted("PbS", 4.5)
+    below, above = np.arange(0.5, 0.899, 0.01), np.arange(15.31, 18.0, 0.01)
+    longer = Pattern.from_arrays(
+        np.concatenate([below, pattern.q_inv_angstrom, above]),
+        np.concatenate([np.full(below.size, 1e7), pattern.intensity, np.full(above.size, 1e6)]),
+    )
+    assert comparison.compare(longer) == comparison.compare(pattern)
+
+
 def test_a_frame_of_the_model(sizer: Sizer) -> None:
     examined = sizer.examine(counted("PbS", 4.5), resolution_inv_angstrom=0.0)
     assert examined.estimate.status is Status.SIZED
