@@ -307,17 +307,24 @@ def test_runs_without_a_stop_do_not_use_up_the_handles(documents: Documents, tmp
 
 
 def test_the_queue_is_bounded_in_bytes(tmp_path: Path) -> None:
-    go = threading.Event()
-    writer = SpooledWriter(lambda name, doc: go.wait(60), tmp_path, queue_bytes=10_000_000)
+    go, passed_on = threading.Event(), []  # type: ignore[var-annotated]
+
+    def waits(name: str, doc: Any) -> None:
+        go.wait(60)
+        passed_on.append((name, doc))
+
+    writer = SpooledWriter(waits, tmp_path, queue_bytes=10_000_000)
     writer("start", {"uid": "large", "time": 0.0})
     writer("descriptor", {"uid": "d", "run_start": "large", "name": "primary"})
     frames = np.zeros(250_000, np.uint32)  # 1 MB
     for number in range(1, 40):
         writer("event", {"uid": f"{number}", "descriptor": "d", "seq_num": number, "data": {"image": frames}})
     assert writer.spooled == 1
-    assert sum(item[3] for item in writer._items) < 10_000_000
     go.set()
     assert writer.close(30)
+    kept = [doc["data"]["image"].nbytes for name, doc in passed_on if name == "event"]
+    assert sum(kept) < 10_000_000
+    assert len(list(read_documents(next(iter(spooled_runs(tmp_path, unfinished=True)))))) == 41
 
 
 def test_a_forked_child_neither_writes_nor_waits(documents: Documents, tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ from typer.testing import CliRunner, Result
 
 from qdsizer_stream.archive import embedded_tiled
 from qdsizer_stream.callbacks import LiveConfig, WavelengthSource
+from qdsizer_stream.callbacks.documents import fixed_wavelength_angstrom
 from qdsizer_stream.cli import app
 from qdsizer_stream.configuration import load_toml
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.errors import CalibrationError, ConfigurationError
 from qdsizer_stream.profiles import check, installed, settings_text, uninstall
-from qdsizer_stream.profiles._check import _wavelength
 from qdsizer_stream.reduction import AngleConvention, nominal_detector, write_angle_calibration
 
 TOML = """
@@ -162,18 +162,30 @@ def test_check_of_what_is_not(config: Path, text: str, what: str, found: str) ->
         ("0.05637", "nm", "0.05637 nm = 21.995 keV"),
     ],
 )
-def test_a_fixed_wavelength_is_shown_as_an_energy_too(value: str, unit: str, shown: str) -> None:
+def test_a_fixed_wavelength_is_shown_as_an_energy_too(
+    config: Path, value: str, unit: str, shown: str
+) -> None:
     # hc = 12.398420 keV Å: 12.398420/22 = 0.56356, 12.398420/0.5637 = 21.9947
-    source = WavelengthSource(value=float(value), unit=unit)
-    assert _wavelength(source).found == f"{shown}, from value in the configuration"
-    assert _wavelength(source).good is True
+    config.write_text(TOML + WAVELENGTH.replace("22.0", value).replace("keV", unit))
+    finding = next(finding for finding in check(config) if finding.what == "wavelength")
+    assert finding.found == f"{shown}, from value in the configuration"
+    assert finding.good is True
 
 
 @pytest.mark.parametrize(
     ("angstrom", "good"), [(0.0499, False), (0.0501, True), (4.999, True), (5.001, False)]
 )
 def test_wavelengths_from_0_05_to_5_angstrom_are_accepted(angstrom: float, good: bool) -> None:
-    assert _wavelength(WavelengthSource(value=angstrom, unit="angstrom")).good is good
+    source = WavelengthSource(value=angstrom, unit="angstrom")
+    if good:
+        assert fixed_wavelength_angstrom(source) == angstrom
+        return
+    with pytest.raises(ConfigurationError, match="is not an X-ray wavelength"):
+        fixed_wavelength_angstrom(source)
+
+
+def test_a_wavelength_from_documents_is_not_fixed() -> None:
+    assert fixed_wavelength_angstrom(WavelengthSource(start_key="wavelength")) is None
 
 
 def test_values_of_the_template_are_asked_for_until_somebody_confirms_them(tmp_path: Path) -> None:

@@ -16,8 +16,7 @@ from typing import Any
 
 import pytest
 
-from qdsizer_stream.archive import spooled_runs
-from qdsizer_stream.archive._journal import Damage, read_documents, read_journal
+from qdsizer_stream.archive import Damage, read_documents, read_journal, spooled_runs
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(900)]
 

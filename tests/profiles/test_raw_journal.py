@@ -17,8 +17,7 @@ from bluesky import RunEngine
 from bluesky.plans import count
 from bluesky_tiled_plugins import TiledWriter
 
-from qdsizer_stream.archive import embedded_tiled, inspect_journal, spooled_runs
-from qdsizer_stream.archive._journal import read_documents
+from qdsizer_stream.archive import embedded_tiled, inspect_journal, read_documents, spooled_runs
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.profiles import default_spool, install, uninstall
