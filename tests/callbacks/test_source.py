@@ -186,6 +186,20 @@ def test_frames_a_datum_of_a_shape_that_is_not_that_of_its_file(
     assert_equal(frames_of(documents), [expected[0]] * frames_each + [expected[1]] * frames_each)
 
 
+def test_64_frames_of_another_stream_wait_for_primary(expected: list[np.ndarray]) -> None:
+    """The plan names `primary` as its main stream. A 65th is more than memory is kept for: all are sized."""
+    (start, descriptor, event, _) = (doc for _, doc in documents_of(count([SimMythen(**SETTINGS)], 1)))
+    assert start["hints"]["dimensions"][0][1] == "primary"
+    source = FrameSource(CONFIG, start)
+    assert not list(source.frames("descriptor", {**descriptor, "name": "dark"}, 1.0e9))
+    for number in range(1, 65):
+        assert not list(source.frames("event", {**event, "uid": f"{number}", "seq_num": number}, 1.0e9))
+    frames = list(source.frames("event", {**event, "uid": "65", "seq_num": 65}, 1.0e9))
+    assert [frame.seq_num for frame in frames] == list(range(1, 66))
+    assert {frame.stream for frame in frames} == {"dark"}
+    assert_equal(frames[:1], expected[:1])
+
+
 @pytest.mark.parametrize(
     ("kwargs", "which"),
     [
