@@ -138,7 +138,7 @@ def test_dots_that_shrink_are_followed_downwards(
         return dots(q, max(300 - elapsed_s, 0.0))
 
     detector = mythen(scene=backwards, exposure_s=20.0, counts_per_second=3.0)
-    outcome = beamline(size_until(detector, beamline.live, 4.5, 0.01, 20, 60))
+    outcome = beamline(size_until(detector, beamline.live, 4.5, 0.01, 20, 60, time_key="mythen_elapsed"))
     assert outcome.ending in (Ending.REACHED, Ending.PASSED)
     events = beamline.events("size")
     assert all(event["size_track_size"] > 4.5 for event in events[:-1])
