@@ -88,6 +88,7 @@ from .frames import (
     polarisation_factor,
     population_moments,
     read_library,
+    silent,
     simulate,
     weight_fraction_from_area_fraction,
 )
@@ -228,6 +229,7 @@ __all__ = [
     "read_solvent",
     "recoil",
     "reflections",
+    "silent",
     "simulate",
     "solvent_names",
     "sphere",

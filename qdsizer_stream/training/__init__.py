@@ -1,5 +1,6 @@
 """Training: from simulated frames to model files."""
 
+from ..simulation import silent
 from ._checkpoint import Checkpoint
 from ._degrade import Degradation, degrade, degrade_randomly
 from ._export import export_model
@@ -7,7 +8,6 @@ from ._interval_calibration import interval_floors, interval_scale
 from ._networks import MovingSums, PaperNetwork, PositionalNetwork, SizeNetwork
 from ._paper_fit import PaperFit, fit_paper
 from ._paper_set import PaperAugmentation, PaperSet, Split, augment, split_by_parent
-from ._progress import silent
 from ._recipe import PaperRecipe, SizeRecipe, TrainingRecipe, load_training_recipe
 from ._size_fit import ShuffledFrames, SizeFit, fit_size
 from ._templates import TemplatePhysics, simulate_templates

@@ -12,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..simulation import load_recipe, simulate
+from ..simulation import Progress, load_recipe, simulate
 from ._checkpoint import Checkpoint
 from ._degrade import degrade_randomly
 from ._networks import PaperNetwork, PositionalNetwork
 from ._paper_set import PaperSet, Split, augment, split_by_parent
-from ._progress import Progress
 from ._recipe import PaperRecipe
 
 __all__ = ["TOLERANCE_NM", "Epoch", "PaperFit", "finished_fit", "fit_paper", "fit_paper_set", "paper_set"]

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..models import TWO_SIDED_95, GaussianOutput, IntervalCalibration, binned_vectors
-from ..simulation import FrameBatch, FrameStream
+from ..simulation import FrameBatch, FrameStream, Progress, silent
 from ._checkpoint import Checkpoint
 from ._interval_calibration import interval_floors, interval_scale, log_size_sds
 from ._networks import SizeNetwork
-from ._progress import Progress
 from ._recipe import SizeRecipe
 
 __all__ = ["ShuffledFrames", "SizeFit", "fit_size", "frame_vectors"]
@@ -89,7 +88,6 @@ def fit_size(
         The checkpoint is damaged or belongs to another recipe.
     """
     start = time.perf_counter()
-    progress("tabulating dots", 0, recipe.steps)
     torch.manual_seed(recipe.seed)
     network = SizeNetwork(recipe.generator.grid, len(TARGET_SCALE), bool(recipe.resolution))
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=WEIGHT_DECAY)
@@ -106,7 +104,7 @@ def fit_size(
     # The next batch is drawn while the network trains on this one.
     with ThreadPoolExecutor(1) as pool:
         if first_step <= recipe.steps:
-            frames = ShuffledFrames(recipe, first_step)
+            frames = ShuffledFrames(recipe, first_step, progress)
             next_batch = pool.submit(frames.draw)
         for step in range(first_step, recipe.steps + 1):
             vectors, targets, present = next_batch.result()
@@ -136,8 +134,9 @@ def fit_size(
     progress("calibrating intervals", recipe.steps, recipe.steps)
     # New structures, from the ranges of the training and from those of the held-out simulations.
     changes = {"n_structures": min(recipe.generator.n_structures, recipe.held_out.n_structures)}
-    fresh = FrameStream(recipe.generator.model_copy(update=changes), recipe.seed + 1, torch.get_num_threads())
-    held_out = FrameStream(recipe.held_out, recipe.seed + 2, torch.get_num_threads())
+    n_threads = torch.get_num_threads()
+    fresh = FrameStream(recipe.generator.model_copy(update=changes), recipe.seed + 1, n_threads, progress)
+    held_out = FrameStream(recipe.held_out, recipe.seed + 2, n_threads, progress)
     output = _calibrated(recipe, network, fresh, held_out)
     # Names of results are stored in model files and keep their wording.
     evaluation = {
@@ -160,11 +159,13 @@ class ShuffledFrames:
         Recipe of the training.
     step
         Step of the first batch; the batches do not depend on where a training is resumed.
+    progress
+        Called for each structure that is tabulated.
     """
 
-    def __init__(self, recipe: SizeRecipe, step: int) -> None:
+    def __init__(self, recipe: SizeRecipe, step: int, progress: Progress = silent) -> None:
         self._recipe, self._step = recipe, step
-        self._stream = FrameStream(recipe.generator, recipe.seed, torch.get_num_threads())
+        self._stream = FrameStream(recipe.generator, recipe.seed, torch.get_num_threads(), progress)
         self._n_new = recipe.batch_size // 2
         self._stream.skip((step - 1) * self._n_new)
         n_blocks = min(SHUFFLED_FRAMES // self._n_new, recipe.steps)  # short trainings need fewer

@@ -17,11 +17,12 @@ from ..simulation import (
     FrameBatch,
     FrameStream,
     NegativeControl,
+    Progress,
     StreamRecipe,
     negative_controls,
+    silent,
 )
 from ..sizing import Sizer, SizingConfig, Status
-from ._progress import Progress, silent
 from ._recipe import SizeRecipe
 from ._update_model_card import update_model_card
 

@@ -20,11 +20,10 @@ from ..models import (
     SizingModel,
 )
 from ..patterns import BinGrid
-from ..simulation import FrameStream, load_material, load_recipe
+from ..simulation import FrameStream, Progress, load_material, load_recipe, silent
 from ._checkpoint import Checkpoint
 from ._export import OPSET, export_model
 from ._paper_fit import fit_paper
-from ._progress import Progress, silent
 from ._recipe import PaperRecipe, SizeRecipe, TrainingRecipe
 from ._size_fit import fit_size, frame_vectors
 from ._templates import simulate_templates

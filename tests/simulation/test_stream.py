@@ -171,7 +171,9 @@ def test_frames_are_those_of_the_exact_way(kind: str, source: Source) -> None:
 
 @pytest.mark.slow
 def test_one_seed_gives_one_sequence_however_it_is_cut(stream: FrameStream) -> None:
-    fresh = FrameStream(WIDE, seed=1, n_threads=2)
+    seen: list[tuple[str, int, int]] = []
+    fresh = FrameStream(WIDE, seed=1, n_threads=2, progress=lambda *step: seen.append(step))
+    assert seen == [("tabulating structures", done, WIDE.n_structures) for done in range(5)]
     in_one = fresh.batch(96)
     first, rest = stream.batch(32), stream.batch(64)
     for name, whole in vars(in_one).items():

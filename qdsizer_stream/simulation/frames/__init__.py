@@ -1,7 +1,6 @@
 """Frames: size distributions, mixtures, instruments and counting noise; libraries and endless frames."""
 
 from ._backgrounds import Background, FallingBackground, HumpBackground
-from ._blocks import Progress
 from ._by_products import by_product_crystals, by_product_curve, by_product_lines
 from ._crystal_patterns import crystal_patterns
 from ._distributions import DistributionRanges, SizeDistribution, cumulative_fraction, drawn_weights
@@ -39,6 +38,7 @@ from ._population import (
     lognormal_weights,
     population_moments,
 )
+from ._progress import Progress, silent
 from ._resolution import ResolutionRanges
 from ._shells import core_shell, disordered_surface, surface_damping
 from ._stream import FrameBatch, FrameStream
@@ -112,6 +112,7 @@ __all__ = [
     "polarisation_factor",
     "population_moments",
     "read_library",
+    "silent",
     "simulate",
     "surface_damping",
     "weight_fraction_from_area_fraction",

@@ -10,11 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import LibraryError
+from ._progress import Progress
 
-__all__ = ["KeptBlocks", "Progress", "blocks_by_dask"]
-
-Progress = Callable[[str, int, int], None]
-"""Called with a description of the step, the number of finished steps and their total."""
+__all__ = ["KeptBlocks", "blocks_by_dask"]
 
 CONNECT_TIMEOUT_S = 30
 """Time after which a scheduler counts as unreachable."""

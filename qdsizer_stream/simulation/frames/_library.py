@@ -21,8 +21,9 @@ from ...errors import LibraryError
 from ...patterns import PaperGrid
 from ..crystal import Material, MaterialSource, SphereCut, load_material, sphere
 from ..scattering import PairTable, StrainedSums, compton_intensity, form_factors, pair_table, pattern_sums
-from ._blocks import KeptBlocks, Progress, blocks_by_dask
+from ._blocks import KeptBlocks, blocks_by_dask
 from ._population import Sampling, Weighting, lognormal_weights, population_moments
+from ._progress import Progress, silent
 
 __all__ = ["Library", "LibraryRecipe", "build_library", "load_recipe", "read_library"]
 
@@ -31,10 +32,6 @@ FORMAT_VERSION = 1
 
 N_COMMON = 3
 """Steps that come before the strains: clusters, distances, sines."""
-
-
-def _silent(what: str, done: int, total: int) -> None:
-    """Report no progress."""
 
 
 class LibraryRecipe(Config):
@@ -221,7 +218,7 @@ def _prepare(recipe: LibraryRecipe, progress: Progress) -> _Prepared:
 
 @lru_cache(maxsize=1)
 def _prepared_once(recipe_json: str) -> _Prepared:
-    return _prepare(LibraryRecipe.model_validate_json(recipe_json), _silent)
+    return _prepare(LibraryRecipe.model_validate_json(recipe_json), silent)
 
 
 def simulate_block(recipe_json: str, number: int) -> NDArray[np.float32]:
@@ -241,7 +238,7 @@ def simulate_block(recipe_json: str, number: int) -> NDArray[np.float32]:
     return _prepared_once(recipe_json).block(number)
 
 
-def simulate(recipe: LibraryRecipe, progress: Progress = _silent) -> Library:
+def simulate(recipe: LibraryRecipe, progress: Progress = silent) -> Library:
     """Simulate the patterns of a recipe.
 
     Parameters
@@ -294,7 +291,7 @@ def _assembled(recipe: LibraryRecipe, blocks: Mapping[int, NDArray[np.float32]])
 
 
 def build_library(
-    recipe: LibraryRecipe, path: Path, progress: Progress = _silent, scheduler: str | None = None
+    recipe: LibraryRecipe, path: Path, progress: Progress = silent, scheduler: str | None = None
 ) -> Library:
     """Simulate a recipe and write it to a file, which appears whole or not at all.
 

@@ -21,6 +21,7 @@ from ._instrument import cylinder_absorption, polarisation_factor
 from ._light import MAX_ANGLE_DEG, Light, Margins, light_on_grid
 from ._photons import fast_poisson
 from ._population import Sampling, lognormal_weights, population_moments
+from ._progress import Progress, silent
 from ._stream_recipe import Source, StreamRecipe
 from ._structures import StructureTable, draw_structure
 
@@ -80,6 +81,8 @@ class FrameStream:
         Seed of the sequence.
     n_threads
         Number of threads; the frames do not depend on it.
+    progress
+        Called for each structure that is tabulated.
 
     Attributes
     ----------
@@ -94,7 +97,9 @@ class FrameStream:
         A structure is impossible, or Q leaves a solvent's curve or the form-factor tables.
     """
 
-    def __init__(self, recipe: StreamRecipe, seed: int, n_threads: int = 1) -> None:
+    def __init__(
+        self, recipe: StreamRecipe, seed: int, n_threads: int = 1, progress: Progress = silent
+    ) -> None:
         self.recipe = recipe
         self._seed = seed
         self._next_group = 0
@@ -110,20 +115,23 @@ class FrameStream:
             self._by_products = by_product_crystals(
                 recipe.by_product_materials, self._q, recipe.sources[0].lines[0].wavelength_angstrom
             )
-        self.structures = list(
-            self._pool.map(
-                lambda number: draw_structure(
-                    recipe.structures,
-                    self._rng("structure", number),
-                    limits,
-                    step,
-                    0.0 if self._is_ideal(number) else self._amplitude(self._rng("motion", number)),
-                    more=self._rng("more of a structure", number),
-                    disordered=_given(recipe.disordered_nm) and not self._is_ideal(number),
-                ),
-                range(recipe.n_structures),
-            )
+        drawn = self._pool.map(
+            lambda number: draw_structure(
+                recipe.structures,
+                self._rng("structure", number),
+                limits,
+                step,
+                0.0 if self._is_ideal(number) else self._amplitude(self._rng("motion", number)),
+                more=self._rng("more of a structure", number),
+                disordered=_given(recipe.disordered_nm) and not self._is_ideal(number),
+            ),
+            range(recipe.n_structures),
         )
+        self.structures: list[StructureTable] = []
+        progress("tabulating structures", 0, recipe.n_structures)
+        for structure in drawn:
+            self.structures.append(structure)
+            progress("tabulating structures", len(self.structures), recipe.n_structures)
         solvents = [load_solvent(name) for name in recipe.known_solvents]
         solvents += [read_solvent(s.path, s.wavelength_angstrom, s.axis) for s in recipe.measured_solvents]
         self._lights = [

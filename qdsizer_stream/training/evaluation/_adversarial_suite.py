@@ -11,9 +11,8 @@ from pydantic import Field
 from ...configuration import Config, load_toml, validated
 from ...models import SizingModel
 from ...patterns import Pattern
-from ...simulation import FrameBatch, FrameStream, StreamRecipe
+from ...simulation import FrameBatch, FrameStream, Progress, StreamRecipe
 from ...sizing import Sizer, SizingConfig, Status
-from .._progress import Progress
 from ._report import Cell, Section
 from ._sized_frames import drawn
 

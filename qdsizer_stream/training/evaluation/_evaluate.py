@@ -10,8 +10,7 @@ from typing import Literal
 from ... import __version__
 from ...errors import ModelError
 from ...models import SizingModel, load_model
-from ...simulation import SolventFile
-from .._progress import Progress, silent
+from ...simulation import Progress, SolventFile, silent
 from ._adversarial_suite import evaluate_adversarial
 from ._families import Family
 from ._families_suite import evaluate_families

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...models import SizingModel, load_model
-from ...simulation import FrameStream, StreamRecipe
-from .._progress import Progress
+from ...simulation import FrameStream, Progress, StreamRecipe
 from .._recipe import SizeRecipe
 from .._train import train
 from ._families import Family, frames_of, load_families, recipe_without

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from ...configuration import validated
 from ...errors import ModelError
 from ...models import SizingModel
-from ...simulation import FrameStream, StreamRecipe
-from .._progress import Progress
+from ...simulation import FrameStream, Progress, StreamRecipe
 from .._recipe import SizeRecipe
 from ._report import Cell, Section
 from ._sized_frames import SizedFrames, drawn, size_frames

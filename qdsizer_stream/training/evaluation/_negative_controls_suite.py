@@ -9,6 +9,7 @@ from ...simulation import (
     INDISTINGUISHABLE,
     NEGATIVE_CONTROL_KINDS,
     NegativeControl,
+    Progress,
     SolventFile,
     look_alike_frames,
     look_alike_names,
@@ -16,7 +17,6 @@ from ...simulation import (
     read_solvent,
 )
 from ...sizing import SizeEstimate, Sizer, SizingConfig, Status
-from .._progress import Progress
 from ._report import Cell, Section
 
 __all__ = ["confidently_wrong", "evaluate_look_alikes", "evaluate_negative_controls"]

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from ...simulation import Progress
 from .._paper_fit import TOLERANCE_NM
 from .._paper_set import split_by_parent
-from .._progress import Progress
 from .._recipe import PaperRecipe
 from ._benchmark import Benchmark, Condition, patterns_of, within_class
 from ._information_limit import most_probable_class_nm

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from ...errors import ModelError
 from ...models import GaussianOutput, PaperInput, SizingModel
-from ...simulation import area_fraction_from_weight_fraction, load_recipe, simulate
-from .._progress import Progress
+from ...simulation import Progress, area_fraction_from_weight_fraction, load_recipe, simulate
 from .._recipe import PaperRecipe, load_training_recipe
 from ._benchmark import Benchmark, Condition
 from ._paper_classes import by_size, confusion_matrix, confusion_table

@@ -10,8 +10,7 @@ from pydantic import Field
 
 from ...configuration import Config, load_toml
 from ...models import SizingModel
-from ...simulation import FrameStream, SolventFile, StreamRecipe
-from .._progress import Progress
+from ...simulation import FrameStream, Progress, SolventFile, StreamRecipe
 from ._report import Cell, Section
 from ._sized_frames import SizedFrames, drawn, size_frames
 

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from ...models import SizingModel, load_model
 from ...patterns import Pattern, paper_vector
-from ...simulation import Library
+from ...simulation import Library, Progress
 from .._checkpoint import Checkpoint
 from .._paper_fit import PaperFit, finished_fit, fit_paper_set
 from .._paper_set import PaperSet, augment
-from .._progress import Progress
 from .._recipe import PaperRecipe
 
 __all__ = ["Predictor", "Variant", "Variants", "by_model"]
