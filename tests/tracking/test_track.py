@@ -60,6 +60,10 @@ def approach(minutes: np.ndarray) -> np.ndarray:
     return 6.0 - 3.5 * np.exp(-minutes / 15)
 
 
+def ripening(minutes: np.ndarray) -> np.ndarray:
+    return np.asarray(np.cbrt(27.0 + 4.5 * minutes))
+
+
 def same(one: TrackPoint, other: TrackPoint) -> bool:
     return repr(one) == repr(other)  # NaN equals NaN
 
@@ -75,7 +79,8 @@ def test_the_same_frames_give_the_same_track_and_later_ones_change_nothing() -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("truth", "live", "smoothed"), [(linear, 0.34, 0.18), (approach, 0.62, 0.33), (stepped, 0.5, 0.32)]
+    ("truth", "live", "smoothed"),
+    [(linear, 0.34, 0.18), (ripening, 0.34, 0.18), (approach, 0.62, 0.33), (stepped, 0.5, 0.32)],
 )
 def test_size_and_growth_are_better_known_than_those_of_one_frame(
     truth: Truth, live: float, smoothed: float
