@@ -125,11 +125,18 @@ def exact_frame(
 
 @pytest.mark.slow
 def test_frames_of_older_recipes_are_what_they_were() -> None:
-    """Counts drawn before this physics was there; one bin in 10⁴ may round otherwise on another machine."""
+    """Counts drawn before this physics was there.
+
+    Expected counts have single precision, a relative error of 6e-8: with 10⁵ to 10⁶ photons, a bin in a
+    hundred may round otherwise on another processor, by one photon.
+    """
     with np.load(GOLDEN) as golden:
         counts, mass_mean_nm, recipe = golden["counts"], golden["mass_mean_nm"], str(golden["recipe"])
     frames = FrameStream(StreamRecipe.model_validate_json(recipe), seed=7).batch(256)
-    assert np.mean(frames.intensity[::4] != counts) <= 1e-4
+    difference = frames.intensity[::4] - counts
+    assert np.abs(difference).max() <= 1
+    assert np.mean(difference[counts < 50_000] != 0) <= 1e-4
+    assert np.mean(difference != 0) <= 2e-3
     np.testing.assert_allclose(frames.mass_mean_nm[::4], mass_mean_nm, rtol=1e-12)
 
 
