@@ -57,7 +57,7 @@ def test_the_page_of_documents_names_every_key(
     keys = {*descriptor["data_keys"], *descriptor["configuration"][OBJECT_NAME]["data"]}
     # Those of a target are there where the start document has one.
     keys |= set(TARGET_KEYS)
-    # A replay adds those of the smoothed track, with the name of their object, and the stream and method of the smoothing.
+    # A replay adds those of the smoothed track, with the name of their object, its stream and its method.
     keys |= {*SMOOTHED_KEYS, "qdsizer_smoothed", "qdsizer_smoothed_method", "qdsizer_smoothed_stream"}
     assert set(re.findall(r"qdsizer_\w+", (DOCS / "reference/documents.md").read_text())) == keys
 
