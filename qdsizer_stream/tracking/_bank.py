@@ -28,6 +28,10 @@ WEAK = 1e-3
 """Damping times step below which the noise is that at this value, right to 1e-3: its exact integral is a
 difference of nearly equal terms."""
 
+MIN_PERIODS = 1e-9
+"""Length of a step, frame periods, below which it is none: nanoseconds, whose squares and inverses would
+leave the range of floating-point numbers."""
+
 _LEAST_DAMPING = np.array([[1e-12], [WEAK]])
 """Least damping times step, of the transition and of its noise."""
 
@@ -98,8 +102,8 @@ class Dynamics:
         kept = math.exp(-periods / self.error_periods)
         transition[:, 0, 0] = 1.0
         transition[:, 2, 2] = kept
-        if periods <= 0:
-            transition[:, 1, 1] = 1.0
+        if periods < MIN_PERIODS:
+            transition[:, 1, 1] = transition[:, 2, 2] = 1.0
             return transition, noise
         damping = np.maximum(self.damping + self.power * max(rate, 0.0), _LEAST_DAMPING / periods)
         fallen = np.expm1(damping * -periods)

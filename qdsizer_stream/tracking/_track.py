@@ -47,6 +47,9 @@ RATE_PRIOR = 0.05
 """Standard deviation of the rate of ln size before the first frame, per frame: growth by 5 %. Growth of a
 power of the size is linearised at no faster one, because the rate of the first frames is little known."""
 
+MAX_HALF_WIDTH = 600.0
+"""Largest half-width of an interval in ln size, of which nothing is known: its exponential is finite."""
+
 WEIGHT_MEMORY_FRAMES = 100.0
 """Frames after which the merits of a model are forgotten: a synthesis grows, then rests."""
 
@@ -652,7 +655,7 @@ def _interval(
     """
     size_nm = math.exp(level)
     common = max(stated - scatter, 0.0) + shared**2
-    half = TWO_SIDED_95 * math.sqrt(variance + common)
+    half = min(TWO_SIDED_95 * math.sqrt(variance + common), MAX_HALF_WIDTH)
     return size_nm, size_nm * math.exp(-half), size_nm * math.exp(half), size_nm * math.sqrt(variance)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from event_model import DocumentNames, compose_run, schema_validators
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qdsizer_stream.callbacks.documents import (
@@ -158,8 +158,32 @@ bad_frames = st.lists(
 )
 
 
+# Steps of less than the smallest normal number, and years between frames whose errors are not known.
+STEPS_OF_NOTHING = [
+    frame(-1.3e-11, 11.2, 0.9),
+    frame(946085642.0, 0.0, 2.3),
+    frame(5e-324, 11.2, 0.9),
+    frame(2.2e-313, 7.6, 0.0),
+]
+STEPS_OF_YEARS = [
+    frame(math.nan, 1.9, 0.7493865926737152),
+    frame(math.nan, 9.031739455021803, 2.6434942737105547),
+    frame(17.087486381698838, math.nan, math.nan),
+    frame(789586753.0100253, 1.372733292604909, math.nan),
+    frame(-252363792.78601134, math.nan, 0.0),
+    frame(31.451563439591485, 10.177135520772033, math.nan),
+    frame(147345727.80037856, 0.0, 0.0),
+    frame(34.81365369494374, 8.087279601713533, math.nan),
+    frame(91.020289125645, 0.5500286865218288, math.nan),
+    frame(-2.00001, 0.0, math.nan),
+    frame(78.80308322874889, math.nan, 0.0),
+]
+
+
 @settings(max_examples=150, deadline=None)
 @given(bad_frames)
+@example(STEPS_OF_NOTHING)
+@example(STEPS_OF_YEARS)
 def test_bad_input_gives_one_event_for_each_frame_and_intervals_around_their_sizes(
     frames: list[dict[str, float]],
 ) -> None:
