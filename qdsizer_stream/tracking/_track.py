@@ -47,6 +47,9 @@ RATE_PRIOR = 0.05
 """Standard deviation of the rate of ln size before the first frame, per frame: growth by 5 %. Growth of a
 power of the size is linearised at no faster one, because the rate of the first frames is little known."""
 
+CLOCK_RESOLUTION_S = 1e-6
+"""Time between frames, s, below which a clock stands still: no detector is read out faster."""
+
 MAX_HALF_WIDTH = 600.0
 """Largest half-width of an interval in ln size, of which nothing is known: its exponential is finite."""
 
@@ -291,6 +294,8 @@ class Track:
             passed_s = time_s - self._clock_s
             if passed_s < 0:
                 passed_s = self._period_s if self.n_measured > 1 else 0.0
+            elif passed_s < CLOCK_RESOLUTION_S:
+                passed_s = 0.0
         if math.isfinite(time_s):
             self._clock_s = time_s
         change = None
@@ -352,7 +357,7 @@ class Track:
 
     def _measure(self, passed_s: float, known: Measurement) -> Change | None:
         self._since_measured_s += passed_s
-        if self.n_measured and self._since_measured_s > 0:
+        if self.n_measured and self._since_measured_s >= CLOCK_RESOLUTION_S:
             self._measured_apart_s.append(self._since_measured_s)
         self._since_measured_s = 0.0
         self._last = known

@@ -165,6 +165,7 @@ STEPS_OF_NOTHING = [
     frame(5e-324, 11.2, 0.9),
     frame(2.2e-313, 7.6, 0.0),
 ]
+PERIOD_OF_NOTHING = [frame(0.0, 3.0, 1.0), frame(2.3e-311, 1.0, 0.25), frame(math.nan, 3.0, 1.0)]
 STEPS_OF_YEARS = [
     frame(math.nan, 1.9, 0.7493865926737152),
     frame(math.nan, 9.031739455021803, 2.6434942737105547),
@@ -183,6 +184,7 @@ STEPS_OF_YEARS = [
 @settings(max_examples=150, deadline=None)
 @given(bad_frames)
 @example(STEPS_OF_NOTHING)
+@example(PERIOD_OF_NOTHING)
 @example(STEPS_OF_YEARS)
 def test_bad_input_gives_one_event_for_each_frame_and_intervals_around_their_sizes(
     frames: list[dict[str, float]],
