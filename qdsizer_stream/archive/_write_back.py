@@ -58,9 +58,9 @@ class WriteBack:
                 f"run {uid} is in MongoDB, where a finished run cannot be extended: leave out --write-back"
             )
         with plain_errors(f"run {uid}"):
-            if not _counted(run):
+            counts = _counts(run.refresh())
+            if not counts.get(STREAM_NAME) or STREAM_NAME not in run.base:
                 return None  # or interrupted, and to be written again
-            counts = run.metadata["stop"]["num_events"]
             expected = {name: counts[name] for name in DERIVED_STREAMS if name in counts}
             try:
                 _check(run, expected)
@@ -137,7 +137,7 @@ class WriteBack:
         """Delete the counts in the stop document, then the streams."""
         from tiled.client.metadata_update import DELETE_KEY
 
-        counts = (run.refresh().metadata.get("stop") or {}).get("num_events", {})
+        counts = _counts(run.refresh())
         if counted := {name: DELETE_KEY for name in DERIVED_STREAMS if name in counts}:
             run.update_metadata({"stop": {"num_events": counted}})
         # `base`, because the client of the run remembers its streams.
@@ -217,7 +217,7 @@ def _row(event: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _counted(run: Any) -> bool:
-    """Whether the run holds sizes that are counted in its stop document."""
-    counts: Mapping[str, Any] = (run.refresh().metadata.get("stop") or {}).get("num_events", {})
-    return bool(counts.get(STREAM_NAME)) and STREAM_NAME in run.base
+def _counts(run: Any) -> Mapping[str, int]:
+    """Events of each stream, as the stop document counts them."""
+    counts: Mapping[str, int] = (run.metadata.get("stop") or {}).get("num_events", {})
+    return counts

@@ -21,6 +21,7 @@ __all__ = [
     "gaussian_answer",
     "interpreted",
     "raised_for_width",
+    "raised_to",
     "size_answer",
     "size_with_interval",
     "upper_widening",
@@ -98,6 +99,10 @@ class Answer:
     """Softmax of that class."""
     presence: float = math.nan
     """Probability that the frame contains dots."""
+    lower_factor: float = 1.0
+    """Factor, at most 1, by which the lower ends are lower for what no frame of the sample shows."""
+    upper_factor: float = 1.0
+    """Factor, at least 1, by which the upper ends are higher for what no frame of the sample shows."""
 
 
 def class_answer(output: ClassOutput, logits: NDArray[np.float32]) -> Answer:
@@ -258,23 +263,29 @@ def size_with_interval(answer: Answer) -> NDArray[np.float64]:
 
 
 def with_widening(answer: Answer, factor: float) -> Answer:
-    """Raise the upper ends of the intervals of both means.
+    """Move one end of the intervals of both means by what no frame of the sample shows.
 
     Parameters
     ----------
     answer
         Answer.
     factor
-        Factor, at least 1.
+        Factor by which all sizes may differ: above 1 it raises the upper ends, below 1 it lowers the lower
+        ones.
 
     Returns
     -------
     The answer with wider intervals.
     """
+    down, up = min(factor, 1.0), max(factor, 1.0)
     return replace(
         answer,
-        size_high_nm=answer.size_high_nm * factor,
-        mass_mean_high_nm=answer.mass_mean_high_nm * factor,
+        size_low_nm=answer.size_low_nm * down,
+        size_high_nm=answer.size_high_nm * up,
+        mass_mean_low_nm=answer.mass_mean_low_nm * down,
+        mass_mean_high_nm=answer.mass_mean_high_nm * up,
+        lower_factor=answer.lower_factor * down,
+        upper_factor=answer.upper_factor * up,
     )
 
 
@@ -362,13 +373,33 @@ def raised_for_width(answer: Answer, plausible_inv_angstrom: float, trained_inv_
     these.
     """
     beyond = max(plausible_inv_angstrom**2 - trained_inv_angstrom**2, 0.0)
-    factor = _unbroadened(
-        answer.size_high_nm, beyond, WIDTH_BROADENING_ANGSTROM_PER_NM + WIDTH_BROADENING_ERROR
-    )
+    constant = WIDTH_BROADENING_ANGSTROM_PER_NM + WIDTH_BROADENING_ERROR
+    return with_widening(answer, _unbroadened(answer.size_high_nm, beyond, constant))
+
+
+def raised_to(answer: Answer, wide: Answer) -> Answer:
+    """Raise the upper ends of intervals to those of an answer for the same frame.
+
+    Parameters
+    ----------
+    answer
+        Answer.
+    wide
+        Answer for the same frame and the widest plausible instrument.
+
+    Returns
+    -------
+    The answer with the same sizes and lower ends.
+    """
+    size_high_nm = max(answer.size_high_nm, wide.size_high_nm)
+    mass_mean_high_nm = max(answer.mass_mean_high_nm, wide.mass_mean_high_nm)
+    # `max` passes over the NaN of a mean that the model does not give.
+    factor = max(size_high_nm / answer.size_high_nm, mass_mean_high_nm / answer.mass_mean_high_nm)
     return replace(
         answer,
-        size_high_nm=answer.size_high_nm * factor,
-        mass_mean_high_nm=answer.mass_mean_high_nm * factor,
+        size_high_nm=size_high_nm,
+        mass_mean_high_nm=mass_mean_high_nm,
+        upper_factor=answer.upper_factor * factor,
     )
 
 
@@ -425,14 +456,7 @@ def allowing_for_exponent(answer: Answer, exponent: float) -> Answer:
     The answer with the same sizes: lower ends are lowered for an exponent above 1, upper ends raised for one
     below 1.
     """
-    down, up = min(exponent**-0.5, 1.0), max(exponent**-0.5, 1.0)
-    return replace(
-        answer,
-        size_low_nm=answer.size_low_nm * down,
-        size_high_nm=answer.size_high_nm * up,
-        mass_mean_low_nm=answer.mass_mean_low_nm * down,
-        mass_mean_high_nm=answer.mass_mean_high_nm * up,
-    )
+    return with_widening(answer, exponent**-0.5)
 
 
 def _unbroadened(size_nm: float, beyond: float, constant: float) -> float:

@@ -31,6 +31,7 @@ from ..models import (
     load_model,
     prepare,
     raised_for_width,
+    raised_to,
     with_phases,
 )
 from ..patterns import Axis, BinGrid, Pattern, bin_pattern, load_pattern
@@ -674,9 +675,9 @@ class Sizer:
             checks += (other_material(identification, self.model.card.material),)
         if fit.phases:
             others = sum(phase.fraction for phase in fit.phases)
-            answer, shown = (allowing_for_phases(one, others) for one in (answer, shown))
+            shown = allowing_for_phases(shown, others)
         if frame.intensity_exponent != 1:
-            answer, shown = (allowing_for_exponent(one, frame.intensity_exponent) for one in (answer, shown))
+            shown = allowing_for_exponent(shown, frame.intensity_exponent)
         if job.resolution is None:
             shown = self._allowing_for_width(shown, job.wide, job.plausible_inv_angstrom)
         seen["residual"] = fit.residual
@@ -690,25 +691,25 @@ class Sizer:
                 rejected = replace(rejected, reason=f"{rejected.reason}; {_beside(fit)}")
             if identification is not None and not checks[-1].passed and checks[-1] is not failed:
                 rejected = replace(rejected, reason=f"{rejected.reason}; {checks[-1].message}")
-            evidence = answer if self._is_evidence(frame.counts, answer, fit, checks) else None
+            evidence = shown if self._is_evidence(frame.counts, answer, fit, checks) else None
             return Examination(rejected, binned, fit, checks, answer, identification, evidence)
         lattice = self.model.card.lattice_parameter_angstrom * (1 + answer.strain)
+        # Only now the wider intervals: what channels or an undeclared width may hide is no fault of the frame.
         estimate = SizeEstimate(
             status=Status.SIZED,
-            size_nm=answer.size_nm,
-            size_low_nm=answer.size_low_nm,
-            # Only now: what channels or an undeclared width may hide is not a fault of the frame.
+            size_nm=shown.size_nm,
+            size_low_nm=shown.size_low_nm,
             size_high_nm=shown.size_high_nm,
-            size_frame_sd_nm=answer.size_frame_sd_nm,
-            size_shared_sd_nm=answer.size_shared_sd_nm,
-            mass_mean_nm=answer.mass_mean_nm,
-            mass_mean_low_nm=answer.mass_mean_low_nm,
+            size_frame_sd_nm=shown.size_frame_sd_nm,
+            size_shared_sd_nm=shown.size_shared_sd_nm,
+            mass_mean_nm=shown.mass_mean_nm,
+            mass_mean_low_nm=shown.mass_mean_low_nm,
             mass_mean_high_nm=shown.mass_mean_high_nm,
-            mass_mean_frame_sd_nm=answer.mass_mean_frame_sd_nm,
-            mass_mean_shared_sd_nm=answer.mass_mean_shared_sd_nm,
-            dispersion=answer.dispersion,
-            dispersion_low=answer.dispersion_low,
-            dispersion_high=answer.dispersion_high,
+            mass_mean_frame_sd_nm=shown.mass_mean_frame_sd_nm,
+            mass_mean_shared_sd_nm=shown.mass_mean_shared_sd_nm,
+            dispersion=shown.dispersion,
+            dispersion_low=shown.dispersion_low,
+            dispersion_high=shown.dispersion_high,
             population=BROAD if answer.dispersion_low > MIN_BROAD_DISPERSION else "",
             lattice_parameter_angstrom=math.nan if found.shifted else lattice,
             two_theta_shift_deg=found.two_theta_shift_deg,
@@ -720,7 +721,7 @@ class Sizer:
         if frame.intensity_exponent != 1 and not job.counted:  # a reduced frame has a warning of its counts
             warnings += (_power_of_photons(frame),)
         return Examination(
-            estimate, binned, fit, checks, answer, identification, evidence=answer, warnings=warnings
+            estimate, binned, fit, checks, answer, identification, evidence=shown, warnings=warnings
         )
 
     def _identified(self, pattern: Pattern) -> Identification | None:
@@ -739,13 +740,7 @@ class Sizer:
         if not self.model.takes_resolution:
             trained = self.model.trained_width_inv_angstrom
             return raised_for_width(shown, plausible_inv_angstrom, trained)
-        if wide is None:
-            return shown
-        return replace(
-            shown,
-            size_high_nm=max(shown.size_high_nm, wide.size_high_nm),
-            mass_mean_high_nm=max(shown.mass_mean_high_nm, wide.mass_mean_high_nm),
-        )
+        return shown if wide is None else raised_to(shown, wide)
 
     @property
     def min_evidence_counts(self) -> float:

@@ -95,6 +95,10 @@ SHARED_GROWTH_FACTOR = 2.0
 of PbS differed by 5.3 % at 3.2 nm and 1.2 % at 5.0 nm, their growth by 6 % where their mean sizes differed
 by 3 %."""
 
+HIDDEN_GROWTH_FACTOR = 3.0
+"""Relative error of growth over that of sizes for what no frame shows. Peaks broadened in quadrature make dots
+of D look like d = D/√(1 + (cD)²); the derivative of D by d is the cube of D/d."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
@@ -114,6 +118,10 @@ class Measurement:
     """Standard deviation of `size` by the frame itself."""
     size_shared_sd: float = 0.0
     """Standard deviation of `size` that all frames share."""
+    below: float = 0.0
+    """By how much all sizes may be smaller for what no frame shows."""
+    above: float = 0.0
+    """By how much all sizes may be larger for what no frame shows."""
     only_number: bool = False
     """Whether the number-weighted mean is used in place of a mass-weighted one that the model does not
     give."""
@@ -532,19 +540,26 @@ class Track:
         rate = float(weights @ rates)
         rate_variance = float(weights @ (covariance[:, 1, 1] * scale2[:, 0] + (rates - rate) ** 2))
         scatter = weights @ squares * (last.mass_mean_sd**2 / degrees)
+        hidden = (last.below, last.above)
         mass = _interval(
             float(level[0]),
             float(variance[0]),
             last.mass_mean_sd**2,
             float(scatter[0]),
             last.mass_mean_shared_sd,
+            hidden,
         )
         size = mass
         if not math.isnan(last.size):
             size = _interval(
-                float(level[1]), float(variance[1]), last.size_sd**2, float(scatter[1]), last.size_shared_sd
+                float(level[1]),
+                float(variance[1]),
+                last.size_sd**2,
+                float(scatter[1]),
+                last.size_shared_sd,
+                hidden,
             )
-        growth = self._growth(mass[0], rate, rate_variance, last.mass_mean_shared_sd)
+        growth = self._growth(mass[0], rate, rate_variance, last.mass_mean_shared_sd, hidden)
         numbers: dict[str, float] = {}
         if forecast is not None and not math.isnan(self._target):
             series = 0 if math.isnan(last.size) else 1
@@ -569,7 +584,7 @@ class Track:
         )
 
     def _growth(
-        self, size_nm: float, rate: float, variance: float, shared: float
+        self, size_nm: float, rate: float, variance: float, shared: float, hidden: tuple[float, float]
     ) -> tuple[float, float, float]:
         if self.n_measured < MIN_GROWTH_FRAMES:
             return math.nan, math.nan, math.nan
@@ -578,7 +593,10 @@ class Track:
         half = TWO_SIDED_95 * math.hypot(
             per_minute * math.sqrt(variance), SHARED_GROWTH_FACTOR * shared * growth
         )
-        return growth, growth - half, growth + half
+        below, above = hidden
+        slopes = (math.exp(-HIDDEN_GROWTH_FACTOR * below), math.exp(HIDDEN_GROWTH_FACTOR * above))
+        low, high = growth - half, growth + half
+        return growth, min(slope * low for slope in slopes), max(slope * high for slope in slopes)
 
     def _arrival(
         self,
@@ -592,8 +610,11 @@ class Track:
         if self._began_above is None:
             self._began_above = size[0] > math.exp(self._target)
         sign = -1.0 if self._began_above else 1.0
-        sd = math.log(size[2] / size[0]) / TWO_SIDED_95
-        reached = float(normal_cdf(sign * (math.log(size[0]) - self._target) / sd))
+        beyond = math.log(size[0]) - self._target
+        # The end towards the target: the two differ where sizes may be larger for what no frame shows.
+        end = size[1] if beyond > 0 else size[2]
+        sd = abs(math.log(end / size[0])) / TWO_SIDED_95
+        reached = float(normal_cdf(sign * beyond / sd))
         times = (math.nan, math.nan, math.nan)
         if reached >= 0.5:
             times = (0.0, 0.0, 0.0)
@@ -652,16 +673,19 @@ def _is_size(value: float, sd: float) -> bool:
 
 
 def _interval(
-    level: float, variance: float, stated: float, scatter: float, shared: float
+    level: float, variance: float, stated: float, scatter: float, shared: float, hidden: tuple[float, float]
 ) -> tuple[float, float, float, float]:
     """Size with its interval, and the standard deviation of its changes, nm.
 
-    What a frame's standard deviation holds beyond the observed scatter is common to the frames of the run.
+    What a frame's standard deviation holds beyond the observed scatter is common to the frames of the run;
+    so is what no frame shows, by which the ends lie further below and above.
     """
     size_nm = math.exp(level)
     common = max(stated - scatter, 0.0) + shared**2
     half = min(TWO_SIDED_95 * math.sqrt(variance + common), MAX_HALF_WIDTH)
-    return size_nm, size_nm * math.exp(-half), size_nm * math.exp(half), size_nm * math.sqrt(variance)
+    below, above = hidden
+    low_nm, high_nm = size_nm * math.exp(-half - below), size_nm * math.exp(half + above)
+    return size_nm, low_nm, high_nm, size_nm * math.sqrt(variance)
 
 
 def _log_sum(values: Array) -> float:

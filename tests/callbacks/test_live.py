@@ -55,6 +55,7 @@ def size_data(documents: Documents, key: str) -> list[Any]:
 DECIMALS: list[tuple[str, str | None, int | None]] = [
     # The first pattern that fits: a standard deviation has a digit more than its value.
     (r"evidence_(size|mass_mean).*", "nm", 4),
+    (r"evidence_(lower|upper)_factor", None, 4),
     (r"track_size_sd", "nm", 4),
     (r"track_(size|mass_mean).*", "nm", 3),
     (r"track_change", None, None),

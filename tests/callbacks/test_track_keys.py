@@ -1,5 +1,6 @@
 """The track of a run in its documents."""
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +10,9 @@ import pytest
 from bluesky import RunEngine
 from bluesky.plans import count
 from event_model import DocumentNames, schema_validators
+from scipy.ndimage import gaussian_filter1d
 
-from qdsizer_stream.callbacks import LiveSizer
+from qdsizer_stream.callbacks import ExposureSource, LiveSizer
 from qdsizer_stream.callbacks.documents import SIMULATION_KEY, measurement_of, target_of, track_data
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.reduction import AccumulationConfig
@@ -76,6 +78,37 @@ def test_the_track_of_a_synthesis_holds_the_truth(synthesis: Documents, through:
     assert data[4]["qdsizer_probability_reached"] < 0.05
     assert data[-1]["qdsizer_probability_reached"] > 0.95
     assert data[-1]["qdsizer_time_to_target"] == 0.0
+
+
+@pytest.mark.slow
+def test_the_track_holds_the_truth_where_strong_strips_lose_counts_unseen(
+    synthesis: Documents, through: Through
+) -> None:
+    """A dead time that is not declared takes 30 % of the strongest peak: all sizes are too small."""
+    rng = np.random.default_rng(3)
+    lossy: Documents = []
+    for name, doc in synthesis:
+        if name == "descriptor":
+            doc = copy.deepcopy(doc)
+            doc["configuration"]["mythen"]["data"]["mythen_exposure_s"] = 1.0
+        elif name == "event":
+            expected = gaussian_filter1d(np.asarray(doc["data"]["mythen_image"], dtype=float), 3.0)
+            counts = rng.poisson(expected * 2.1e6 / expected.max())
+            counts = np.rint(counts * np.exp(-170e-9 * counts)).astype(int)
+            doc = {**doc, "data": {**doc["data"], "mythen_image": counts}}
+        lossy.append((name, doc))
+    exposure = ExposureSource(configuration_key="mythen_exposure_s", unit="s")
+    data = data_of(through(lossy, exposure=exposure))
+    seconds = np.array([one["qdsizer_track_time"] for one in data])
+    truth = 7.0 - 4.6 * np.exp(-seconds / 100)
+    masses = np.array(
+        [[one[f"qdsizer_track_mass_mean{end}"] for one in data] for end in ("_low", "", "_high")]
+    )
+    mass_truth = truth * (1 + 0.12**2) ** 3  # log-normal of 12 %
+    assert np.all((masses[0] < mass_truth) & (mass_truth < masses[2]))
+    assert np.all(masses[0, -5:] > 0.88 * mass_truth[-5:])  # nothing makes dots look too large
+    sizes = np.array([[one[f"qdsizer_track_size{end}"] for one in data] for end in ("_low", "", "_high")])
+    assert np.all((sizes[0] < truth) & (truth < sizes[2]))
 
 
 @pytest.mark.slow
@@ -170,6 +203,14 @@ def test_the_prior_of_the_training_counts_once() -> None:
     assert measurement.mass_mean_sd == pytest.approx(sd, rel=1e-9)
     assert measurement.size_shared_sd == pytest.approx(0.03 / math.exp(answer))
     assert measurement.time_s == 8.0
+    assert (measurement.below, measurement.above) == (0.0, 0.0)  # runs sized before there were factors
+    factors = {
+        "qdsizer_evidence_lower_factor": math.exp(-0.1),
+        "qdsizer_evidence_upper_factor": math.exp(0.3),
+    }
+    moved = measurement_of({**data, **factors})
+    assert moved is not None
+    assert (moved.below, moved.above) == pytest.approx((0.1, 0.3))
     # An answer as wide as the training tells nothing.
     for key in ("mass_mean", "size"):
         data[f"qdsizer_evidence_{key}_sd"] = 0.46 * math.exp(answer)

@@ -23,8 +23,10 @@ from qdsizer_stream.models import (
     load_model,
     log_size_sd,
     raised_for_width,
+    raised_to,
     size_answer,
     upper_widening,
+    with_widening,
 )
 from qdsizer_stream.patterns import Pattern
 
@@ -224,7 +226,14 @@ def test_a_declared_width_is_taken_off(diameter_nm: float, width: float) -> None
 
 
 def test_widths_of_the_training_change_nothing() -> None:
-    answer = Answer(size_nm=5.0, size_low_nm=4.8, size_high_nm=5.2, mass_mean_nm=5.1, mass_mean_high_nm=5.2)
+    answer = Answer(
+        size_nm=5.0,
+        size_low_nm=4.8,
+        size_high_nm=5.2,
+        mass_mean_nm=5.1,
+        mass_mean_low_nm=5.0,
+        mass_mean_high_nm=5.2,
+    )
     assert corrected_for_width(answer, 0.008, 0.008) is answer
     assert raised_for_width(answer, 0.0, 0.008) == answer
     widths = {name: load_model(name) for name in ("pbs", "pbs-paper")}
@@ -259,6 +268,36 @@ def test_a_power_of_the_photons_moves_one_end(exponent: float, down: float, up: 
     assert (moved.size_nm, moved.mass_mean_nm) == (5.0, 5.2)
     assert (moved.size_low_nm, moved.mass_mean_low_nm) == pytest.approx((4.6 * down, 5.0 * down))
     assert (moved.size_high_nm, moved.mass_mean_high_nm) == pytest.approx((5.8 * up, 5.5 * up))
+    assert (moved.lower_factor, moved.upper_factor) == pytest.approx((down, up))
+
+
+def test_what_no_frame_shows_adds_up() -> None:
+    """Each cause moves the ends; the answer keeps by how much all of them together did."""
+    answer = Answer(
+        size_nm=5.0,
+        size_low_nm=4.5,
+        size_high_nm=5.5,
+        mass_mean_nm=5.2,
+        mass_mean_low_nm=5.0,
+        mass_mean_high_nm=5.4,
+    )
+    assert (answer.lower_factor, answer.upper_factor) == (1.0, 1.0)
+    moved = with_widening(with_widening(with_widening(answer, 1.25), 0.8), 1.2)
+    assert (moved.lower_factor, moved.upper_factor) == pytest.approx((0.8, 1.5))
+    assert (moved.size_low_nm, moved.size_high_nm) == pytest.approx((3.6, 8.25))
+    assert (moved.mass_mean_low_nm, moved.mass_mean_high_nm) == pytest.approx((4.0, 8.1))
+    raised = raised_for_width(answer, 0.03, 0.0)
+    assert raised.upper_factor == pytest.approx(1 / math.sqrt(1 - (2.2 * 0.03 * 5.5) ** 2))
+    # An answer for the widest instrument: the mean that it raises by more counts.
+    wide = dataclasses.replace(answer, size_high_nm=6.6, mass_mean_high_nm=8.1)
+    higher = raised_to(with_widening(answer, 1.1), wide)
+    assert (higher.size_high_nm, higher.mass_mean_high_nm) == pytest.approx((6.6, 8.1))
+    assert (higher.size_low_nm, higher.size_nm, higher.mass_mean_low_nm) == (4.5, 5.0, 5.0)
+    assert higher.upper_factor == pytest.approx(8.1 / 5.4)
+    lower = raised_to(answer, dataclasses.replace(answer, size_high_nm=5.2, mass_mean_high_nm=5.3))
+    assert lower == answer
+    without_mass = Answer(size_nm=5.0, size_low_nm=4.5, size_high_nm=5.5)
+    assert raised_to(without_mass, wide).upper_factor == pytest.approx(6.6 / 5.5)
 
 
 def test_other_crystals_widen_the_intervals() -> None:

@@ -127,6 +127,47 @@ def test_a_shared_error_does_not_narrow_and_an_unshared_one_does() -> None:
     assert last.growth_high_nm_per_min - last.growth_low_nm_per_min < 0.05
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_no_frame_shows_moves_the_ends_of_the_track(sign: int) -> None:
+    """Sizes that may be larger, or smaller: one end of the size by that factor, one of growth by its cube."""
+    frames = measurements(lambda minutes: 5.0 + sign * 0.05 * minutes, n=40)
+    last = filtered(frames)[-1]
+    larger = filtered([replace(one, above=0.2) for one in frames])[-1]
+    smaller = filtered([replace(one, below=0.2) for one in frames])[-1]
+    for name in ("mass_mean", "size"):
+        low, middle, high = (f"{name}{end}_nm" for end in ("_low", "", "_high"))
+        for moved in (larger, smaller):
+            assert getattr(moved, middle) == getattr(last, middle)
+            assert getattr(moved, f"{name}_sd_nm") == getattr(last, f"{name}_sd_nm")
+        assert getattr(larger, low) == getattr(last, low)
+        assert getattr(larger, high) == pytest.approx(math.exp(0.2) * getattr(last, high))
+        assert getattr(smaller, low) == pytest.approx(math.exp(-0.2) * getattr(last, low))
+        assert getattr(smaller, high) == getattr(last, high)
+    ends = (last.growth_low_nm_per_min, last.growth_high_nm_per_min)
+    assert math.copysign(1, ends[0]) == math.copysign(1, ends[1]) == sign
+    # Faster growth where sizes are larger; slower where they are smaller.
+    fast, slow = (1, 0) if sign > 0 else (0, 1)
+    for moved, end, factor in ((larger, fast, math.exp(0.6)), (smaller, slow, math.exp(-0.6))):
+        found = (moved.growth_low_nm_per_min, moved.growth_high_nm_per_min)
+        assert found[end] == pytest.approx(factor * ends[end])
+        assert found[1 - end] == ends[1 - end]
+
+
+def test_a_target_above_may_have_been_reached_where_sizes_may_be_larger() -> None:
+    frames = measurements(linear, n=40)  # ends at 3.0 + 0.05 · 13 = 3.65 nm, of the number 5 % less
+    last = filtered(frames)[-1]
+    target = 1.05 * last.size_high_nm
+    assert filtered(frames, target)[-1].probability_reached < 0.01
+    larger = filtered([replace(one, above=0.2) for one in frames], target)[-1]
+    sd = math.log(math.exp(0.2) * last.size_high_nm / last.size_nm) / 1.959964
+    assert larger.probability_reached == pytest.approx(
+        0.5 * math.erfc(math.log(target / last.size_nm) / sd / math.sqrt(2)), rel=1e-3
+    )
+    # It would be no less certain that a target below has been passed.
+    passed = [filtered([replace(one, above=above) for one in frames], 3.2)[-1] for above in (0.0, 0.2)]
+    assert passed[0].probability_reached == passed[1].probability_reached > 0.95
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scatter", [0.004, 0.01])
 def test_a_rate_that_triples_is_found_within_five_frames(scatter: float) -> None:

@@ -58,6 +58,8 @@ TRACK_KEYS: dict[str, dict[str, Any]] = {
     "qdsizer_track_change": {"dtype": "string", "shape": [], "choices": ["", "rate", "jump"]},
     "qdsizer_track_time": _number("s", 3),
     **{f"qdsizer_evidence_{name}": _number("nm", 4) for name in EVIDENCE},
+    "qdsizer_evidence_lower_factor": _number(None, 4),
+    "qdsizer_evidence_upper_factor": _number(None, 4),
     "qdsizer_evidence_age": _number("s", 3),
 }
 """Data keys of the track, without their source."""
@@ -142,7 +144,8 @@ def evidence_data(answer: Answer | None, age_s: float, n_shared: int) -> dict[st
     """
     if answer is None:
         return dict.fromkeys(
-            (*(f"qdsizer_evidence_{name}" for name in EVIDENCE), "qdsizer_evidence_age"), math.nan
+            (f"qdsizer_evidence_{name}" for name in (*EVIDENCE, "lower_factor", "upper_factor", "age")),
+            math.nan,
         )
     wider = math.sqrt(n_shared)
     return {
@@ -152,6 +155,8 @@ def evidence_data(answer: Answer | None, age_s: float, n_shared: int) -> dict[st
         "qdsizer_evidence_size": answer.size_nm,
         "qdsizer_evidence_size_sd": wider * answer.size_frame_sd_nm,
         "qdsizer_evidence_size_shared_sd": answer.size_shared_sd_nm,
+        "qdsizer_evidence_lower_factor": answer.lower_factor,
+        "qdsizer_evidence_upper_factor": answer.upper_factor,
         "qdsizer_evidence_age": age_s,
     }
 
@@ -188,6 +193,9 @@ def measurement_of(data: Mapping[str, Any]) -> Measurement | None:
         size=ln_size,
         size_sd=ln_size_sd,
         size_shared_sd=size_shared / size,
+        # Runs of earlier versions do not have the two.
+        below=-math.log(data.get("qdsizer_evidence_lower_factor", 1.0)),
+        above=math.log(data.get("qdsizer_evidence_upper_factor", 1.0)),
     )
 
 
