@@ -27,7 +27,7 @@ demo: $(STAMP)
 
 test: lint types layers unit
 
-# The fast loop: about a minute and a half on two cores once mypy's cache is warm.
+# The fast loop: about a minute on two quiet cores once mypy's cache is warm.
 quick: lint types layers quick-unit
 
 lint: $(STAMP)

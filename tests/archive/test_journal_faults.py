@@ -291,6 +291,7 @@ def test_a_writer_that_exits_ends_neither_thread_nor_run(
     assert calls.count("stop") == 1
 
 
+@pytest.mark.slow
 def test_runs_without_a_stop_do_not_use_up_the_handles(documents: Documents, tmp_path: Path) -> None:
     go = threading.Event()
     writer, raw = SpooledWriter(lambda name, doc: go.wait(60), tmp_path), RawJournal(tmp_path)
@@ -306,6 +307,7 @@ def test_runs_without_a_stop_do_not_use_up_the_handles(documents: Documents, tmp
     assert names == {f"run {number}" for number in range(1100)}
 
 
+@pytest.mark.slow
 def test_the_queue_is_bounded_in_bytes(tmp_path: Path) -> None:
     go, passed_on = threading.Event(), []  # type: ignore[var-annotated]
 

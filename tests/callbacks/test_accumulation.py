@@ -74,6 +74,7 @@ def test_sums_that_are_complete_make_events(
     assert said(out, "size")[0] == pytest.approx(sizer.size_frame(total, 0.5637).size_nm, abs=5e-3)
 
 
+@pytest.mark.slow
 def test_a_sum_that_ran_out_of_time_ends_with_its_own_last_frame(faint: Documents, through: Through) -> None:
     # Frames 1 to 3 are within 25 s; the fourth comes too late for them.
     config = AccumulationConfig(mode="reset", min_counts=1e12, max_seconds=2.5 * FRAME_S)

@@ -102,6 +102,7 @@ def test_it_is_taken_off_and_the_others_receive_every_document_once(
     assert account.get("subscribers_taken_off") == (None if where == "stop" else ["Hanging"])
 
 
+@pytest.mark.slow
 def test_once_it_returns_it_receives_whole_runs_again(
     hanging: Callable[..., Hanging], live: Callable[..., LiveSizer], mythen: Callable[..., SimMythen],
     caplog: pytest.LogCaptureFixture,

@@ -511,6 +511,7 @@ def test_a_frame_that_raises_is_one_bad_frame(
     assert size_data(out, "reason")[2] == "sizing failed: FloatingPointError: underflow"
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Exception in thread qdsizer")
 def test_a_thread_that_ends_is_replaced(
     raw: Documents, live: Callable[..., LiveSizer], sizer: Sizer, monkeypatch: pytest.MonkeyPatch

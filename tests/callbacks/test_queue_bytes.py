@@ -15,6 +15,7 @@ SIZE = 300_000
 """Bytes in each document."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", QueuePolicy)
 def test_a_queue_holds_no_more_bytes_than_its_limit(
     policy: QueuePolicy, monkeypatch: pytest.MonkeyPatch
@@ -49,6 +50,7 @@ def test_a_queue_holds_no_more_bytes_than_its_limit(
     assert handled == list(range(20))
 
 
+@pytest.mark.slow
 def test_the_plan_waits_where_the_disk_is_full(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

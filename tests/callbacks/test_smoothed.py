@@ -181,6 +181,7 @@ STEPS_OF_YEARS = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(bad_frames)
 @example(STEPS_OF_NOTHING)

@@ -524,6 +524,7 @@ def test_photons_of_an_event_that_is_delivered_again_are_added_once(through: Any
     assert [one["qdsizer_n_frames"] for one in again] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slow", ["stream_datum", "event"])
 def test_a_slow_writer_does_not_change_the_time_of_a_frame(
     slow: str, live: Any, mythen: Mythen, tmp_path: Path
@@ -540,6 +541,7 @@ def test_a_slow_writer_does_not_change_the_time_of_a_frame(
     assert [doc["time"] for doc in derived] == [measured[1], measured[2]]
 
 
+@pytest.mark.slow
 def test_a_late_event_of_a_stream_that_has_had_events_is_waited_for(
     live: Any, mythen: Mythen, tmp_path: Path
 ) -> None:
@@ -700,6 +702,7 @@ def test_without_primary_each_stream_is_sized_under_its_own_name(
     assert {name: one["sized"] for name, one in streams(out).items()} == {"one": 2, "two": 1}
 
 
+@pytest.mark.slow
 def test_a_live_size_is_not_held_back_for_long(live: Any, mythen: Mythen) -> None:
     """A plan that acts on sizes may use another stream: its frames wait for `primary` only a moment."""
     one = live()
@@ -774,6 +777,7 @@ def test_compressed_frames(
     assert sizes(through(documents)) == expected[:N_FRAMES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["late", "missing", "short"])
 def test_a_virtual_dataset_whose_second_file_is_not_there(
     fault: str, stream_documents: Documents, through: Any, expected: list[float], tmp_path: Path

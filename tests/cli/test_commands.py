@@ -43,6 +43,7 @@ def test_predict_prints_one_json_object_a_file(run: Run, pattern_file: Path) -> 
     assert first["class_nm"] is None
 
 
+@pytest.mark.slow
 def test_predict_with_the_papers_classes(run: Run, pattern_file: Path) -> None:
     result = run("predict", pattern_file, "--wavelength", 0.5637, "--model", "pbs-paper", "--json")
     answer = json.loads(result.out)

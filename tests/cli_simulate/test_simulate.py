@@ -106,6 +106,7 @@ def test_what_cannot_be_drawn(
     assert message in result.err
 
 
+@pytest.mark.slow
 def test_no_scheduler_answers(run: Run, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
     monkeypatch.setattr("qdsizer_stream.simulation.frames._blocks.CONNECT_TIMEOUT_S", 0.5)

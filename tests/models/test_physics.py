@@ -226,6 +226,7 @@ def test_templates_are_convolved_with_the_instrument(fwhm: np.ndarray) -> None:
     np.testing.assert_allclose(fit.dots[inside] + fit.background[inside], blurred[inside], rtol=0.05)
 
 
+@pytest.mark.slow
 def test_dots_of_a_blurred_frame_look_smaller_to_a_perfect_instrument() -> None:
     mean_nm, fwhm = float(TEMPLATES.mean_nm[SEVEN_NM]), np.full(352, 0.06)
     noisy = np.random.default_rng(0).poisson(3000 * convolved(SEVEN_NM, fwhm))

@@ -171,6 +171,7 @@ def test_a_size_between_bad_frames_restores_trust(
     assert outcome.last_sized.number == 7
 
 
+@pytest.mark.slow
 def test_a_detector_that_hangs_ends_in_time(beamline: Beamline, mythen: Callable[..., SimMythen]) -> None:
     slow = mythen(speed=1.0, exposure_s=3.0)  # would take 3 s
     began = time.monotonic()
@@ -181,6 +182,7 @@ def test_a_detector_that_hangs_ends_in_time(beamline: Beamline, mythen: Callable
     assert beamline.shutter.moves == ["Open", "Close"]
 
 
+@pytest.mark.slow
 def test_time_ends_the_plan_between_frames(beamline: Beamline, mythen: Callable[..., SimMythen]) -> None:
     outcome = beamline(size_until(mythen(speed=300.0), beamline.live, 100.0, 0.1, 10_000, 0.6))
     assert outcome.ending is Ending.TIMEOUT
@@ -233,6 +235,7 @@ def interrupt(beamline: Beamline, plan: Any, after_s: float) -> None:
     timer.join()
 
 
+@pytest.mark.slow
 def test_a_pause_closes_the_shutter_until_the_plan_goes_on(
     beamline: Beamline, mythen: Callable[..., SimMythen], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -344,6 +347,7 @@ def _finished(device: Device) -> DeviceStatus:
     return status
 
 
+@pytest.mark.slow
 def test_a_sizer_that_hangs_costs_trust(
     beamline: Beamline, mythen: Callable[..., SimMythen], monkeypatch: pytest.MonkeyPatch
 ) -> None:

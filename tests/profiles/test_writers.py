@@ -56,6 +56,7 @@ class Catalog:
         self.names.append(name)
 
 
+@pytest.mark.slow
 def test_only_writers_of_archives_are_taken_over(
     config: LiveConfig, mythen: Callable[..., SimMythen]
 ) -> None:
@@ -72,6 +73,7 @@ def test_only_writers_of_archives_are_taken_over(
     assert catalog.names == ["start", "descriptor", "event", "stop"]
 
 
+@pytest.mark.slow
 def test_none_is_taken_over_where_none_is_wanted(
     config: LiveConfig, mythen: Callable[..., SimMythen]
 ) -> None:

@@ -92,6 +92,7 @@ def paralysed(rng: np.random.Generator, rate_cps: float, tau_s: float, exposure_
     return int(np.count_nonzero(np.diff(arrivals, prepend=-1.0) > tau_s))
 
 
+@pytest.mark.slow
 def test_simulated_counts_have_the_mean_and_scatter_of_a_paralysable_counter() -> None:
     rng = np.random.default_rng(11)
     rate, tau, exposure = 2e6, 95e-9, 1e-3

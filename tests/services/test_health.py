@@ -16,6 +16,7 @@ class _Source:
     received = malformed = duplicates = 0
 
 
+@pytest.mark.slow
 def test_a_request_that_stays_half_sent_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_health._Handler, "timeout", 0.3)
     counters = Counters(frames=3, sized=2, queued=0, lag_s=0.0)

@@ -185,12 +185,13 @@ def test_a_cluster_builds_the_same_bytes(recipe: LibraryRecipe, built: Path, tmp
         processes=False,
         protocol="tcp://",
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
     ) as cluster:
         build_library(recipe, tmp_path / "library.h5", scheduler=cluster.scheduler_address)
     assert (tmp_path / "library.h5").read_bytes() == built.read_bytes()
 
 
+@pytest.mark.slow
 def test_nobody_at_the_address(
     recipe: LibraryRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +203,7 @@ def test_nobody_at_the_address(
         build_library(recipe, tmp_path / "library.h5", scheduler="nonsense://here")
 
 
+@pytest.mark.slow
 def test_a_cluster_without_workers(
     recipe: LibraryRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -210,7 +212,7 @@ def test_a_cluster_without_workers(
     monkeypatch.setattr(_blocks, "POLL_S", 0.2)
     with (
         distributed.LocalCluster(
-            n_workers=0, processes=False, protocol="tcp://", host="127.0.0.1", dashboard_address=None
+            n_workers=0, processes=False, protocol="tcp://", host="127.0.0.1", dashboard_address="127.0.0.1:0"
         ) as cluster,
         pytest.raises(
             LibraryError,

@@ -69,6 +69,7 @@ def test_the_interval_allows_for_an_undeclared_width(
         assert fwhm == 0.09
 
 
+@pytest.mark.slow
 def test_copper_hides_less_than_a_synchrotron(undeclared: Sizer, dots: GrowingDots) -> None:
     pattern = smeared(dots, 200.0, 0.0)
     perfect, copper, other = (
