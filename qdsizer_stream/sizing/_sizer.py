@@ -694,7 +694,8 @@ class Sizer:
             evidence = shown if self._is_evidence(frame.counts, answer, fit, checks) else None
             return Examination(rejected, binned, fit, checks, answer, identification, evidence)
         lattice = self.model.card.lattice_parameter_angstrom * (1 + answer.strain)
-        # Only now the wider intervals: what channels or an undeclared width may hide is no fault of the frame.
+        # Only now the wider intervals: what channels or an undeclared width may hide is not a fault of the
+        # frame.
         estimate = SizeEstimate(
             status=Status.SIZED,
             size_nm=shown.size_nm,

@@ -96,8 +96,8 @@ of PbS differed by 5.3 % at 3.2 nm and 1.2 % at 5.0 nm, their growth by 6 % wher
 by 3 %."""
 
 HIDDEN_GROWTH_FACTOR = 3.0
-"""Relative error of growth over that of sizes for what no frame shows. Peaks broadened in quadrature make dots
-of D look like d = D/√(1 + (cD)²); the derivative of D by d is the cube of D/d."""
+"""Relative error of growth over that of sizes for what no frame shows. Peaks broadened in quadrature make
+dots of D look like d = D/√(1 + (cD)²); the derivative of D by d is the cube of D/d."""
 
 
 @dataclass(frozen=True, kw_only=True)
