@@ -3,7 +3,7 @@
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +12,10 @@ import pytest
 from bluesky import RunEngine
 from bluesky.plans import count
 from hypothesis import settings
+from pydantic import ValidationError
 
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer, WavelengthSource
+from qdsizer_stream.configuration import Config
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.patterns import q_from_two_theta
 from qdsizer_stream.reduction import ReductionConfig, nominal_detector
@@ -166,6 +168,24 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return Result(int(stop.value.code or 0), captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def check_limits() -> Callable[..., None]:
+    """Checks which values a setting allows, the others of its class being valid."""
+
+    def check(valid: Config, field: str, allowed: Sequence[Any], refused: Sequence[Any]) -> None:
+        settings = valid.model_dump(by_alias=False)
+        for value in allowed:
+            assert getattr(type(valid)(**{**settings, field: value}), field) == value
+        for value in refused:
+            with pytest.raises(ValidationError) as error:
+                type(valid)(**{**settings, field: value})
+            assert [one["type"] for one in error.value.errors()] in (
+                ["greater_than"], ["greater_than_equal"], ["less_than"], ["less_than_equal"]
+            )  # fmt: skip
+
+    return check
 
 
 SHARED_DATA = Path(__file__).parents[1] / "../shared/data"

@@ -1,6 +1,7 @@
 """Settings of the live path in a beamline's TOML file."""
 
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,32 @@ def test_a_switch_that_no_control_system_has_is_refused(beamline: Path) -> None:
     )
     with pytest.raises(ConfigurationError, match=message):
         load_toml(LiveConfig, beamline)
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed", "refused"),
+    [
+        ("workers", [0, 1], [-1, 2]),
+        ("queue_frames", [1, 2, 100_000], [0, 100_001]),
+        ("file_timeout_s", [0.0, 0.5, 600.0], [-1e-9, 600.1]),
+    ],
+)
+def test_what_each_setting_allows(
+    config: LiveConfig,
+    check_limits: Callable[..., None],
+    field: str,
+    allowed: Sequence[float],
+    refused: Sequence[float],
+) -> None:
+    check_limits(config, field, allowed, refused)
+
+
+def test_settings_that_are_left_out(config: LiveConfig) -> None:
+    left_out = LiveConfig(sizing=config.sizing, wavelength=config.wavelength)
+    assert (left_out.workers, left_out.queue_frames, left_out.file_timeout_s) == (1, 1000, 5)
+    assert (left_out.queue_policy, left_out.destination) == ("mark", "same-run")
+
+
+def test_a_tolerance_is_not_negative(config: LiveConfig, check_limits: Callable[..., None]) -> None:
+    optics = LiveConfig.model_validate({**config.model_dump(), "optics": {}}).optics
+    check_limits(optics, "tolerance_nm", [0.0, 0.5], [-1e-9])

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -160,3 +162,19 @@ def test_a_formula_is_never_taken_for_the_name_of_a_material() -> None:
 def test_words_are_not_formulas(formula: str) -> None:
     with pytest.raises(ConfigurationError, match="is not a chemical formula: give one such as C7H8"):
         attenuation_per_cm(formula, 1.0, WAVELENGTH)
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed", "refused"),
+    [
+        ("outer_diameter_mm", [0.0101, 0.5, 19.99], [0.01, 20.0]),
+        ("wall_mm", [1e-9, 0.5, 9.99], [0.0, 10.0]),
+        ("wall_attenuation_per_cm", [0.0, 0.5, 9999.0], [-1e-9, 1e4]),
+    ],
+)
+def test_what_each_setting_of_a_capillary_allows(
+    check_limits: Callable[..., None], field: str, allowed: list[float], refused: list[float]
+) -> None:
+    check_limits(
+        Capillary(outer_diameter_mm=1.0, wall_mm=0.01, wall_attenuation_per_cm=1.0), field, allowed, refused
+    )

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -174,3 +175,13 @@ def test_rolling_sums_do_not_expire() -> None:
     assert adder.expire(10.0) == []
     (total,) = adder.add(frame(1), 10.0)
     assert total.n_frames == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed", "refused"),
+    [("min_counts", [1.0, 1.5], [0.999, 0.0]), ("max_seconds", [1e-6, 0.5], [0.0, -1.0])],
+)
+def test_what_each_setting_allows(
+    check_limits: Callable[..., None], field: str, allowed: list[float], refused: list[float]
+) -> None:
+    check_limits(AccumulationConfig(mode="all", min_counts=100.0, max_seconds=10.0), field, allowed, refused)

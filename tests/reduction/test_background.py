@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -311,3 +312,36 @@ def test_fit_without_points_is_refused() -> None:
         PatternError, match=r"6 usable points to fit the scale of the solvent, there must be at least 20"
     ):
         subtractor(settings(solvent_scale="fit"), m).subtract(masked)
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed", "refused"),
+    [
+        ("sample_attenuation_per_cm", [0.0, 0.3, 450.0], [-1e-9]),
+        ("solvent_attenuation_per_cm", [0.0, 0.3, 450.0], [-1e-9]),
+        ("air_upstream", [0.0, 0.3, 1.0], [-1e-9, 1 + 1e-9]),
+        ("solvent_scale_sigma", [0.0, 0.3, 0.999], [-1e-9, 1.0]),
+        ("fit_q_min_inv_angstrom", [1e-3, 0.5], [0.0, -8.0]),
+        ("fit_q_max_inv_angstrom", [1e-3, 0.5], [0.0, -8.0]),
+    ],
+)
+def test_what_each_setting_allows(
+    check_limits: Callable[..., None], field: str, allowed: list[float], refused: list[float]
+) -> None:
+    check_limits(BackgroundConfig(), field, allowed, refused)
+
+
+def test_settings_that_are_left_out() -> None:
+    left_out = BackgroundConfig()
+    assert (left_out.sample_attenuation_per_cm, left_out.solvent_attenuation_per_cm) == (0, 0)
+    assert (left_out.air_upstream, left_out.solvent_scale, left_out.solvent_scale_sigma) == (
+        0.5,
+        "fit",
+        0.005,
+    )
+    assert (left_out.fit_q_min_inv_angstrom, left_out.fit_q_max_inv_angstrom) == (8, 30)
+
+
+def test_a_scale_of_electron_units_is_positive(check_limits: Callable[..., None]) -> None:
+    one = Compton(composition={"Pb": 1, "S": 1}, intensity_per_electron_unit=1.0)
+    check_limits(one, "intensity_per_electron_unit", [1e-12, 0.5], [0.0, -1.0])

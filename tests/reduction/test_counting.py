@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -118,3 +120,16 @@ def test_expected_photons_are_those_of_beam_response_noise_and_time() -> None:
     photons = simulator.photons(lambda q: np.full(q.size, 100.0), 0.56, 0.0, exposure_s=0.2, monitor=3.0)
     width = detector.strip_width_deg() / detector.strip_width_deg().mean()
     assert photons == pytest.approx(100 * 0.5 * 3 * 0.2 * width + 30 * 0.2)
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed", "refused"),
+    [
+        ("tau_ns", [1e-3, 0.5, 9999.0], [0.0, -1.0, 10_000.0]),
+        ("limit_cps", [1e-3, 0.5], [0.0, -1.0]),
+    ],
+)
+def test_what_each_setting_of_a_dead_time_allows(
+    check_limits: Callable[..., None], field: str, allowed: list[float], refused: list[float]
+) -> None:
+    check_limits(DeadTime(tau_ns=100.0, limit_cps=1e5), field, allowed, refused)

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -193,3 +194,30 @@ def test_a_nominal_detector_is_that_of_the_x04sa_ring() -> None:
     assert [module.distance_mm for module in detector.modules] == pytest.approx([760.0] * 3)
     assert [module.offset_deg for module in detector.modules] == pytest.approx([0.0, 5.005, 10.01])
     assert {module.centre_strip for module in detector.modules} == {639.5}
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed", "refused"),
+    [
+        ("centre_strip", [-1279.0, 0.0, 2559.0], [-1280.0, 2560.0]),
+        ("conversion_rad_per_strip", [-9.99e-4, 9.99e-4], [-1e-3, 1e-3]),
+    ],
+)
+def test_what_each_setting_of_a_module_allows(
+    check_limits: Callable[..., None], field: str, allowed: list[float], refused: list[float]
+) -> None:
+    module = StripModule(centre_strip=640.0, conversion_rad_per_strip=6.6e-5, offset_deg=0.0)
+    assert module.arm_factor == 1  # rotates with the arm where nothing else is given
+    check_limits(module, field, allowed, refused)
+
+
+@pytest.mark.parametrize(
+    ("field", "limit"),
+    [("arm_torsion_deg", 1.0), ("sample_along_beam_mm", 20.0), ("sample_across_beam_mm", 20.0)],
+)
+def test_what_each_setting_of_the_ring_allows(
+    check_limits: Callable[..., None], field: str, limit: float
+) -> None:
+    detector = nominal_detector(2, 0.0)
+    assert getattr(detector, field) == 0
+    check_limits(detector, field, [-0.999 * limit, 0.0, 0.999 * limit], [-limit, limit])

@@ -1,6 +1,7 @@
 """Sizes against absorption peaks."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -108,3 +109,19 @@ def test_bad_settings_say_what_is_allowed() -> None:
         compare_with_peak(sized(5.0), 0.9, MOREELS_2009, -1)
     with pytest.raises(ValidationError, match="greater than 0"):
         SizingCurve(**{**LINEAR.model_dump(), "b_per_ev_nm": 0.0})
+
+
+@pytest.mark.parametrize(
+    ("field", "allowed", "refused"),
+    [
+        ("gap_ev", [1e-6, 0.5], [0.0, -0.4]),
+        ("a_per_ev_nm2", [0.0, 0.5], [-1e-9]),
+        ("b_per_ev_nm", [1e-6, 0.5], [0.0, -0.4]),
+        ("smallest_nm", [1e-6, 0.5], [0.0, -0.4]),
+        ("largest_nm", [1e-6, 0.5], [0.0, -0.4]),
+    ],
+)
+def test_what_each_setting_of_a_curve_allows(
+    check_limits: Callable[..., None], field: str, allowed: list[float], refused: list[float]
+) -> None:
+    check_limits(LINEAR, field, allowed, refused)
