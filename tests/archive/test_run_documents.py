@@ -207,3 +207,70 @@ def test_streams_without_frames(config: LiveConfig) -> None:
     run = run_of(n_events=3, ring_current=[400.0] * 3)
     with pytest.raises(ArchiveError, match="has no frames of this detector: its streams are primary; set"):
         events_of(run, config)
+
+
+def test_streams_where_earlier_writers_of_tiled_put_them(config: LiveConfig) -> None:
+    """In a container `streams`, unless that is the name of a stream."""
+    run = run_of(Asked((3, N_STRIPS), 3), n_events=3)
+    run.base = {"streams": Container(run.base)}
+    run.__class__ = RunInContainer
+    assert len(events_of(run, config)) == 3
+    named = run_of(Asked((3, N_STRIPS), 3), n_events=3)
+    named.base = {"streams": named.base["primary"]}
+    named.metadata["stop"]["num_events"] = {"streams": 3}
+    named["streams"].descriptors[0]["name"] = "streams"
+    assert len(events_of(named, config)) == 3
+
+
+class Container(dict[str, Any]):
+    specs = ()
+
+
+class RunInContainer(Run):
+    def __getitem__(self, name: str) -> Stream:
+        return self.base["streams"][name]
+
+
+class MongoRun:
+    """A run whose documents databroker returns, as event pages."""
+
+    specs = (SimpleNamespace(name="BlueskyRun", version="1"),)
+
+    def __init__(self, documents: list[tuple[str, dict[str, Any]]]) -> None:
+        self._documents = documents
+        self.metadata = {"start": documents[0][1], "stop": documents[-1][1]}
+
+    def documents(self, fill: bool) -> list[tuple[str, dict[str, Any]]]:
+        assert not fill  # frames are read where they are needed
+        return self._documents
+
+    def refresh(self) -> "MongoRun":
+        return self
+
+
+@pytest.mark.parametrize(("skip", "numbers"), [(0, [1, 2, 3]), (2, [3])])
+def test_a_page_of_events_is_given_as_events(skip: int, numbers: list[int], config: LiveConfig) -> None:
+    key = {"shape": [N_STRIPS], "dtype": "array", "source": "x"}
+    run = MongoRun(
+        [
+            ("start", {"uid": "r", "time": 9.0}),
+            ("descriptor", {"uid": "d", "name": "primary", "time": 10.0, "data_keys": {"mythen": key}}),
+            (
+                "event_page",
+                {
+                    "descriptor": "d",
+                    "uid": ["a", "b", "c"],
+                    "seq_num": [1, 2, 3],
+                    "time": [11.0, 12.0, 13.0],
+                    "data": {"mythen": [np.full(N_STRIPS, n) for n in (1, 2, 3)]},
+                    "timestamps": {"mythen": [11.0, 12.0, 13.0]},
+                    "filled": {},
+                },
+            ),
+            ("stop", {"uid": "s", "run_start": "r", "num_events": {"primary": 3}}),
+        ]
+    )
+    found = [doc for name, doc in run_documents(run, config, skip) if name == "event"]
+    assert [(doc["seq_num"], doc["data"]["mythen"][0], doc["time"]) for doc in found] == [
+        (number, number, 10.0 + number) for number in numbers
+    ]

@@ -398,3 +398,36 @@ def test_curves_are_the_same_after_pickling_and_hold_no_templates() -> None:
     copied = pickle.loads(pickled)
     for part in ("dots", "solvent", "background", "total"):
         np.testing.assert_array_equal(getattr(copied, part), getattr(fit, part))
+
+
+@pytest.mark.parametrize(
+    ("counts", "shift", "applied"),
+    [(30.0, 0.008, True), (50.0, 0.008, True), (50.0, 0.006, False), (80.0, 0.004, False)],
+)
+def test_dots_are_fitted_at_a_shift_of_two_standard_deviations(
+    counts: float, shift: float, applied: bool
+) -> None:
+    """Two standard deviations beyond 0.002 Å⁻¹; a smaller shift is reported and not applied."""
+    pattern, mean_nm = dots(4.0)
+    q = GRID.centres
+    fit = fit_near(counted(np.interp(q + shift, q, pattern), counts), mean_nm)
+    assert (abs(fit.shift_inv_angstrom) - 2 * fit.shift_sd_inv_angstrom > 0.002) is applied
+    near = (q > 1.5) & (q < 2.5)  # the three strongest peaks, 111, 200 and 220
+    offsets = np.arange(-0.02, 0.02, 1e-4)
+    moved = np.array([np.interp(q - offset, q, pattern)[near] for offset in offsets])
+    alike = moved @ fit.dots[near] / np.linalg.norm(moved, axis=1)
+    strained = -2.0 * fit.strain  # at the middle of these peaks
+    found = offsets[np.argmax(alike)]
+    assert found == pytest.approx(strained + applied * fit.shift_inv_angstrom, abs=0.0018)
+
+
+def test_reflections_lie_where_the_fit_has_the_dots() -> None:
+    """111 of a lattice parameter of 5.934 Å, strained and seen at a wrong zero."""
+    q, strain, shift = GRID.centres, 0.006, 0.02
+    curve, mean_nm = dots(7.0, 0.06, strain=strain)
+    fit = fit_near(counted(np.interp(q - shift, q, curve), 3000.0), mean_nm)
+    unstrained = CHECK.fit(counted(dots(7.0, 0.06)[0], 3000.0), mean_nm, mean_nm).reflections
+    first = fit.reflections.q_inv_angstrom[0]
+    assert fit.reflections.labels[0] == "111"
+    assert first == pytest.approx(2 * np.pi * np.sqrt(3) / 5.934 / (1 + strain) + shift, abs=0.006)
+    assert first - unstrained.q_inv_angstrom[0] == pytest.approx(shift - strain * 1.834, abs=0.002)

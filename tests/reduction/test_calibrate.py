@@ -3,6 +3,7 @@ import pytest
 
 from qdsizer_stream.errors import CalibrationError
 from qdsizer_stream.reduction import (
+    ModuleResidual,
     Standard,
     StripDetector,
     StripSimulator,
@@ -150,3 +151,32 @@ def test_lines_of_another_standard_are_not_fitted() -> None:
     frame = silicon_frame(TRUE, TRUE_WAVELENGTH, 0.0, 2e4, 6)
     with pytest.raises(CalibrationError, match="lines of LaB6 "):
         refine_calibration(believed(2.0), frame, 0.5637, 0.0, Standard.LAB6)
+
+
+@pytest.mark.parametrize(
+    ("residual_deg", "sigma_deg", "is_off"),
+    [
+        (0.0017, 0.0001, False),  # less than half a strip of 0.0036°
+        (-0.0019, 0.0001, True),
+        (0.0039, 0.001, False),  # four standard deviations
+        (-0.0041, 0.001, True),
+    ],
+)
+def test_a_module_is_off_by_half_a_strip_and_four_standard_deviations(
+    residual_deg: float, sigma_deg: float, is_off: bool
+) -> None:
+    module = ModuleResidual(module=3, n_lines=2, residual_deg=residual_deg, sigma_deg=sigma_deg)
+    assert module.is_off is is_off
+
+
+def test_four_lines_are_enough() -> None:
+    """Five modules show 111, 311, 400 and 331 of silicon; 220 falls between two of them."""
+    short = TRUE.model_copy(update={"modules": TRUE.modules[:5]})
+    frame = silicon_frame(short, TRUE_WAVELENGTH, 0.0, 2e4, 4)
+    angles = short.two_theta(0.0)
+    shown = [2 * np.degrees(np.arcsin(TRUE_WAVELENGTH * n**0.5 / (2 * 5.431144))) for n in (3, 11, 16, 19)]
+    fit = refine_calibration(short, frame, TRUE_WAVELENGTH, 0.0, "Si", hold_wavelength=True)
+    assert fit.line_deg == pytest.approx(shown, abs=1e-4)
+    last = np.nonzero(np.abs(angles - shown[-1]) < 0.2)[0].tolist()
+    with pytest.raises(CalibrationError, match=r"^3 of \d+ lines of Si found"):
+        refine_calibration(short, frame, TRUE_WAVELENGTH, 0.0, "Si", bad_strips=last, hold_wavelength=True)

@@ -463,3 +463,14 @@ def test_the_reason_names_the_scale_at_which_peaks_would_fit() -> None:
     assert re.search(
         r"; the peaks fit PbS at 1\.2(4|5)\d × Q: check the wavelength and the 2θ zero$", estimate.reason
     )
+
+
+def test_estimates_for_documents_hold_nothing_that_only_displays_show(
+    sizer: Sizer, dots: GrowingDots
+) -> None:
+    raw = RawFrame(counts=frame(dots, 300.0, 100.0), wavelength_angstrom=WAVELENGTH_ANGSTROM)
+    whole, short = sizer.examine_frame(raw), sizer.estimate_frame(raw)
+    assert short.estimate.size_nm == whole.estimate.size_nm
+    assert None not in (whole.binned, whole.fit, whole.answer)
+    assert whole.checks
+    assert (short.binned, short.fit, short.checks, short.answer) == (None, None, (), None)
