@@ -135,6 +135,7 @@ def _smoothed_documents(
         },
         hints={SMOOTHED_OBJECT_NAME: {"fields": ["qdsizer_smoothed_mass_mean", "qdsizer_smoothed_size"]}},
         time=now,
+        validate=False,  # as those of the estimates
     )
     yield "descriptor", bundle.descriptor_doc
     for frame, point in points:

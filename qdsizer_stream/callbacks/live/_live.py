@@ -298,6 +298,9 @@ class LiveSizer:
         for item in items:
             if item.name != "event":  # what comes after it may depend on it
                 return
+            if item.submitted:
+                continue
+            item.submitted = True
             with suppress(Exception):  # reported when its turn comes
                 for run in self._index.runs_of(item.name, item.doc):
                     self._runs[run].submit(item)

@@ -101,6 +101,8 @@ class Item:
     """Whether the raw document has gone downstream."""
     work: dict[str, "Work"] = field(default_factory=dict)
     """Frames that it completes, by run."""
+    submitted: bool = False
+    """Whether its inline frames have been submitted, ahead of its turn."""
     delivery: Delivery | None = None
     """The document and those derived from it, once handling has begun."""
     interrupted: bool = False
