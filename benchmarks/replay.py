@@ -39,24 +39,24 @@ PATTERNS = 100
 take no time to simulate."""
 
 
-def serve(folder: Path, frames: int, uid: Any, done: Any) -> None:
-    """Store a run and serve its archive until the event is set."""
+def serve(folder: Path, frames: int, runs: int, uids: Any, done: Any) -> None:
+    """Store runs and serve their archive until the event is set."""
     with embedded_tiled(folder) as client:
         (folder / "url").write_text(str(client.context.api_uri))  # where `open_archive` looks for it
-        uid.send(store(client, frames))
+        uids.send([store(client, frames) for _ in range(runs)])
         done.wait()
 
 
 @contextmanager
-def server(folder: Path, frames: int) -> Iterator[tuple[str, psutil.Process]]:
-    """Run a server in a separate process that `open_archive(folder)` finds; yields run and process."""
+def server(folder: Path, frames: int, runs: int = 1) -> Iterator[tuple[list[str], psutil.Process]]:
+    """Run a server in a separate process that `open_archive(folder)` finds; yields runs and process."""
     spawn = multiprocessing.get_context("spawn")
-    uid, answer = spawn.Pipe(duplex=False)
+    uids, answer = spawn.Pipe(duplex=False)
     done = spawn.Event()
-    process = spawn.Process(target=serve, args=(folder, frames, answer, done))
+    process = spawn.Process(target=serve, args=(folder, frames, runs, answer, done))
     process.start()
     try:
-        yield uid.recv(), psutil.Process(process.pid)
+        yield uids.recv(), psutil.Process(process.pid)
     finally:
         done.set()
         process.join(30)
@@ -178,7 +178,7 @@ def main() -> None:
         folder, journals = Path(name) / "archive", Path(name) / "journals"
         folder.mkdir()
         with (
-            server(folder, options.frames) as (uid, serving),
+            server(folder, options.frames) as ([uid], serving),
             open_archive(folder) as catalog,
             SizingWorkers(sizer, options.workers) if options.workers else nullcontext() as workers,
         ):

@@ -1,6 +1,7 @@
 """Runs in Tiled and databroker: servers, replay, derived runs, and a spool for runs not yet written."""
 
 from ._audit import AuditFinding, audit
+from ._cluster import replay_on_cluster
 from ._comparison import Comparison, Differences
 from ._connect import open_archive
 from ._documents import run_documents
@@ -56,6 +57,7 @@ __all__ = [
     "read_journal",
     "replay",
     "replay_into",
+    "replay_on_cluster",
     "run_documents",
     "select_runs",
     "sized_run",

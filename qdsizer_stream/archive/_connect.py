@@ -3,6 +3,7 @@
 import hmac
 import os
 import secrets
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,7 +24,10 @@ THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 @contextmanager
 def open_archive(
-    where: str | os.PathLike[str], readable: Sequence[str | os.PathLike[str]] = (), create: bool = False
+    where: str | os.PathLike[str],
+    readable: Sequence[str | os.PathLike[str]] = (),
+    create: bool = False,
+    serve: bool = True,
 ) -> Iterator[Any]:
     """Connect to an archive while the context is open.
 
@@ -39,6 +43,8 @@ def open_archive(
         Folders of frame files that runs in a folder's archive may refer to.
     create
         Whether to create an archive in a folder that has none.
+    serve
+        Whether this process serves a folder that no other one does.
 
     Yields
     ------
@@ -49,7 +55,7 @@ def open_archive(
     ArchiveError
         There is no archive of that name, or its server cannot be reached or denies access.
     """
-    with _opened(where, readable, create) as client:
+    with _opened(where, readable, create, serve) as client:
         if client.context.api_uri.host in THIS_MACHINE:
             # Compressing and decompressing a frame of counts takes 0.4 ms, a local copy much less.
             client.context.http_client.headers["accept-encoding"] = "identity"
@@ -58,7 +64,7 @@ def open_archive(
 
 @contextmanager
 def _opened(
-    where: str | os.PathLike[str], readable: Sequence[str | os.PathLike[str]], create: bool
+    where: str | os.PathLike[str], readable: Sequence[str | os.PathLike[str]], create: bool, serve: bool
 ) -> Iterator[Any]:
     name = os.fspath(where)
     if name.startswith(("http://", "https://")):
@@ -87,6 +93,11 @@ def _opened(
         with served.context:
             yield served
         return
+    if not serve:
+        raise ArchiveError(
+            f"{name} is a folder that no process on {socket.gethostname()} serves: other machines need the "
+            "URL of a Tiled server"
+        )
     from ._server import embedded_tiled
 
     with embedded_tiled(folder, readable) as client:

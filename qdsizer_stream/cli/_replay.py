@@ -86,28 +86,54 @@ def replay(
         Path | None, typer.Option(help="Folder for the journal of an interrupted replay.")
     ] = None,
     workers: Annotated[int, typer.Option(help="Additional sizing processes; 0 for none.", min=0, max=64)] = 0,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SCHEDULER",
+            help="Address of a Dask scheduler, such as tcp://host:8786, whose workers size the runs.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Size archived runs again and write the sizes as linked runs; continues after an interruption."""
-    from ..archive import SizingWorkers, replay_into
+    from ..archive import SizingWorkers, replay_into, replay_on_cluster
     from ..sizing import Sizer
 
     if sum((write_back, out is not None, compare is not None)) > 1:
         raise ConfigurationError("--write-back, --out and --compare exclude each other: give one of them")
     if replace and not write_back:
         raise ConfigurationError("--replace has no effect without --write-back: give both")
+    if cluster is not None and (workers or out is not None or compare is not None):
+        raise ConfigurationError(
+            "--cluster sizes on the workers of the cluster, which write to the archive: leave out --workers, "
+            "--out and --compare"
+        )
     outcomes: list[dict[str, Any]] = []
     failed = False
     errors = Console(stderr=True, soft_wrap=True)
+
+    def reject(uid: str, error: QdsizerError) -> None:
+        nonlocal failed
+        if len(runs) == 1:
+            raise error
+        # One run that cannot be sized must not stop the others.
+        failed = True
+        outcomes.append({"run": uid, "error": f"{error}"})
+        errors.print(f"run {uid}: {error}", style="red", markup=False)
+
     with ExitStack() as stack:
         catalog = stack.enter_context(opened_archive(archive))
         runs = _runs(catalog, run, scan_id, since, until, query)
         destination = stack.enter_context(_destination(catalog, write_back, replace, out, compare, model))
         sizer: Sizer | None = None
         processes: SizingWorkers | None = None
+        on_cluster: dict[str, LiveConfig] = {}
         for one in runs:
             try:
                 settings = _settings(one, config, model)
+                if cluster is not None and not dry_run:
+                    on_cluster[one.metadata["start"]["uid"]] = settings
+                    continue
                 if sizer is None or sizer.config != settings.sizing:
                     sizer = Sizer(settings.sizing)
                 if dry_run:
@@ -129,12 +155,28 @@ def replay(
                     )
                 outcomes.append(_report(done, sizer, destination))
             except QdsizerError as error:
-                if len(runs) == 1:
-                    raise
-                # One run that cannot be sized must not stop the others.
-                failed = True
-                outcomes.append({"run": one.metadata["start"]["uid"], "error": f"{error}"})
-                errors.print(f"run {one.metadata['start']['uid']}: {error}", style="red", markup=False)
+                reject(one.metadata["start"]["uid"], error)
+        if cluster is not None and on_cluster:
+            with progress_bar() as show:
+                finished = replay_on_cluster(
+                    archive,
+                    on_cluster,
+                    cluster,
+                    work or _default_work(),
+                    write_back=write_back,
+                    replace=replace,
+                    again=again,
+                    patience_s=patience,
+                    report=show,
+                )
+                for uid, result in finished:
+                    if isinstance(result, QdsizerError):
+                        reject(uid, result)
+                    else:
+                        outcomes.append({**asdict(result), "model": on_cluster[uid].sizing.model})
+            # In the order of the runs, whichever was finished first.
+            order = [one.metadata["start"]["uid"] for one in runs]
+            outcomes.sort(key=lambda outcome: order.index(outcome["run"]))
     if as_json:
         typer.echo(json.dumps(outcomes[0] if run is not None else outcomes))
     else:

@@ -73,6 +73,28 @@ def test_replay_into_the_archive_and_into_a_table(demo: dict, folder: Path, tmp_
     assert {row["latency"] for row in rows} == {""}
 
 
+@pytest.mark.slow
+def test_replay_on_a_cluster(demo: dict, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
+    with distributed.LocalCluster(
+        n_workers=1, processes=False, protocol="tcp://", host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        on_it = ("--cluster", cluster.scheduler_address, "--work", str(tmp_path), "--model", "pbs-paper")
+        first = run("replay", demo["archive"], "--since", "2020-01-01", *on_it, "--json")
+        assert first.exit_code == 0, first.output
+        (outcome,) = json.loads(first.stdout)
+        assert (outcome["run"], outcome["frames"], outcome["model"]) == (demo["run"], FRAMES, "pbs-paper")
+        assert outcome["written"] not in (demo["run"], demo["replayed_run"])
+        again = run("replay", demo["archive"], demo["run"], *on_it)
+        assert f"already sized with model pbs-paper, in {outcome['written']}" in again.stdout
+        assert "sizing on the cluster: 1 of 1" in again.stderr
+    nowhere = run(
+        "replay", demo["archive"], demo["run"], "--cluster", "nonsense://x", "--work", str(tmp_path)
+    )
+    assert isinstance(nowhere.exception, ArchiveError)
+    assert "no Dask scheduler answers at nonsense://x" in f"{nowhere.exception}"
+
+
 def test_the_report_of_a_run_is_one_file_that_needs_no_network(demo: dict, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     result = run("report", demo["archive"], demo["run"], "--out", str(path))
@@ -144,6 +166,10 @@ def test_choose_runs_look_before_and_compare(demo: dict, tmp_path: Path) -> None
         (["{archive}", "{run}", "--write-back"], "exclude each other"),
         (["{archive}", "{run}", "--replace"], "--replace has no effect without --write-back"),
         (["http://127.0.0.1:9", "{run}"], "the server does not answer"),
+        (
+            ["{archive}", "{run}", "--cluster", "tcp://x:1", "--workers", "1"],
+            "leave out --workers, --out and --compare",
+        ),
     ],
 )
 def test_bad_replays_say_why_and_leave_nothing(

@@ -5,6 +5,7 @@ import h5py
 import numpy as np
 import pytest
 
+from qdsizer_stream import _dask
 from qdsizer_stream.errors import ConfigurationError, LibraryError
 from qdsizer_stream.simulation import (
     LibraryRecipe,
@@ -22,7 +23,6 @@ from qdsizer_stream.simulation import (
     sphere,
     structure_sums,
 )
-from qdsizer_stream.simulation.frames import _blocks
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +196,7 @@ def test_nobody_at_the_address(
     recipe: LibraryRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("distributed", reason="Dask is not installed")
-    monkeypatch.setattr(_blocks, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(_dask, "CONNECT_TIMEOUT_S", 0.5)
     with pytest.raises(LibraryError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         build_library(recipe, tmp_path / "library.h5", scheduler="tcp://127.0.0.1:9")
     with pytest.raises(LibraryError, match="no Dask scheduler answers at nonsense://"):
@@ -208,8 +208,8 @@ def test_a_cluster_without_workers(
     recipe: LibraryRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     distributed = pytest.importorskip("distributed", reason="Dask is not installed")
-    monkeypatch.setattr(_blocks, "WORKERS_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(_blocks, "POLL_S", 0.2)
+    monkeypatch.setattr(_dask, "WORKERS_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(_dask, "POLL_S", 0.2)
     with (
         distributed.LocalCluster(
             n_workers=0, processes=False, protocol="tcp://", host="127.0.0.1", dashboard_address="127.0.0.1:0"

@@ -2,27 +2,17 @@
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..._dask import finished_tasks
 from ...errors import LibraryError
 from ._progress import Progress
 
 __all__ = ["KeptBlocks", "blocks_by_dask"]
-
-CONNECT_TIMEOUT_S = 30
-"""Time after which a scheduler counts as unreachable."""
-
-WORKERS_TIMEOUT_S = 120.0
-"""Time without any worker after which a cluster counts as stopped: a batch system may take a minute to start
-another."""
-
-POLL_S = 2.0
-"""Interval at which the workers are counted while nothing is finished."""
 
 
 class KeptBlocks:
@@ -121,50 +111,24 @@ def blocks_by_dask(
     LibraryError
         Dask is not installed, no scheduler answers, or the cluster has had no worker for two minutes.
     """
-    try:
-        from distributed import Client, KilledWorker, wait
-    except ModuleNotFoundError as error:
-        raise LibraryError(
-            "a scheduler needs Dask: install qdsizer-stream[cluster], here and on the workers"
-        ) from error
-    try:
-        client = Client(scheduler, timeout=CONNECT_TIMEOUT_S)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:
-        raise LibraryError(
-            f"no Dask scheduler answers at {scheduler} ({error}): start one with 'dask scheduler' and "
-            "give its address, such as tcp://host:8786"
-        ) from error
-    with client:
-        # Impure: two builds of one recipe must not share results, which may come from an older package.
-        futures = {
-            client.submit(simulate_block, recipe_json, number, pure=False): number for number in numbers
-        }
-        progress("simulating on the cluster", 0, len(numbers))
-        last_seen = time.monotonic()
-        while futures:
-            try:
-                finished = wait(  # type: ignore[no-untyped-call]
-                    list(futures), timeout=POLL_S, return_when="FIRST_COMPLETED"
-                )
-                done = finished.done
-            except TimeoutError:
-                done = set()
-            if client.scheduler_info()["workers"]:
-                last_seen = time.monotonic()
-            elif time.monotonic() - last_seen > WORKERS_TIMEOUT_S:
-                raise LibraryError(
-                    f"the cluster at {scheduler} has had no worker for {WORKERS_TIMEOUT_S:.0f} s, with "
-                    f"{len(futures)} blocks to go: start one with 'dask worker {scheduler}'; the finished "
-                    "blocks are kept"
-                )
-            for future in done:
-                number = futures.pop(future)
-                try:
-                    block = future.result()
-                except KilledWorker as error:
-                    raise LibraryError(
-                        f"block {number} ended the workers that simulated it, as where memory runs out: give "
-                        "them more, or run fewer at once; the finished blocks are kept"
-                    ) from error
-                yield number, block
-                progress("simulating on the cluster", len(numbers) - len(futures), len(numbers))
+    finished = finished_tasks(
+        simulate_block,
+        {number: (recipe_json, number) for number in numbers},
+        scheduler,
+        error_type=LibraryError,
+        things="blocks",
+        kept="the finished blocks are kept",
+    )
+    progress("simulating on the cluster", 0, len(numbers))
+    for n_finished, (number, result) in enumerate(finished, 1):
+        from distributed import KilledWorker
+
+        try:
+            block = result()
+        except KilledWorker as error:
+            raise LibraryError(
+                f"block {number} ended the workers that simulated it, as where memory runs out: give "
+                "them more, or run fewer at once; the finished blocks are kept"
+            ) from error
+        yield number, block
+        progress("simulating on the cluster", n_finished, len(numbers))
