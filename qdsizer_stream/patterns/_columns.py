@@ -25,6 +25,8 @@ class SigmaKind(StrEnum):
     """A column with a name for the standard deviation."""
     PER_CENT = "per cent"
     """The standard deviation in per cent of the intensity."""
+    RELATIVE = "relative"
+    """Relative to the intensity, without a word on whether it is a fraction or in per cent."""
     VARIANCE = "variance"
     """The square of the standard deviation."""
     UNNAMED = "unnamed"
@@ -53,6 +55,9 @@ class Columns:
     """Factor to degrees or Å⁻¹."""
 
 
+MAX_LINES_BELOW_NAMES = 2
+"""Lines of units and comments between the names of columns and their numbers."""
+
 MAX_WORDS_PER_NAME = 3
 """As in "2-Theta Angle"; more words are part of a sentence."""
 
@@ -63,6 +68,7 @@ Q = re.compile(r"(q|s_?q)(?![a-z-])|\w+_q$|momentum|scattering.vector", re.IGNOR
 """How programs name these columns: 2th_deg, 2-Theta, tth, two_theta; q_A^-1, q_inv_angstrom, Q(1/A)."""
 
 NANOMETRES = re.compile(r"nm|nano", re.IGNORECASE)
+METRES = re.compile(r"(?<![a-z])(c?)m(?:\^?\{?\(?-1|⁻¹)|1/(c?)m\b|/(c?)m(?:\^-1|⁻¹)?$", re.IGNORECASE)
 RADIANS = re.compile(r"(?<![a-z])(m)?rad", re.IGNORECASE)
 CENTIDEGREES = re.compile(r"centi|cdeg", re.IGNORECASE)
 
@@ -74,15 +80,44 @@ SIGMA = re.compile(
     r"σ|sig|err|e\.?s\.?d|std|stdev|dev$|idev|d_?i$|d_?y$|[de]_?i[\s(_\[]|y_?err|unc|poisson|sem$|s$|e$",
     re.IGNORECASE,
 )
-PER_CENT = re.compile(r"%|percent|per_cent|rel", re.IGNORECASE)
+PER_CENT = re.compile(r"%|percent|per_cent", re.IGNORECASE)
+RELATIVE = re.compile(r"(?<![a-z])rel", re.IGNORECASE)
+OF_ABSCISSA = re.compile(
+    r"(sig(ma)?|std|err(or)?|unc|esd)[\s_(]*(of )?q|q[\s_]*(err|unc|std|sig|dev|esd)", re.IGNORECASE
+)
+"""Error of Q, not of the intensity."""
 VARIANCE = re.compile(r"var(iance)?|σ²|sigma\^?2|sig(ma)?_?sq", re.IGNORECASE)
 NOT_MEASURED = re.compile(r"calc|bkg|back|diff|resid|weight|fit|mon|time", re.IGNORECASE)
 NOT_DIFFRACTION = {
+    re.compile(r"sqrt[\s(_]*i|√|root", re.IGNORECASE): "the square root of the intensity",
+    re.compile(r"q\^?[24]?\s*[*·×]\s*i|i\s*[*·×]\s*q|kratky", re.IGNORECASE): "an intensity times Q",
     re.compile(r"log(10)?[\s(_]*i|ln[\s(_]*i|i?_?log$", re.IGNORECASE): "the logarithm of the intensity",
     re.compile(r"s\(q\)", re.IGNORECASE): "S(Q)",
     re.compile(r"f\(q\)", re.IGNORECASE): "F(Q)",
     re.compile(r"g\s*\(|gr?$|r\s*[(\[]", re.IGNORECASE): "G(r)",
 }
+
+OTHER_AXIS = {
+    re.compile(r"(bragg[\s_-]*(angle|theta)|theta|th|θ|omega|ω)(?![a-z])", re.IGNORECASE): (
+        "half the scattering angle",
+        "give 2θ, which is twice as large",
+    ),
+    re.compile(r"d([\s_-]*(spacing|hkl|value)|(?=\s*[(\[/]))|d$", re.IGNORECASE): (
+        "a lattice spacing",
+        "give Q = 2π/d",
+    ),
+    re.compile(r"sin[\s_(]*(th|θ)|s(?=\s*[(\[/]\s*(1/)?(Å|A|nm))", re.IGNORECASE): (
+        "1/d or sin θ/λ",
+        "give Q, which is 2π/d or 4π sin θ/λ",
+    ),
+    re.compile(r"tof\b|time.of.flight", re.IGNORECASE): ("a time of flight", "convert it to Q"),
+    re.compile(r"channel|pixel|strip|bin(?![a-z])|radius", re.IGNORECASE): (
+        "a place on the detector",
+        "integrate with a calibration, to 2θ or Q",
+    ),
+    re.compile(r"energy|e\s*[(\[]\s*k?ev", re.IGNORECASE): ("an energy", "give 2θ or Q"),
+}
+"""Axes that are neither 2θ nor Q: what they are, and what to do."""
 
 ATTENUATOR = "attenuator"
 
@@ -110,6 +145,8 @@ def find_columns(path: Path, table: Table, axis: Axis | None) -> Columns:
     """
     n_columns = table.values.shape[1]
     names = table.names or _names(table.header, n_columns)
+    if not names:
+        _check_other_axis(path, table.header, n_columns)
     if names:
         columns = _by_name(path, names)
     else:
@@ -130,18 +167,49 @@ def find_columns(path: Path, table: Table, axis: Axis | None) -> Columns:
 
 
 def _names(header: tuple[str, ...], n_columns: int) -> tuple[str, ...]:
-    """Column names: the last header line if it has one name per column and one of them is known."""
-    for line in header[-1:]:
+    """Column names: the last header line that has one name per column, one of them known.
+
+    Units, a rule or a mark may stand in the lines between the names and the numbers.
+    """
+    for back, line in enumerate(header[: -2 - MAX_LINES_BELOW_NAMES : -1]):
         for names in _splits(line):
             if len(names) == n_columns and _are_names(names):
-                return names
+                return _with_units(names, header[len(header) - back :])
+        if any(p.match(word) for word in re.split(r"[,;\s]+", line) for p in (TWO_THETA, Q)):
+            break  # a remark about an axis, which what stands above it may contradict
     return ()
+
+
+def _with_units(names: tuple[str, ...], below: tuple[str, ...]) -> tuple[str, ...]:
+    """Append the unit of the abscissa that stands in the line below the names."""
+    for line in below[:1]:
+        for units in _splits(line):
+            if len(units) == len(names):
+                return tuple(
+                    f"{name} ({unit})" if unit and (Q.match(name) or TWO_THETA.match(name)) else name
+                    for name, unit in zip(names, units, strict=True)
+                )
+    return names
+
+
+def _check_other_axis(path: Path, header: tuple[str, ...], n_columns: int) -> None:
+    """Raise an error where the names say that the first column is neither 2θ nor Q."""
+    for line in header[: -2 - MAX_LINES_BELOW_NAMES : -1]:
+        for names in _splits(line):
+            if len(names) != n_columns or not any(INTENSITY.match(name) for name in names[1:]):
+                continue
+            for pattern, (what, fix) in OTHER_AXIS.items():
+                if pattern.match(names[0]):
+                    raise PatternFileError(f"{path}: the first column is named {names[0]!r}: {what}; {fix}")
 
 
 def _are_names(names: tuple[str, ...]) -> bool:
     """Whether words are names of columns: one of an axis, and none as long as a sentence."""
     short = all(len(re.sub(r"[(\[].*?[)\]]", "", name).split()) <= MAX_WORDS_PER_NAME for name in names)
-    return short and any(p.match(name) for name in names for p in (TWO_THETA, Q, *NOT_DIFFRACTION))
+    balanced = all(name.count("(") == name.count(")") for name in names)
+    return (
+        short and balanced and any(p.match(name) for name in names for p in (TWO_THETA, Q, *NOT_DIFFRACTION))
+    )
 
 
 def _splits(line: str) -> list[tuple[str, ...]]:
@@ -151,6 +219,8 @@ def _splits(line: str) -> list[tuple[str, ...]]:
     for separator in (r"[;\t]", r",", r"\s{2,}", r"[,;\s]+(?![(\[])"):
         names = tuple(name.strip().strip('"').strip() for name in re.split(separator, bare.strip(",;\t ")))
         ways.append(names)
+        if bare.startswith((",", ";")):  # pandas leaves the column of row numbers without a name
+            ways.append(("", *names))
     return ways
 
 
@@ -181,12 +251,17 @@ def _by_name(path: Path, names: tuple[str, ...]) -> Columns:
     intensity = next((i for i in measured if INTENSITY.match(names[i]) and not _is_error(names[i])), None)
     if intensity is None:
         intensity = next((i for i in measured if not _is_error(names[i])), others[0] if others else 1)
-    sigma = next((i for i in others if i != intensity and _is_error(names[i])), None)
+    sigma = next(
+        (i for i in others if i != intensity and _is_error(names[i]) and not OF_ABSCISSA.match(names[i])),
+        None,
+    )
     kind = SigmaKind.NONE
     if sigma is not None:
         kind = SigmaKind.NAMED
         if PER_CENT.search(names[sigma]):
             kind = SigmaKind.PER_CENT
+        elif RELATIVE.search(names[sigma]):
+            kind = SigmaKind.RELATIVE
         elif VARIANCE.match(names[sigma]):
             kind = SigmaKind.VARIANCE
     factor = names.index(ATTENUATOR) if ATTENUATOR in names else None
@@ -225,7 +300,10 @@ def _with_label(columns: Columns, header: tuple[str, ...]) -> Columns:
     return replace(columns, axis=axis, axis_name=re.split(r"[,;\s]+", label)[0], scale=_scale(axis, label))
 
 
-SPACE = re.compile(r"(?:integrationspace|dataformat)\s*=\s*(q|two?_?th|2th|tth)(\w*)", re.IGNORECASE)
+SPACE = re.compile(
+    r"(?:integrationspace|dataformat|(?:radial|x)?[\s_-]*units?)\s*[=:]\s*(q|two?_?th|2th|tth)(\w*)",
+    re.IGNORECASE,
+)
 """Axis in the settings that xPDFsuite and SrXgui write above their columns: qspace, QA, Qnm, twotheta."""
 
 
@@ -242,7 +320,11 @@ def _with_setting(columns: Columns, header: tuple[str, ...]) -> Columns:
 def _scale(axis: Axis | None, name: str) -> float:
     """Factor from the unit in a name to degrees or Å⁻¹."""
     if axis is Axis.Q:
-        return 0.1 if NANOMETRES.search(name) else 1.0
+        if NANOMETRES.search(name):
+            return 0.1
+        if metres := METRES.search(name):
+            return 1e-8 if any(metres.groups()) else 1e-10
+        return 1.0
     if axis is Axis.TWO_THETA:
         if radians := RADIANS.search(name):
             return math.degrees(1e-3 if radians[1] else 1.0)
@@ -252,10 +334,15 @@ def _scale(axis: Axis | None, name: str) -> float:
 
 
 WAVELENGTH = re.compile(
-    r"(?:wave_?-?\s?length(?:_alpha1)?|lambda|λ)[^\d\n]{0,30}?(\d*\.?\d+(?:[eE][+-]?\d+)?)\s*\"?\s*(m\b|nm|pm|Å|A)?",
+    r"(?:wave_?-?\s?length(?:_alpha1)?|lambda|λ)([^\d\n]{0,30}?)(\d*\.?\d+(?:[eE][+-]?\d+)?)\s*\"?\s*(m\b|nm|pm|Å|A)?",
     re.IGNORECASE,
 )
-ENERGY = re.compile(r"\benergy[^\d\n]{0,20}?(\d*\.?\d+)\s*\"?\s*(keV|eV)", re.IGNORECASE)
+UNIT_BEFORE = re.compile(r"[(\[]\s*(nm|pm|m)\s*[)\]]|_(nm|pm|m)\b")
+"""Unit of a wavelength before its value, as in ``wavelength (nm): 0.0564``."""
+ENERGY = re.compile(
+    r"\benergy(?:[^\d\n]{0,20}?(\d*\.?\d+)\s*\"?\s*(keV|eV)|[\s_(\[]+(keV|eV)[^\d\n]{0,10}(\d*\.?\d+))",
+    re.IGNORECASE,
+)
 
 
 def header_wavelength(table: Table) -> float | None:
@@ -275,8 +362,9 @@ def header_wavelength(table: Table) -> float | None:
     for line in table.header:
         value = None
         if found := WAVELENGTH.search(line):
-            value = float(found[1])
-            unit = found[2] or ""
+            value = float(found[2])
+            before = UNIT_BEFORE.search(found[1])
+            unit = found[3] or (before[1] or before[2] if before else "")
             if value < 1e-8:  # pyFAI gives metres
                 value *= 1e10
             elif unit == "nm":
@@ -284,7 +372,7 @@ def header_wavelength(table: Table) -> float | None:
             elif unit == "pm":
                 value /= 100
         elif found := ENERGY.search(line):
-            ev = float(found[1]) * (1000 if found[2].lower() == "kev" else 1)
+            ev = float(found[1] or found[4]) * (1000 if (found[2] or found[3]).lower() == "kev" else 1)
             value = HC_EV_ANGSTROM / ev if ev > 0 else None
         if value is not None and 0.05 <= value <= 5:
             return value

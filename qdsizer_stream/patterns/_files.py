@@ -23,8 +23,11 @@ from ._text import read_bytes, text_of
 
 __all__ = ["LoadedPattern", "load_pattern", "read_curve", "read_pattern", "write_pattern"]
 
-MAX_INTENSITY = 1e100
-"""Larger values, and infinite ones, are not intensities: their squares could not be computed."""
+MAX_INTENSITY = 1e20
+"""Larger values, and infinite ones, are not intensities: programs mark missing points so."""
+
+NO_READING = (2.0**32 - 1, 2.0**31 - 1)
+"""Values that detectors write for dead pixels and gaps."""
 
 HDF5_MAGIC = b"\x89HDF"
 
@@ -117,7 +120,14 @@ def load_pattern(
     if columns.factor is not None:
         intensity *= table.values[:, columns.factor]
     intensity[np.abs(intensity) > MAX_INTENSITY] = np.nan  # not measured
+    if np.count_nonzero(marks := np.isin(intensity, NO_READING)):
+        messages.append(
+            f"{np.count_nonzero(marks)} points at {intensity[marks].max():.0f}, the mark of a dead pixel: "
+            "masked"
+        )
+        intensity[marks] = np.nan
     _check_not_swapped(path, x, intensity)
+    _check_decimal_commas(path, table.values)
     if derived := not_a_pattern(intensity[np.argsort(x, kind="stable")]):
         raise PatternFileError(
             f"{path}: this looks like {derived}; sizes need the measured intensity against 2θ or Q"
@@ -260,6 +270,18 @@ def _check_not_swapped(path: Path, x: NDArray[np.float64], intensity: NDArray[np
         )
 
 
+def _check_decimal_commas(path: Path, values: NDArray[np.float64]) -> None:
+    """Reject whole numbers that stay the same for many rows: what stands before a decimal comma."""
+    x = values[:, 0]
+    n_different = np.unique(x).size
+    if x.size > 24 and np.all(x == np.rint(x)) and 1 < n_different < x.size / 4 and values.shape[1] > 2:
+        raise PatternFileError(
+            f"{path}: the first column has {n_different} different whole numbers in {x.size} rows: do commas "
+            "separate both decimals and columns? Export with decimal points, or with semicolons between "
+            "columns"
+        )
+
+
 def _wavelength(path: Path, table: Table, given: float | None, messages: list[str]) -> float | None:
     """Return the given wavelength or that of the file, which must agree."""
     stated = header_wavelength(table)
@@ -295,8 +317,11 @@ def _momentum_transfer(
             raise PatternFileError(f"{path}: Q = {highest:.4g} Å⁻¹ {reach}: {hint}")
         return x
     if highest > MAX_TWO_THETA_DEG:
+        steps = np.diff(x[np.isfinite(x)])
         hint = (
-            "is it in hundredths of a degree?"
+            "is it the number of the row or channel?"
+            if steps.size and np.all(steps == 1)
+            else "is it in hundredths of a degree?"
             if highest > MIN_CENTIDEGREES
             else "is the first column 2θ in degrees?"
         )
@@ -332,6 +357,12 @@ def _sigma(
     if columns.sigma is None:
         return None, estimated
     column = table.values[order, columns.sigma]
+    if columns.sigma_kind is SigmaKind.RELATIVE:
+        messages.append(
+            "the sigma column is not used as sigma (its name does not say whether it is a fraction or in per "
+            "cent): the noise is estimated from the scatter of points"
+        )
+        return None, estimated
     if columns.sigma_kind is SigmaKind.PER_CENT:
         column = np.abs(intensity) * column / 100
     elif columns.sigma_kind is SigmaKind.VARIANCE:

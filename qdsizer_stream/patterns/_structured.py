@@ -1,5 +1,6 @@
 """Structured pattern files: PANalytical .xrdml, powder CIF, and NeXus HDF5."""
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def is_powder_cif(text: str) -> bool:
     -------
     True if it has a data block and powder items.
     """
-    return re.search(r"^data_", text, re.MULTILINE) is not None and "_pd_" in text
+    return "_pd_" in text and re.search(r"^(data_|_pd_block_id)", text, re.MULTILINE) is not None
 
 
 CIF_ANGLES = (
@@ -171,6 +172,9 @@ def powder_cif_table(path: Path, text: str) -> Table:
         fix = 'pip install "qdsizer-stream[simulate]", or export the data as .xye'
         raise PatternFileError(f"{path} is a powder CIF, which needs gemmi: {fix}") from error
     try:
+        if re.search(r"^data_", text, re.MULTILINE) is None:  # .esg of MAUD: blocks without that line
+            blocks = itertools.count()
+            text = re.sub(r"^_pd_block_id", lambda _: f"data_{next(blocks)}\n_pd_block_id", text, flags=re.M)
         document = cif.read_string(text)
     except (ValueError, RuntimeError) as error:
         raise PatternFileError(f"{path} is not a valid CIF: {error}") from error
@@ -194,11 +198,18 @@ def powder_cif_table(path: Path, text: str) -> Table:
             np.column_stack(columns),
             (),
             ("2theta", "intensity", "sigma")[: len(columns)],
+            warnings=(f"the file has {len(document)} blocks: the first with a pattern is used",)
+            if len(document) > 1 and sum(map(_has_intensities, document)) > 1
+            else (),
             wavelength_angstrom=light if light is not None and np.isfinite(light) else None,
         )
     raise PatternFileError(
-        f"{path} is a CIF without a powder pattern: it needs 2theta and counts or intensities"
+        f"{path} is a CIF without a powder pattern against 2theta: it needs 2theta and counts or intensities"
     )
+
+
+def _has_intensities(block: Any) -> bool:
+    return any(len(block.find_values(tag)) > 0 for tag in CIF_INTENSITIES)
 
 
 def _cif_range(block: Any, n_points: int) -> NDArray[np.float64] | None:
@@ -207,6 +218,10 @@ def _cif_range(block: Any, n_points: int) -> NDArray[np.float64] | None:
         if all(ends):
             low, high = (_cif_number(end)[0] for end in ends)
             return np.linspace(low, high, n_points)
+        steps = [block.find_value(f"{prefix}{end}") for end in ("min", "inc")]
+        if all(steps):
+            low, step = (_cif_number(end)[0] for end in steps)
+            return np.asarray(low + step * np.arange(n_points), dtype=np.float64)
     return None
 
 

@@ -23,6 +23,12 @@ SAMPLE_ROWS = 50
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?|[+-]?(nan|inf)", re.IGNORECASE)
 
+MISSING = re.compile(r"n/?a|null|none|-{1,3}", re.IGNORECASE)
+"""How programs write that there is no value."""
+
+SPACED_THOUSANDS = re.compile(r"(?:^|;)\s*\d{1,3}(?:[ \u00a0\u202f]\d{3})+[.,]\d+\s*(?=;|$)")
+"""12 345,6 between semicolons."""
+
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eEdD][+-]?\d+)?")
 
 
@@ -60,7 +66,7 @@ def number(cell: str) -> float:
         The cell is not a number.
     """
     bare = cell.strip().strip('"').strip()
-    if not bare:
+    if not bare or MISSING.fullmatch(bare):
         return float("nan")
     if not NUMBER.fullmatch(bare):
         raise ValueError(f"{cell!r} is not a number")
@@ -89,6 +95,7 @@ def table_of(path: Path, text: str) -> Table:
         There are no numbers, one column, rows of unequal length, or words among the numbers.
     """
     lines = text.splitlines()
+    _check_thousands(path, lines)
     split = _splitter(lines)
     header: list[str] = []
     rows: list[tuple[int, list[str]]] = []
@@ -119,14 +126,39 @@ def table_of(path: Path, text: str) -> Table:
     return Table(values, tuple(header), warnings=_missing_rows(narrow, len(values)))
 
 
+def _check_thousands(path: Path, lines: list[str]) -> None:
+    """Raise an error where numbers have separators of thousands, which would split them in two."""
+    for index, line in enumerate(lines, start=1):
+        content = line.partition("#")[0].strip()
+        if not content[:1].strip('"').isdigit() and not content.startswith('"'):
+            continue
+        cells = [cell for cell in re.split(r"[;\s]+", content) if cell]
+        quoted = re.findall(r'"\d[\d,.]*"', content)
+        in_quotes = (
+            any(re.fullmatch(r'"\d{1,3}(,\d{3})+(\.\d*)?"', cell) for cell in quoted) and "." in content
+        )
+        between = (
+            len(cells) > 1
+            and any(re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d*)?", cell) for cell in cells)
+            and any(re.fullmatch(r"\d*\.\d+", cell) for cell in cells)
+        )
+        if in_quotes or between or (";" in content and SPACED_THOUSANDS.search(content)):
+            raise PatternFileError(
+                f"{path}, line {index}: {content[:40]!r} has separators of thousands: export the numbers "
+                "without them"
+            )
+
+
 def _splitter(lines: list[str]) -> Callable[[str], list[str]]:
     """Choose how the lines of a file are split into cells, from its first rows of numbers."""
     decimal_commas = plain = 0
     for line in lines:
         content = line.partition("#")[0].strip().strip(";")
         cells = [cell for cell in re.split(r"[;\s]+", content) if cell]
-        if len(cells) >= 2 and all(_numeric(cell) or DECIMAL_COMMA.fullmatch(cell) for cell in cells):
-            if any(DECIMAL_COMMA.fullmatch(cell) for cell in cells) and not any(
+        if len(cells) >= 2 and all(
+            _numeric(cell) or DECIMAL_COMMA.fullmatch(cell.strip('"')) for cell in cells
+        ):
+            if any(DECIMAL_COMMA.fullmatch(cell.strip('"')) for cell in cells) and not any(
                 "." in cell for cell in cells
             ):
                 decimal_commas += 1
@@ -152,12 +184,13 @@ def _cells(content: str) -> list[str]:
 
 
 def _numeric(cell: str) -> bool:
-    return bool(NUMBER.fullmatch(cell.strip().strip('"').strip()))
+    bare = cell.strip().strip('"').strip()
+    return bool(NUMBER.fullmatch(bare) or MISSING.fullmatch(bare))
 
 
 def _is_row(cells: list[str]) -> bool:
     """Whether cells are a row of data: a number first, and one more."""
-    return len(cells) > 1 and _numeric(cells[0]) and sum(map(_numeric, cells)) > 1
+    return len(cells) > 1 and bool(NUMBER.fullmatch(cells[0].strip('" '))) and sum(map(_numeric, cells)) > 1
 
 
 def _check_text_row(

@@ -185,6 +185,22 @@ NAMED: dict[str, str] = {
 }
 
 
+NAMED |= {
+    "row numbers of pandas": ",2theta,I,sigma\n"
+    + rows(np.arange(ANGLES.size), ANGLES, COUNTS, SIGMA, separator=","),
+    "units below the names": "Q I dI\nnm-1 counts counts\n" + rows(10 * Q, COUNTS, SIGMA),
+    "Origin": "Q\tIntensity\nnm\\+(-1)\tcounts\n\tPbS 4 nm\n" + rows(10 * Q, COUNTS, separator="\t"),
+    "radians below the names": "2theta,Intensity\nrad,counts\n"
+    + rows(np.radians(ANGLES), COUNTS, separator=","),
+    "a mark below the names": "q_nm^-1 I\n[Data]\n" + rows(10 * Q, COUNTS),
+    "unit of the axis": "# radial unit = q_nm^-1\n# x y e\n" + rows(10 * Q, COUNTS, SIGMA),
+    "per metre": "# q(1/m) I\n" + rows(1e10 * Q, COUNTS),
+    "per centimetre": "# Q(cm-1) I\n" + rows(1e8 * Q, COUNTS),
+    "error of Q": "# Q I Q_err I_err\n" + rows(Q, COUNTS, 0.01 + 0.001 * Q, SIGMA),
+    "only an error of Q": "# Q I sigmaQ\n" + rows(Q, COUNTS, 0.01 + 0.002 * Q),
+}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMED)
 def test_columns_are_found_by_their_names(write: Write, name: str) -> None:
@@ -689,3 +705,92 @@ def test_angles_that_are_all_endless(tmp_path: Path) -> None:
         data["polar_angle"].attrs["units"] = "deg"
     with pytest.raises(PatternFileError, match=r"a.nxs: angle inf° is past 180°"):
         load_pattern(path, 0.5637)
+
+
+@pytest.mark.parametrize(
+    ("names", "x", "message"),
+    [
+        ("# theta I", ANGLES / 2, "'theta': half the scattering angle; give 2θ, which is twice as large"),
+        ("# d I", 2 * np.pi / Q, "'d': a lattice spacing; give Q = 2π/d"),
+        ("# d-Spacing Y", 2 * np.pi / Q, "'d-Spacing': a lattice spacing"),
+        ("# s(1/A) I", Q / 2 / np.pi, r"'s\(1/A\)': 1/d or sin θ/λ; give Q"),
+        ("# sin(theta)/lambda I", Q / 4 / np.pi, "1/d or sin θ/λ; give Q"),
+        ("# TOF I", 100 * ANGLES, "'TOF': a time of flight; convert it to Q"),
+        ("# pixel counts", ANGLES, "'pixel': a place on the detector; integrate with a calibration"),
+        ("# Energy(keV) counts", ANGLES, "an energy; give 2θ or Q"),
+        ("# 2theta sqrt(I)", ANGLES, "the square root of the intensity cannot be sized"),
+        ("# Q Q*I", Q, "an intensity times Q cannot be sized"),
+    ],
+)
+def test_an_axis_that_is_neither_2theta_nor_q_is_named(
+    write: Write, names: str, x: NDArray[np.float64], message: str
+) -> None:
+    with pytest.raises(PatternFileError, match=message):
+        load(write(f"{names}\n" + rows(x, COUNTS)))
+
+
+@pytest.mark.parametrize("header", ["Energy: 21.9949 keV", "theta offset: 0.1", "since 2020 measured"])
+def test_a_remark_is_no_name_of_an_axis(write: Write, header: str) -> None:
+    is_counted(
+        load(
+            write(
+                f"# {header}\n" + rows(ANGLES, COUNTS, SIGMA),
+            )
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "".join(f"{a} {n:,.0f}\n" for a, n in zip(ANGLES, 10 * COUNTS, strict=True)),
+            "of thousands: export",
+        ),
+        ('5.0,"1,996"\n5.1,"1,997"\n', "line 1: .* has separators of thousands"),
+        ("5,0000;19 960,0\n5,0125;18 830,0\n", "line 1: .* has separators of thousands"),
+        (
+            "".join(f"{a:.4f},{n:.1f}\n".replace(".", ",") for a, n in zip(ANGLES, COUNTS, strict=True)),
+            "do commas separate both decimals and columns",
+        ),
+        (rows(np.arange(2500.0), ANGLES, COUNTS), "is it the number of the row or channel"),
+    ],
+)
+def test_commas_and_columns_that_would_split_a_number(write: Write, text: str, message: str) -> None:
+    with pytest.raises(PatternFileError, match=message):
+        load(write(text))
+
+
+def test_missing_values_and_marks_of_dead_pixels_are_masked(write: Write) -> None:
+    lines = rows(ANGLES, COUNTS, SIGMA).splitlines()
+    for index, word in ((10, "NA"), (11, "---"), (12, "null")):
+        angle, _, sigma = lines[index].split()
+        lines[index] = f"{angle} {word} {sigma}"
+    loaded = load(write("\n".join(lines)))
+    assert np.flatnonzero(loaded.pattern.mask).tolist() == [10, 11, 12]
+    marked = load(write(rows(ANGLES, np.where(np.arange(ANGLES.size) < 5, 2.0**32 - 1, COUNTS), SIGMA)))
+    assert np.flatnonzero(marked.pattern.mask).tolist() == [0, 1, 2, 3, 4]
+    assert "5 points at 4294967295, the mark of a dead pixel: masked" in marked.warnings
+
+
+def test_a_relative_error_without_per_cent_is_not_guessed(write: Write) -> None:
+    loaded = load(write("# tth I rel_err\n" + rows(ANGLES, COUNTS, SIGMA / np.maximum(COUNTS, 1))))
+    assert loaded.sigma_source == "scatter of neighbouring points"
+    assert "does not say whether it is a fraction or in per cent" in loaded.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "header", ["wavelength (nm): 0.05637", "wavelength_nm = 0.05637", "Energy (keV): 21.9949"]
+)
+def test_the_unit_of_a_wavelength_may_stand_before_it(write: Write, header: str) -> None:
+    text = f"# {header}\n# tth I e\n" + rows(ANGLES, COUNTS, SIGMA)
+    assert load(write(text), None).wavelength_angstrom == pytest.approx(0.5637, rel=1e-4)
+
+
+def test_blocks_of_maud_and_ranges_with_a_step(write: Write) -> None:
+    block = "_pd_block_id noTitle|#0\nloop_\n_pd_meas_angle_2theta\n_pd_meas_intensity_total\n"
+    two = load(write(block + rows(ANGLES, COUNTS) + "\n" + block + rows(ANGLES, COUNTS)))
+    is_counted(two, "the file has 2 blocks: the first with a pattern is used")
+    step = ANGLES[1] - ANGLES[0]
+    head = f"data_x\n_pd_meas_2theta_range_min {ANGLES[0]}\n_pd_meas_2theta_range_inc {step:.10g}\n"
+    is_counted(load(write(head + "loop_\n_pd_meas_counts_total\n" + rows(COUNTS))))
