@@ -38,6 +38,7 @@ def wavelength_from_energy(energy: str) -> float:
     if not energy_ev > 0:
         raise PatternError(
             f"energy {energy!r} is not a photon energy: give a number and its unit, such as '22 keV'"
+            + _as_wavelength(energy)
         )
     try:
         return check_wavelength(HC_EV_ANGSTROM / energy_ev)
@@ -45,6 +46,15 @@ def wavelength_from_energy(energy: str) -> float:
         raise PatternError(
             f"energy {energy!r} is {energy_ev / 1000:g} keV: it must be between 2.5 and 250 keV"
         ) from error
+
+
+def _as_wavelength(energy: str) -> str:
+    """Hint where a number without a unit would be a usual wavelength."""
+    try:
+        value = float(energy)
+    except ValueError:
+        return ""
+    return f" ({energy.strip()} looks like Å: give it as the wavelength)" if 0.05 <= value <= 2.3 else ""
 
 
 def given_wavelength(wavelength_angstrom: float | None, energy: str | None) -> float | None:

@@ -12,6 +12,8 @@ __all__ = ["read_bytes", "text_of"]
 COMPRESSIONS = {b"\x1f\x8b": gzip.decompress, b"BZh": bz2.decompress, b"\xfd7zXZ": lzma.decompress}
 """First bytes of a compressed file, and how to decompress it."""
 
+IMAGE = ("an image", "integrate it to intensity against 2θ or Q, with pyFAI or Dioptas")
+
 BINARY_FORMATS = {
     b"RAW4.00": ("a Bruker RAW file (version 4)", "export it as .xy from DIFFRAC.EVA"),
     b"RAW1.01": ("a Bruker RAW file (version 3)", "export it as .xy or .uxd from DIFFRAC.EVA"),
@@ -23,6 +25,10 @@ BINARY_FORMATS = {
         "export it as .xy, .ras or .csv from the program that wrote it",
     ),
     b"\xd0\xcf\x11\xe0": ("an old spreadsheet", "save it as .csv"),
+    b"II*\x00": IMAGE,
+    b"MM\x00*": IMAGE,
+    b"###CBF": IMAGE,
+    b"\x89PNG": IMAGE,
     b"%PDF": ("a PDF document", "give the data themselves as two or three columns"),
 }
 """First bytes of binary formats, what they are, and the export to use instead."""
@@ -48,6 +54,8 @@ def read_bytes(path: Path) -> bytes:
     PatternFileError
         The file cannot be read or decompressed.
     """
+    if path.is_dir():
+        raise PatternFileError(f"{path} is a folder: give the files in it, such as {path / '*.xye'}")
     try:
         content = path.read_bytes()
     except OSError as error:

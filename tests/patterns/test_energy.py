@@ -20,3 +20,8 @@ def test_an_energy_without_a_unit_or_a_number_is_rejected(energy: str) -> None:
 def test_an_energy_that_is_not_an_x_ray_s_is_rejected(energy: str, kev: str) -> None:
     with pytest.raises(PatternError, match=f"is {kev} keV: it must be between 2.5 and 250 keV"):
         wavelength_from_energy(energy)
+
+
+def test_a_wavelength_in_place_of_an_energy_is_named() -> None:
+    with pytest.raises(PatternError, match=r"\(0\.5637 looks like Å: give it as the wavelength\)"):
+        wavelength_from_energy("0.5637")

@@ -137,6 +137,10 @@ def test_a_cut_file_is_noticed(write: Write) -> None:
         (b"RAW4.00" + bytes(50), "version 4.*: export it as .xy from DIFFRAC.EVA"),
         (b"RAW_1.06" + bytes(50), "a STOE RAW file, .* from WinXPOW"),
         (b"PK\x03\x04" + bytes(50), "ZIP archive, such as Bruker .brml"),
+        (
+            b"II*\x00" + bytes(50),
+            "is an image, which cannot be read: integrate it to intensity against 2θ or Q",
+        ),
         (bytes(range(32)) * 20, "is not a text file"),
         (b"BZh9 not really", "cannot decompress this file"),
     ],
@@ -794,3 +798,8 @@ def test_blocks_of_maud_and_ranges_with_a_step(write: Write) -> None:
     step = ANGLES[1] - ANGLES[0]
     head = f"data_x\n_pd_meas_2theta_range_min {ANGLES[0]}\n_pd_meas_2theta_range_inc {step:.10g}\n"
     is_counted(load(write(head + "loop_\n_pd_meas_counts_total\n" + rows(COUNTS))))
+
+
+def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(PatternFileError, match=r"is a folder: give the files in it, such as .*\*\.xye"):
+        load(tmp_path)
