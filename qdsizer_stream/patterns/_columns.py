@@ -144,7 +144,7 @@ def find_columns(path: Path, table: Table, axis: Axis | None) -> Columns:
         The abscissa has the name of another quantity than expected, or the intensity is none of diffraction.
     """
     n_columns = table.values.shape[1]
-    names = table.names or _names(table.header, n_columns)
+    names = _defined(path, table.names) if table.names else _names(table.header, n_columns)
     if not names:
         _check_other_axis(path, table.header, n_columns)
     if names:
@@ -178,6 +178,24 @@ def _names(header: tuple[str, ...], n_columns: int) -> tuple[str, ...]:
         if any(p.match(word) for word in re.split(r"[,;\s]+", line) for p in (TWO_THETA, Q)):
             break  # a remark about an axis, which what stands above it may contradict
     return ()
+
+
+def _defined(path: Path, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Name the abscissa of a format by its unit where its own name is of no axis (NeXus)."""
+    name = names[0]
+    if TWO_THETA.match(name) or Q.match(name):
+        return names
+    for pattern, (what, fix) in OTHER_AXIS.items():
+        if pattern.match(name):
+            raise PatternFileError(f"{path}: the axis is named {name!r}: {what}; {fix}")
+    unit = name.partition(" (")[2].rstrip(")")
+    if re.match(r"1/|.*(-1|⁻¹)$", unit):
+        return (f"q ({unit})", *names[1:])
+    if re.match(r"(m?rad|c?deg|°)", unit, re.IGNORECASE):
+        return (f"2theta ({unit})", *names[1:])
+    if unit:
+        raise PatternFileError(f"{path}: the axis {name!r} has a unit that is neither of 2θ nor of Q")
+    return names
 
 
 def _with_units(names: tuple[str, ...], below: tuple[str, ...]) -> tuple[str, ...]:

@@ -803,3 +803,42 @@ def test_blocks_of_maud_and_ranges_with_a_step(write: Write) -> None:
 def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(PatternFileError, match=r"is a folder: give the files in it, such as .*\*\.xye"):
         load(tmp_path)
+
+
+def nxdata(path: Path, axis: str, unit: str, x: NDArray[np.float64]) -> Path:
+    with h5py.File(path, "w") as file:
+        data = file.create_group("data")
+        data.attrs.update({"NX_class": "NXdata", "signal": "I", "axes": [axis]})
+        data["I"], data[axis], data["errors"] = COUNTS, x, SIGMA
+        data[axis].attrs["units"] = unit
+    return path
+
+
+@pytest.mark.parametrize(
+    ("axis", "unit", "x"),
+    [
+        ("radial", "1/nm", 10 * Q),
+        ("x", "angstrom^-1", Q),
+        ("polar_angle", "degrees", ANGLES),
+        ("radial", "rad", np.radians(ANGLES)),
+    ],
+)
+def test_a_nexus_axis_without_a_known_name_is_that_of_its_unit(
+    axis: str, unit: str, x: NDArray[np.float64], tmp_path: Path
+) -> None:
+    is_counted(load(nxdata(tmp_path / "a.h5", axis, unit, x)))
+
+
+@pytest.mark.parametrize(
+    ("axis", "unit", "message"),
+    [
+        ("dspacing", "angstrom", "a lattice spacing; give Q = 2π/d"),
+        ("theta", "deg", "half the scattering angle"),
+        ("x", "mm", "has a unit that is neither of 2θ nor of Q"),
+    ],
+)
+def test_a_nexus_axis_that_is_neither_2theta_nor_q(
+    axis: str, unit: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(PatternFileError, match=message):
+        load(nxdata(tmp_path / "a.h5", axis, unit, ANGLES))
