@@ -13,7 +13,7 @@ from event_model import unpack_event_page
 from numpy.typing import NDArray
 
 from ..callbacks import DERIVED_STREAMS, LiveConfig, frame_keys
-from ..callbacks.documents import PRIMARY, FrameReadings, Unreadable, rows_per_event
+from ..callbacks.documents import PRIMARY, FrameReadings, Unreadable, described_shape, rows_per_event
 from ..errors import ArchiveError, ConfigurationError
 from ._ahead import ahead
 from ._connect import plain_errors
@@ -430,10 +430,11 @@ def _step(arrays: Mapping[str, Any], rows_each: Mapping[str, int]) -> int:
 def _event(uid: str, descriptor: str, row: Mapping[str, Any], frames: Mapping[str, Any]) -> dict[str, Any]:
     """One event, from its row in the table and its frames."""
     seq_num, at = int(row["seq_num"]), float(row["time"])
+    names = {*row, *frames}  # ts_x is the timestamp of x, but a key of its own where there is no x
     data = {
         key: value
         for key, value in row.items()
-        if key not in ("seq_num", "time") and not key.startswith("ts_")
+        if key not in ("seq_num", "time") and key.removeprefix("ts_") not in names - {key}
     }
     data |= frames
     return {
@@ -452,4 +453,6 @@ def _rows_each(array: Any, descriptor: Mapping[str, Any], key: str) -> int:
     described = descriptor["data_keys"][key]
     if "external" not in described:
         return 1  # the writer stores inline frames row by row, whatever shape they were described with
-    return rows_per_event(array.shape, described["shape"])
+    # The writer keeps here the number of frames that the resource gave per event.
+    multiplier = array.metadata.get("frame_per_point")
+    return rows_per_event(array.shape, described_shape(described["shape"], multiplier))

@@ -58,6 +58,8 @@ class FrameFile:
         """Type of the numbers."""
         self.chunks: tuple[tuple[int, ...], ...] = tuple(array.chunks)
         """Chunks, as the server gives them."""
+        self.metadata: dict[str, Any] = dict(array.metadata)
+        """Metadata, as the server gives it."""
         self._files = files
 
     @classmethod

@@ -1,5 +1,6 @@
 """Replays give every frame the settings of its own descriptor, and frames of the main stream alone."""
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 import pytest
 from bluesky import RunEngine
 from bluesky import plan_stubs as bps
+from bluesky.plans import count
 from bluesky_tiled_plugins import TiledWriter
+from ophyd import DeviceStatus, Signal
 
 from qdsizer_stream.archive import replay
-from qdsizer_stream.callbacks import LiveConfig, LiveSizer
-from qdsizer_stream.devices import SimMythen
+from qdsizer_stream.callbacks import LiveConfig, LiveSizer, NumberSource
+from qdsizer_stream.devices import SimMythen, SimMythenHdf5
 from qdsizer_stream.sizing import Sizer
 
 from ..callbacks.producers import FlyingMythen
@@ -163,3 +166,56 @@ def test_dark_frames_are_left_out_of_a_replay_as_they_are_live(
     live, again = both(open_with(device, plan))
     assert [one["status"] for one in live] == ["sized"] * 2
     assert again == live
+
+
+class FormerMythen(SimMythenHdf5):
+    """States its frames per event in the resource, and describes one frame, as ophyd-async used to."""
+
+    def trigger(self) -> Any:
+        status = DeviceStatus(self)
+
+        def expose() -> None:
+            for _ in range(2):
+                super(FormerMythen, self).trigger().wait()
+            status.set_finished()
+
+        threading.Thread(target=expose).start()
+        return status
+
+    def get_index(self) -> int:
+        return int(super().get_index()) // 2
+
+    def collect_asset_docs(self, index: int | None = None) -> Iterator[tuple[str, Any]]:
+        for name, doc in super().collect_asset_docs(index):
+            if name == "stream_resource":
+                doc["parameters"]["multiplier"] = 2
+            yield name, doc
+
+
+def test_the_multiplier_of_a_resource_is_followed_live_and_replayed(
+    both: Any, mythen: Any, files: Path
+) -> None:
+    live, replayed = both(count([mythen(kind=FormerMythen, directory=files)], 2))
+    assert [(one["frame_seq_num"], one["status"]) for one in live] == [
+        (number, "sized") for number in (1, 1, 2, 2)
+    ]
+    assert len({one["size"] for one in live}) == 4
+    assert replayed == live
+
+
+def test_a_setting_whose_key_begins_like_a_timestamp(
+    archive: Any, config: LiveConfig, sizer: Sizer, mythen: Any
+) -> None:
+    """The table of the archive has the time of `x` as `ts_x`."""
+    monitored = config.model_copy(update={"monitor": NumberSource(data_key="ts_monitor")})
+    live = LiveSizer(monitored, sizer)
+    out: Documents = []
+    live.subscribe(lambda name, doc: out.append((name, doc)))
+    live.subscribe(TiledWriter(archive))
+    engine = RunEngine({})
+    engine.subscribe(live)
+    (uid,) = engine(count([mythen(), Signal(name="ts_monitor", value=1.5)], 2))
+    assert live.close(60)
+    now, then = estimates(out), estimates(list(replay(archive[uid], monitored, sizer)))
+    assert [one["status"] for one in now] == ["sized", "sized"]
+    assert then == now

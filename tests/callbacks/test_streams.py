@@ -616,10 +616,23 @@ def test_documents_that_come_late(
     out = through([*others[:-1], *late, others[-1]])
     assert sizes(out) == expected[:N_FRAMES]
     missing = through(others)
-    account = streams(missing) if estimates(missing) else {}
-    if kind in ("stream_resource", "resource", "datum"):
-        assert account["primary"] == {"announced": 3, "sized": 0, "rejected": {"bad_frame": 3}}
-        assert all("was never announced: the frame" in e["qdsizer_reason"] for e in estimates(missing))
+    assert streams(missing)["primary"] == {"announced": 3, "sized": 0, "rejected": {"bad_frame": 3}}
+    reason = "no stream_datum came" if kind == "stream_datum" else "was never announced: the frame"
+    assert all(reason in one["qdsizer_reason"] for one in estimates(missing))
+
+
+def test_an_event_whose_stream_datum_is_lost_is_rejected(
+    stream_documents: Documents, through: Any, expected: list[float]
+) -> None:
+    out = through(
+        [one for one in stream_documents if one[0] != "stream_datum" or one[1]["seq_nums"]["start"] != 2]
+    )
+    by_number = {one["qdsizer_frame_seq_num"]: one for one in estimates(out)}
+    assert [by_number[1]["qdsizer_size"], by_number[3]["qdsizer_size"]] == [expected[0], expected[2]]
+    assert by_number[2]["qdsizer_reason"] == (
+        "no stream_datum came with this event: the frame cannot be found"
+    )
+    assert streams(out)["primary"] == {"announced": 3, "sized": 2, "rejected": {"bad_frame": 1}}
 
 
 # Several streams with images
@@ -817,6 +830,158 @@ def test_a_virtual_dataset_whose_second_file_is_not_there(
     assert problem in out[-1]["qdsizer_reason"]
 
 
+def rewritten(documents: Documents, write: Callable[[Any, Any], dict[str, Any]]) -> Documents:
+    """Stream documents with their frames written anew; `write` gives what changes in the resource."""
+    (resource,) = [doc for name, doc in documents if name == "stream_resource"]
+    with h5py.File(resource["uri"].removeprefix("file://localhost")) as source:
+        counts = source["/entry/data/data"][:]
+    changed = {**resource, **write(resource, counts)}
+    return [(name, changed if name == "stream_resource" else doc) for name, doc in documents]
+
+
+@pytest.mark.parametrize("name", ["slice", "template"])
+def test_parameters_that_cannot_be_followed_live_are_refused(
+    name: str, stream_documents: Documents, through: Any
+) -> None:
+    def write(resource: Any, counts: Any) -> dict[str, Any]:
+        return {"parameters": {**resource["parameters"], name: "1:"}}
+
+    out = estimates(through(rewritten(stream_documents, write)))
+    assert [one["qdsizer_reason"] for one in out] == [
+        f"frames of a stream_resource with {name} = '1:' cannot be read live: announce whole datasets of one "
+        "file, or size the run by replay from its archive"
+    ] * N_FRAMES
+
+
+def test_a_stream_resource_of_the_former_form(
+    stream_documents: Documents, through: Any, expected: list[float]
+) -> None:
+    """With spec, root and resource_path, as event-model before 1.21 has it."""
+    former = []
+    for name, doc in stream_documents:
+        if name == "stream_resource":
+            path = doc["uri"].removeprefix("file://localhost")
+            kept = {key: doc[key] for key in ("uid", "data_key", "run_start")}
+            more = {"spec": "AD_HDF5_SWMR_STREAM", "root": "/", "resource_path": path.lstrip("/")}
+            doc = {**kept, **more, "resource_kwargs": doc["parameters"]}
+        former.append((name, doc))
+    assert sizes(through(former)) == expected[:N_FRAMES]
+
+
+@pytest.mark.parametrize("shape", [[None], [1], [3]])
+def test_an_axis_of_unknown_length_in_the_shape(
+    shape: list[Any], stream_documents: Documents, through: Any, expected: list[float]
+) -> None:
+    """event-model allows None; how many rows an event has is not guessed."""
+    documents = []
+    for name, doc in stream_documents:
+        if name == "descriptor":
+            key = doc["data_keys"]["mythen_image"]
+            described = {**key, "shape": [*shape, key["shape"][-1]]}
+            doc = {**doc, "data_keys": {**doc["data_keys"], "mythen_image": described}}
+        documents.append((name, doc))
+    out = estimates(through(documents, file_timeout_s=0.2))
+    if shape == [1]:
+        assert [one["qdsizer_size"] for one in out] == expected[:N_FRAMES]
+    elif shape == [None]:
+        assert len(out) == N_FRAMES
+        assert all("(3, 30720) cannot hold events of shape (None, 30720)" in o["qdsizer_reason"] for o in out)
+    else:  # one event has all three rows, and the others have none
+        assert [one["qdsizer_size"] for one in out][:3] == expected[:N_FRAMES]
+        assert {one["qdsizer_status"] for one in out[3:]} == {"bad_frame"}
+
+
+def test_the_multiplier_of_a_resource_is_its_frames_per_event(
+    stream_documents: Documents, through: Any, expected: list[float]
+) -> None:
+    """The data key then describes one frame; without this, events would get each other's frames."""
+
+    def write(resource: Any, counts: Any) -> dict[str, Any]:
+        return {"parameters": {**resource["parameters"], "multiplier": N_FRAMES}}
+
+    out = estimates(through(rewritten(stream_documents, write), file_timeout_s=0.2))
+    assert [(one["qdsizer_frame_seq_num"], one["qdsizer_size"]) for one in out][:N_FRAMES] == [
+        (1, size) for size in expected[:N_FRAMES]
+    ]
+    assert {one["qdsizer_status"] for one in out[N_FRAMES:]} == {"bad_frame"}
+
+
+def test_a_uri_that_may_be_either_of_two_files_is_refused(
+    stream_documents: Documents, through: Any, tmp_path: Path
+) -> None:
+    def write(resource: Any, counts: Any) -> dict[str, Any]:
+        for folder, rows in {"r%41x": counts, "rAx": counts[::-1]}.items():
+            (tmp_path / folder).mkdir()
+            with h5py.File(tmp_path / folder / "f.h5", "w") as file:
+                file["/entry/data/data"] = rows
+        return {"uri": f"file://localhost{tmp_path}/r%41x/f.h5"}
+
+    out = estimates(through(rewritten(stream_documents, write)))
+    assert [one["qdsizer_reason"] for one in out] == [
+        f"the frames may be in {tmp_path}/rAx/f.h5 or {tmp_path}/r%41x/f.h5, as the URI may be quoted or "
+        "not: rename one of the folders without %, # and ?"
+    ] * N_FRAMES
+
+
+def test_a_filter_that_is_not_installed_is_named(
+    stream_documents: Documents, through: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "f.h5"
+
+    def write(resource: Any, counts: Any) -> dict[str, Any]:
+        with h5py.File(path, "w") as file:
+            properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+            properties.set_chunk((1, counts.shape[1]))
+            properties.set_filter(32099, h5py.h5z.FLAG_OPTIONAL, (1,))
+            space = h5py.h5s.create_simple(counts.shape)
+            dataset = h5py.h5d.create(file.id, b"frames", h5py.h5t.NATIVE_UINT32, space, properties)
+            for index, row in enumerate(counts):
+                dataset.write_direct_chunk((index, 0), row.tobytes(), 0)
+        return {"uri": path.as_uri(), "parameters": {"dataset": "frames"}}
+
+    began = time.monotonic()
+    out = estimates(through(rewritten(stream_documents, write), file_timeout_s=60.0))
+    assert time.monotonic() - began < 30  # it does not wait for what waiting does not bring
+    assert len(out) == N_FRAMES
+    assert all(
+        one["qdsizer_reason"].startswith(f"{path}:frames is compressed with HDF5 filter 32099")
+        and "install its plugin in the folder of HDF5_PLUGIN_PATH" in one["qdsizer_reason"]
+        for one in out
+    )
+
+
+@pytest.mark.parametrize("kind", ["interleaved", "unlimited", "same file"])
+def test_virtual_datasets_whose_files_are_complete(
+    kind: str, stream_documents: Documents, through: Any, expected: list[float], tmp_path: Path
+) -> None:
+    """Receivers that take turns, a file that grows, and another dataset of the same file."""
+
+    def write(resource: Any, counts: Any) -> dict[str, Any]:
+        n_strips = counts.shape[1]
+        with h5py.File(tmp_path / "whole.h5", "w", libver="latest") as file:
+            layout = h5py.VirtualLayout(counts.shape, counts.dtype, maxshape=(None, n_strips))
+            if kind == "same file":
+                file["raw"] = counts
+                layout[:] = h5py.VirtualSource(".", "raw", shape=counts.shape)
+            elif kind == "interleaved":
+                for index in (0, 1):
+                    part = counts[index::2]
+                    with h5py.File(tmp_path / f"part{index}.h5", "w") as other:
+                        other["data"] = part
+                    source = h5py.VirtualSource(f"part{index}.h5", "data", shape=part.shape)
+                    layout[index::2, :] = source
+            else:
+                maxshape = (None, n_strips)
+                with h5py.File(tmp_path / "part.h5", "w") as other:
+                    other.create_dataset("data", data=counts, maxshape=maxshape, chunks=(1, n_strips))
+                source = h5py.VirtualSource("part.h5", "data", shape=counts.shape, maxshape=maxshape)
+                layout[0 : h5py.h5s.UNLIMITED, :] = source[0 : h5py.h5s.UNLIMITED, :]
+            file.create_virtual_dataset("frames", layout)
+        return {"uri": (tmp_path / "whole.h5").as_uri(), "parameters": {"dataset": "frames"}}
+
+    assert sizes(through(rewritten(stream_documents, write), file_timeout_s=0.5)) == expected[:N_FRAMES]
+
+
 WRITER = """
 import sys, time
 import h5py, numpy as np
@@ -869,6 +1034,22 @@ def test_rows_that_are_not_flushed_yet_are_waited_for(
     """A dataset may be longer than what its writer has flushed; the rest reads as zeros, without an error."""
     with writing(stream_documents, tmp_path, chunk_rows, 1.0) as documents:
         assert sizes(through(documents)) == expected[:N_FRAMES]
+
+
+@pytest.mark.slow
+def test_an_event_of_which_only_the_first_row_is_flushed_is_waited_for(
+    stream_documents: Documents, through: Any, expected: list[float], tmp_path: Path
+) -> None:
+    with writing(stream_documents, tmp_path, 4, 1.0) as documents:
+        one_event = []
+        for name, doc in documents:
+            if name == "descriptor":
+                key = doc["data_keys"]["mythen_image"]
+                described = {**key, "shape": [N_FRAMES, key["shape"][-1]]}
+                doc = {**doc, "data_keys": {**doc["data_keys"], "mythen_image": described}}
+            if doc.get("seq_num", 1) == 1 and doc.get("seq_nums", {"start": 1})["start"] == 1:
+                one_event.append((name, doc))
+        assert sizes(through(one_event)) == expected[:N_FRAMES]
 
 
 @pytest.mark.slow

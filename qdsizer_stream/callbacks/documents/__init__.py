@@ -17,7 +17,7 @@ from ._quantity import (
     read_wavelength,
 )
 from ._readings import FrameReadings
-from ._rows import rows_per_event
+from ._rows import described_shape, rows_per_event
 from ._run_index import MAX_OPEN_RUNS, RunIndex
 from ._smoothed import (
     DERIVED_STREAMS,
@@ -71,6 +71,7 @@ __all__ = [
     "WavelengthSource",
     "array_bytes",
     "config_of_run",
+    "described_shape",
     "estimate_data",
     "estimates_alone",
     "fixed_wavelength_angstrom",

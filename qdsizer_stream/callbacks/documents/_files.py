@@ -6,7 +6,7 @@ from typing import Any
 
 from ...errors import ArchiveError
 from ._hdf5 import Hdf5Rows, paths_from_uri
-from ._rows import rows_per_event
+from ._rows import described_shape, rows_per_event
 
 __all__ = ["FrameFiles"]
 
@@ -29,7 +29,7 @@ class FrameFiles:
         self._timeout_s = timeout_s
         self._files: dict[tuple[str, str], Hdf5Rows] = {}
 
-    def stream_rows(self, resource: Mapping[str, Any], index: int, shape: Sequence[int]) -> Any:
+    def stream_rows(self, resource: Mapping[str, Any], index: int, shape: Sequence[int | None]) -> Any:
         """Read the frames of one index of a `stream_datum`.
 
         Parameters
@@ -50,6 +50,7 @@ class FrameFiles:
         ArchiveError
             They cannot be read, or the dataset does not have the shape described.
         """
+        resource = _of_today(resource)
         if resource["mimetype"] != HDF5_MIMETYPE:
             raise ArchiveError(
                 f"frames of type {resource['mimetype']} cannot be read: only {HDF5_MIMETYPE} can"
@@ -57,10 +58,19 @@ class FrameFiles:
         parameters = resource["parameters"]
         dataset = parameters.get("dataset") or parameters.get("path") or HDF5_DATASET
         method = parameters.get("join_method")
+        for name in ("slice", "template"):
+            if parameters.get(name):
+                raise ArchiveError(
+                    f"frames of a stream_resource with {name} = {parameters[name]!r} cannot be read live: "
+                    "announce whole datasets of one file, or size the run by replay from its archive"
+                )
+        shape = described_shape(shape, parameters.get("multiplier") or parameters.get("frame_per_point"))
         file = self._file(resource["uri"], dataset, lambda: paths_from_uri(resource["uri"]))
         return file.read(index, index + 1, lambda found: rows_per_event(found, shape, method))
 
-    def datum_rows(self, resource: Mapping[str, Any], datum: Mapping[str, Any], shape: Sequence[int]) -> Any:
+    def datum_rows(
+        self, resource: Mapping[str, Any], datum: Mapping[str, Any], shape: Sequence[int | None]
+    ) -> Any:
         """Read the frames of a `datum`.
 
         Parameters
@@ -107,6 +117,22 @@ class FrameFiles:
         return self._files[name, dataset]
 
 
+def _of_today(resource: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A `stream_resource` of event-model before 1.21, which has spec, root and path, in the present form."""
+    if "mimetype" in resource:
+        return resource
+    spec = resource.get("spec", "")
+    if "HDF5" not in spec.upper():
+        raise ArchiveError(f"frames of spec {spec or '(none)'} cannot be read: only HDF5 ones can")
+    path = Path(resource.get("root") or "/") / resource["resource_path"].lstrip("/")
+    return {
+        **resource,
+        "mimetype": HDF5_MIMETYPE,
+        "uri": path.as_uri(),
+        "parameters": resource.get("resource_kwargs", {}),
+    }
+
+
 def _span(kwargs: Mapping[str, Any]) -> tuple[int, int, bool]:
     """First and last plus one of the points of a datum, or of its rows, and which of the two they are."""
     match dict(kwargs):
@@ -128,7 +154,7 @@ def _span(kwargs: Mapping[str, Any]) -> tuple[int, int, bool]:
     )
 
 
-def _rows_per_point(found: tuple[int, ...], shape: Sequence[int], per_point: Any) -> int:
+def _rows_per_point(found: tuple[int, ...], shape: Sequence[int | None], per_point: Any) -> int:
     """Rows per point: what the resource gives, which must not contradict the shape of the data key."""
     try:
         described = rows_per_event(found, shape)

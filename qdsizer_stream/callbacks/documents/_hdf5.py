@@ -1,8 +1,10 @@
 """Rows of HDF5 files that may still be written."""
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -132,6 +134,7 @@ class Hdf5Rows:
                 raise
             except (OSError, KeyError, RuntimeError, AttributeError, IndexError, TypeError) as error:
                 problem = str(error).strip('"')
+                self._check_filters()
             self.close()  # a file without SWMR shows what was appended only when opened again
             if late:
                 self._lost = True
@@ -165,7 +168,8 @@ class Hdf5Rows:
         Frames that are zeros are waited for once, so that a closed shutter does not cost this time for
         every frame.
         """
-        if not self._swmr or np.any(values):
+        # Of several rows the first may be flushed and the others not.
+        if not self._swmr or all(np.any(row) for row in values):
             self._empty = False
             return True
         self._empty = self._empty or late
@@ -181,6 +185,33 @@ class Hdf5Rows:
     def _path(self) -> Path:
         return next((path for path in self._paths if path.exists()), self._paths[0])
 
+    def _check_one_file(self) -> None:
+        """Raise where the names are of several files: which of them is meant cannot be known."""
+        files = [path for path in self._paths if path.is_file()]
+        if any(not path.samefile(files[0]) for path in files[1:]):
+            raise ArchiveError(
+                f"the frames may be in {' or '.join(map(str, files))}, as the URI may be quoted or not: "
+                "rename one of the folders without %, # and ?"
+            )
+
+    def _check_filters(self) -> None:
+        """Raise where the dataset is compressed with a filter that is not installed: no waiting helps."""
+        import h5py
+
+        try:
+            properties = self._file[self._dataset_path].id.get_create_plist()
+            filters = [properties.get_filter(index) for index in range(properties.get_nfilters())]
+        except (OSError, KeyError, RuntimeError, AttributeError, TypeError):
+            return
+        for code, _, _, name in filters:
+            if not h5py.h5z.filter_avail(code):
+                self.close()
+                raise ArchiveError(
+                    f"{self._path}:{self._dataset_path} is compressed with HDF5 filter {code} "
+                    f"({name.decode(errors='replace') or 'without a name'}), which is not installed: install "
+                    "its plugin in the folder of HDF5_PLUGIN_PATH, or compress with a filter of hdf5plugin"
+                )
+
     def _open(self) -> Any:
         if self._file is None:
             import h5py
@@ -188,6 +219,7 @@ class Hdf5Rows:
             # Registers the filters of compressed frames: bitshuffle, LZ4, Blosc, Zstandard.
             import hdf5plugin  # noqa: F401
 
+            self._check_one_file()
             self._swmr = False
             try:
                 self._file = h5py.File(self._path, "r")
@@ -207,7 +239,14 @@ def _missing(dataset: Any, first: int, last: int, folder: Path) -> str:
         return f"it has {dataset.shape[0]} rows"
     if dataset.is_virtual:
         return next(
-            filter(None, (_missing_source(s, first, last, folder) for s in dataset.virtual_sources())), ""
+            filter(
+                None,
+                (
+                    _missing_source(source, first, last, folder, dataset.file)
+                    for source in dataset.virtual_sources()
+                ),
+            ),
+            "",
         )
     if dataset.chunks is None:
         return ""
@@ -220,32 +259,55 @@ def _missing(dataset: Any, first: int, last: int, folder: Path) -> str:
     return ""
 
 
-def _missing_source(source: Any, first: int, last: int, folder: Path) -> str:
+def _missing_source(source: Any, first: int, last: int, folder: Path, file: Any) -> str:
     """Why rows of one source of a virtual dataset cannot be read yet; the library shows zeros there."""
-    begin, end = _row_bounds(source.vspace, last)
-    first, last = max(first, begin), min(last, end + 1)
-    if first >= last:
-        return ""
-    if source.file_name == "." or "%b" in source.file_name:
-        return ""  # the same file, or a series of files that is still growing
+    shown, stored = _SelectedRows.of(source.vspace), _SelectedRows.of(source.src_space)
+    begin, end = shown.before(first), shown.before(last)
+    if begin >= end or "%b" in source.file_name:
+        return ""  # none of its rows, or a series of files that is still growing
+    first, last = stored.row(begin), stored.row(end - 1) + 1
+    if source.file_name == ".":
+        return _missing(file[source.dset_name], first, last, folder)
     path = folder / source.file_name  # an absolute name replaces the folder
-    from_begin, _ = _row_bounds(source.src_space, last)
-    shift = from_begin - begin
     try:
-        with _opened(path) as file:
-            problem = _missing(file[source.dset_name], first + shift, last + shift, path.parent)
+        with _opened(path) as other:
+            problem = _missing(other[source.dset_name], first, last, path.parent)
     except (OSError, KeyError) as error:
         problem = str(error).strip('"')
     return f"{path}: {problem}" if problem else ""
 
 
-def _row_bounds(space: Any, last: int) -> tuple[int, int]:
-    """First and last row of a selection; all rows where it has no bounds."""
-    try:
-        (begin, *_), (end, *_) = space.get_select_bounds()
-    except ValueError:  # everything, or without limit
-        return 0, last
-    return int(begin), int(end)
+@dataclass(frozen=True)
+class _SelectedRows:
+    """Rows of a selection: blocks at equal distances, as where receivers take turns to write frames."""
+
+    start: int = 0
+    stride: int = 1
+    block: int = 1
+    count: float = math.inf
+
+    @classmethod
+    def of(cls, space: Any) -> Self:
+        """Rows that a selection of a virtual dataset or of its source holds."""
+        try:
+            (start, *_), (stride, *_), (count, *_), (block, *_) = space.get_regular_hyperslab()
+        except (ValueError, TypeError, RuntimeError):
+            try:
+                (start, *_), (end, *_) = space.get_select_bounds()
+            except (ValueError, RuntimeError):  # everything, or without limit
+                return cls()
+            return cls(int(start), count=int(end) + 1 - int(start))
+        return cls(int(start), max(int(stride), int(block)), int(block), int(count))
+
+    def before(self, row: int) -> int:
+        """Number of selected rows before a row."""
+        whole, part = divmod(max(row - self.start, 0), self.stride)
+        return int(min(whole * self.block + min(part, self.block), self.count * self.block))
+
+    def row(self, number: int) -> int:
+        """Row that is selected as the number-th."""
+        whole, part = divmod(number, self.block)
+        return self.start + whole * self.stride + part
 
 
 def _opened(path: Path) -> Any:

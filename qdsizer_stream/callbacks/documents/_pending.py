@@ -1,7 +1,7 @@
 """Frames in files that wait for the event of their step."""
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +27,8 @@ class _Descriptor:
     """Whether a frame waited in vain."""
     deadline: float = 0.0
     required: tuple[str, ...] = ()
+    given: Counter[int] = field(default_factory=Counter)
+    """Sequence numbers of frames that were released without their event, which may still come."""
 
 
 class EventMatch:
@@ -74,6 +76,7 @@ class EventMatch:
                 state.events.remove(event)
                 yield _with_event(one, event)
             elif state.flown and not required:
+                state.given[one.seq_num] += 1
                 yield one
             else:
                 if not state.frames:
@@ -98,7 +101,9 @@ class EventMatch:
         state.flown = False
         self._stepped.add(stream)  # with the next descriptor of the stream too
         found = next((one for one in state.frames if one.seq_num == event["seq_num"]), None)
-        if found is None:
+        if found is None and state.given[event["seq_num"]]:
+            state.given[event["seq_num"]] -= 1
+        elif found is None:
             state.events.append(event)
         else:
             state.frames.remove(found)
@@ -109,20 +114,29 @@ class EventMatch:
         for state in self._descriptors.values():
             if self._only_dated(state) and time.monotonic() >= state.deadline:
                 state.flown = True
-                yield from _drained(state)
+                for one in _drained(state):
+                    state.given[one.seq_num] += 1
+                    yield one
 
     def finish(self) -> Iterator[Announced]:
         """Release all frames at the end of the run; those that require an event cannot be sized."""
         for state in self._descriptors.values():
             for one in _drained(state):
                 # An absorption peak is only compared with.
-                if names := [name for name in state.required if name != "optics.peak"]:
+                names = [name for name in state.required if name != "optics.peak"]
+                if names and not one.problem:
                     one.problem = (
                         f"no event came with this frame of stream {one.stream}, but "
                         f"{', '.join(names)} is read from events (data_key): in flown streams give "
                         "configuration_key, start_key or value instead"
                     )
                 yield one
+
+    def without_frames(self) -> Iterator[Mapping[str, Any]]:
+        """Events whose frames were never announced, at the end of the run."""
+        for state in self._descriptors.values():
+            yield from state.events
+            state.events.clear()
 
     def _state(self, descriptor: str) -> _Descriptor:
         return self._descriptors.setdefault(descriptor, _Descriptor())

@@ -299,7 +299,10 @@ class FrameSource:
     def _n_frames(self, shape: tuple[int, ...]) -> int:
         """Frames in an array; one where it is of another detector."""
         layout = _layout(shape, self._layouts)
-        return 1 if layout is None else max(math.prod(shape[: len(shape) - len(layout)]), 1)
+        if layout is None:
+            return 1
+        # event-model allows None for an axis of unknown length.
+        return max(math.prod(length or 1 for length in shape[: len(shape) - len(layout)]), 1)
 
     def _event(self, event: Mapping[str, Any], received: float) -> Iterator[Announced]:
         described = self._descriptors.get(event["descriptor"])
@@ -420,10 +423,7 @@ class FrameSource:
             for index in resource.fresh(indices)
         ]
         self.repeated += len(indices) - len(announced)
-        if problem:
-            yield from announced
-        else:
-            yield from self._match.frames(announced, self._readings.of_event(described.doc))
+        yield from self._match.frames(announced, self._readings.of_event(described.doc))
 
     def _finish(self) -> list[Announced]:
         """Frames that still wait, at the end of the run."""
@@ -445,9 +445,10 @@ class FrameSource:
             for doc, received in resource.waiting:
                 if "indices" not in doc:
                     continue  # it announces no frame
-                rest += [
+                described = self._descriptors[doc["descriptor"]]
+                lost = [
                     self._announced(
-                        self._descriptors[doc["descriptor"]],
+                        described,
                         doc["seq_nums"]["start"] + offset,
                         received,
                         lambda: None,
@@ -455,8 +456,19 @@ class FrameSource:
                     )
                     for offset in range(doc["indices"]["stop"] - doc["indices"]["start"])
                 ]
+                rest += self._match.frames(lost, self._readings.of_event(described.doc))
             resource.waiting = []
         rest += self._match.finish()
+        for event in self._match.without_frames():
+            rest.append(
+                self._announced(
+                    self._descriptors[event["descriptor"]],
+                    event["seq_num"],
+                    event["time"],
+                    lambda: None,
+                    problem="no stream_datum came with this event: the frame cannot be found",
+                )
+            )
         return [*self._choice.admit(rest), *self._choice.finish()]
 
     def _split(self, counts: Any) -> list[Any]:
