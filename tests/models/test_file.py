@@ -56,11 +56,12 @@ def resealed(proto: onnx.ModelProto, path: Path) -> None:
 
 
 def test_shipped_models_answer_their_references() -> None:
-    assert model_names() == ["pbs", "pbs-paper", "pbs-paper-cut"]
-    for name in model_names():
+    materials = {"pbs": "PbS", "pbs-paper": "PbS", "pbs-paper-cut": "PbS", "pbse": "PbSe"}
+    assert model_names() == list(materials)
+    for name, material in materials.items():
         model = load_model(name)
         assert model.name == name
-        assert model.card.material == "PbS"
+        assert model.card.material == material
         assert len(model.sha256) == 64
 
 
@@ -152,7 +153,7 @@ def test_only_one_blank_seal_is_sealed() -> None:
 
 
 def test_unknown_name_lists_the_known() -> None:
-    known = "pbs, pbs-paper, pbs-paper-cut"
+    known = "pbs, pbs-paper, pbs-paper-cut, pbse"
     with pytest.raises(ModelError, match=f"model 'pbz' is unknown: choose {known} or give the path of"):
         load_model("pbz")
 

@@ -13,14 +13,19 @@ pytestmark = pytest.mark.slow
 SEED, PER_KIND = 2026, 3
 """A seed that played no part when the thresholds were set."""
 
-MODELS = ("pbs", "pbs-paper", "pbs-paper-cut")
+MODELS = {"pbs": "PbS", "pbs-paper": "PbS", "pbs-paper-cut": "PbS", "pbse": "PbSe"}
+"""Materials of the models."""
+
+Corpus = dict[str, list[NegativeControl]]
 
 
 @pytest.fixture(scope="session")
-def corpus() -> dict[str, list[NegativeControl]]:
-    frames = defaultdict(list)
-    for frame in negative_controls("PbS", SEED, PER_KIND):
-        frames[frame.kind].append(frame)
+def corpora() -> dict[str, Corpus]:
+    """Negative controls of each material, by kind."""
+    frames: dict[str, Corpus] = {material: defaultdict(list) for material in MODELS.values()}
+    for material, of_kinds in frames.items():
+        for frame in negative_controls(material, SEED, PER_KIND):
+            of_kinds[frame.kind].append(frame)
     return frames
 
 
@@ -29,17 +34,18 @@ def sizers() -> dict[str, Sizer]:
     return {model: Sizer(SizingConfig(model=model)) for model in MODELS}
 
 
-def test_every_kind_is_there(corpus: dict[str, list[NegativeControl]]) -> None:
-    assert tuple(corpus) == NEGATIVE_CONTROL_KINDS
-    assert all(len(frames) == PER_KIND for frames in corpus.values())
+@pytest.mark.parametrize("material", dict.fromkeys(MODELS.values()))
+def test_every_kind_is_there(material: str, corpora: dict[str, Corpus]) -> None:
+    assert tuple(corpora[material]) == NEGATIVE_CONTROL_KINDS
+    assert all(len(frames) == PER_KIND for frames in corpora[material].values())
 
 
 @pytest.mark.parametrize("kind", NEGATIVE_CONTROL_KINDS)
 @pytest.mark.parametrize("model", MODELS)
 def test_no_negative_control_is_confidently_wrong(
-    model: str, kind: str, corpus: dict[str, list[NegativeControl]], sizers: dict[str, Sizer]
+    model: str, kind: str, corpora: dict[str, Corpus], sizers: dict[str, Sizer]
 ) -> None:
-    for frame in corpus[kind]:
+    for frame in corpora[MODELS[model]][kind]:
         estimate = sizers[model].size(frame.pattern)
         if estimate.status is Status.SIZED:
             assert estimate.size_low_nm <= frame.size_nm <= estimate.size_high_nm
@@ -61,10 +67,10 @@ def test_reasons_help(
     kind: str,
     allowed: set[Status],
     hint: str,
-    corpus: dict[str, list[NegativeControl]],
+    corpora: dict[str, Corpus],
     sizers: dict[str, Sizer],
 ) -> None:
-    strong = max(corpus[kind], key=lambda frame: frame.pattern.intensity.sum())
+    strong = max(corpora["PbS"][kind], key=lambda frame: frame.pattern.intensity.sum())
     estimate = sizers["pbs"].size(strong.pattern)
     assert estimate.status in allowed, estimate.reason
     assert hint in estimate.reason
