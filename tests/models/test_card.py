@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from qdsizer_stream.models import (
     AcceptanceThresholds,
+    Card,
     FitOutput,
     GaussianOutput,
     IntervalCalibration,
@@ -95,3 +97,11 @@ def test_thresholds_that_earlier_files_leave_out() -> None:
         0,
         0,
     )
+
+
+def test_a_card_without_a_version_is_of_the_first() -> None:
+    card = load_model("pbs").card.model_dump(mode="json")
+    del card["format_version"]
+    assert Card.model_validate(card).format_version == 1
+    with pytest.raises(ValidationError, match="format_version"):
+        Card.model_validate({**card, "format_version": 2})

@@ -78,3 +78,7 @@ def test_a_task_that_ends_the_thread(sizer: Sizer) -> None:
     for _ in range(2):
         with pytest.raises(SystemExit):
             future.result()
+    asked_for_its_error = SynchronousExecutor().submit(task, sizer, None)
+    with pytest.raises(SystemExit):
+        asked_for_its_error.exception()
+    assert isinstance(asked_for_its_error.exception(), SystemExit)
