@@ -22,6 +22,7 @@ class Asked:
 
     def __init__(self, shape: tuple[int, ...], chunk: int, dtype: str = "u4") -> None:
         self.shape, self.dtype = shape, np.dtype(dtype)
+        self.metadata: dict[str, Any] = {}
         rows = [chunk] * (shape[0] // chunk) + [shape[0] % chunk] * (shape[0] % chunk > 0)
         self.chunks = (tuple(rows), *((length,) for length in shape[1:]))
         self.requests: list[tuple[int, int]] = []
