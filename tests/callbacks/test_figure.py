@@ -20,8 +20,6 @@ from qdsizer_stream.callbacks.display import (
     draw_synthesis,
     waterfall,
 )
-from qdsizer_stream.callbacks.display import _figure as figure_module
-from qdsizer_stream.callbacks.display import _record as record_module
 from qdsizer_stream.patterns import Pattern
 from qdsizer_stream.sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
 
@@ -226,20 +224,14 @@ def test_nothing_measured_yet(live: Callable[..., LiveSizer]) -> None:
     assert "no frame yet" in texts(figure)
 
 
-@pytest.fixture
-def tireless(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figure_module, "REST_FACTOR", 0.0)
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("tireless")
 def test_the_window_shows_the_newest_and_skips_the_rest(
     raw: Documents, live: Callable[..., LiveSizer]
 ) -> None:
     sizer = live()
     record = SynthesisRecord(sizer)
     sizer.subscribe(record)
-    window = LiveFigure(record)
+    window = LiveFigure(record, rest_factor=0.0)
     assert window.refresh()
     assert not window.refresh()  # nothing new, nothing drawn
     for name, doc in raw:
@@ -261,12 +253,9 @@ def test_the_window_shows_the_newest_and_skips_the_rest(
 
 
 @pytest.mark.slow
-def test_the_window_rests_after_drawing(
-    raw: Documents, followed: Callable[..., SynthesisRecord], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(figure_module, "REST_FACTOR", 1e6)
+def test_the_window_rests_after_drawing(raw: Documents, followed: Callable[..., SynthesisRecord]) -> None:
     record = followed(raw)
-    window = LiveFigure(record)
+    window = LiveFigure(record, rest_factor=1e6)
     assert window.refresh()
     record.n_frames += 1
     assert not window.refresh()
@@ -279,16 +268,18 @@ def test_the_window_tells_of_the_frame_under_the_mouse(
     figure = Figure(figsize=(16, 9))
     draw_synthesis(followed(raw, wavelength=None), figure, spooled=2)
     sizes = next(axes for axes in figure.axes if axes.get_ylabel() == "diameter (nm)")
-    told = sizes.format_coord(0.8, 0.0)
-    assert told.startswith("frame 2, ")
-    assert ": bad frame: no wavelength" in told
+    shown = sizes.format_coord(0.8, 0.0)
+    assert shown.startswith("frame 2, ")
+    assert ": bad frame: no wavelength" in shown
     assert "spool 2 runs" in texts(figure)
 
 
-def test_a_long_run_is_thinned_out(
-    raw: Documents, followed: Callable[..., SynthesisRecord], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(record_module, "KEPT_FRAMES", 4)
-    record = followed(raw)
+def test_a_long_run_is_thinned_out(raw: Documents, live: Callable[..., LiveSizer]) -> None:
+    sizer = live()
+    record = SynthesisRecord(sizer, max_frames=4)
+    sizer.subscribe(record)
+    for name, doc in raw:
+        sizer(name, doc)
+    assert sizer.wait(60)
     assert (record.n_frames, record.n_sized) == (6, 6)
     assert [round(frame.minutes, 2) for frame in record.frames] == [0.25, 1.25, 2.25, 2.75]

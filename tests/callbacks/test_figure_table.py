@@ -10,17 +10,16 @@ from rich.console import Console
 
 from qdsizer_stream.callbacks import LiveSizer
 from qdsizer_stream.callbacks.display import LiveSizeTable
-from qdsizer_stream.callbacks.display import _table as table_module
 
 Documents = list[tuple[str, Any]]
 
 
 @pytest.fixture
 def printed(live: Callable[..., LiveSizer]) -> Callable[..., list[str]]:
-    def show(documents: Documents, **settings: Any) -> list[str]:
+    def show(documents: Documents, min_pause_s: float = 0.1, **settings: Any) -> list[str]:
         paper = io.StringIO()
         sizer = live(**settings)
-        sizer.subscribe(LiveSizeTable(Console(file=paper, width=100)))
+        sizer.subscribe(LiveSizeTable(Console(file=paper, width=100), min_pause_s))
         for name, doc in documents:
             sizer(name, doc)
         assert sizer.close(60)
@@ -34,10 +33,8 @@ def test_each_frame_has_a_line(
     raw: Documents,
     printed: Callable[..., list[str]],
     through: Callable[..., Documents],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(table_module, "MIN_PAUSE_S", 0.0)
-    lines = printed(raw)
+    lines = printed(raw, min_pause_s=0.0)
     sizes = [
         doc["data"]["qdsizer_size"]
         for name, doc in through(raw)
@@ -62,12 +59,11 @@ def test_each_frame_has_a_line(
 
 
 def test_sized_frames_may_be_skipped_and_rejected_ones_never(
-    raw: Documents, printed: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+    raw: Documents, printed: Callable[..., list[str]]
 ) -> None:
-    monkeypatch.setattr(table_module, "MIN_PAUSE_S", 1e6)
-    lines = printed(raw)
+    lines = printed(raw, min_pause_s=1e6)
     assert [line.split()[0] for line in lines[1:-1]] == ["1", "6"]  # the first and the newest
-    rejected = printed(raw, wavelength=None)
+    rejected = printed(raw, min_pause_s=1e6, wavelength=None)
     assert len(rejected) == 1 + 6 + 1
     assert all("— " in line and "✕ bad frame: no wavelength" in line for line in rejected[1:-1])
     assert rejected[-1] == "6 frames, 0 sized"

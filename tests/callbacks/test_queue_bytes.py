@@ -9,7 +9,6 @@ import pytest
 from qdsizer_stream.callbacks import Item
 from qdsizer_stream.callbacks.documents import QueuePolicy, array_bytes
 from qdsizer_stream.callbacks.live import WorkQueue
-from qdsizer_stream.callbacks.live import _queue as queue_module
 
 SIZE = 300_000
 """Bytes in each document."""
@@ -17,18 +16,14 @@ SIZE = 300_000
 
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", QueuePolicy)
-def test_a_queue_holds_no_more_bytes_than_its_limit(
-    policy: QueuePolicy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(queue_module, "QUEUE_BYTES", 1_000_000)
-    monkeypatch.setattr(queue_module, "MARKED_BYTES", 4_000_000)
+def test_a_queue_holds_no_more_bytes_than_its_limit(policy: QueuePolicy) -> None:
     go, handled = threading.Event(), []
 
     def handle(item: Item, behind: object) -> None:
         go.wait(60)
         handled.append(item.doc["number"])
 
-    queue = WorkQueue(handle, 1000, policy)
+    queue = WorkQueue(handle, 1000, policy, max_bytes=1_000_000, max_marked_bytes=4_000_000)
     items = [Item("event_page", {"number": number}, n_bytes=SIZE) for number in range(20)]
     producer = threading.Thread(target=lambda: [queue.put(item) for item in items])
     producer.start()
@@ -79,10 +74,9 @@ def test_the_plan_waits_where_the_disk_is_full(
     assert handled == list(range(12))
 
 
-def test_a_document_larger_than_the_queue_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queue_module, "QUEUE_BYTES", 10)
+def test_a_document_larger_than_the_queue_is_accepted() -> None:
     handled: list[str] = []
-    queue = WorkQueue(lambda item, _: handled.append(item.name), 1000, QueuePolicy.WAIT)
+    queue = WorkQueue(lambda item, _: handled.append(item.name), 1000, QueuePolicy.WAIT, max_bytes=10)
     queue.put(Item("event_page", {}, n_bytes=SIZE))
     assert queue.close(20)
     assert handled == ["event_page"]

@@ -67,10 +67,16 @@ class LiveFigure:
         Figure to draw into; None for the window `qdsizer`, opened where there is none.
     spool
         Writer with a spool, whose runs the footer counts.
+    rest_factor
+        Shortest time between two drawings, as a multiple of the time that one takes.
     """
 
     def __init__(
-        self, record: SynthesisRecord, figure: Figure | None = None, spool: Spool | None = None
+        self,
+        record: SynthesisRecord,
+        figure: Figure | None = None,
+        spool: Spool | None = None,
+        rest_factor: float = REST_FACTOR,
     ) -> None:
         if figure is None:
             from matplotlib import pyplot
@@ -79,6 +85,7 @@ class LiveFigure:
         self.figure = figure
         self._record = record
         self._spool = spool
+        self._rest_factor = rest_factor
         self._drawn: tuple[str, int, str] = ("", -1, "")
         self._rests_until = 0.0
         self._timer: Any = figure.canvas.new_timer(interval=REDRAW_MS)
@@ -101,7 +108,7 @@ class LiveFigure:
         self.figure.canvas.draw()
         self._drawn = now
         end = time.monotonic()
-        self._rests_until = end + REST_FACTOR * (end - begin)
+        self._rests_until = end + self._rest_factor * (end - begin)
         return True
 
     def close(self) -> None:

@@ -103,10 +103,13 @@ class SynthesisRecord:
     ----------
     live
         The live sizer, which has examined the frames, or whatever examines those of an archived run.
+    max_frames
+        Frames of a long run that are kept for its picture, evenly spaced.
     """
 
-    def __init__(self, live: Examined) -> None:
+    def __init__(self, live: Examined, max_frames: int = KEPT_FRAMES) -> None:
         self._live = live
+        self._max_frames = max_frames
         self._lock = threading.RLock()
         self._start: Any = {}
         self._stop: Any = {}
@@ -261,7 +264,7 @@ class SynthesisRecord:
             self.n_sized += 1
         else:
             self.n_rejected[status] += 1
-        if len(self.frames) >= KEPT_FRAMES:
+        if len(self.frames) >= self._max_frames:
             self.frames = self.frames[::2]
         self.frames.append(
             SizedFrame(

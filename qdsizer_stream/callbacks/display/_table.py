@@ -32,19 +32,22 @@ MIN_PAUSE_S = 0.1
 class LiveSizeTable:
     """Prints a line for each estimate; subscribe it to a live sizer.
 
-    Of sized frames that come faster than ten per second some get no line, but the newest of a burst always
-    does, and so does every frame that is not sized. A line at the end gives the number of frames.
+    Of sized frames that come faster than one per `min_pause_s` some get no line, but the newest of a burst
+    always does, and so does every frame that is not sized. A line at the end gives the number of frames.
 
     Parameters
     ----------
     console
         Where to print; None for the terminal.
+    min_pause_s
+        Shortest time between two lines of sized frames, s.
     """
 
-    def __init__(self, console: "Console | None" = None) -> None:
+    def __init__(self, console: "Console | None" = None, min_pause_s: float = MIN_PAUSE_S) -> None:
         from rich.console import Console
 
         self._console = console if console is not None else Console()
+        self._min_pause_s = min_pause_s
         self._descriptors: set[str] = set()
         self._printed = -math.inf
         self._lock = threading.Lock()  # a timer prints the newest of a burst
@@ -87,7 +90,7 @@ class LiveSizeTable:
         sized = event["data"]["qdsizer_status"] == Status.SIZED
         self._n_frames += 1
         self._n_sized += sized
-        pause_s = self._printed + MIN_PAUSE_S - time.monotonic()
+        pause_s = self._printed + self._min_pause_s - time.monotonic()
         if sized and pause_s > 0:
             self._waiting = event
             if self._timer is None:

@@ -147,6 +147,10 @@ class WorkQueue:
         Called now and then: whether the thread has to be given up.
     spill_folder
         Folder for documents that do not fit in memory; None for that of temporary files.
+    max_bytes
+        Bytes of arrays and lists in the documents that may wait.
+    max_marked_bytes
+        The same where documents are marked; more of them wait on disk.
     """
 
     def __init__(
@@ -157,8 +161,11 @@ class WorkQueue:
         idle: Callable[[], float | None] = lambda: None,
         hangs: Callable[[], bool] = lambda: False,
         spill_folder: Path | None = None,
+        max_bytes: int = QUEUE_BYTES,
+        max_marked_bytes: int = MARKED_BYTES,
     ) -> None:
         self._handle = handle
+        self._max_bytes, self._max_marked_bytes = max_bytes, max_marked_bytes
         self._idle = idle
         self._hangs = hangs
         self._spill = Spill(spill_folder)
@@ -205,10 +212,10 @@ class WorkQueue:
             The queue is closed.
         """
         with self._lock:
-            limit, limit_bytes = self._size, QUEUE_BYTES
+            limit, limit_bytes = self._size, self._max_bytes
             if self._full(item, limit, limit_bytes) and self._policy is not QueuePolicy.WAIT:
                 self._mark(item if self._policy is QueuePolicy.MARK else self._longest_waiting())
-                limit, limit_bytes = limit * MARKED_LIMIT, MARKED_BYTES
+                limit, limit_bytes = limit * MARKED_LIMIT, self._max_marked_bytes
                 if self._full(item, limit, limit_bytes):
                     self._revive()
                     self._spill_out(item)
