@@ -119,6 +119,7 @@ class Served:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape, self.dtype, self.chunks = shape, np.dtype("u4"), tuple((length,) for length in shape)
+        self.metadata: dict[str, Any] = {}
 
 
 @pytest.mark.parametrize(
