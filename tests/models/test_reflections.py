@@ -41,3 +41,7 @@ def test_strain_and_shift_move_them_as_the_fit_does() -> None:
     # A lattice that is 1 % larger has its peaks at Q/1.01.
     assert moved.q_inv_angstrom == pytest.approx(at(3, 4, 8) / 1.01 + 0.02)
     assert moved.labels == ("111", "200", "220")
+
+
+def test_the_first_peak_of_a_primitive_cubic_crystal_is_100() -> None:
+    assert reflections(at(1, 2, 3, 4), LATTICE).labels == ("100", "110", "111", "200")

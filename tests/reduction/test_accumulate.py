@@ -106,6 +106,7 @@ def test_sum_is_one_exposure_of_all_its_frames() -> None:
     assert total.intensity() * 5 == pytest.approx(once.intensity(), nan_ok=True)
     assert total.exposure_s == pytest.approx(0.005)
     assert total.n_frames == 5
+    assert np.array_equal(total.n_strips, 5 * once.n_strips)
 
 
 @pytest.mark.slow

@@ -474,3 +474,17 @@ def test_estimates_for_documents_hold_nothing_that_only_displays_show(
     assert None not in (whole.binned, whole.fit, whole.answer)
     assert whole.checks
     assert (short.binned, short.fit, short.checks, short.answer) == (None, None, (), None)
+
+
+@pytest.mark.parametrize(("first", "last"), [(20.0, 39.0), (0.05, 0.5)])
+def test_a_solvent_in_degrees_or_in_another_unit_is_refused(
+    tmp_path: Path, first: float, last: float
+) -> None:
+    """2θ taken for Q lies above the range of the model, Q in another unit below it."""
+    q = np.linspace(first, last, 500)
+    np.savetxt(tmp_path / "blank.xy", np.column_stack([q, np.full(q.size, 50.0)]))
+    with pytest.raises(
+        ConfigurationError,
+        match=rf"covers {first:g} to {last:g} Å⁻¹, the model uses .*: the first column must be Q in Å⁻¹",
+    ):
+        Sizer(SizingConfig(solvent=tmp_path / "blank.xy"))
