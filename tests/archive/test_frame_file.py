@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import h5py
 import numpy as np
@@ -116,8 +116,6 @@ def test_a_file_on_another_machine_says_what_can_be_done(
 
 class Served:
     """What a server states of an array."""
-
-    metadata: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape, self.dtype, self.chunks = shape, np.dtype("u4"), tuple((length,) for length in shape)
