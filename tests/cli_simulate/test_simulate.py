@@ -109,7 +109,7 @@ def test_what_cannot_be_drawn(
 @pytest.mark.slow
 def test_no_scheduler_answers(run: Run, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr("qdsizer_stream.simulation.frames._blocks.CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("qdsizer_stream._dask.CONNECT_TIMEOUT_S", 0.5)
     result = run(
         "simulate", "--recipe", small, "--out", tmp_path / "l.h5", "--scheduler", "tcp://127.0.0.1:9"
     )
