@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from .errors import QdsizerError
@@ -57,36 +58,40 @@ def finished_tasks(
         Dask is not installed, no scheduler answers, or the cluster has had no worker for two minutes.
     """
     try:
-        from distributed import Client, wait
+        from distributed import Client, Future
     except ModuleNotFoundError as error:
         raise error_type(
             "a scheduler needs Dask: install qdsizer-stream[cluster], here and on the workers"
         ) from error
     try:
-        client = Client(scheduler, timeout=CONNECT_TIMEOUT_S)  # type: ignore[no-untyped-call]
+        # Not the default of this process: it may serve the archive that the workers read, and Tiled's server
+        # would send what it computes with Dask to these workers, which wait for it.
+        client = Client(  # type: ignore[no-untyped-call]
+            scheduler, timeout=CONNECT_TIMEOUT_S, set_as_default=False
+        )
     except (OSError, ValueError) as error:
         raise error_type(
             f"no Dask scheduler answers at {scheduler} ({error}): start one with 'dask scheduler' and "
             "give its address, such as tcp://host:8786"
         ) from error
     with client:
+        finished: SimpleQueue[Future[Any]] = SimpleQueue()
         # Impure: two commands must not share results, which may come from an older package.
         futures = {client.submit(function, *values, pure=False): key for key, values in arguments.items()}
+        for future in futures:
+            future.add_done_callback(finished.put)  # type: ignore[no-untyped-call]
         last_seen = time.monotonic()
         while futures:
             try:
-                finished = wait(  # type: ignore[no-untyped-call]
-                    list(futures), timeout=POLL_S, return_when="FIRST_COMPLETED"
-                )
-                done = finished.done
-            except TimeoutError:
-                done = set()
-            if client.scheduler_info()["workers"]:
+                future = finished.get(timeout=POLL_S)
+            except Empty:
+                if client.scheduler_info()["workers"]:
+                    last_seen = time.monotonic()
+                elif time.monotonic() - last_seen > WORKERS_TIMEOUT_S:
+                    raise error_type(
+                        f"the cluster at {scheduler} has had no worker for {WORKERS_TIMEOUT_S:.0f} s, with "
+                        f"{len(futures)} {things} to go: start one with 'dask worker {scheduler}'; {kept}"
+                    ) from None
+            else:
                 last_seen = time.monotonic()
-            elif time.monotonic() - last_seen > WORKERS_TIMEOUT_S:
-                raise error_type(
-                    f"the cluster at {scheduler} has had no worker for {WORKERS_TIMEOUT_S:.0f} s, with "
-                    f"{len(futures)} {things} to go: start one with 'dask worker {scheduler}'; {kept}"
-                )
-            for future in done:
                 yield futures.pop(future), future.result

@@ -25,6 +25,7 @@ from qdsizer_stream.archive import (
 )
 from qdsizer_stream.archive import _cluster as cluster_module
 from qdsizer_stream.callbacks import LiveConfig
+from qdsizer_stream.devices import SimMythenHdf5
 from qdsizer_stream.errors import ArchiveError, ModelError
 from qdsizer_stream.sizing import Sizer
 
@@ -32,7 +33,7 @@ distributed = pytest.importorskip("distributed", reason="Dask is not installed")
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-RUNS, FRAMES = 4, 12
+RUNS, FRAMES, N_WORKERS = 4, 12, 2
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +42,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def catalog(folder: Path) -> Iterator[Any]:
+def catalog(folder: Path, files: Path) -> Iterator[Any]:
     """Archive of a folder that this process serves, as the command does."""
-    with open_archive(folder, create=True) as client:
+    with open_archive(folder, readable=[files], create=True) as client:
         yield client
 
 
@@ -59,7 +60,7 @@ def runs(catalog: Any, mythen: Any, config: LiveConfig) -> dict[str, LiveConfig]
 def scheduler() -> Iterator[str]:
     """Two workers, processes as on other machines."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        n_workers=N_WORKERS, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
     ) as cluster:
         yield cluster.scheduler_address
 
@@ -125,7 +126,7 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing(
     journals = tmp_path / "journals"
     other = {uid: one.model_copy(update={"queue_frames": 999}) for uid, one in runs.items()}  # not found
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+        n_workers=N_WORKERS, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
     ) as cluster:
         killed: list[int] = []
 
@@ -151,6 +152,18 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing(
         assert run.metadata["stop"]["num_events"] == {"qd_size": FRAMES, "qd_size_smoothed": FRAMES}
         assert len(sized_run(run).events) == FRAMES
     assert list(audit(catalog)) == []
+
+
+def test_frames_in_files_are_read_by_the_server_and_not_by_the_cluster(
+    catalog: Any, folder: Path, files: Path, mythen: Any, config: LiveConfig, scheduler: str, tmp_path: Path
+) -> None:
+    """Tiled's server computes them with Dask: sent to workers that wait for them, they would never come."""
+    engine = RunEngine({})
+    engine.subscribe(TiledWriter(catalog))
+    device = mythen(kind=SimMythenHdf5, directory=files)
+    uids = [engine(count([device], FRAMES))[0] for _ in range(2 * N_WORKERS)]
+    outcomes = dict(replay_on_cluster(folder, dict.fromkeys(uids, config), scheduler, tmp_path))
+    assert {uid: outcome.frames for uid, outcome in outcomes.items()} == dict.fromkeys(uids, FRAMES)
 
 
 def test_sizes_are_written_back(
