@@ -8,7 +8,7 @@
 #   two more kinds of tasks, which another worker may run while the first waits for them. With
 #   `dask.config.set(scheduler="threads")` around the call there is one task.
 # Why it matters: where every worker runs such a task, each waits for a free one, and none ever is. `replay --cluster` reads
-#   within that context.
+#   in a thread that is not in a task: `dask.config.set` holds for all threads of a worker, which may run several tasks.
 set -euo pipefail
 
 folder=$(mktemp -d)

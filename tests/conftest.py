@@ -142,6 +142,22 @@ def through(live: Callable[..., LiveSizer]) -> Callable[..., Documents]:
     return send
 
 
+@pytest.fixture
+def dask_scheduler() -> Iterator[str]:
+    """Address of a Dask cluster of two workers: threads that speak TCP, since processes take ten seconds to
+    come and go."""
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
+    with distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp://",
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",  # any free port
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
 class Result(NamedTuple):
     """What a command left: exit code, standard output and standard error."""
 

@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class _Command:
     patience_s: float
 
 
-class _Kept(threading.local):
+class _Kept:
     """What a thread of a worker keeps from one run to the next."""
 
     def __init__(self) -> None:
@@ -65,7 +66,7 @@ class _Kept(threading.local):
         return self._sizer
 
 
-_kept = _Kept()
+_of_thread = threading.local()
 
 
 def replay_on_cluster(
@@ -159,25 +160,28 @@ def _replay_one(command: _Command, uid: str, config_json: str, model_sha256: str
             f"the worker on {socket.gethostname()} has qdsizer_stream {__version__}, this command "
             f"{command.version}: install the same version there"
         )
+    kept: _Kept = _of_thread.__dict__.setdefault("kept", _Kept())
+    # Tiled's client reads arrays with Dask, which in the thread of a task would send each request to the
+    # cluster, and wait there for a worker: for ever, where all of them wait. Another thread is not in a task.
+    with ThreadPoolExecutor(1) as elsewhere:
+        return elsewhere.submit(_sized, kept, command, uid, config_json, model_sha256).result()
+
+
+def _sized(kept: _Kept, command: _Command, uid: str, config_json: str, model_sha256: str) -> ReplayOutcome:
     config = LiveConfig.model_validate_json(config_json)
-    sizer = _kept.sizer(config)
+    sizer = kept.sizer(config)
     if sizer.model.sha256 != model_sha256:
         raise ModelError(
             f"model {sizer.model.name} on {socket.gethostname()} is {sizer.model.sha256[:8]}, here "
             f"{model_sha256[:8]}: copy the file of this machine there"
         )
-    import dask
-
-    # Tiled's client reads arrays with Dask, which on a worker would send each request to the cluster, and
-    # wait there for a worker: for ever, where all of them wait.
-    with dask.config.set(scheduler="threads"):
-        catalog = _kept.catalog(command)
-        return replay_into(
-            find_run(catalog, uid),
-            config,
-            WriteBack(command.replace) if command.write_back else LinkedRuns(catalog),
-            command.journals,
-            sizer,
-            again=command.again,
-            patience_s=command.patience_s,
-        )
+    catalog = kept.catalog(command)
+    return replay_into(
+        find_run(catalog, uid),
+        config,
+        WriteBack(command.replace) if command.write_back else LinkedRuns(catalog),
+        command.journals,
+        sizer,
+        again=command.again,
+        patience_s=command.patience_s,
+    )

@@ -65,20 +65,6 @@ def scheduler() -> Iterator[str]:
         yield cluster.scheduler_address
 
 
-@pytest.fixture
-def in_threads() -> Iterator[str]:
-    """A cluster that is there at once: a worker that is a thread of this process."""
-    with distributed.LocalCluster(
-        n_workers=1,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tcp://",
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-    ) as cluster:
-        yield cluster.scheduler_address
-
-
 def derived(catalog: Any, uid: str) -> list[Any]:
     return [run for run in catalog.values() if run.metadata["start"].get("original_run_uid") == uid]
 
@@ -167,21 +153,21 @@ def test_frames_in_files_are_read_by_the_server_and_not_by_the_cluster(
 
 
 def test_sizes_are_written_back(
-    catalog: Any, folder: Path, runs: dict[str, LiveConfig], in_threads: str, tmp_path: Path
+    catalog: Any, folder: Path, runs: dict[str, LiveConfig], dask_scheduler: str, tmp_path: Path
 ) -> None:
     uid = next(iter(runs))
-    ((_, outcome),) = replay_on_cluster(folder, {uid: runs[uid]}, in_threads, tmp_path, write_back=True)
+    ((_, outcome),) = replay_on_cluster(folder, {uid: runs[uid]}, dask_scheduler, tmp_path, write_back=True)
     assert isinstance(outcome, ReplayOutcome)
     assert outcome.written == uid
     assert catalog[uid].metadata["stop"]["num_events"]["qd_size"] == FRAMES
 
 
 def test_a_run_that_cannot_be_sized_does_not_stop_the_others(
-    folder: Path, runs: dict[str, LiveConfig], in_threads: str, tmp_path: Path
+    folder: Path, runs: dict[str, LiveConfig], dask_scheduler: str, tmp_path: Path
 ) -> None:
     uid = next(iter(runs))
     mixed = {"0" * 36: runs[uid], uid: runs[uid]}
-    outcomes = dict(replay_on_cluster(folder, mixed, in_threads, tmp_path, again=True))
+    outcomes = dict(replay_on_cluster(folder, mixed, dask_scheduler, tmp_path, again=True))
     assert isinstance(outcomes[uid], ReplayOutcome)
     assert isinstance(outcomes["0" * 36], ArchiveError)
     assert "0" * 36 in f"{outcomes['0' * 36]}"
@@ -199,7 +185,7 @@ def test_a_run_that_cannot_be_sized_does_not_stop_the_others(
 def test_what_differs_on_a_worker_is_named(
     runs: dict[str, LiveConfig],
     folder: Path,
-    in_threads: str,
+    dask_scheduler: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     change: str,
@@ -229,7 +215,7 @@ def test_what_differs_on_a_worker_is_named(
     else:
         monkeypatch.setattr(cluster_module, "replay_into", lambda *_, **__: 1 / 0)
     uid = next(iter(runs))
-    ((_, outcome),) = replay_on_cluster(archive, {uid: runs[uid]}, in_threads, tmp_path)
+    ((_, outcome),) = replay_on_cluster(archive, {uid: runs[uid]}, dask_scheduler, tmp_path)
     assert isinstance(outcome, error)
     with pytest.raises(error, match=message):
         raise outcome

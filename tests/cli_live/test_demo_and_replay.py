@@ -74,20 +74,16 @@ def test_replay_into_the_archive_and_into_a_table(demo: dict, folder: Path, tmp_
 
 
 @pytest.mark.slow
-def test_replay_on_a_cluster(demo: dict, tmp_path: Path) -> None:
-    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
-    with distributed.LocalCluster(
-        n_workers=1, processes=False, protocol="tcp://", host="127.0.0.1", dashboard_address="127.0.0.1:0"
-    ) as cluster:
-        on_it = ("--cluster", cluster.scheduler_address, "--work", str(tmp_path), "--model", "pbs-paper")
-        first = run("replay", demo["archive"], "--since", "2020-01-01", *on_it, "--json")
-        assert first.exit_code == 0, first.output
-        (outcome,) = json.loads(first.stdout)
-        assert (outcome["run"], outcome["frames"], outcome["model"]) == (demo["run"], FRAMES, "pbs-paper")
-        assert outcome["written"] not in (demo["run"], demo["replayed_run"])
-        again = run("replay", demo["archive"], demo["run"], *on_it)
-        assert f"already sized with model pbs-paper, in {outcome['written']}" in again.stdout
-        assert "sizing on the cluster: 1 of 1" in again.stderr
+def test_replay_on_a_cluster(demo: dict, tmp_path: Path, dask_scheduler: str) -> None:
+    on_it = ("--cluster", dask_scheduler, "--work", str(tmp_path), "--model", "pbs-paper")
+    first = run("replay", demo["archive"], "--since", "2020-01-01", *on_it, "--json")
+    assert first.exit_code == 0, first.output
+    (outcome,) = json.loads(first.stdout)
+    assert (outcome["run"], outcome["frames"], outcome["model"]) == (demo["run"], FRAMES, "pbs-paper")
+    assert outcome["written"] not in (demo["run"], demo["replayed_run"])
+    again = run("replay", demo["archive"], demo["run"], *on_it)
+    assert f"already sized with model pbs-paper, in {outcome['written']}" in again.stdout
+    assert "sizing on the cluster: 1 of 1" in again.stderr
     nowhere = run(
         "replay", demo["archive"], demo["run"], "--cluster", "nonsense://x", "--work", str(tmp_path)
     )

@@ -176,22 +176,13 @@ def test_parts_of_another_recipe_are_not_taken(recipe: LibraryRecipe, tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_cluster_builds_the_same_bytes(recipe: LibraryRecipe, built: Path, tmp_path: Path) -> None:
-    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
-    # Workers in threads that speak TCP: processes take ten seconds to come and go.
-    with distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tcp://",
-        host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-    ) as cluster:
-        build_library(recipe, tmp_path / "library.h5", scheduler=cluster.scheduler_address)
+def test_a_cluster_builds_the_same_bytes(
+    recipe: LibraryRecipe, built: Path, tmp_path: Path, dask_scheduler: str
+) -> None:
+    build_library(recipe, tmp_path / "library.h5", scheduler=dask_scheduler)
     assert (tmp_path / "library.h5").read_bytes() == built.read_bytes()
 
 
-@pytest.mark.slow
 def test_nobody_at_the_address(
     recipe: LibraryRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
