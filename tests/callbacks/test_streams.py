@@ -672,6 +672,25 @@ def test_dark_frames_before_primary(
     assert descriptor["configuration"]["qdsizer"]["data"]["qdsizer_frame_stream"] == "primary"
 
 
+@pytest.mark.slow
+def test_dark_frames_wait_for_the_stream_that_the_hints_name(live: Any, mythen: Mythen) -> None:
+    """However long it takes until the shutter opens; without the hints they are sized after two seconds."""
+    device = mythen()
+
+    def plan() -> Iterator[Any]:
+        yield from bps.stage(device)
+        yield from bps.open_run({"hints": {"dimensions": [(["time"], "primary")]}})
+        yield from bps.trigger_and_read([device], name="dark")
+        yield from bps.sleep(3.0)
+        yield from bps.trigger_and_read([device], name="primary")
+        yield from bps.close_run()
+        yield from bps.unstage(device)
+
+    out = run_live(live(), plan())
+    assert streams(out)["primary"] == {"announced": 1, "sized": 1, "rejected": {}}
+    assert streams(out)["dark"] == {"announced": 1, "sized": 0, "rejected": {"other_stream": 1}}
+
+
 def test_a_monitor_and_the_baseline_give_way_to_primary(
     live: Any, mythen: Mythen, expected: list[float]
 ) -> None:

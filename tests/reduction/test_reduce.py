@@ -803,3 +803,19 @@ def test_enumerations_are_given_as_strings_and_paths_as_strings(tmp_path: Path) 
     with pytest.raises(ConfigurationError, match="standard is 'Ge': it must be one of Si, LaB6"):
         refine_calibration(DETECTOR, ONES, WAVELENGTH, 0.0, "Ge")
     assert load_reduction(str(beamline(tmp_path))).bins == GRID
+
+
+@pytest.mark.parametrize(("n_full", "refused"), [(3, False), (4, True)])
+def test_counts_clipped_below_the_depth_of_the_counter_are_refused(n_full: int, refused: bool) -> None:
+    """A 12-bit read-out declared as 24 bits: four strips at 4095 are no accident, with none just below."""
+    counts = np.random.default_rng(0).poisson(100, N)
+    counts[1000 : 1000 + n_full] = 4095
+    reducer = Reducer(config(bins=GRID))
+    if refused:
+        with pytest.raises(
+            CalibrationError,
+            match=r"4 strips have the same largest count, 4095: .* clipped there \(bit_depth is 24\)",
+        ):
+            reducer.pool(counts, WAVELENGTH)
+    else:
+        assert reducer.pool(counts, WAVELENGTH).total_counts > 0
