@@ -175,8 +175,8 @@ def replay(
                     else:
                         outcomes.append({**asdict(result), "model": on_cluster[uid].sizing.model})
             # In the order of the runs, whichever was finished first.
-            order = [one.metadata["start"]["uid"] for one in runs]
-            outcomes.sort(key=lambda outcome: order.index(outcome["run"]))
+            order = {one.metadata["start"]["uid"]: number for number, one in enumerate(runs)}
+            outcomes.sort(key=lambda outcome: order[outcome["run"]])
     if as_json:
         typer.echo(json.dumps(outcomes[0] if run is not None else outcomes))
     else:

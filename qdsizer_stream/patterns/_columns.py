@@ -185,9 +185,7 @@ def _defined(path: Path, names: tuple[str, ...]) -> tuple[str, ...]:
     name = names[0]
     if TWO_THETA.match(name) or Q.match(name):
         return names
-    for pattern, (what, fix) in OTHER_AXIS.items():
-        if pattern.match(name):
-            raise PatternFileError(f"{path}: the axis is named {name!r}: {what}; {fix}")
+    _reject_other_axis(path, "axis", name)
     unit = name.partition(" (")[2].rstrip(")")
     if re.match(r"1/|.*(-1|⁻¹)$", unit):
         return (f"q ({unit})", *names[1:])
@@ -216,9 +214,14 @@ def _check_other_axis(path: Path, header: tuple[str, ...], n_columns: int) -> No
         for names in _splits(line):
             if len(names) != n_columns or not any(INTENSITY.match(name) for name in names[1:]):
                 continue
-            for pattern, (what, fix) in OTHER_AXIS.items():
-                if pattern.match(names[0]):
-                    raise PatternFileError(f"{path}: the first column is named {names[0]!r}: {what}; {fix}")
+            _reject_other_axis(path, "first column", names[0])
+
+
+def _reject_other_axis(path: Path, where: str, name: str) -> None:
+    """Raise an error where a name is that of an axis which is neither 2θ nor Q."""
+    for pattern, (what, fix) in OTHER_AXIS.items():
+        if pattern.match(name):
+            raise PatternFileError(f"{path}: the {where} is named {name!r}: {what}; {fix}")
 
 
 def _are_names(names: tuple[str, ...]) -> bool:
