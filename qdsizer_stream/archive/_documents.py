@@ -119,6 +119,8 @@ class _Mongo:
                 continue
             if name == "event_page":
                 events = [("event", event) for event in unpack_event_page(doc)]
+            elif name == "bulk_events":
+                events = [("event", event) for of_one in doc.values() for event in of_one]
             else:
                 events = [(name, doc)]
             for kind, one in events:

@@ -56,6 +56,9 @@ class EventTally:
             self._count(doc["descriptor"], [doc["seq_num"]])
         elif name == "event_page":
             self._count(doc["descriptor"], doc["seq_num"])
+        elif name == "bulk_events":
+            for event in (event for events in doc.values() for event in events):
+                self._count(event["descriptor"], [event["seq_num"]])
         elif name == "stream_datum":
             self._flown.add(self._stream_of.get(doc["descriptor"], ""))
         elif name == "stop":

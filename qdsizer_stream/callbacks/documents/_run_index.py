@@ -32,8 +32,8 @@ class RunIndex:
 
         Returns
         -------
-        Identifiers: one; all open runs for resources of the old kind, which do not hold it; none where the
-        start never came.
+        Identifiers: one; all open runs for resources of the old kind, which do not hold it; those of all its
+        events for `bulk_events`; none where the start never came.
 
         Raises
         ------
@@ -49,7 +49,11 @@ class RunIndex:
             if not doc.get("run_start"):
                 return list(self._open)
             run = self._run_of[doc["uid"]] = doc["run_start"]
-        elif name in ("datum", "datum_page"):
+        elif name == "bulk_events":
+            descriptors = [event["descriptor"] for events in doc.values() for event in events]
+            runs = dict.fromkeys(self._run_of.get(descriptor, "") for descriptor in descriptors)
+            return [run for run in runs if run in self._open]
+        elif name in ("datum", "datum_page", "bulk_datum"):
             if doc["resource"] not in self._run_of:
                 return list(self._open)
             run = self._run_of[doc["resource"]]

@@ -194,6 +194,9 @@ class FrameSource:
                 ready = list(self._event(doc, received))
             case "event_page":
                 ready = [one for event in unpack_event_page(doc) for one in self._event(event, received)]
+            case "bulk_events":  # deprecated, but event-model still defines it: events by descriptor
+                events = (event for of_one in doc.values() for event in of_one)
+                ready = [one for event in events for one in self._event(event, received)]
             case "resource":
                 self._resources[doc["uid"]] = owned(doc)
                 ready = list(self._complete_events())
@@ -202,6 +205,16 @@ class FrameSource:
                 ready = list(self._complete_events())
             case "datum_page":
                 self._datums |= {one["datum_id"]: owned(one) for one in unpack_datum_page(doc)}
+                ready = list(self._complete_events())
+            case "bulk_datum":  # deprecated
+                self._datums |= {
+                    datum_id: {
+                        "datum_id": datum_id,
+                        "resource": doc["resource"],
+                        "datum_kwargs": owned(kwargs),
+                    }
+                    for datum_id, kwargs in zip(doc["datum_ids"], doc["datum_kwarg_list"], strict=True)
+                }
                 ready = list(self._complete_events())
             case "stream_resource":
                 ready = list(self._stream_resource(owned(doc)))

@@ -19,7 +19,7 @@ __all__ = ["Delivery", "Item", "Work", "WorkQueue"]
 
 logger = logging.getLogger(__name__)
 
-FRAME_DOCUMENTS = frozenset({"event", "event_page", "stream_datum"})
+FRAME_DOCUMENTS = frozenset({"event", "event_page", "bulk_events", "stream_datum"})
 """Documents that may hold frames; only these wait for room or are marked."""
 
 MARKED_LIMIT = 10
