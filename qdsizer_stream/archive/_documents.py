@@ -16,6 +16,7 @@ from ..callbacks import DERIVED_STREAMS, LiveConfig, frame_keys
 from ..callbacks.documents import PRIMARY, FrameReadings, Unreadable, described_shape, rows_per_event
 from ..errors import ArchiveError, ConfigurationError
 from ._ahead import ahead
+from ._column_names import ColumnNames
 from ._connect import plain_errors
 from ._frame_file import FrameFile, undecoded_uris
 from ._select import in_tables, plain_run
@@ -161,6 +162,7 @@ class _Tables:
         self._given: Counter[str] = Counter()
         self._flown: set[str] = set()
         self._undecoded: dict[str, list[str]] = {}  # URIs of the files of each array
+        self._names: dict[str, ColumnNames] = {}  # by stream
         self.streams: list[str] = []
         self.found = False
 
@@ -168,7 +170,7 @@ class _Tables:
         """Documents that were not given before, but for start and stop."""
         with plain_errors(f"run {self._run.metadata['start']['uid']}"):
             names = [name for name in _streams(self._run) if name not in DERIVED_STREAMS]
-            described = {name: self._run[name].descriptors for name in names}
+            described = {name: self._restored(name, self._run[name].descriptors) for name in names}
         # The main stream first: frames of others are left out where it has any.
         self.streams = sorted(described, key=lambda name: (name != PRIMARY, described[name][0]["time"]))
         framed: dict[str, list[str]] = {}
@@ -186,6 +188,17 @@ class _Tables:
             for doc in self._events(name, described[name], keys, ended, wanted, alone):
                 self._given[name] += 1
                 yield "event", doc
+
+    def _restored(self, name: str, descriptors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Descriptors of a stream with the data keys as its devices named them."""
+        notes = self._run.metadata.get("notes") or ()
+        self._names[name] = ColumnNames.of(name, descriptors[0], notes, self._read_from_events())
+        return [self._names[name].restored(descriptor) for descriptor in descriptors]
+
+    def _read_from_events(self) -> set[str]:
+        """Data keys that the settings name."""
+        sources = FrameReadings(self._config, self._run.metadata["start"]).sources.values()
+        return {source.data_key for source in sources if source.data_key} | set(self._config.applied.values())
 
     def check_whole(self, stop: Mapping[str, Any]) -> None:
         """Compare the events that were read with the stop document: a short run must not pass as whole."""
@@ -218,7 +231,8 @@ class _Tables:
         if stored is None:
             return
         table, arrays = stored
-        problem, rows_each = "" if wanted else "left out", dict.fromkeys(arrays, 1)
+        names = self._names[name]
+        problem, rows_each = names.problem if wanted else "left out", dict.fromkeys(arrays, 1)
         if missing := [key for key in keys if key not in arrays]:
             announced = len(table) or self._stop.get("num_events", {}).get(name)
             if not ended or not announced:
@@ -255,7 +269,7 @@ class _Tables:
             read: Iterator[tuple[int, int, Mapping[str, Any]]]
             read = _chunks(where, arrays, rows_each, first, n_events, self._undecoded)
             chunks = ahead(read)
-        yield from self._of_chunks(descriptors, table, rows_each, chunks)
+        yield from self._of_chunks(descriptors, table, rows_each, chunks, names)
 
     def _of_chunks(
         self,
@@ -263,6 +277,7 @@ class _Tables:
         table: Any,
         rows_each: Mapping[str, int],
         chunks: Iterator[tuple[int, int, Mapping[str, Any]]],
+        names: ColumnNames,
     ) -> Iterator[dict[str, Any]]:
         """Events from rows of the table and chunks of frames."""
         started = self._run.metadata["start"]["time"]
@@ -277,7 +292,7 @@ class _Tables:
                     key: chunk[(index - first) * rows_each.get(key, 1) :][: rows_each.get(key, 1)]
                     for key, chunk in arrays.items()
                 }
-                yield _event(f"{descriptor['uid']}/{index + 1}", descriptor["uid"], row, frames)
+                yield _event(f"{descriptor['uid']}/{index + 1}", descriptor["uid"], row, frames, names)
 
     @property
     def _stop(self) -> Mapping[str, Any]:
@@ -293,18 +308,19 @@ class _Tables:
                 # The parts as they are stored, not the columns of tables among the arrays.
                 parts = dict(getattr(stream, "base", stream).items())
                 table, columns = _table(parts, keys)
-                self._read_waveforms(stream, table)
+                self._read_waveforms(name, stream, table)
         except ArchiveError as error:
             if ended or not _is_fault_of_server(error.__cause__):
                 raise
             return None  # a table cannot be read while its first rows are written; the next look will
-        arrays = {key: self._readable(where, key, parts[key]) for key in keys if key in parts}
+        stored = {key: self._names[name].column(key) for key in keys}
+        arrays = {key: self._readable(where, key, parts[at]) for key, at in stored.items() if at in parts}
         return table, arrays | columns
 
-    def _read_waveforms(self, stream: Any, table: Any) -> None:
+    def _read_waveforms(self, name: str, stream: Any, table: Any) -> None:
         """Read waveforms that the settings name as arrays: the whole table holds their text, rounded."""
-        sources = FrameReadings(self._config, self._run.metadata["start"]).sources.values()
-        for key in {source.data_key for source in sources} & set(table.columns):
+        columns = {self._names[name].column(key) for key in self._read_from_events()}
+        for key in columns & set(table.columns):
             if len(table) and isinstance(table[key].iloc[0], str):
                 values = stream[key].read()
                 if len(values) == len(table):
@@ -429,14 +445,15 @@ def _step(arrays: Mapping[str, Any], rows_each: Mapping[str, int]) -> int:
     return -(-stored // -(-stored // wanted))
 
 
-def _event(uid: str, descriptor: str, row: Mapping[str, Any], frames: Mapping[str, Any]) -> dict[str, Any]:
+def _event(
+    uid: str, descriptor: str, row: Mapping[str, Any], frames: Mapping[str, Any], names: ColumnNames
+) -> dict[str, Any]:
     """One event, from its row in the table and its frames."""
     seq_num, at = int(row["seq_num"]), float(row["time"])
-    names = {*row, *frames}  # ts_x is the timestamp of x, but a key of its own where there is no x
+    columns = {column: value for column, value in row.items() if names.is_data(column)}
     data = {
-        key: value
-        for key, value in row.items()
-        if key not in ("seq_num", "time") and key.removeprefix("ts_") not in names - {key}
+        names.original(column): Unreadable(reason) if (reason := names.lost(column)) else value
+        for column, value in columns.items()
     }
     data |= frames
     return {
@@ -445,7 +462,7 @@ def _event(uid: str, descriptor: str, row: Mapping[str, Any], frames: Mapping[st
         "seq_num": seq_num,
         "time": at,
         "data": data,
-        "timestamps": {key: float(row.get(f"ts_{key}", at)) for key in data},
+        "timestamps": {key: float(row.get(f"ts_{names.column(key)}", at)) for key in data},
         "filled": {},
     }
 

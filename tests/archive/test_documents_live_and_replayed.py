@@ -8,9 +8,10 @@ import pytest
 from bluesky import RunEngine
 from bluesky.plans import count
 from bluesky_tiled_plugins import TiledWriter
+from ophyd import Signal
 
 from qdsizer_stream.archive import replay
-from qdsizer_stream.callbacks import LiveConfig, LiveSizer
+from qdsizer_stream.callbacks import LiveConfig, LiveSizer, NumberSource, WavelengthSource
 from qdsizer_stream.sizing import Sizer
 
 from ..callbacks.producers import ResourceDatumMythen
@@ -107,3 +108,46 @@ def test_bulk_events_and_bulk_datum(
     assert estimates(again) == estimates(live)
     assert account(live) == {"primary": {"announced": 3, "sized": 3, "rejected": {}}}
     assert account(again) == account(live)
+
+
+def monitored(mythen: Any, *signals: tuple[str, float]) -> Any:
+    return count([mythen(), *(Signal(name=name, value=value) for name, value in signals)], 2)
+
+
+@pytest.mark.parametrize("key", ["time", "seq_num", "time_", "ts_time", "ts_monitor", "ts_ts_time"])
+def test_a_data_key_with_a_name_that_tables_use(key: str, both: Any, mythen: Any, frames: list[Any]) -> None:
+    """The value of the key is 1.5, the time of the event and the number are not."""
+    documents = recorded(monitored(mythen, (key, 1.5), ("other", 2.0)))
+    live, again = both(documents, monitor=NumberSource(data_key=key))
+    assert [one["status"] for one in estimates(live)] == ["sized"] * 2
+    assert estimates(again) == estimates(live)
+    times = [
+        [doc["time"] for name, doc in out if name == "event" and "qdsizer_size" in doc["data"]]
+        for out in (live, again)
+    ]
+    assert times[0] == times[1]
+
+
+def test_a_key_whose_values_the_archive_does_not_hold(both: Any, mythen: Any) -> None:
+    documents = recorded(monitored(mythen, ("ts_mono", 0.5652), ("mono", 5.0)))
+    live, again = both(documents, wavelength=WavelengthSource(data_key="ts_mono", unit="angstrom"))
+    assert [one["status"] for one in estimates(live)] == ["sized"] * 2
+    assert [one["reason"] for one in estimates(again)] == [
+        "no wavelength: the archive holds the timestamps of 'mono' in place of the data key 'ts_mono': size "
+        "such runs live, or rename the key"
+    ] * 2
+    assert account(again) == {"primary": {"announced": 2, "sized": 0, "rejected": {"bad_frame": 2}}}
+
+
+def test_a_key_that_took_the_place_of_the_times_of_events(
+    archive: Any, config: LiveConfig, sizer: Sizer, mythen: Any
+) -> None:
+    documents = recorded(monitored(mythen, ("time", 1.5)))
+    writer = TiledWriter(archive, normalizer=None)
+    for name, doc in documents:
+        writer(name, dict(doc))
+    again = estimates(list(replay(archive[documents[0][1]["uid"]], config, sizer)))
+    assert [one["reason"] for one in again] == [
+        "the archive holds the values of the data key 'time' where the time of the events should be: write "
+        "the run again with the normalizer of TiledWriter, or rename the key"
+    ] * 2

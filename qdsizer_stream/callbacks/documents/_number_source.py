@@ -8,6 +8,7 @@ from pydantic import model_validator
 
 from ...configuration import Config
 from ...errors import ConfigurationError
+from ._frame import Unreadable
 
 __all__ = ["NUMBER_SOURCES", "FrameDocuments", "NumberSource", "read_switches"]
 
@@ -101,6 +102,8 @@ class NumberSource(Config):
                 f"no {name}: {self.describe()} is missing, found {self._others(documents)}; "
                 f"set [{name}] to its source"
             )
+        if isinstance(found, Unreadable):
+            raise ConfigurationError(f"no {name}: {found.reason}")
         try:
             return float(_only_element(found)), unit
         except (TypeError, ValueError) as error:
@@ -167,5 +170,7 @@ def read_switches(keys: Mapping[str, str], documents: FrameDocuments) -> dict[st
                 f"no {switch}: {key} is neither in the data nor in the configuration of the frames' "
                 "descriptor; set [applied] to its key"
             )
+        if isinstance(value, Unreadable):
+            raise ConfigurationError(f"no {switch}: {value.reason}")
         readings[switch] = value
     return readings
