@@ -48,7 +48,7 @@ MIN_RATE_CPS = 100_000.0
 """Counts per second of the strongest strip up to which an undeclared dead time is ignored: it hides less than
 2 %, and a size changes by half of that."""
 
-LARGEST_OF_STRIPS = 4.0
+MAX_STRIP_SIGMAS = 4.0
 """Standard deviations by which the largest of thousands of strips exceeds its expected count."""
 
 MONITOR_RANGE = (1e-30, 1e30)
@@ -339,7 +339,7 @@ class Reducer:
         if self.config.dead_time is not None or applied.rate or not seconds >= MIN_EXPOSURE_S:
             return 0.0
         top = float(values.max())
-        rate_cps = max(top - LARGEST_OF_STRIPS * math.sqrt(top), 0.0) / seconds
+        rate_cps = max(top - MAX_STRIP_SIGMAS * math.sqrt(top), 0.0) / seconds
         if rate_cps < MIN_RATE_CPS:
             return 0.0
         loss = possible_loss(rate_cps)

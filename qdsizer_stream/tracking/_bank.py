@@ -32,8 +32,8 @@ MIN_PERIODS = 1e-9
 """Length of a step, frame periods, below which it is none: nanoseconds, whose squares and inverses would
 leave the range of floating-point numbers."""
 
-_LEAST_DAMPING = np.array([[1e-12], [WEAK]])
-"""Least damping times step, of the transition and of its noise."""
+MIN_DAMPING = np.array([[1e-12], [WEAK]])
+"""Smallest damping times step, of the transition and of its noise."""
 
 TINY_VARIANCE = 1e-9
 """Variance of a correlated error that is not there, relative to a frame's: keeps matrices invertible."""
@@ -105,7 +105,7 @@ class Dynamics:
         if periods < MIN_PERIODS:
             transition[:, 1, 1] = transition[:, 2, 2] = 1.0
             return transition, noise
-        damping = np.maximum(self.damping + self.power * max(rate, 0.0), _LEAST_DAMPING / periods)
+        damping = np.maximum(self.damping + self.power * max(rate, 0.0), MIN_DAMPING / periods)
         fallen = np.expm1(damping * -periods)
         gain = fallen / -damping
         linear = fallen[1] * (fallen[1] + 2) / (-2 * damping[1])

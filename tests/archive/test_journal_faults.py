@@ -83,6 +83,23 @@ def test_a_flipped_bit_costs_one_document_and_is_named(documents: Documents, tmp
         assert inspect_journal(path).problems, position
 
 
+@pytest.mark.parametrize("n_bytes", [1, 2, 2**20 - 2, 2**20 - 1, 2**20, 2**20 + 1])
+def test_bytes_between_two_documents_cost_neither(n_bytes: int, documents: Documents, tmp_path: Path) -> None:
+    """The search for the next document reads 1 MiB at a time: its mark may begin one, or lie across two."""
+    path = written(documents[:4], tmp_path / f"{uid_of(documents)}.spool")
+    content = path.read_bytes()
+    second = [at for at in range(len(content)) if content.startswith(b"\xc1qdR", at)][1]
+    path.write_bytes(content[:second] + bytes(n_bytes) + content[second:])
+    found = list(read_journal(path))
+    assert [item for item in found if not isinstance(item, Damage)] == documents[:4]
+    (damage,) = (item for item in found if isinstance(item, Damage))
+    assert (damage.offset, damage.what, damage.at_end) == (
+        second,
+        f"{n_bytes} bytes are not readable",
+        False,
+    )
+
+
 @pytest.mark.parametrize("missing", [1, 3, 40, 60])
 def test_a_journal_that_ends_within_a_document_lacks_that_one_alone(
     missing: int, documents: Documents, tmp_path: Path

@@ -182,6 +182,21 @@ def test_a_run_that_holds_fewer_events_than_it_announced(config: LiveConfig) -> 
         events_of(run, config)
 
 
+def test_a_fly_scan_announces_events_of_other_numbers_than_its_frames(config: LiveConfig) -> None:
+    run = run_of(Asked((3, N_STRIPS), 3), n_events=3)
+    run["primary"].base.pop("internal")
+    run.metadata["stop"]["num_events"]["primary"] = 4
+    assert len(events_of(run, config)) == 3
+
+
+def test_a_stream_without_events_need_not_be_announced(config: LiveConfig) -> None:
+    array = Asked((0, N_STRIPS), 1)
+    array.chunks = ((0,), (N_STRIPS,))
+    run = run_of(array, n_events=0)
+    run.metadata["stop"]["num_events"] = {}
+    assert [name for name, _ in run_documents(run, config)] == ["start", "descriptor", "stop"]
+
+
 def test_a_stream_without_its_array_ends_the_replay_only_where_it_is_alone(config: LiveConfig) -> None:
     run = run_of(Asked((3, N_STRIPS), 3), n_events=3)
     missing = run_of(Asked((3, N_STRIPS), 3), n_events=3)["primary"]

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from qdsizer_stream.callbacks.documents import rows_per_event
+from qdsizer_stream.callbacks.documents import described_shape, rows_per_event
 from qdsizer_stream.errors import ArchiveError
 
 
@@ -26,6 +26,23 @@ def test_every_frame_belongs_to_its_event(k: int, layout: tuple[int, ...], n_eve
                 np.testing.assert_array_equal(rows.reshape(k, size), frames[event])
     # Tiled shows a concatenated dataset as a stacked one unless told otherwise.
     assert rows_per_event(datasets["concat"].shape, shape, "stack") == k
+
+
+@pytest.mark.parametrize(
+    ("shape", "multiplier", "expected"),
+    [
+        ((2, 8), None, (2, 8)),
+        ((8,), 3, (3, 8)),
+        ((1, 8), 3, (3, 8)),  # of one frame
+        ((3, 8), 3, (3, 8)),  # of all frames
+        ((2, 8), 3, (3, 2, 8)),
+        ((), 3, (3,)),
+    ],
+)
+def test_the_frames_of_a_resource_are_counted_into_the_shape(
+    shape: tuple[int, ...], multiplier: int | None, expected: tuple[int, ...]
+) -> None:
+    assert described_shape(shape, multiplier) == expected
 
 
 @pytest.mark.parametrize(

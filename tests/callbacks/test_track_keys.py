@@ -111,6 +111,16 @@ def test_the_track_holds_the_truth_where_strong_strips_lose_counts_unseen(
     assert np.all((sizes[0] < truth) & (truth < sizes[2]))
 
 
+@pytest.mark.parametrize("target", [5.0, None])
+def test_a_forecast_is_described_where_the_run_has_a_target(
+    raw: Documents, through: Through, target: float | None
+) -> None:
+    out = through(starting(raw, target_nm=target))
+    (described,) = (doc["data_keys"] for _, doc in out if doc.get("name") == "qd_size")
+    assert ("qdsizer_time_to_target" in described) is (target is not None)
+    assert data_of(out)[0].keys() == described.keys()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("target", [None, "5", True, -1.0, math.nan])
 def test_without_a_target_there_is_no_forecast(raw: Documents, through: Through, target: Any) -> None:

@@ -107,6 +107,33 @@ def test_a_wrong_zero_shows_as_a_shift(shift: float) -> None:
     assert fit_near(counted(pattern, 1000.0), mean_nm).sure_shift_inv_angstrom < 0.001
 
 
+def test_errors_of_strain_and_shift_are_the_scatter_between_frames() -> None:
+    pattern, mean_nm = dots(5.0, 0.06, strain=0.003)
+    shifted = np.interp(GRID.centres + 0.02, GRID.centres, pattern)
+    fits = [fit_near(counted(shifted, 300.0, seed), mean_nm) for seed in range(30)]
+    strains, shifts = [fit.strain for fit in fits], [fit.shift_inv_angstrom for fit in fits]
+    assert np.mean(strains) == pytest.approx(0.003, abs=1e-4)
+    assert np.mean(shifts) == pytest.approx(-0.02, abs=4e-4)
+    # The scatter of thirty is known to 13 %.
+    assert np.mean([fit.strain_sd for fit in fits]) == pytest.approx(np.std(strains), rel=0.25)
+    assert np.mean([fit.shift_sd_inv_angstrom for fit in fits]) == pytest.approx(np.std(shifts), rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("true_nm", "counts", "high"), [(3.0, 60.0, 1.6), (4.0, 200.0, 1.2), (5.0, 100.0, 1.2)]
+)
+def test_the_size_fitted_in_an_interval_is_the_best_or_nearly(
+    true_nm: float, counts: float, high: float
+) -> None:
+    """Where the middle of the interval fits worse by more than a tenth, another size is fitted."""
+    pattern, mean_nm = dots(true_nm)
+    frame = counted(0.6 * pattern + 0.4 * on_grid(TEMPLATES.solvents[4]), counts)
+    low_nm, high_nm = 0.98 * mean_nm, high * mean_nm
+    sizes = [size for size in np.unique(TEMPLATES.mean_nm) if low_nm <= size <= high_nm]
+    best = min(CHECK.fit(frame, size, size).misfit for size in sizes)
+    assert CHECK.fit(frame, low_nm, high_nm).misfit < 1.1 * best
+
+
 @pytest.mark.parametrize("shift_deg", [0.3, -0.25])
 def test_a_two_theta_shift_of_copper_is_found_beside_a_strain(shift_deg: float) -> None:
     """As angles: the shift of Q falls with cos θ. The size and the strain are those without it."""

@@ -122,13 +122,14 @@ def test_the_size_of_the_crystallites_is_taken_off() -> None:
 
 
 def test_the_profile_is_voigts_for_large_crystallites() -> None:
-    distance = np.linspace(0, 0.1, 500)
-    for lorentzian in (0.0, 0.5, 1.0):
-        half = lorentzian * 0.02 / 2
-        gauss = math.sqrt(max((0.02 - 0.5346 * 2 * half) ** 2 - 0.2166 * (2 * half) ** 2, 0.0))
+    for fwhm, lorentzian in ((0.02, 0.0), (0.02, 0.5), (0.02, 1.0), (2.0, 0.5)):
+        distance = np.linspace(0, 5 * fwhm, 500)
+        half = lorentzian * fwhm / 2
+        gauss = math.sqrt(max((fwhm - 0.5346 * 2 * half) ** 2 - 0.2166 * (2 * half) ** 2, 0.0))
         exact = voigt_profile(distance, gauss / 2.354820045, half)
-        found = line_profile(0.02, lorentzian, math.inf)(distance)
-        np.testing.assert_allclose(found, exact, atol=2e-4 * exact[0])
+        profile = line_profile(fwhm, lorentzian, math.inf)
+        np.testing.assert_allclose(profile(distance), exact, atol=2e-4 * exact[0])
+        assert profile(np.array([13 * fwhm])) == 0.0
 
 
 @pytest.mark.slow
@@ -159,6 +160,47 @@ def test_lines_outside_the_pattern_are_passed_over() -> None:
     fit = fit_instrument_width(part, "LaB6", wavelength_angstrom=0.56, crystallite_nm=1e6)
     assert [line.square_sum for line in fit.lines] == [4, 5, 6, 8, 9, 10, 11, 12, 13, 14]
     np.testing.assert_allclose(fit.fwhm_inv_angstrom(AT[1:2]), 0.02, rtol=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("shift_widths", "broader", "step"),
+    [(1.45, 1.0, 0.002), (-1.45, 1.0, 0.002), (0.0, 4.0, 0.004), (0.0, 0.12, 0.0005)],
+    ids=["right", "left", "broad", "narrow"],
+)
+def test_a_line_unlike_the_others_has_no_width(shift_widths: float, broader: float, step: float) -> None:
+    """Near 300, or a hump or spike in its place: the fit ends where it may go no further."""
+    width, (square_sums, lattice) = 0.02, LINES["LaB6"]
+    q = np.arange(1.0, 6.0, step)
+    expected = np.full(q.size, 60.0)
+    for square_sum in square_sums[:13]:
+        of_300 = square_sum == 9
+        centre = 2 * np.pi * math.sqrt(square_sum) / lattice + of_300 * shift_widths * width
+        sd = width * (broader if of_300 else 1.0) / 2.354820045
+        expected += (1 + of_300) * 5000 * width * voigt_profile(q - centre, sd, 0.0)
+    pattern = Pattern.from_arrays(q, np.random.default_rng(0).poisson(expected))
+    fit = fit_instrument_width(pattern, "LaB6", wavelength_angstrom=0.56, crystallite_nm=1e6)
+    assert [line.square_sum for line in fit.lines] == [n for n in square_sums[:13] if n != 9]
+    np.testing.assert_allclose(fit.fwhm_inv_angstrom(AT), width, rtol=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("broader", "left_out"), [({3: 1.4}, [3]), ({2: 1.4, 3: 1.8}, [])], ids=["one", "two"]
+)
+def test_three_lines_must_be_left_of_four(broader: dict[int, float], left_out: list[int]) -> None:
+    """Of two that are unlike the others nobody can tell which: all four are used, and the error is large."""
+    q = np.arange(1.2, 3.3, 0.002)
+    expected = np.full(q.size, 60.0)
+    for square_sum in LINES["LaB6"][0][:4]:
+        centre = 2 * np.pi * math.sqrt(square_sum) / LINES["LaB6"][1]
+        sd = 0.02 * broader.get(square_sum, 1.0) / 2.354820045
+        expected += 200 * voigt_profile(q - centre, sd, 0.0)
+    pattern = Pattern.from_arrays(q, np.random.default_rng(0).poisson(expected))
+    fit = fit_instrument_width(pattern, "LaB6", wavelength_angstrom=0.56, crystallite_nm=1e6)
+    assert [line.square_sum for line in fit.lines] == [1, 2, 3, 4]
+    assert [line.square_sum for line in fit.lines if not line.used] == left_out
+    assert (fit.scatter > 3) is (not left_out)
 
 
 @pytest.mark.slow

@@ -73,6 +73,16 @@ def test_bare_detector_gives_every_strip_a_point() -> None:
     assert pattern.sigma == pytest.approx(np.sqrt(counts), rel=2e-3)
 
 
+def test_the_error_of_a_flat_field_is_that_of_its_counts(tmp_path: Path) -> None:
+    """Of a strip, as a fraction: whatever its response and the polarisation are."""
+    flat_counts = np.linspace(2000, 18_000, N).round()
+    flat = flat_file(tmp_path, flat_counts, counts=1.0)
+    reducer = Reducer(config(flat_field=flat, polarisation=Polarisation(plane="vertical", fraction=0.2)))
+    pooled = reducer.pool(np.full(N, 500), WAVELENGTH)
+    relative = pooled.systematic()["flat_field"] / pooled.intensity()
+    np.testing.assert_allclose(relative, 1 / np.sqrt(flat_counts), rtol=1e-9)
+
+
 def test_strip_without_counts_keeps_the_error_of_one() -> None:
     pattern = Reducer(DETECTOR).reduce(np.zeros(N), WAVELENGTH)
     assert pattern.sigma == pytest.approx(ONES, rel=2e-3)

@@ -514,6 +514,14 @@ def test_dots_unseen_in_few_photons_may_be_there(
     assert failures(check_fit(**change, counts=counts))[0].status is status
 
 
+@pytest.mark.parametrize(("sd", "threshold"), [(0.0, 0.7), (0.08, 0.7), (0.1, 0.65), (0.2, 0.3)])
+def test_a_noise_is_accepted_that_counts_may_have_by_chance(sd: float, threshold: float) -> None:
+    """Within 3.5 standard deviations of the power of counts, 1."""
+    for power, accepted in ((threshold + STEP, True), (threshold - STEP, False)):
+        failed = [check.name for check in failures(check_frame(noise_power=power, noise_power_sd=sd))]
+        assert failed == ([] if accepted else ["power of the noise"])
+
+
 def test_the_solvent_is_named_where_it_covers_too_little() -> None:
     checks = check_frame(n_fitted=20, solvent="blank.xy")
     assert failures(checks)[0].message == (

@@ -103,13 +103,15 @@ def sizer() -> Sizer:
     return Sizer(model="pbs", materials=MATERIALS, texture=False)
 
 
-@pytest.mark.slow
 def test_the_material_of_a_curve() -> None:
     comparison = MaterialComparison(load_crystal_curves(MATERIALS))
     assert comparison.names == MATERIALS
     for material in MATERIALS:
         found = comparison.compare(counted(material, 4.5))
         assert (found.identity, found.material) == (Identity.IDENTIFIED, material)
+    toluene = load_solvent("toluene").intensity(Q, 0.56)
+    photons = np.random.default_rng(0).poisson(2e4 * toluene / toluene.mean()).astype(float)
+    assert comparison.compare(Pattern.from_arrays(Q, photons)).identity is Identity.NO_SIGNAL
 
 
 def test_points_outside_the_range_are_not_compared() -> None:

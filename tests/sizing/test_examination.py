@@ -166,3 +166,21 @@ def test_sizes_outside_the_range_of_the_model_are_not_fitted(
     assert examined.fit is not None
     assert examined.fit.misfit == within.misfit != anywhere.misfit
     np.testing.assert_array_equal(examined.fit.total, within.total)
+
+
+def test_a_size_outside_the_range_of_the_model_is_shown_with_its_own_fit() -> None:
+    sizer = Sizer(SizingConfig())
+    model, templates = sizer.model, sizer.model.templates
+    model.card = model.card.model_copy(update={"size_range_nm": (1.8, 4.0)})
+    grid = model.card.input.grid
+    nearest = np.argmin(np.abs(templates.mean_nm - 6.0) + np.abs(templates.dispersion - 0.14))
+    curve = np.interp(grid.centres, templates.q_inv_angstrom, templates.dots[nearest])
+    binned = Pattern.from_arrays(grid.centres, np.random.default_rng(0).poisson(1000 * curve))
+    examined, answer = sizer.examine(binned), model.answer(binned)
+    assert examined.estimate.status is Status.OUT_OF_RANGE
+    assert answer.size_low_nm > 4.0
+    assert examined.fit is not None
+    own = PhysicsCheck(templates, grid, 5.934).fit(
+        binned, answer.size_low_nm, answer.size_high_nm, answer.dispersion
+    )
+    assert (examined.fit.best_nm, examined.fit.misfit) == (own.best_nm, own.misfit)

@@ -11,7 +11,7 @@ from qdsizer_stream.models import load_model
 from qdsizer_stream.patterns import Pattern, q_from_two_theta, read_curve
 from qdsizer_stream.reduction import ReductionConfig, nominal_detector
 from qdsizer_stream.simulation import GrowingDots, SynthesisRecipe, load_solvent
-from qdsizer_stream.sizing import RawFrame, Sizer, SizingConfig, Status
+from qdsizer_stream.sizing import RawFrame, SizeEstimate, Sizer, SizingConfig, Status
 
 WAVELENGTH_ANGSTROM = 0.5637
 DETECTOR = nominal_detector(n_modules=24, global_offset_deg=1.0)
@@ -350,7 +350,6 @@ def test_a_range_that_no_training_saw_is_a_bad_frame(
     assert estimate.reason == reason
 
 
-@pytest.mark.slow
 def test_a_solvent_that_covers_too_little_is_named(tmp_path: Path) -> None:
     path = tmp_path / "blank.xy"
     np.savetxt(path, np.column_stack([np.linspace(0.9, 1.5, 200), np.ones(200)]))
@@ -451,6 +450,27 @@ def test_a_two_theta_shift_withholds_the_lattice_parameter_and_not_the_size(
     assert rejected.status is Status.OUT_OF_DOMAIN
     assert f"2θ is shifted by {1.5 * shift_deg:+.2f}"[:-1] in rejected.reason
     assert "check the 2θ zero and the height of the sample" in rejected.reason
+
+
+def test_the_size_at_a_two_theta_shift_is_that_at_the_right_angles() -> None:
+    """Of copper, where a shift of the angle moves the peaks at high Q by little."""
+    templates, wavelength = load_model("pbs").templates, 1.5406
+    dots = templates.dots[np.argmin(np.abs(templates.mean_nm - 6.0) + np.abs(templates.dispersion - 0.06))]
+    two_theta = np.arange(17.0, 150.0, 0.04)
+    counts = np.random.default_rng(0).poisson(
+        1000 * np.interp(q_from_two_theta(two_theta, wavelength), templates.q_inv_angstrom, dots)
+    )
+
+    def size(shift_deg: float) -> SizeEstimate:
+        pattern = Pattern.from_two_theta(two_theta + shift_deg, counts, wavelength)
+        return Sizer().size(pattern, wavelength_angstrom=wavelength)
+
+    shifted = size(-0.25)
+    right = size(-0.25 - shifted.two_theta_shift_deg)
+    assert shifted.status is right.status is Status.SIZED
+    assert abs(right.two_theta_shift_deg) < 0.01
+    assert shifted.mass_mean_nm == pytest.approx(right.mass_mean_nm, rel=3e-4)
+    assert shifted.size_nm == pytest.approx(right.size_nm, rel=1e-3)
 
 
 def test_the_reason_names_the_scale_at_which_peaks_would_fit() -> None:
