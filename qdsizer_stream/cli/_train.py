@@ -1,6 +1,7 @@
 """``qdsizer-stream train``: train a model from a recipe."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,11 @@ from ._progress import progress_bar
 __all__ = ["train"]
 
 
-@app.command(epilog=examples("train --recipe pbs", "train --recipe my-material.toml --out my-material.onnx"))
+@app.command(
+    epilog=examples(
+        "train --recipe pbs", "train --recipe my-material.toml --out my-material.onnx", "train --workers 2"
+    )
+)
 def train(
     recipe: Annotated[
         str, typer.Option(help="Name of a recipe of this package, or path of a TOML file.")
@@ -27,6 +32,13 @@ def train(
         bool,
         typer.Option(help="Continue an interrupted training of this recipe, or start again."),
     ] = True,
+    workers: Annotated[
+        int,
+        typer.Option(
+            help="Processes that train one network together. They share the frames of each step, and the "
+            "threads; the number belongs to what determines the model."
+        ),
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the model card as JSON.")] = False,
 ) -> None:
     """Train a model on simulated frames and write its file.
@@ -40,13 +52,21 @@ def train(
     path = Path(f"{settings.name}.onnx") if out is None else out
     checkpoint = Checkpoint.beside(path, settings.sha256)
     errors = Console(stderr=True, soft_wrap=True)
+    n_cores = len(os.sched_getaffinity(0))
+    if workers > n_cores:
+        errors.print(
+            f"{workers} workers share {n_cores} {'core' if n_cores == 1 else 'cores'}, which is slower than "
+            f"{n_cores} {'worker' if n_cores == 1 else 'workers'}",
+            highlight=False,
+            markup=False,
+        )
     if not resume:
         checkpoint.discard()
     elif checkpoint.path.exists():
         errors.print(f"continuing from {checkpoint.path}", highlight=False, markup=False)
     try:
         with progress_bar() as show:
-            model = run(settings, path, show)
+            model = run(settings, path, show, workers)
     except KeyboardInterrupt:
         if checkpoint.path.exists():
             errors.print(

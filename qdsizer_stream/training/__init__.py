@@ -9,11 +9,12 @@ from ._networks import MovingSums, PaperNetwork, PositionalNetwork, SizeNetwork
 from ._paper_fit import PaperFit, fit_paper
 from ._paper_set import PaperAugmentation, PaperSet, Split, augment, split_by_parent
 from ._recipe import PaperRecipe, SizeRecipe, TrainingRecipe, load_training_recipe
-from ._size_fit import ShuffledFrames, SizeFit, fit_size
+from ._size_fit import ShuffledFrames, SizeFit, SizeLoss, fit_size
 from ._templates import TemplatePhysics, simulate_templates
 from ._thresholds import error_rates, held_out_simulations, round_up, set_thresholds
 from ._train import train
 from ._update_model_card import seal_model, update_model_card
+from ._workers import check_workers, run_workers
 
 __all__ = [
     "Checkpoint",
@@ -27,12 +28,14 @@ __all__ = [
     "PositionalNetwork",
     "ShuffledFrames",
     "SizeFit",
+    "SizeLoss",
     "SizeNetwork",
     "SizeRecipe",
     "Split",
     "TemplatePhysics",
     "TrainingRecipe",
     "augment",
+    "check_workers",
     "degrade",
     "degrade_randomly",
     "error_rates",
@@ -44,6 +47,7 @@ __all__ = [
     "interval_scale",
     "load_training_recipe",
     "round_up",
+    "run_workers",
     "seal_model",
     "set_thresholds",
     "silent",

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .. import __version__
-from ..errors import ModelError
+from ..errors import ConfigurationError, ModelError
 from ..models import (
     BinnedInput,
     Card,
@@ -27,6 +27,7 @@ from ._paper_fit import fit_paper
 from ._recipe import PaperRecipe, SizeRecipe, TrainingRecipe
 from ._size_fit import fit_size, frame_vectors
 from ._templates import simulate_templates
+from ._workers import check_workers
 
 __all__ = ["train"]
 
@@ -40,7 +41,12 @@ TEMPLATE_WAVELENGTH_ANGSTROM = 0.56
 """Wavelength of the templates, as in the paper, Å."""
 
 
-def train(recipe: TrainingRecipe, path: str | os.PathLike[str], progress: Progress = silent) -> SizingModel:
+def train(
+    recipe: TrainingRecipe,
+    path: str | os.PathLike[str],
+    progress: Progress = silent,
+    n_workers: int = 1,
+) -> SizingModel:
     """Train a model and write its file.
 
     During training, a checkpoint is stored next to the file (`Checkpoint.beside`). An interrupted training is
@@ -54,6 +60,8 @@ def train(recipe: TrainingRecipe, path: str | os.PathLike[str], progress: Progre
         Model file to write (.onnx).
     progress
         Called at each step.
+    n_workers
+        Number of processes that train together, see `fit_size`; recipes of the paper's network train in one.
 
     Returns
     -------
@@ -61,10 +69,18 @@ def train(recipe: TrainingRecipe, path: str | os.PathLike[str], progress: Progre
 
     Raises
     ------
+    ConfigurationError
+        The recipe cannot be trained with this number of workers.
     ModelError
-        The folder does not exist, the checkpoint next to the file is damaged or belongs to another recipe,
-        or the file does not reproduce the network.
+        The folder does not exist, the checkpoint next to the file is damaged or belongs to another recipe or
+        number of workers, a worker has ended early, or the file does not reproduce the network.
     """
+    if isinstance(recipe, SizeRecipe):
+        check_workers(n_workers, recipe.batch_size)
+    elif n_workers != 1:
+        raise ConfigurationError(
+            f"workers = {n_workers}: recipes of kind {recipe.kind!r} train in one process: give 1"
+        )
     path = Path(path)
     if not path.parent.is_dir():  # fails now rather than after an hour
         raise ModelError(f"folder {path.parent} does not exist: create it first")
@@ -73,7 +89,7 @@ def train(recipe: TrainingRecipe, path: str | os.PathLike[str], progress: Progre
         case PaperRecipe():
             model = _train_paper(recipe, path, progress, checkpoint)
         case SizeRecipe():
-            model = _train_size(recipe, path, progress, checkpoint)
+            model = _train_size(recipe, path, progress, checkpoint, n_workers)
     checkpoint.discard()
     return model
 
@@ -112,8 +128,10 @@ def _train_paper(recipe: PaperRecipe, path: Path, progress: Progress, checkpoint
     return export_model(path, fit.network, card, templates, vectors.astype(np.float32))
 
 
-def _train_size(recipe: SizeRecipe, path: Path, progress: Progress, checkpoint: Checkpoint) -> SizingModel:
-    fit = fit_size(recipe, progress, checkpoint)
+def _train_size(
+    recipe: SizeRecipe, path: Path, progress: Progress, checkpoint: Checkpoint, n_workers: int
+) -> SizingModel:
+    fit = fit_size(recipe, progress, checkpoint, n_workers=n_workers)
     card = _card(
         recipe,
         material=recipe.generator.structures.material,
@@ -124,6 +142,7 @@ def _train_size(recipe: SizeRecipe, path: Path, progress: Progress, checkpoint: 
             "steps": recipe.steps,
             "patterns": recipe.steps * recipe.batch_size,
             "seconds": round(fit.seconds),
+            **({"workers": n_workers} if n_workers > 1 else {}),
         },
         evaluation=fit.evaluation,
     )

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -190,3 +191,11 @@ def test_unknown_training_recipe(run: Run, tmp_path: Path) -> None:
     assert result.code == 1
     assert "training recipe 'gold' is unknown: choose from cdse, pbs, pbs-paper, " in result.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_more_workers_than_cores_are_said(run: Run, tmp_path: Path) -> None:
+    result = run("train", "--recipe", "pbs", "--out", tmp_path / "no.onnx", "--workers", 1024)
+    assert result.code == 1
+    n_cores = len(os.sched_getaffinity(0))
+    assert f"1024 workers share {n_cores} core" in result.err
+    assert "workers = 1024: batch_size = 256 cannot be shared equally" in result.err
