@@ -24,5 +24,6 @@ from . import (  # noqa: F401  (each registers its command)
     _watch,
 )
 from ._app import app, main
+from ._refined_page import RefinedPages
 
-__all__ = ["app", "main"]
+__all__ = ["RefinedPages", "app", "main"]

@@ -25,9 +25,6 @@ logger = logging.getLogger(__name__)
 
 Writer = Callable[[str, Any], object]
 
-EXIT_TIMEOUT_S = 60.0
-"""Time that process exit, or a repeated start-up, waits for frames to be sized and written, s."""
-
 ARCHIVE_BATCH = 20
 """Events per request to the archive: visible there after one second of frames at 20 Hz, at a tenth of the
 cost of single events."""
@@ -43,6 +40,7 @@ class _Installation:
         resources: ExitStack,
         raw: "RawJournal | None",
         spooled: bool,
+        exit_timeout_s: float,
     ) -> None:
         self.sizer = sizer
         self.raw = raw
@@ -52,17 +50,18 @@ class _Installation:
         self.taken: list[Writer] = []  # writers that were subscribed to the RunEngine
         self._archive_writer = archive_writer
         self._resources = resources
+        self._exit_timeout_s = exit_timeout_s
         self._behind: dict[int, Writer] = {}
         self.put_behind([])
         # Not `atexit`: the worker of a queue server is a multiprocessing child, which runs only finalizers.
-        self._at_exit = Finalize(None, self.close, args=(EXIT_TIMEOUT_S,), exitpriority=1)
+        self._at_exit = Finalize(None, self.close, args=(exit_timeout_s,), exitpriority=1)
         # In other processes `atexit` is too late: executors accept no more work by then, and a server in this
         # process needs them to write. Executors use this hook themselves; it runs in reverse order.
         threading._register_atexit(self._at_exit)  # type: ignore[attr-defined]
 
     def put_behind(self, writers: Sequence[Writer]) -> None:
         """Subscribe writers to raw documents and sizes, replacing those subscribed before."""
-        self.sizer.wait(EXIT_TIMEOUT_S)
+        self.sizer.wait(self._exit_timeout_s)
         for token in self._behind:
             self.sizer.unsubscribe(token)
         archive = [] if self._archive_writer is None else [self._archive_writer]
@@ -111,14 +110,14 @@ def install(
     archive: str | os.PathLike[str] | None = None,
     spool: str | os.PathLike[str] | None = None,
     readable: Sequence[str | os.PathLike[str]] = (),
+    exit_timeout_s: float = 60.0,
 ) -> LiveSizer:
     """Size every frame that a RunEngine measures.
 
     Call it after the RunEngine has been made. Writers behind the sizer receive raw documents and sizes, in
     order, from the sizing thread; writers that were subscribed to the RunEngine are unsubscribed from it, so
     that no run is written twice, and `uninstall` subscribes them again. Raw documents go to a journal on disk
-    before anything else, and the journal of a run is deleted once its writers have accepted it. At process
-    exit, frames that are not yet sized and written are awaited for up to a minute.
+    before anything else, and the journal of a run is deleted once its writers have accepted it.
 
     Parameters
     ----------
@@ -138,6 +137,8 @@ def install(
         does not delay sizing. Without it the journals are in `default_spool()`.
     readable
         Folders of frame files that runs in an archive served by this process may refer to.
+    exit_timeout_s
+        How long process exit, or a start-up file that runs again, waits for the last frames, s.
 
     Returns
     -------
@@ -179,7 +180,7 @@ def install(
             sizer = LiveSizer(settings, spill_folder=None if raw is None else raw.directory)
             if settings.report is not None:
                 sizer.subscribe(ReportWriter(sizer, settings.report.folder))
-            there = _Installation(sizer, archive_writer, resources.pop_all(), raw, spooled)
+            there = _Installation(sizer, archive_writer, resources.pop_all(), raw, spooled, exit_timeout_s)
         if there.raw is not None:
             there.raw_token = engine.subscribe(there.raw)  # first: on disk before anything else happens
         there.token = engine.subscribe(there.sizer)

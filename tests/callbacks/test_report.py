@@ -1,5 +1,6 @@
 """Reports that are written as runs end."""
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -9,22 +10,15 @@ import pytest
 
 from qdsizer_stream.callbacks import LiveSizer
 from qdsizer_stream.callbacks.display import ReportWriter, RunData, render_report, smoothed_track
-from qdsizer_stream.callbacks.display import _report as report_module
 
 Documents = list[tuple[str, Any]]
 
 
 @pytest.mark.slow
 def test_a_report_is_written_when_the_run_has_ended(
-    raw: Documents, live: Callable[..., LiveSizer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    raw: Documents, live: Callable[..., LiveSizer], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    threads: list[str] = []
-    render = report_module.render_report
-    monkeypatch.setattr(
-        report_module,
-        "render_report",
-        lambda run: (threads.append(threading.current_thread().name), render(run))[1],
-    )
+    caplog.set_level(logging.INFO, logger="qdsizer_stream")
     sizer = live()
     writer = ReportWriter(sizer, tmp_path / "reports")
     sizer.subscribe(writer)
@@ -41,7 +35,8 @@ def test_a_report_is_written_when_the_run_has_ended(
     assert text.count("<svg") == 2
     assert "<tr><th>sized</th><td>6</td></tr>" in text
     # Neither in the thread of the plan nor in that of the sizing.
-    assert threads not in ([threading.main_thread().name], ["qdsizer"])
+    (thread,) = (record.threadName for record in caplog.records if "report of run" in record.message)
+    assert thread not in (threading.main_thread().name, "qdsizer")
 
 
 def test_a_folder_that_cannot_be_written_disturbs_nothing(

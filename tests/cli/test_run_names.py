@@ -1,6 +1,8 @@
 """Runs as they are named on the command line: short identifiers, -1, --newest, and what a mistake gives."""
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +10,9 @@ from typer.testing import CliRunner
 
 from qdsizer_stream.archive import find_run
 from qdsizer_stream.cli import app
-from qdsizer_stream.cli._run_name import RUN_SETTINGS, RunNames
 from qdsizer_stream.errors import ArchiveError
+
+Run = Callable[..., tuple[int, str, str]]
 
 
 class Runs(dict[str, str]):
@@ -68,36 +71,29 @@ def test_a_run_that_is_not_there(name: str, message: str) -> None:
         find_run(RUNS, name)
 
 
-def given(*arguments: str) -> Any:
-    """Invoke a command with runs and an option."""
-    import typer
-
-    command = typer.Typer()
-
-    @command.command(context_settings=RUN_SETTINGS)
-    def show(archive: str, runs: RunNames, picture: str = "", as_json: bool = False) -> None:
-        typer.echo(f"{archive} {runs} {picture} {as_json}")
-
-    return CliRunner().invoke(command, list(arguments))
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", [["-1"], ["-1", "-12"], ["--newest"]])
+def test_newest_runs_are_arguments_and_options_stay_options(
+    run: Run, runs: list[str], tmp_path: Path
+) -> None:
+    code, _, err = run("compare", "nowhere", *runs, "--picture", tmp_path / "a.png", "--json")
+    assert code == 1
+    assert "nowhere is not an archive" in err
 
 
-def test_newest_runs_are_arguments_and_options_stay_options() -> None:
-    assert given("demo", "-1", "-12", "--picture", "a.png").stdout == "demo ['-1', '-12'] a.png False\n"
-    assert given("demo", "--newest", "--as-json").stdout == "demo ['-1']  True\n"
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["demo", "-1", "--pictrue", "a.png"], "No such option: --pictrue Did you mean --picture?"),
-        (["demo", "-0"], "No such option: -0"),
-        (["demo", "--newst"], "No such option: --newst Did you mean --newest?"),
+        (["-1", "--pictrue", "a.png"], "No such option: --pictrue Did you mean --picture?"),
+        (["-0"], "No such option: -0"),
+        (["--newst"], "No such option: --newst Did you mean --newest?"),
     ],
 )
-def test_a_mistyped_option_is_not_taken_for_a_run(arguments: list[str], message: str) -> None:
-    result = given(*arguments)
-    assert result.exit_code == 2
-    assert message in re.sub(r"[│\s]+", " ", result.stderr)
+def test_a_mistyped_option_is_not_taken_for_a_run(run: Run, arguments: list[str], message: str) -> None:
+    code, _, err = run("compare", "nowhere", *arguments)
+    assert code == 2
+    assert message in re.sub(r"[│\s]+", " ", err)
 
 
 @pytest.mark.slow

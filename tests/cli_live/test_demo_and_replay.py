@@ -129,6 +129,20 @@ def test_runs_are_compared(demo: dict, tmp_path: Path) -> None:
     assert first["minutes"] == pytest.approx(1.5)  # of the synthesis
     with Image.open(picture) as drawn:
         assert len(drawn.convert("RGB").getcolors(1 << 20)) > 20
+
+
+def test_the_newest_run_is_named_by_its_place(demo: dict) -> None:
+    def named(*names: str) -> list[str]:
+        said = run("compare", demo["archive"], *names, "--json").stdout
+        return [json.loads(line)["run"] for line in said.splitlines()]
+
+    newest, before = named("--newest", "-2")
+    assert named("-1", "-2") == [newest, before]
+    assert newest != before
+
+
+def test_runs_are_compared_in_a_table(demo: dict) -> None:
+    both = (demo["archive"], demo["run"], demo["replayed_run"])
     table = run("compare", *both).stdout
     assert table.count("4 of 4") == 2
     assert max(map(len, table.splitlines())) <= 80

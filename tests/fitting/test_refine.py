@@ -1,6 +1,5 @@
 """``qd.refine`` and ``qdsizer-stream refine``: files, cache, materials, tables, errors."""
 
-import io
 import json
 import re
 from collections.abc import Callable
@@ -206,15 +205,12 @@ def test_command(run, cached: Path, saved: Path, tmp_path: Path) -> None:
     assert (code != 0, "give both or neither" in err) == (True, True)
 
 
-def test_table_has_both_conventions(cached: Path, good: tuple) -> None:
-    from rich.console import Console
-
-    from qdsizer_stream.cli._refine import _table
-
-    console = Console(width=100, record=True, file=io.StringIO())
-    refined = qd.refine(good[0], wavelength=0.56)
-    console.print(_table(Path("a.xye"), refined))
-    text = console.export_text()
+def test_table_has_both_conventions(run, cached: Path, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"FORCE_COLOR": "1", "COLUMNS": "100"}.items():  # as in a terminal
+        monkeypatch.setenv(name, value)
+    code, out, err = run("refine", saved, "--wavelength", "0.56")
+    assert code == 0, err
+    text = re.sub(r"\x1b\[[0-9;]*m", "", out)
     assert re.search(r"mass-weighted mean \(nm\)\s+│\s+\d\.\d+ ± 0\.\d+ │\s+\d\.\d+ ± 0\.\d+", text)
     assert re.search(r"all physics ┃ +literature", text)
     assert re.search(r"correlated motion A \(Å²\)\s+│\s+\d\.\d+ ± \d\.\d+ │\s+–", text)

@@ -29,12 +29,11 @@ def slow(name, doc):
 
 def session():
     from beamline import RE, take
-    from qdsizer_stream.profiles import _install, install
+    from qdsizer_stream.profiles import install
 
-    if kind == "hangs":
-        _install.EXIT_TIMEOUT_S = 0.5
     archive = folder / "archive" if kind == "archive" else None
-    sizer = install(RE, folder / "qdsizer.toml", slow, archive=archive)
+    timeout_s = 0.5 if kind == "hangs" else 60.0
+    sizer = install(RE, folder / "qdsizer.toml", slow, archive=archive, exit_timeout_s=timeout_s)
     RE(take({frames}))
     print("left", sizer.counters.queued, flush=True)
 

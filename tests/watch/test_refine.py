@@ -13,7 +13,7 @@ import pytest
 from bokeh.document import Document
 
 from qdsizer_stream.callbacks import LiveSizer, SynthesisRecord
-from qdsizer_stream.cli._refined_page import RefinedPages
+from qdsizer_stream.cli import RefinedPages
 from qdsizer_stream.errors import PatternError
 from qdsizer_stream.services.watch import BrowserView, draw_page
 
@@ -21,8 +21,12 @@ Documents = list[tuple[str, Any]]
 
 
 @pytest.fixture
-def record(raw: Documents, live: Callable[..., LiveSizer]) -> SynthesisRecord:
-    sizer = live()
+def sizer(live: Callable[..., LiveSizer]) -> LiveSizer:
+    return live()
+
+
+@pytest.fixture
+def record(raw: Documents, sizer: LiveSizer) -> SynthesisRecord:
     taken = SynthesisRecord(sizer)
     sizer.subscribe(taken)
     for name, doc in raw:
@@ -49,10 +53,10 @@ def offers(record: SynthesisRecord, **options: bool) -> bool:
     return bool(json.loads(page.get_model_by_name("state").text)["refines"])
 
 
-def test_it_is_offered_once_there_is_a_pattern(record: SynthesisRecord) -> None:
+def test_it_is_offered_once_there_is_a_pattern(record: SynthesisRecord, sizer: LiveSizer) -> None:
     assert offers(record, refines=True)
     assert not offers(record)  # a view of a profile has no refinement
-    assert not offers(SynthesisRecord(record._live), refines=True)
+    assert not offers(SynthesisRecord(sizer), refines=True)
 
 
 def test_the_page_is_made_from_the_run_and_errors_are_words(record: SynthesisRecord) -> None:
@@ -74,9 +78,9 @@ def test_the_page_is_made_from_the_run_and_errors_are_words(record: SynthesisRec
         assert httpx.get(f"{url}refine/{record.run}", timeout=60).status_code == 404
 
 
-def test_a_run_without_a_pattern_is_not_refined(record: SynthesisRecord) -> None:
+def test_a_run_without_a_pattern_is_not_refined(sizer: LiveSizer) -> None:
     with pytest.raises(PatternError, match="no frame of this run has a pattern yet: wait"):
-        RefinedPages()(SynthesisRecord(record._live))
+        RefinedPages()(SynthesisRecord(sizer))
 
 
 @pytest.mark.slow
