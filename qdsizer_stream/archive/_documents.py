@@ -4,13 +4,12 @@ import logging
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
 import numpy as np
 from event_model import unpack_event_page
-from numpy.typing import NDArray
 
 from ..callbacks import DERIVED_STREAMS, LiveConfig, frame_keys
 from ..callbacks.documents import PRIMARY, FrameReadings, Unreadable, described_shape, rows_per_event
@@ -18,7 +17,7 @@ from ..errors import ArchiveError, ConfigurationError
 from ._ahead import ahead
 from ._column_names import ColumnNames
 from ._connect import plain_errors
-from ._frame_file import FrameFile, undecoded_uris
+from ._frame_file import FrameFile, check_selection, undecoded_uris, why_not_here
 from ._select import in_tables, plain_run
 
 __all__ = ["FRAME_DOCUMENTS", "run_documents"]
@@ -37,6 +36,9 @@ chunks of 100 MB more often."""
 
 POLL_S = 1.0
 """How often a run in progress is asked for more, s."""
+
+UNPROCESSABLE = 422
+"""Answer of a server that finds an array in another shape than it announced."""
 
 PATIENCE_S = 60.0
 """How long a run without an end may bring nothing before it is taken for dead, s."""
@@ -243,6 +245,8 @@ class _Tables:
             logger.warning("%s", problem)
         else:
             try:
+                for array in arrays.values():
+                    check_selection(array)
                 rows_each = {key: _rows_each(array, descriptors[0], key) for key, array in arrays.items()}
             except ArchiveError as error:
                 problem = problem or f"{error}"
@@ -252,10 +256,19 @@ class _Tables:
         flown = not len(table) and bool(arrays) and (ended or all_external)
         if flown:
             self._flown.add(name)
+        if not problem and (unsure := _not_as_announced(arrays)):
+            if not ended:
+                return
+            problem = unsure
         self._given[name] += 0  # compared with the stop document even where nothing is there
         _check_not_doubled(where, table)
         n_events = min((one.shape[0] // rows_each[key] for key, one in arrays.items()), default=len(table))
-        n_events = n_events if flown else min(n_events, len(table))
+        if ended and not flown and not missing and n_events != len(table):
+            external = [key for key in keys if "external" in descriptors[0]["data_keys"][key]]
+            problem = problem or _unequal(where, n_events, len(table), external)
+            n_events = max(n_events, len(table))
+        elif not flown:
+            n_events = min(n_events, len(table))
         skipped = max(min(self._skip, n_events - self._given[name]), 0)
         self._skip -= skipped
         self._given[name] += skipped
@@ -266,10 +279,42 @@ class _Tables:
         if problem:
             chunks = iter([(first, n_events, {key: _Nothing(problem) for key in keys})])
         else:
-            read: Iterator[tuple[int, int, Mapping[str, Any]]]
-            read = _chunks(where, arrays, rows_each, first, n_events, self._undecoded)
-            chunks = ahead(read)
-        yield from self._of_chunks(descriptors, table, rows_each, chunks, names)
+            chunks = ahead(_chunks(where, arrays, rows_each, first, n_events, self._undecoded))
+        try:
+            yield from self._of_chunks(descriptors, table, rows_each, chunks, names)
+        except ArchiveError as error:
+            if not ended:
+                raise
+            first = self._given[name]
+            chunks = self._otherwise(where, error, arrays, rows_each, first, n_events, alone)
+            yield from self._of_chunks(descriptors, table, rows_each, chunks, names)
+
+    def _otherwise(
+        self,
+        where: str,
+        error: ArchiveError,
+        arrays: Mapping[str, Any],
+        rows_each: Mapping[str, int],
+        first: int,
+        n_events: int,
+        alone: bool,
+    ) -> Iterator[tuple[int, int, Mapping[str, Any]]]:
+        """Read frames that the server does not give from their files on this machine, or say why not."""
+        if not _is_fault_of_array(error.__cause__):
+            raise error
+        files = {key: FrameFile.of(array, self._config.file_timeout_s) for key, array in arrays.items()}
+        here = {key: file for key, file in files.items() if file is not None}
+        if len(here) < len(files):
+            why = next(why_not_here(arrays[key]) for key in files if key not in here)
+            problem = f"{error}; {why}" if why else f"{error}"
+            if alone:
+                raise ArchiveError(problem) from error
+        else:
+            problem = _not_as_announced(here)
+        logger.warning("%s: %s", where, problem or f"{error}: read from the files on this machine")
+        if problem:
+            return iter([(first, n_events, {key: _Nothing(problem) for key in arrays})])
+        return _chunks(where, here, rows_each, first, n_events, {})
 
     def _of_chunks(
         self,
@@ -285,7 +330,8 @@ class _Tables:
         for first, last, arrays in chunks:
             rows = table.iloc[first:last].to_dict("records")
             for index in range(first, last):
-                row = rows[index - first] if rows else {"seq_num": index + 1, "time": started}
+                unknown = {"seq_num": index + 1, "time": started}
+                row = rows[index - first] if index - first < len(rows) else unknown
                 # Configuration changes with a descriptor, which is older than its events.
                 descriptor = descriptors[max(bisect_right(began, float(row["time"])) - 1, 0)]
                 frames = {
@@ -330,7 +376,8 @@ class _Tables:
         """An array, or its files on this machine where the server cannot find them."""
         with plain_errors(where):
             self._undecoded[key] = undecoded_uris(array)
-            return FrameFile.of(array, self._undecoded[key], self._config.file_timeout_s) or array
+            here = FrameFile.of(array, self._config.file_timeout_s) if self._undecoded[key] else None
+            return here or array
 
     def _differing(self, descriptors: list[dict[str, Any]]) -> str:
         """Why frames of a flown stream cannot be sized where its configuration changed; empty otherwise."""
@@ -360,6 +407,26 @@ class _Nothing:
         return self if _.stop is None else Unreadable(self._reason)
 
 
+def _unequal(where: str, n_frames: int, n_events: int, external: Sequence[str]) -> str:
+    """Why frames and events of another number cannot be assigned to each other; empty where they can.
+
+    A run that was interrupted may have announced frames whose events never came: those are the last.
+    """
+    if n_frames > n_events and external:
+        return ""
+    if external:
+        return (
+            f"the archive holds frames of {n_frames} events for {n_events} events, and not which belong "
+            f"to which: "
+            "size such runs live"
+        )
+    raise ArchiveError(
+        f"{where}: the archive holds frames of {n_frames} of {n_events} events; `qdsizer-stream audit` "
+        f"lists such "
+        "runs; a spooled journal may have the rest"
+    )
+
+
 def _check_not_doubled(where: str, table: Any) -> None:
     doubled = int(table.duplicated(["seq_num", "time"]).sum()) if len(table) else 0
     if doubled:
@@ -371,6 +438,19 @@ def _check_not_doubled(where: str, table: Any) -> None:
 
 def _is_fault_of_server(error: BaseException | None) -> bool:
     return isinstance(error, httpx.HTTPStatusError) and error.response.is_server_error
+
+
+def _is_fault_of_array(error: BaseException | None) -> bool:
+    """Whether a server cannot read an array, or has it in another shape than it says."""
+    return _is_fault_of_server(error) or (
+        isinstance(error, httpx.HTTPStatusError) and error.response.status_code == UNPROCESSABLE
+    )
+
+
+def _not_as_announced(arrays: Mapping[str, Any]) -> str:
+    """Why the files of arrays are not what the archive announces; empty where they are, or are not known."""
+    found = (array.problem() for array in arrays.values() if isinstance(array, FrameFile))
+    return next(filter(None, found), "")
 
 
 def _streams(run: Any) -> Any:
@@ -412,17 +492,20 @@ def _chunks(
     first: int,
     n_events: int,
     undecoded: Mapping[str, list[str]],
-) -> Iterator[tuple[int, int, dict[str, NDArray[np.generic]]]]:
+) -> Iterator[tuple[int, int, Mapping[str, Any]]]:
     """First event, event after the last and rows of each array, in requests that suit the server."""
     step = _step(arrays, rows_each)
     while first < n_events:
         last = min((first // step + 1) * step, n_events)
-        chunks = {}
+        chunks: dict[str, Any] = {}
         for key, array in arrays.items():
             try:
                 with plain_errors(f"{where}, {key}, frames {first + 1} to {last}"):
                     chunks[key] = np.asarray(array[first * rows_each[key] : last * rows_each[key]])
             except ArchiveError as error:
+                if isinstance(array, FrameFile):
+                    chunks[key] = _Nothing(f"{error}")
+                    continue
                 if not _is_fault_of_server(error.__cause__) or not (uris := undecoded.get(key)):
                     raise
                 raise ArchiveError(

@@ -8,12 +8,69 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
-from ..callbacks.documents import Hdf5Rows, paths_from_uri
+from ..callbacks.documents import Hdf5Rows, Selection, paths_from_uri
 from ..errors import ArchiveError
 
-__all__ = ["FrameFile", "undecoded_uris"]
+__all__ = ["FrameFile", "check_selection", "undecoded_uris", "why_not_here"]
 
 HDF5_MIMETYPE = "application/x-hdf5"
+
+MAX_AXES = 32
+"""More than any dataset has: an archive does not state how many axes its files have."""
+
+
+def why_not_here(array: Any) -> str:
+    """Explain why this machine cannot read the files of an array in place of the server.
+
+    Parameters
+    ----------
+    array
+        Array from a Tiled client.
+
+    Returns
+    -------
+    One line with the remedy; empty where the array is in no file.
+    """
+    uris = files_of(array) if hasattr(array, "data_sources") else []
+    if not uris:
+        return ""
+    mimetype = array.data_sources()[0].mimetype
+    if mimetype != HDF5_MIMETYPE:
+        return f"{uris[0]} is of type {mimetype}, which only the server can read: see whether it is there"
+    try:
+        paths = [paths_from_uri(uri) for uri in uris]
+    except ArchiveError as error:
+        return f"{error}"
+    lost = next((names[0] for names in paths if not any(path.exists() for path in names)), None)
+    if lost is None:
+        return f"a part of {uris[0]} is selected (slice), which only the server can read"
+    return (
+        f"{lost} is not on this machine: put it back if it was moved; if it is on that of the server, "
+        f"its log "
+        "says whether it may read the file and has the HDF5 filter of the frames"
+    )
+
+
+def check_selection(array: Any) -> None:
+    """Check that the rows of an array are those that are sized live.
+
+    Parameters
+    ----------
+    array
+        Array from a Tiled client.
+
+    Raises
+    ------
+    ArchiveError
+        A selection (`slice`) of its files is refused live, or counts the rows of several files together.
+    """
+    for source in array.data_sources() or [] if hasattr(array, "data_sources") else []:
+        text = source.parameters.get("slice")
+        if Selection.of(text, MAX_AXES).skipped_rows and len(source.assets) > 1:
+            raise ArchiveError(
+                f"slice = {text!r} skips rows of the first of {len(source.assets)} files, and live of each: "
+                "announce whole files"
+            )
 
 
 def undecoded_uris(array: Any) -> list[str]:
@@ -33,11 +90,25 @@ def undecoded_uris(array: Any) -> list[str]:
     """
     if not hasattr(array, "data_sources"):
         return []  # a column of a table
-    sources = array.data_sources() or []
-    assets = [asset for source in sources for asset in source.assets]
-    uris = [str(asset.data_uri) for asset in sorted(assets, key=lambda one: one.num or 0)]
+    uris = files_of(array)
     found = all(unquote(uri) == uri and "#" not in uri and "?" not in uri for uri in uris)
     return [] if found else uris
+
+
+def files_of(array: Any) -> list[str]:
+    """URIs of the files of an array.
+
+    Parameters
+    ----------
+    array
+        Array from a Tiled client.
+
+    Returns
+    -------
+    The URIs, in the order of the rows.
+    """
+    assets = [asset for source in array.data_sources() or [] for asset in source.assets]
+    return [str(asset.data_uri) for asset in sorted(assets, key=lambda one: one.num or 0)]
 
 
 class FrameFile:
@@ -63,33 +134,58 @@ class FrameFile:
         self._files = files
 
     @classmethod
-    def of(cls, array: Any, uris: Sequence[str], timeout_s: float) -> Self | None:
-        """Open the files of an array that the server cannot find.
+    def of(cls, array: Any, timeout_s: float) -> Self | None:
+        """Open the files of an array.
 
         Parameters
         ----------
         array
             Array from a Tiled client.
-        uris
-            Its `undecoded_uris`.
         timeout_s
             How long a read waits for rows to appear, s.
 
         Returns
         -------
-        The array; None where the server can read it, or this machine cannot.
+        The array; None where it is not in HDF5 files that this machine can see, or only a part of them is
+        selected.
         """
-        if not uris:
+        sources = array.data_sources() or [] if hasattr(array, "data_sources") else []
+        if len(sources) != 1 or sources[0].mimetype != HDF5_MIMETYPE:
             return None
-        (source, *others) = array.data_sources()
+        parameters = sources[0].parameters
+        if "dataset" not in parameters or parameters.get("slice"):
+            return None
         try:
-            paths = [paths_from_uri(uri) for uri in uris]
+            paths = [paths_from_uri(uri) for uri in files_of(array)]
         except ArchiveError:
             return None
-        here = all(any(path.exists() for path in names) for names in paths)
-        if others or source.mimetype != HDF5_MIMETYPE or not here or "dataset" not in source.parameters:
+        if not paths or not all(any(path.exists() for path in names) for names in paths):
             return None
-        return cls(array, [Hdf5Rows(names, source.parameters["dataset"], timeout_s) for names in paths])
+        return cls(array, [Hdf5Rows(names, parameters["dataset"], timeout_s) for names in paths])
+
+    def problem(self) -> str:
+        """Compare the files with what the archive states.
+
+        Returns
+        -------
+        Why it is not known which of their rows were announced, or why they cannot be read; empty where they
+        hold the array and nothing else.
+        """
+        try:
+            shapes = [file.shape() for file in self._files]
+            self._files[0].read(0, 1)
+        except ArchiveError as error:
+            return f"{error}"
+        n_found = sum(math.prod(shape) for shape in shapes)
+        if n_found == math.prod(self.shape):
+            return ""
+        of_row = math.prod(self.shape[1:])
+        return (
+            f"the archive announces {self.shape[0]} rows of {of_row} numbers, and its files hold "
+            f"{n_found / max(of_row, 1):g}, in shape {' and '.join(map(str, shapes))}: it does not hold "
+            f"which "
+            "of them were announced; size such runs live, or announce all rows, from index 0 on"
+        )
 
     def __getitem__(self, rows: slice) -> NDArray[np.generic]:
         """Read rows of the array.

@@ -272,7 +272,8 @@ class _Frames:
         position, row = self.row(seq_num, time_s)
         array = stream[self._key]
         if self._config is not None:
-            array = FrameFile.of(array, undecoded_uris(array), self._config.file_timeout_s) or array
+            here = FrameFile.of(array, self._config.file_timeout_s) if undecoded_uris(array) else None
+            array = here or array
         described = descriptors[0]["data_keys"][self._key]
         each = rows_per_event(array.shape, described["shape"]) if "external" in described else 1
         counts = np.asarray(array[position * each : (position + 1) * each])

@@ -1,13 +1,17 @@
 """Documents of older producers and unusual files: the replayed sizes are the live ones."""
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.plans import count
 from bluesky_tiled_plugins import TiledWriter
+from event_model import compose_run
 from ophyd import Signal
 
 from qdsizer_stream.archive import replay
@@ -151,3 +155,232 @@ def test_a_key_that_took_the_place_of_the_times_of_events(
         "the archive holds the values of the data key 'time' where the time of the events should be: write "
         "the run again with the normalizer of TiledWriter, or rename the key"
     ] * 2
+
+
+# Files that stream documents announce
+
+
+DATASET = "entry/data/data"
+WAVELENGTH_SETTING = {
+    "mythen": {
+        "data": {"mythen_wavelength": WAVELENGTH},
+        "timestamps": {"mythen_wavelength": 0.0},
+        "data_keys": {
+            "mythen_wavelength": {"source": "x", "dtype": "number", "shape": [], "units": "angstrom"}
+        },
+    }
+}
+
+Part = tuple[int, int, int]
+"""Number of the resource, first index and the one behind the last."""
+
+
+def stored(path: Path, counts: Any, dataset: str = DATASET) -> Path:
+    counts = np.asarray(counts, dtype=np.uint32)
+    with h5py.File(path, "w") as file:
+        file.create_dataset(dataset, data=counts, chunks=(1, *counts.shape[1:]))
+    return path
+
+
+def announced(
+    places: Sequence[Path | str],
+    parts: Sequence[Part],
+    shape: Sequence[int],
+    events: Sequence[int] = (),
+    **parameters: Any,
+) -> Documents:
+    """Documents of a run whose frames are in files: resources, then a stream_datum for each part."""
+    run = compose_run()
+    image = {
+        "source": "x",
+        "dtype": "array",
+        "shape": list(shape),
+        "dtype_numpy": "<u4",
+        "external": "STREAM:",
+    }
+    scalar = {"source": "x", "dtype": "number", "shape": []}
+    keys = {"mythen_image": image, **({"scalar": scalar} if events else {})}
+    stream = run.compose_descriptor("primary", keys, configuration=WAVELENGTH_SETTING)
+    out: Documents = [("start", run.start_doc), ("descriptor", stream.descriptor_doc)]
+    uids = [str(uuid.uuid4()) for _ in places]
+    for uid, place in zip(uids, places, strict=True):
+        resource = {
+            "uid": uid,
+            "run_start": run.start_doc["uid"],
+            "data_key": "mythen_image",
+            "mimetype": "application/x-hdf5",
+            "uri": f"file://localhost{place}",
+            "parameters": {"dataset": DATASET, **parameters},
+        }
+        out.append(("stream_resource", resource))
+    seq_num = 1
+    for number, first, last in parts:
+        datum = {
+            "uid": str(uuid.uuid4()),
+            "stream_resource": uids[number],
+            "descriptor": stream.descriptor_doc["uid"],
+            "indices": {"start": first, "stop": last},
+            "seq_nums": {"start": seq_num, "stop": seq_num + last - first},
+        }
+        out.append(("stream_datum", datum))
+        seq_num += last - first
+    for number in events:
+        event = stream.compose_event({"scalar": 1.0}, {"scalar": 0.0}, seq_num=number)
+        out.append(("event", event))
+    stop = {**run.compose_stop(), "num_events": {"primary": len(events) or seq_num - 1}}
+    return [*out, ("stop", stop)]
+
+
+FEW = np.s_[:N_FRAMES]
+
+
+@pytest.mark.parametrize("template", ["/t_{:03d}.h5", "/%s_%03d.h5", "/%s%s_%3.3d.h5"])
+def test_a_file_for_each_frame(
+    template: str, both: Any, files: Path, frames: list[Any], expected: list[float]
+) -> None:
+    folder = files / uuid.uuid4().hex
+    folder.mkdir()
+    for number, frame in enumerate(frames[FEW]):
+        stored(folder / f"t_{number:03d}.h5", [frame])
+    live, again = both(
+        announced([folder], [(0, 0, 2), (0, 2, 3)], (1, frames[0].size), template=template, filename="t")
+    )
+    assert sizes(live) == expected[FEW]
+    assert estimates(again) == estimates(live)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "frames_per_file"),
+    [
+        ({}, 2),
+        ({"multiplier": 2}, 1),
+        ({"files_per_datum": 2}, 1),
+        ({"chunk_shape": (1, 30720)}, 1),
+        ({"chunk_shape": (2, 30720)}, 2),
+        ({"join_method": "concat", "chunk_shape": (2, 30720)}, 2),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Consolidator for application")
+def test_several_frames_of_an_event_in_one_file_or_several(
+    parameters: dict[str, Any],
+    frames_per_file: int,
+    both: Any,
+    files: Path,
+    frames: list[Any],
+    expected: list[float],
+) -> None:
+    folder = files / uuid.uuid4().hex
+    folder.mkdir()
+    for number in range(4 // frames_per_file):
+        some = frames[number * frames_per_file : (number + 1) * frames_per_file]
+        stored(folder / f"{number}.h5", some)
+    live, again = both(announced([folder], [(0, 0, 2)], (2, 30720), template="/%d.h5", **parameters))
+    assert sizes(live) == expected[:4]
+    assert [one["frame_seq_num"] for one in estimates(live)] == [1, 1, 2, 2]
+    assert estimates(again) == estimates(live)
+
+
+@pytest.mark.parametrize(
+    ("text", "which"),
+    [(":,0:1,:", 0), (":,1,:", 1), ("...,1,:", 1), (":,1:2", 1), ("[:,0]", 0), ("1:,1", 1)],
+)
+def test_a_selected_part_of_a_dataset(
+    text: str, which: int, both: Any, files: Path, frames: list[Any], expected: list[float]
+) -> None:
+    pairs = np.stack([frames[:3], frames[3:]], axis=1)
+    path = stored(files / f"{uuid.uuid4()}.h5", pairs)
+    first = 1 if text.startswith("1") else 0
+    live, again = both(announced([path], [(0, 0, 3 - first)], (1, 30720), slice=text.strip("[]")))
+    assert sizes(live) == expected[3 * which + first : 3 * which + 3]
+    assert estimates(again) == estimates(live)
+
+
+NOT_KNOWN = "it does not hold which of them were announced; size such runs live"
+
+
+@pytest.mark.parametrize("folder", ["plain", "sample#3"])
+@pytest.mark.parametrize(
+    ("parts", "which"),
+    [
+        ([(0, 2, 5)], [2, 3, 4]),  # not from 0 on
+        ([(0, 0, 2), (0, 4, 5)], [0, 1, 4]),  # with a gap
+        ([(0, 0, 3)], [0, 1, 2]),  # not to the end
+    ],
+)
+def test_rows_that_were_not_announced_are_no_frames(
+    folder: str,
+    parts: list[Part],
+    which: list[int],
+    both: Any,
+    files: Path,
+    frames: list[Any],
+    expected: list[float],
+) -> None:
+    """Live, the indices say which row is which; the archive does not keep them."""
+    (files / folder).mkdir(exist_ok=True)
+    path = stored(files / folder / f"{uuid.uuid4()}.h5", frames[:5])
+    live, again = both(announced([path], parts, (1, 30720)))
+    assert sizes(live) == [expected[one] for one in which]
+    assert [one["status"] for one in estimates(again)] == ["bad_frame"] * 3
+    assert all(NOT_KNOWN in one["reason"] for one in estimates(again))
+    assert account(again) == {"primary": {"announced": 3, "sized": 0, "rejected": {"bad_frame": 3}}}
+
+
+def test_successive_files_of_one_key(
+    both: Any, files: Path, frames: list[Any], expected: list[float]
+) -> None:
+    paths = [
+        stored(files / f"{uuid.uuid4()}.h5", frames[first:last]) for first, last in ((0, 1), (1, 3), (3, 6))
+    ]
+    live, again = both(announced(paths, [(0, 0, 1), (1, 0, 2), (2, 0, 3)], (1, 30720)))
+    assert sizes(live) == expected
+    assert estimates(again) == estimates(live)
+
+
+@pytest.mark.parametrize(("number", "name"), [(32999, "without a name"), (32022, "GRANULARBR")])
+def test_a_filter_that_is_not_installed(
+    number: int, name: str, both: Any, files: Path, frames: list[Any]
+) -> None:
+    path = files / f"{uuid.uuid4()}.h5"
+    with h5py.File(path, "w") as file:
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_chunk((1, 30720))
+        properties.set_filter(number, h5py.h5z.FLAG_OPTIONAL, ())
+        shape = h5py.h5s.create_simple((2, 30720))
+        group = file.require_group("entry/data").id
+        dataset = h5py.h5d.create(group, b"data", h5py.h5t.NATIVE_UINT32, shape, properties)
+        for row in range(2):
+            dataset.write_direct_chunk((row, 0), np.asarray(frames[row], np.uint32).tobytes())
+    live, again = both(announced([path], [(0, 0, 2)], (1, 30720)), file_timeout_s=0.1)
+    for one in [*estimates(live), *estimates(again)]:
+        assert one["status"] == "bad_frame"
+        assert f"is compressed with HDF5 filter {number} ({name}), which is not installed" in one["reason"]
+
+
+def test_a_type_that_the_server_refuses_is_read_from_the_file(
+    both: Any, files: Path, frames: list[Any], expected: list[float]
+) -> None:
+    """The key says unsigned, the file is signed: live it makes no difference."""
+    path = stored(files / f"{uuid.uuid4()}.h5", frames[FEW])
+    documents = announced([path], [(0, 0, 3)], (1, 30720))
+    documents[1][1]["data_keys"]["mythen_image"]["dtype_numpy"] = "<i4"
+    live, again = both(documents)
+    assert sizes(live) == expected[FEW]
+    assert estimates(again) == estimates(live)
+
+
+@pytest.mark.parametrize(
+    ("n_events", "reason"), [(2, ""), (4, "the archive holds frames of 3 events for 4 ")]
+)
+def test_frames_and_events_of_another_number(
+    n_events: int, reason: str, both: Any, files: Path, frames: list[Any], expected: list[float]
+) -> None:
+    """A run that was interrupted lacks the last event; one whose frame is lost lacks any."""
+    path = stored(files / f"{uuid.uuid4()}.h5", frames[FEW])
+    live, again = both(announced([path], [(0, 0, 3)], (1, 30720), events=range(1, n_events + 1)))
+    assert [one["size"] for one in estimates(live)][:3] == expected[FEW]
+    if reason:
+        assert [one["reason"][: len(reason)] for one in estimates(again)] == [reason] * n_events
+    else:
+        assert estimates(again) == estimates(live)
+    assert account(again)["primary"]["announced"] == max(n_events, 3)

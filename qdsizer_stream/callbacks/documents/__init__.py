@@ -19,6 +19,7 @@ from ._quantity import (
 from ._readings import FrameReadings
 from ._rows import described_shape, rows_per_event
 from ._run_index import MAX_OPEN_RUNS, RunIndex
+from ._selection import Selection
 from ._smoothed import (
     DERIVED_STREAMS,
     SMOOTHED_OBJECT_NAME,
@@ -66,6 +67,7 @@ __all__ = [
     "NumberSource",
     "QueuePolicy",
     "RunIndex",
+    "Selection",
     "SizeStream",
     "Unreadable",
     "WavelengthSource",

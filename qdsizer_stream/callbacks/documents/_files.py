@@ -4,9 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ...errors import ArchiveError
 from ._hdf5 import Hdf5Rows, paths_from_uri
 from ._rows import described_shape, rows_per_event
+from ._template import files_per_event, template_uri
 
 __all__ = ["FrameFiles"]
 
@@ -29,7 +32,9 @@ class FrameFiles:
         self._timeout_s = timeout_s
         self._files: dict[tuple[str, str], Hdf5Rows] = {}
 
-    def stream_rows(self, resource: Mapping[str, Any], index: int, shape: Sequence[int | None]) -> Any:
+    def stream_rows(
+        self, resource: Mapping[str, Any], index: int, shape: Sequence[int | None], began: int = 0
+    ) -> Any:
         """Read the frames of one index of a `stream_datum`.
 
         Parameters
@@ -40,6 +45,8 @@ class FrameFiles:
             Index of the event in the resource.
         shape
             Shape of one event, from the descriptor.
+        began
+            First index that was announced of the resource.
 
         Returns
         -------
@@ -58,15 +65,65 @@ class FrameFiles:
         parameters = resource["parameters"]
         dataset = parameters.get("dataset") or parameters.get("path") or HDF5_DATASET
         method = parameters.get("join_method")
-        for name in ("slice", "template"):
-            if parameters.get(name):
-                raise ArchiveError(
-                    f"frames of a stream_resource with {name} = {parameters[name]!r} cannot be read live: "
-                    "announce whole datasets of one file, or size the run by replay from its archive"
-                )
         shape = described_shape(shape, parameters.get("multiplier") or parameters.get("frame_per_point"))
+        if parameters.get("template"):
+            return self._of_template(resource, dataset, index, shape, began)
         file = self._file(resource["uri"], dataset, lambda: paths_from_uri(resource["uri"]))
-        return file.read(index, index + 1, lambda found: rows_per_event(found, shape, method))
+        try:
+            return file.read(
+                index,
+                index + 1,
+                lambda found: rows_per_event(found, shape, method),
+                parameters.get("slice"),
+            )
+        except ArchiveError as error:
+            if not began:
+                raise
+            raise ArchiveError(
+                f"{error}; the indices of this resource begin at {began}: they should count the rows of "
+                f"its own "
+                "file, from 0"
+            ) from error
+
+    def _of_template(
+        self,
+        resource: Mapping[str, Any],
+        dataset: str,
+        index: int,
+        shape: Sequence[int | None],
+        began: int,
+    ) -> Any:
+        """Read the files of one event, which hold nothing else."""
+        n_files = files_per_event(resource["parameters"], shape)
+        n_frames = int(shape[0] or 1) if len(shape) > 1 else 1
+        one = (max(n_frames // n_files, 1), *(shape[1:] if len(shape) > 1 else shape))
+        method = resource["parameters"].get("join_method")
+
+        def whole(found: tuple[int, ...]) -> int:
+            rows = rows_per_event(found, one, method)
+            if found[0] != rows:
+                raise ArchiveError(
+                    f"each file of template = {resource['parameters']['template']!r} should hold {rows} "
+                    f"rows, "
+                    f"and one holds {found[0]}: correct the chunk_shape of its resource"
+                )
+            return rows
+
+        parts = []
+        for number in range(index * n_files, (index + 1) * n_files):
+            # Numbers of files begin anew with a resource; some producers do not let the indices do so.
+            numbers = sorted({number, number - began * n_files})
+            names = [paths_from_uri(template_uri(resource, one)) for one in numbers]
+            found = [paths for paths in names if any(path.exists() for path in paths)]
+            if len(found) > 1:
+                raise ArchiveError(
+                    f"index {index} may be in {found[0][0]} or {found[1][0]}, as the indices of its resource "
+                    f"begin at {began}: let them begin at 0, and the files with 0"
+                )
+            file = Hdf5Rows((found or names)[0], dataset, self._timeout_s)
+            with file:
+                parts.append(file.read(0, 1, whole, resource["parameters"].get("slice")))
+        return np.concatenate(parts)
 
     def datum_rows(
         self, resource: Mapping[str, Any], datum: Mapping[str, Any], shape: Sequence[int | None]

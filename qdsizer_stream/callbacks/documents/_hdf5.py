@@ -14,11 +14,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import ArchiveError
+from ._selection import Selection
 
 __all__ = ["Hdf5Rows", "paths_from_uri"]
 
 POLL_S = 0.02
 """Time between reads of a file that is not complete yet, s: below a frame time, above a disk access."""
+
+
+FILTERS = {
+    4: "szip",
+    257: "hzip",
+    258: "fpzip",
+    305: "LZO",
+    307: "bzip2",
+    32000: "LZF",
+    32001: "Blosc",
+    32004: "LZ4",
+    32008: "bitshuffle",
+    32013: "ZFP",
+    32014: "fpzip",
+    32015: "Zstandard",
+    32017: "SZ",
+    32018: "FCIDECOMP",
+    32019: "JPEG",
+    32022: "GRANULARBR",
+    32024: "SZ3",
+    32026: "Blosc2",
+    32028: "SPERR",
+}
+"""Numbers of filters that the HDF Group has registered, and how they are called."""
 
 
 def paths_from_uri(uri: str) -> list[Path]:
@@ -88,7 +113,11 @@ class Hdf5Rows:
         self.close()
 
     def read(
-        self, first: int, last: int, rows_each: Callable[[tuple[int, ...]], int] = lambda _: 1
+        self,
+        first: int,
+        last: int,
+        rows_each: Callable[[tuple[int, ...]], int] = lambda _: 1,
+        selected: Any = None,
     ) -> NDArray[np.generic]:
         """Read rows.
 
@@ -100,6 +129,8 @@ class Hdf5Rows:
             Index of the event after the last.
         rows_each
             Gives the rows per event from the shape of the dataset, or raises.
+        selected
+            The part of the dataset that counts, in the form of NumPy, such as ``:,0,:``; None for all of it.
 
         Returns
         -------
@@ -118,11 +149,13 @@ class Hdf5Rows:
             try:
                 dataset = self._open()[self._dataset_path]
                 dataset.refresh()
-                each = rows_each(dataset.shape)
-                rows = f"rows {first * each} to {last * each - 1}"
-                problem = _missing(dataset, first * each, last * each, self._path.parent)
+                selection = Selection.of(selected, dataset.ndim)
+                each = rows_each(selection.shape(dataset.shape))
+                begin, end = (selection.skipped_rows + event * each for event in (first, last))
+                rows = f"rows {begin} to {end - 1}"
+                problem = _missing(dataset, begin, end, self._path.parent)
                 if not problem:
-                    values = np.asarray(dataset[first * each : last * each])
+                    values = np.asarray(dataset[(slice(begin, end), *selection.part)])
                     if self._flushed(values, late):
                         self._lost = False
                         if not self._swmr:  # a writer that opens it again for every frame must be able to
@@ -203,13 +236,15 @@ class Hdf5Rows:
             filters = [properties.get_filter(index) for index in range(properties.get_nfilters())]
         except (OSError, KeyError, RuntimeError, AttributeError, TypeError):
             return
-        for code, _, _, name in filters:
+        for code, _, _, stored in filters:
             if not h5py.h5z.filter_avail(code):
                 self.close()
+                name = FILTERS.get(code) or stored.decode(errors="replace") or "without a name"
                 raise ArchiveError(
-                    f"{self._path}:{self._dataset_path} is compressed with HDF5 filter {code} "
-                    f"({name.decode(errors='replace') or 'without a name'}), which is not installed: install "
-                    "its plugin in the folder of HDF5_PLUGIN_PATH, or compress with a filter of hdf5plugin"
+                    f"{self._path}:{self._dataset_path} is compressed with HDF5 filter {code} ({name}), "
+                    f"which is "
+                    "not installed: install its plugin in the folder of HDF5_PLUGIN_PATH, or compress with a "
+                    "filter of hdf5plugin"
                 )
 
     def _open(self) -> Any:

@@ -425,15 +425,17 @@ class FrameSource:
                 f"a stream_datum has indices {indices.start} to {indices.stop - 1} for "
                 f"{doc['seq_nums']['stop'] - first} events: one is wrong"
             )
+        fresh = resource.fresh(indices)
+        began = resource.announced[0].start
         announced = [
             self._announced(
                 described,
                 first + index - indices.start,
                 received,
-                partial(self._files.stream_rows, resource.doc, index, described.shape),
+                partial(self._files.stream_rows, resource.doc, index, described.shape, began),
                 problem=problem,
             )
-            for index in resource.fresh(indices)
+            for index in fresh
         ]
         self.repeated += len(indices) - len(announced)
         yield from self._match.frames(announced, self._readings.of_event(described.doc))
