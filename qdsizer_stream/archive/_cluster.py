@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -48,6 +49,8 @@ class _Kept:
     def __init__(self) -> None:
         self._session = ""
         self._connection = ExitStack()
+        # The thread ends with its worker, and nobody else would close the connection.
+        weakref.finalize(self, self._connection.close)
         self._catalog: Any = None
         self._sizer: Sizer | None = None
 
