@@ -1,6 +1,7 @@
 """Template curves of the physics check, which are simulated once and stored in the model file."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,19 @@ from ..models import Templates, pooled_bins
 from ..patterns import BinGrid
 from ..simulation import (
     CorrelatedMotion,
+    Material,
     MaterialSource,
+    PairTable,
+    Sphere,
+    SphereCut,
     averaged_sphere_pairs,
+    close_packed_layers,
     compton_intensity,
     correlated_sums,
     crystal_patterns,
     debye_wavenumber,
+    faulted_nanocrystal,
+    faulted_pair_table,
     form_factors,
     load_material,
     load_solvent,
@@ -39,6 +47,19 @@ DISPERSIONS = (0.06, 0.14, 0.24)
 MAX_CLUSTER_NM = 40.0
 """Largest cluster, nm; it truncates the broad population of 24 nm, which is far outside the range of
 models."""
+
+STACKED_SIZES_NM = (1.2, 9.5)
+"""Mean diameters of templates with stacking faults, nm: the range of models and somewhat more."""
+
+STACKED_DISPERSION = 0.14
+"""Their dispersion, the typical one: faults change a pattern by more than the dispersion does."""
+
+STACKED_MAX_CLUSTER_NM = 15.0
+"""Largest cluster with faults, nm: four standard deviations above the largest mean."""
+
+STORED_BITS = 14
+"""Significant bits of templates with stacking faults and of those beside them, so that compression keeps the
+model file small; the fit grants the templates an error a few hundred times larger."""
 
 B_ANGSTROM2 = 0.6
 """Displacement parameter of all sites, Å²: smaller than in any sample, because the check can only damp the
@@ -77,6 +98,10 @@ class TemplatePhysics(Config):
     """Atoms in a disordered part divided by those in the ordered core, times the diameter of the core, nm."""
     disordered_coherence_nm: float = Field(default=1.4, gt=0.5, lt=5)
     """Coherence length of the disordered part, nm."""
+    reversal_probabilities: tuple[Annotated[float, Field(ge=0, le=1)], ...] | None = None
+    """Probabilities that the stacking sense reverses at a layer, each a family of templates of its own beside
+    the perfect crystals (zinc blende, wurtzite): 1 is wurtzite for a zinc blende, ½ random stacking. None
+    where left out."""
     phases: tuple[MaterialSource, ...] | None = None
     """Other crystals that may be beside the dots, which the check looks for where dots, solvents and
     background leave a misfit: materials of the package, or TOML or CIF files beside the recipe. None where
@@ -155,13 +180,9 @@ def simulate_templates(
         pieces = physics.disordered_nm * (diameters**3 / (diameters / 10)) @ weights
         diameters = np.append(diameters, 10 * physics.disordered_coherence_nm)
         weights = np.vstack([weights, pieces / diameters[-1] ** 3])
-    table = averaged_sphere_pairs(material, diameters)
     motion = CorrelatedMotion(physics.correlated_angstrom2, debye_wavenumber(material))
-    sums = [uniform_filter1d(s, POINTS_PER_BIN, axis=0) for s in correlated_sums(table, q, motion)]
-    cold = material.with_b({site.element: B_ANGSTROM2 for site in material.sites})
-    coherent = pattern_sums(cold, table, sums, q, form_factors(material, q, wavelength_angstrom))
-    compton = compton_intensity(material, q, wavelength_angstrom, list(table.self_terms))
-    dots = ((coherent + compton) @ weights).T
+    table = averaged_sphere_pairs(material, diameters)
+    dots = (_cold_patterns(material, table, q, motion, wavelength_angstrom) @ weights).T
     solvents = [load_solvent(name) for name in solvent_names()]
     stretched = np.array(
         [
@@ -171,6 +192,12 @@ def simulate_templates(
         ]
     )
     dots /= dots.mean(axis=1, keepdims=True)
+    peaks = _peaks(q, dots[np.argmin(np.abs(np.log(mean_nm / PEAK_SIZE_NM)) + dispersion)])
+    for probability in physics.reversal_probabilities or ():
+        means, stacked = _stacked(material, probability, physics, q, motion, wavelength_angstrom)
+        mean_nm = np.append(mean_nm, means)
+        dispersion = np.append(dispersion, np.full(means.size, STACKED_DISPERSION))
+        dots = _rounded(np.vstack([dots, stacked / stacked.mean(axis=1, keepdims=True)]))
     phases, phase_names = simulate_phases(physics.phases or (), q, wavelength_angstrom)
     return Templates(
         q_inv_angstrom=q,
@@ -178,10 +205,57 @@ def simulate_templates(
         dispersion=dispersion,
         dots=dots,
         solvents=stretched / stretched.mean(axis=1, keepdims=True),
-        peaks_inv_angstrom=_peaks(q, dots[np.argmin(np.abs(np.log(mean_nm / PEAK_SIZE_NM)) + dispersion)]),
+        peaks_inv_angstrom=peaks,
         phases=phases,
         phase_names=phase_names,
     )
+
+
+def _cold_patterns(
+    material: Material,
+    table: PairTable,
+    q: NDArray[np.float64],
+    motion: CorrelatedMotion,
+    wavelength_angstrom: float,
+) -> NDArray[np.float64]:
+    """Intensity of each cluster of a table, averaged over the bins of the check, shape (n_q, n_clusters)."""
+    sums = [uniform_filter1d(s, POINTS_PER_BIN, axis=0) for s in correlated_sums(table, q, motion)]
+    cold = material.with_b({site.element: B_ANGSTROM2 for site in material.sites})
+    coherent = pattern_sums(cold, table, sums, q, form_factors(material, q, wavelength_angstrom))
+    return coherent + compton_intensity(material, q, wavelength_angstrom, list(table.self_terms))
+
+
+def _stacked(
+    material: Material,
+    reversal_probability: float,
+    physics: TemplatePhysics,
+    q: NDArray[np.float64],
+    motion: CorrelatedMotion,
+    wavelength_angstrom: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean diameters of populations with stacking faults, nm, and their curves, one per row."""
+    low_nm, high_nm = STACKED_SIZES_NM
+    means_nm = SIZES_NM[(low_nm <= SIZES_NM) & (high_nm >= SIZES_NM)]
+    unit = material.unit_diameter_angstrom
+    diameters = np.arange(2.0, 10 * STACKED_MAX_CLUSTER_NM / unit, 0.5) * unit
+    weights = lognormal_weights(
+        diameters / 10, means_nm, np.full(means_nm.size, STACKED_DISPERSION), min_fraction=0.0
+    )
+    layers = close_packed_layers(material)
+    clusters = [faulted_nanocrystal(layers, Sphere(), float(d), SphereCut.ATOM) for d in diameters]
+    table = faulted_pair_table(layers, clusters, reversal_probability)
+    curves = _cold_patterns(layers, table, q, motion, wavelength_angstrom) @ weights
+    if physics.disordered_nm > 0:
+        coherence = 10 * physics.disordered_coherence_nm
+        piece = averaged_sphere_pairs(material, np.array([coherence]))
+        pieces = physics.disordered_nm * (diameters**3 / (diameters / 10)) @ weights / coherence**3
+        curves += _cold_patterns(material, piece, q, motion, wavelength_angstrom) * pieces
+    return means_nm, curves.T
+
+
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    mantissa, exponent = np.frexp(values)
+    return np.asarray(np.ldexp(np.round(np.ldexp(mantissa, STORED_BITS)), exponent - STORED_BITS))
 
 
 def _peaks(q: NDArray[np.float64], pattern: NDArray[np.float64]) -> NDArray[np.float64]:

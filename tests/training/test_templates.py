@@ -7,6 +7,7 @@ from scipy.ndimage import uniform_filter1d
 
 pytest.importorskip("torch", reason="torch is not installed: pip install 'qdsizer-stream[train]'")
 
+from qdsizer_stream.errors import PhysicsError
 from qdsizer_stream.patterns import BinGrid
 from qdsizer_stream.simulation import (
     CorrelatedMotion,
@@ -28,6 +29,7 @@ def few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds instead of a minute."""
     monkeypatch.setattr(_templates, "SIZES_NM", np.array([2.0, 3.0, 4.5]))
     monkeypatch.setattr(_templates, "MAX_CLUSTER_NM", 9.0)
+    monkeypatch.setattr(_templates, "STACKED_MAX_CLUSTER_NM", 9.0)
 
 
 def test_no_physics_gives_ideal_dots_to_the_last_bit() -> None:
@@ -62,6 +64,40 @@ def test_real_dots_are_their_core_and_a_disordered_part() -> None:
     assert np.abs(found.dots[number] / ideal - 1).max() > 0.03
 
 
+@pytest.mark.parametrize(("probability", "crystal"), [(0.0, "CdSe-zincblende"), (1.0, "CdSe-wurtzite")])
+def test_stacked_templates_end_in_zinc_blende_and_wurtzite(probability: float, crystal: str) -> None:
+    """Against spheres of either crystal, whose lattices differ by 0.1 %, of free u in wurtzite."""
+    physics = TemplatePhysics(correlated_angstrom2=1.0, disordered_nm=0.2)
+    perfect = simulate_templates(crystal, GRID, 0.56, physics)
+    found = simulate_templates(
+        "CdSe-zincblende", GRID, 0.56, physics.model_copy(update={"reversal_probabilities": (probability,)})
+    )
+    (stacked,) = np.flatnonzero(np.isclose(found.mean_nm, 4.5) & (np.arange(found.mean_nm.size) >= 9))
+    typical = 3 * 2 + 1  # 4.5 nm, the usual dispersion
+    assert found.dispersion[stacked] == perfect.dispersion[typical]
+    q = found.q_inv_angstrom
+    inner = (q > GRID.edges[0]) & (q < GRID.edges[-1])
+    expected = np.interp(q, perfect.q_inv_angstrom, perfect.dots[typical])[inner]
+    np.testing.assert_allclose(found.dots[stacked][inner], expected, atol=0.015 * expected.max())
+    other = simulate_templates("CdSe-zincblende", GRID, 0.56, physics).dots[typical][inner]
+    assert (np.abs(other - expected).max() > 0.1 * expected.max()) == (probability == 1)
+
+
+def test_perfect_templates_stay_beside_stacked_ones() -> None:
+    ideal = simulate_templates("CdSe-zincblende", GRID, 0.56)
+    found = simulate_templates("CdSe-zincblende", GRID, 0.56, TemplatePhysics(reversal_probabilities=(0.3,)))
+    np.testing.assert_allclose(found.dots[:9], ideal.dots, rtol=1e-4)  # stored with 14 bits
+    np.testing.assert_array_equal(found.peaks_inv_angstrom, ideal.peaks_inv_angstrom)
+    assert found.dots.shape[0] == 12
+
+
+def test_rock_salt_has_no_layers_to_stack() -> None:
+    with pytest.raises(PhysicsError, match="PbS is neither zinc blende nor wurtzite"):
+        simulate_templates("PbS", GRID, 0.56, TemplatePhysics(reversal_probabilities=(0.3,)))
+
+
 def test_amounts_that_cannot_be() -> None:
+    with pytest.raises(ValidationError, match="less than or equal to 1"):
+        TemplatePhysics(reversal_probabilities=(1.2,))
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
         TemplatePhysics(disordered_nm=-0.1)

@@ -305,7 +305,7 @@ def draw_structure(
     elif kind < ranges.centre_averaged + ranges.faulted:
         crystal, strain = material, np.zeros((3, 3))
         material = close_packed_layers(material)
-        clusters = [faulted_nanocrystal(material, shape, float(d)) for d in diameters]
+        clusters = [faulted_nanocrystal(material, shape, float(d), cut) for d in diameters]
         table = faulted_pair_table(material, clusters, rng.uniform(*ranges.reversal_probability))
     else:
         clusters = [nanocrystal(material, shape, float(d), cut, surface=surface) for d in diameters]

@@ -65,7 +65,9 @@ def close_packed_layers(material: Material) -> Material:
     )
 
 
-def faulted_nanocrystal(layers: Material, shape: Shape, diameter_angstrom: float) -> Cluster:
+def faulted_nanocrystal(
+    layers: Material, shape: Shape, diameter_angstrom: float, cut: SphereCut = SphereCut.NODE
+) -> Cluster:
     """Cut a nanocrystal from layers of undetermined stacking sequence.
 
     Parameters
@@ -76,17 +78,25 @@ def faulted_nanocrystal(layers: Material, shape: Shape, diameter_angstrom: float
         Shape; z is normal to the layers.
     diameter_angstrom
         Diameter of the sphere of equal volume, Å.
+    cut
+        Which atoms belong to the shape: by `NODE` every cation within it with the anion above, by `ATOM`
+        every atom within it.
 
     Returns
     -------
-    The cluster, centred on a cation of position A: every cation within the shape, with its anion, in each
-    of the three lateral positions that its layer can have.
+    The cluster, centred on a cation of position A, in each of the three lateral positions that its layers
+    can have.
 
     Raises
     ------
     PhysicsError
-        The diameter is not positive or larger than 100 nm (the lattice would not fit in memory).
+        The diameter is not positive or larger than 100 nm (the lattice would not fit in memory), or the cut
+        is another one.
     """
+    if cut == SphereCut.ATOM:
+        return nanocrystal(layers, shape, diameter_angstrom, cut)
+    if cut != SphereCut.NODE:
+        raise PhysicsError(f"cut {cut} does not apply to stacked layers: choose node or atom")
     cations = layers.model_copy(update={"sites": layers.sites[::2]})
     cation_occupancies = nanocrystal(cations, shape, diameter_angstrom, SphereCut.ATOM).occupancy
     cation, anion = layers.sites[:2]

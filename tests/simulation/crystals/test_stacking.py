@@ -48,11 +48,12 @@ def sequence(start: int, senses: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("cut", [SphereCut.NODE, SphereCut.ATOM])
 @pytest.mark.parametrize("reversal", [0.0, 0.3, 1.0])
-def test_mean_over_every_sequence(reversal: float) -> None:
+def test_mean_over_every_sequence(reversal: float, cut: SphereCut) -> None:
     """All 3 · 2^(n-1) sequences of a small dot, each with its probability: exact to rounding."""
     layers = close_packed_layers(load_material("CdSe-wurtzite"))
-    cluster = faulted_nanocrystal(layers, Rod(aspect=1.5), 11.0)
+    cluster = faulted_nanocrystal(layers, Rod(aspect=1.5), 11.0, cut)
     n_layers = cluster.occupancy[0].shape[2]
     assert n_layers >= 5
     mean, total = np.zeros(Q.size), 0.0
@@ -142,3 +143,20 @@ def test_rejected_input() -> None:
         faulted_pair_table(layers, [], 0.5)
     with pytest.raises(PhysicsError, match="is not cut from layers of CdTe"):
         faulted_pair_table(layers, [sphere(load_material("CdTe"), 15.0, SphereCut.NODE)], 0.5)
+
+
+def test_cuts_of_layers() -> None:
+    layers = close_packed_layers(load_material("CdSe-zincblende"))
+    by_node = faulted_nanocrystal(layers, Sphere(), 30.0, SphereCut.NODE)
+    by_atom = faulted_nanocrystal(layers, Sphere(), 30.0, SphereCut.ATOM)
+    np.testing.assert_array_equal(by_node.occupancy[0], by_node.occupancy[1])
+    for site, occupancy in enumerate(by_atom.occupancy):
+        position = layers.positions_angstrom[site]
+        nodes = np.argwhere(occupancy > 0) - np.array(occupancy.shape) // 2
+        assert np.linalg.norm(nodes @ layers.cell_angstrom + position, axis=1).max() <= 15.0
+    assert np.count_nonzero(by_atom.occupancy[0] != by_atom.occupancy[1])
+    assert by_node.occupancy[0].sum() == by_atom.occupancy[0].sum()
+    with pytest.raises(
+        PhysicsError, match="cut corner-shared does not apply to stacked layers: choose node or"
+    ):
+        faulted_nanocrystal(layers, Sphere(), 30.0, SphereCut.CORNER_SHARED)
