@@ -109,8 +109,13 @@ def test_the_material_of_a_curve() -> None:
     for material in MATERIALS:
         found = comparison.compare(counted(material, 4.5))
         assert (found.identity, found.material) == (Identity.IDENTIFIED, material)
+
+
+def test_three_photons_per_point_show_crystals_and_a_solvent_shows_none() -> None:
+    comparison = MaterialComparison(load_crystal_curves(MATERIALS))
+    assert comparison.compare(counted("PbS", 4.5, photons=3.0)).identity is Identity.CANNOT_TELL
     toluene = load_solvent("toluene").intensity(Q, 0.56)
-    photons = np.random.default_rng(0).poisson(2e4 * toluene / toluene.mean()).astype(float)
+    photons = np.random.default_rng(0).poisson(100 * toluene / toluene.mean()).astype(float)
     assert comparison.compare(Pattern.from_arrays(Q, photons)).identity is Identity.NO_SIGNAL
 
 
