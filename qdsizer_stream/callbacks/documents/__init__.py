@@ -5,6 +5,7 @@ from ._derived import OBJECT_NAME, STREAM_NAME, SizeStream, estimate_data
 from ._frame import Announced, Frame, Unreadable
 from ._hdf5 import Hdf5Rows, paths_from_uri
 from ._linked import LinkedRun
+from ._number_ranges import NumberRanges
 from ._number_source import FrameDocuments, NumberSource, read_switches
 from ._owned import array_bytes, owned, unchanged
 from ._quantity import (
@@ -64,6 +65,7 @@ __all__ = [
     "Hdf5Rows",
     "LinkedRun",
     "LiveConfig",
+    "NumberRanges",
     "NumberSource",
     "QueuePolicy",
     "RunIndex",

@@ -1,12 +1,13 @@
 """Frames in files that wait for the event of their step."""
 
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ._frame import Announced
+from ._number_ranges import NumberRanges
 
 __all__ = ["EventMatch"]
 
@@ -27,7 +28,7 @@ class _Descriptor:
     """Whether a frame waited in vain."""
     deadline: float = 0.0
     required: tuple[str, ...] = ()
-    given: Counter[int] = field(default_factory=Counter)
+    given: NumberRanges = field(default_factory=NumberRanges)
     """Sequence numbers of frames that were released without their event, which may still come."""
 
 
@@ -76,7 +77,7 @@ class EventMatch:
                 state.events.remove(event)
                 yield _with_event(one, event)
             elif state.flown and not required:
-                state.given[one.seq_num] += 1
+                state.given.add(one.seq_num)
                 yield one
             else:
                 if not state.frames:
@@ -101,10 +102,9 @@ class EventMatch:
         state.flown = False
         self._stepped.add(stream)  # with the next descriptor of the stream too
         found = next((one for one in state.frames if one.seq_num == event["seq_num"]), None)
-        if found is None and state.given[event["seq_num"]]:
-            state.given[event["seq_num"]] -= 1
-        elif found is None:
-            state.events.append(event)
+        if found is None:
+            if not state.given.remove(event["seq_num"]):
+                state.events.append(event)
         else:
             state.frames.remove(found)
             yield _with_event(found, event)
@@ -115,7 +115,7 @@ class EventMatch:
             if self._only_dated(state) and time.monotonic() >= state.deadline:
                 state.flown = True
                 for one in _drained(state):
-                    state.given[one.seq_num] += 1
+                    state.given.add(one.seq_num)
                     yield one
 
     def finish(self) -> Iterator[Announced]:
