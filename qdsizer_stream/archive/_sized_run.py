@@ -1,5 +1,7 @@
 """The sizes of an archived run, as its documents hold them."""
 
+import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -41,12 +43,33 @@ class SizedRun:
     stored_smoothed: tuple[Mapping[str, Any], ...] = ()
     """Data of the events in `qd_size_smoothed`, in order; empty where the run has no such stream."""
 
+    frame_streams: tuple[str, ...] | None = ()
+    """Stream of the frame of each event; empty for one stream, None where there are several and the archive
+    does not hold which event is of which."""
+
     @cached_property
     def smoothed(self) -> Sequence[TrackPoint]:
-        """Smoothed track, one point for each event: the stored one, or computed where there is none."""
+        """Smoothed track, one point for each event: the stored one, or computed where there is none.
+
+        The sizes in it are NaN where it cannot be computed, for the reason `not_smoothed`.
+        """
         if len(self.stored_smoothed) == len(self.events):
             return [smoothed_point(data) for data in self.stored_smoothed]
-        return smoothed_track(self.events)
+        if self.frame_streams is None:
+            times = (float(data.get("qdsizer_track_time", math.nan)) for data in self.events)
+            return [TrackPoint(time_s=time_s) for time_s in times]
+        return smoothed_track(self.events, self.frame_streams or None)
+
+    @property
+    def not_smoothed(self) -> str:
+        """Why there is no smoothed track; empty where there is one."""
+        if self.frame_streams is not None or len(self.stored_smoothed) == len(self.events):
+            return ""
+        return (
+            "its frames are of several streams, and it does not hold which size is of which, so that "
+            "the track "
+            "is not smoothed: size it again with `qdsizer-stream replay --again`"
+        )
 
     def sizes(self) -> "DataFrame":
         """Read the sizes as a table.
@@ -90,6 +113,7 @@ def sized_run(run: Any) -> SizedRun:
         settings = descriptor["configuration"][OBJECT_NAME]["data"]
         table = _rows(stream)
         smoothed = _rows(run[SMOOTHED_STREAM_NAME]) if SMOOTHED_STREAM_NAME in streams else []
+        frame_streams = _frame_streams(run, stream.descriptors, table)
     return SizedRun(
         start=dict(run.metadata["start"]),
         stop=dict(run.metadata.get("stop") or {}),
@@ -97,7 +121,36 @@ def sized_run(run: Any) -> SizedRun:
         events=tuple(table),
         data_keys={key: dict(about) for key, about in descriptor["data_keys"].items()},
         stored_smoothed=tuple(smoothed),
+        frame_streams=frame_streams,
     )
+
+
+def _frame_streams(
+    run: Any, descriptors: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
+) -> tuple[str, ...] | None:
+    """Stream of the frame of each row, by number and time of the raw events; None where that does not "
+    "show.
+    """
+    settings = (one["configuration"][OBJECT_NAME]["data"] for one in descriptors)
+    names = list(dict.fromkeys(str(one.get("qdsizer_frame_stream", "")) for one in settings))
+    if len(names) < 2:
+        return ()
+    streams_of: defaultdict[tuple[int, float], set[str]] = defaultdict(set)
+    without_events = []
+    for name in names:
+        parts = dict(getattr(run[name], "base", run[name]).items()) if name in set(run) else {}
+        if (table := parts.get("internal")) is None:
+            without_events.append(name)
+            continue
+        for event in table.read(["seq_num", "time"]).to_dict("records"):
+            streams_of[int(event["seq_num"]), float(event["time"])].add(name)
+    found = []
+    for row in rows:
+        fitting = streams_of[int(row["qdsizer_frame_seq_num"]), float(row["time"])] or set(without_events)
+        if len(fitting) != 1:
+            return None
+        found.extend(fitting)
+    return tuple(found)
 
 
 def _rows(stream: Any) -> list[dict[str, Any]]:

@@ -49,6 +49,8 @@ def compare(
         for uid in runs:
             run = sized_run(find_run(catalog, uid))
             points = run.smoothed
+            if run.not_smoothed:
+                typer.echo(f"warning: run {run.start['uid']}: {run.not_smoothed}", err=True)
             tracks.append(points)
             last = points[-1]
             fastest = max(points, key=lambda point: _rank(point.growth_nm_per_min))

@@ -45,6 +45,7 @@ def report(
             events=list(found.events),
             stop=found.stop,
             smoothed=found.smoothed,
+            not_smoothed=found.not_smoothed,
         )
         watched = WatchedRun(catalog, run)
         watched.update()

@@ -58,6 +58,10 @@ class RunData:
     """Sequence number and examination of some sized frames, in order."""
     smoothed: Sequence[TrackPoint] | None = None
     """Smoothed track, one point for each event; None to compute it from the events."""
+    not_smoothed: str = ""
+    """Why there is no smoothed track; empty where there is one."""
+    frame_streams: list[str] = field(default_factory=list)
+    """Stream of the frame of each event; empty for one stream."""
 
     @property
     def uid(self) -> str:
@@ -77,7 +81,9 @@ def render_report(run: RunData) -> str:
     -------
     A whole HTML page with its pictures in it.
     """
-    points = smoothed_track(run.events) if run.smoothed is None else run.smoothed
+    points = run.smoothed
+    if points is None:
+        points = smoothed_track(run.events, run.frame_streams or None)
     sample = run.start.get("sample", "")
     name = sample.get("name", "") if isinstance(sample, Mapping) else sample
     title = f"{name or 'run'} {run.uid[:8]}"
@@ -86,6 +92,7 @@ def render_report(run: RunData) -> str:
         _table("Run", _run_rows(run)),
         "<h2>Track (smoothed)</h2><p>Each value is estimated from all frames of the run, later ones too; the "
         "live track in the documents is filtered from earlier frames alone.</p>",
+        *([f"<p>{escape(run.not_smoothed)}</p>"] if run.not_smoothed else []),
         _svg(_draw_track, run, points),
     ]
     if run.examinations:
@@ -124,7 +131,7 @@ class ReportWriter:
         self._live = live
         self._folder = Path(folder)
         self._run: RunData | None = None
-        self._descriptors: set[str] = set()
+        self._descriptors: dict[str, str] = {}  # stream of the frames
         self._every = 1
         self._threads: list[threading.Thread] = []
 
@@ -144,9 +151,10 @@ class ReportWriter:
         elif self._run is None:
             return
         elif name == "descriptor" and doc.get("name") == STREAM_NAME:
-            self._descriptors.add(doc["uid"])
             self._run.configuration = dict(doc["configuration"][OBJECT_NAME]["data"])
+            self._descriptors[doc["uid"]] = str(self._run.configuration.get("qdsizer_frame_stream", ""))
         elif name == "event" and doc["descriptor"] in self._descriptors:
+            self._run.frame_streams.append(self._descriptors[doc["descriptor"]])
             self._add(self._run, doc["data"])
         elif name == "stop" and doc["run_start"] == self._run.uid:
             self._run.stop = dict(doc)

@@ -1,7 +1,9 @@
 """Data keys of the track of a run, and what of a frame informs it."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from itertools import repeat
 from typing import Any
 
 from ...models import Answer
@@ -246,23 +248,30 @@ def track_data(point: TrackPoint, target: bool) -> dict[str, Any]:
     return data
 
 
-def smoothed_track(events: Iterable[Mapping[str, Any]]) -> list[TrackPoint]:
+def smoothed_track(
+    events: Iterable[Mapping[str, Any]], streams: Iterable[str] | None = None
+) -> list[TrackPoint]:
     """Smooth the track of a run that has ended.
 
     Parameters
     ----------
     events
         Data of its events in `qd_size`, in order.
+    streams
+        Stream of the frame of each, whose tracks are smoothed separately; None for one stream.
 
     Returns
     -------
-    One point for each event, from all of them; NaN throughout where the run was sized before there was a
-    track.
+    One point for each event, from all events of its stream; NaN throughout where the run was sized before
+    there was a track.
     """
-    track = Track()
-    for data in events:
-        track.add(float(data.get("qdsizer_track_time", math.nan)), measurement_of(data))
-    return track.smoothed()
+    tracks: defaultdict[str, Track] = defaultdict(Track)
+    order = []
+    for data, stream in zip(events, repeat("") if streams is None else streams, strict=False):
+        tracks[stream].add(float(data.get("qdsizer_track_time", math.nan)), measurement_of(data))
+        order.append(stream)
+    points = {stream: iter(track.smoothed()) for stream, track in tracks.items()}
+    return [next(points[stream]) for stream in order]
 
 
 def smoothed_data(point: TrackPoint) -> dict[str, Any]:
