@@ -128,9 +128,7 @@ def sized_run(run: Any) -> SizedRun:
 def _frame_streams(
     run: Any, descriptors: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
 ) -> tuple[str, ...] | None:
-    """Stream of the frame of each row, by number and time of the raw events; None where that does not "
-    "show.
-    """
+    """Stream of the frame of each row, by number and time of its event; None where that does not show."""
     settings = (one["configuration"][OBJECT_NAME]["data"] for one in descriptors)
     names = list(dict.fromkeys(str(one.get("qdsizer_frame_stream", "")) for one in settings))
     if len(names) < 2:

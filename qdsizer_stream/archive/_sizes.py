@@ -42,8 +42,8 @@ def sizes(run: Any) -> "DataFrame":
     estimate (`mass_mean_nm`, `size_nm`, `status`, …), those of the track (`growth_nm_per_minute`, …) and of
     the smoothed track (`smoothed_mass_mean_nm`, …: read from `qd_size_smoothed`, or computed where there is
     none), `time` (UTC) and `minutes` since the first frame. ``attrs["units"]`` holds the units by
-    column, ``attrs`` also the run, sample, model and the hash of the model, and as ``not_smoothed`` the reason
-    where the smoothed track is missing.
+    column, ``attrs`` also the run, sample, model and the hash of the model, and in ``not_smoothed`` why
+    the smoothed track is missing.
 
     Raises
     ------
