@@ -142,7 +142,7 @@ def _frame_streams(
             continue
         for event in table.read(["seq_num", "time"]).to_dict("records"):
             streams_of[int(event["seq_num"]), float(event["time"])].add(name)
-    found = []
+    found: list[str] = []
     for row in rows:
         fitting = streams_of[int(row["qdsizer_frame_seq_num"]), float(row["time"])] or set(without_events)
         if len(fitting) != 1:
