@@ -44,7 +44,13 @@ PATIENCE_S = 60.0
 """How long a run without an end may bring nothing before it is taken for dead, s."""
 
 
-def run_documents(run: Any, config: LiveConfig, skip: int = 0, patience_s: float = PATIENCE_S) -> Documents:
+def run_documents(
+    run: Any,
+    config: LiveConfig,
+    skip: int = 0,
+    patience_s: float = PATIENCE_S,
+    request_bytes: int = REQUEST_BYTES,
+) -> Documents:
     """Read a run back as documents, frames in chunks.
 
     Streams without frames are left out. Frames that Tiled holds, in whichever way, come as if they had
@@ -61,6 +67,8 @@ def run_documents(run: Any, config: LiveConfig, skip: int = 0, patience_s: float
         Documents with frames that are known already, and left out.
     patience_s
         How long a run without an end may bring nothing new, s.
+    request_bytes
+        Frames asked for at a time, in bytes: fewer where a server limits the size of its answers.
 
     Returns
     -------
@@ -75,7 +83,7 @@ def run_documents(run: Any, config: LiveConfig, skip: int = 0, patience_s: float
     """
     run = plain_run(run)
     start = dict(run.metadata["start"])
-    source = _Tables(run, config, skip) if in_tables(run) else _Mongo(run, config, skip)
+    source = _Tables(run, config, skip, request_bytes) if in_tables(run) else _Mongo(run, config, skip)
     yield "start", start
     brought = time.monotonic()
     while True:
@@ -89,7 +97,7 @@ def run_documents(run: Any, config: LiveConfig, skip: int = 0, patience_s: float
             break
         if time.monotonic() - brought > patience_s:
             return
-        time.sleep(POLL_S)
+        time.sleep(min(POLL_S, patience_s / 4))
     source.check_whole(stop)
     if source.streams and not source.found:
         raise ArchiveError(
@@ -156,10 +164,11 @@ class _Mongo:
 class _Tables:
     """A run that lies in the arrays and tables of Tiled."""
 
-    def __init__(self, run: Any, config: LiveConfig, skip: int) -> None:
+    def __init__(self, run: Any, config: LiveConfig, skip: int, request_bytes: int) -> None:
         self._run = run
         self._config = config
         self._skip = skip
+        self._request_bytes = request_bytes
         self._described: set[str] = set()
         self._given: Counter[str] = Counter()
         self._flown: set[str] = set()
@@ -279,7 +288,9 @@ class _Tables:
         if problem:
             chunks = iter([(first, n_events, {key: _Nothing(problem) for key in keys})])
         else:
-            chunks = ahead(_chunks(where, arrays, rows_each, first, n_events, self._undecoded))
+            chunks = ahead(
+                _chunks(where, arrays, rows_each, first, n_events, self._undecoded, self._request_bytes)
+            )
         try:
             yield from self._of_chunks(descriptors, table, rows_each, chunks, names)
         except ArchiveError as error:
@@ -314,7 +325,7 @@ class _Tables:
         logger.warning("%s: %s", where, problem or f"{error}: read from the files on this machine")
         if problem:
             return iter([(first, n_events, {key: _Nothing(problem) for key in arrays})])
-        return _chunks(where, here, rows_each, first, n_events, {})
+        return _chunks(where, here, rows_each, first, n_events, {}, self._request_bytes)
 
     def _of_chunks(
         self,
@@ -492,9 +503,10 @@ def _chunks(
     first: int,
     n_events: int,
     undecoded: Mapping[str, list[str]],
+    request_bytes: int,
 ) -> Iterator[tuple[int, int, Mapping[str, Any]]]:
     """First event, event after the last and rows of each array, in requests that suit the server."""
-    step = _step(arrays, rows_each)
+    step = _step(arrays, rows_each, request_bytes)
     while first < n_events:
         last = min((first // step + 1) * step, n_events)
         chunks: dict[str, Any] = {}
@@ -516,12 +528,12 @@ def _chunks(
         first = last
 
 
-def _step(arrays: Mapping[str, Any], rows_each: Mapping[str, int]) -> int:
+def _step(arrays: Mapping[str, Any], rows_each: Mapping[str, int], request_bytes: int) -> int:
     """Events a request: whole chunks of the server, or equal parts of one."""
     event_bytes: int = sum(
         rows_each[key] * array.dtype.itemsize * int(np.prod(array.shape[1:])) for key, array in arrays.items()
     )
-    wanted = max(REQUEST_BYTES // max(event_bytes, 1), 1)
+    wanted = max(request_bytes // max(event_bytes, 1), 1)
     stored: int = max(max(array.chunks[0][0] // rows_each[key], 1) for key, array in arrays.items())
     if stored <= wanted:
         return wanted // stored * stored

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ..callbacks import STREAM_NAME, LiveConfig, with_smoothed
 from ..models import SizingModel
 from ..sizing import Sizer
-from ._documents import PATIENCE_S
+from ._documents import PATIENCE_S, REQUEST_BYTES
 from ._replay import sized_steps
 from ._replay_journal import ReplayJournal, replay_identity
 from ._select import plain_run
@@ -63,6 +63,7 @@ def replay_into(
     *,
     again: bool = False,
     patience_s: float = PATIENCE_S,
+    request_bytes: int = REQUEST_BYTES,
     workers: SizingWorkers | None = None,
     report: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> ReplayOutcome:
@@ -83,7 +84,7 @@ def replay_into(
         Folder of the journals; created if it does not exist.
     again
         Whether to size even where the destination holds equal sizes, and from the beginning.
-    patience_s
+    patience_s, request_bytes
         As of `run_documents`.
     workers
         Processes that size the frames, with the same results; None for this thread.
@@ -114,7 +115,14 @@ def replay_into(
             counts = (run.metadata.get("stop") or {}).get("num_events", {})
             expected = counts.get(STREAM_NAME, sum(counts.values()))
             steps = sized_steps(
-                run, config, sizer, journal.frames_done, patience_s, workers, list(journal.documents())
+                run,
+                config,
+                sizer,
+                journal.frames_done,
+                patience_s,
+                workers,
+                list(journal.documents()),
+                request_bytes,
             )
             for step in steps:
                 journal.record(step)

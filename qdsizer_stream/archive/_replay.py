@@ -20,7 +20,7 @@ from ..configuration import validated
 from ..errors import ArchiveError
 from ..sizing import Sizer
 from ..sizing.process import BlockExecutor
-from ._documents import FRAME_DOCUMENTS, PATIENCE_S, run_documents
+from ._documents import FRAME_DOCUMENTS, PATIENCE_S, REQUEST_BYTES, run_documents
 from ._select import plain_run
 from ._workers import SizingWorkers
 
@@ -62,7 +62,12 @@ def archived_config(run: Any) -> LiveConfig:
 
 
 def replay(
-    run: Any, config: LiveConfig, sizer: Sizer | None = None, *, smoothed: bool = False
+    run: Any,
+    config: LiveConfig,
+    sizer: Sizer | None = None,
+    *,
+    smoothed: bool = False,
+    request_bytes: int = REQUEST_BYTES,
 ) -> Iterator[tuple[str, Any]]:
     """Size the frames of an archived run again, as a new run that is linked to it.
 
@@ -79,6 +84,8 @@ def replay(
         The sizer of `config.sizing`, where it exists already.
     smoothed
         Whether the stream `qd_size_smoothed` follows at the end: the track from all frames of the run.
+    request_bytes
+        As of `run_documents`.
 
     Returns
     -------
@@ -91,7 +98,8 @@ def replay(
         The run holds no frames of this detector, or the archive does not deliver them; the documents so far
         then end with a stop that gives the reason.
     """
-    documents = (one for step in sized_steps(run, config, sizer) for one in step.documents)
+    steps = sized_steps(run, config, sizer, request_bytes=request_bytes)
+    documents = (one for step in steps for one in step.documents)
     yield from with_smoothed(documents) if smoothed else documents
 
 
@@ -118,6 +126,7 @@ def sized_steps(
     patience_s: float = PATIENCE_S,
     workers: SizingWorkers | None = None,
     earlier: Iterable[tuple[str, dict[str, Any]]] = (),
+    request_bytes: int = REQUEST_BYTES,
 ) -> Iterator[ReplayStep]:
     """Size the frames of an archived run, one raw document after another.
 
@@ -125,7 +134,7 @@ def sized_steps(
     ----------
     run, config, sizer
         As of `replay`.
-    skip, patience_s
+    skip, patience_s, request_bytes
         As of `run_documents`.
     workers
         Size the frames; None for this thread, which sizes them in blocks.
@@ -168,7 +177,7 @@ def sized_steps(
     shared = config.accumulation is not None and config.accumulation.mode != "reset"
     n_waiting = 0  # frames that are in no estimate yet
     try:
-        documents = run_documents(run, config, skip, patience_s)
+        documents = run_documents(run, config, skip, patience_s, request_bytes)
         # A run in progress is followed frame by frame.
         n_ahead = N_AHEAD if run.metadata.get("stop") else 0
         for item in _submitted(documents, sizing, n_ahead if workers is None else workers.n_ahead):

@@ -30,10 +30,13 @@ class WriteBack:
     ----------
     replace
         Whether existing streams of other sizes are deleted; they cannot be restored.
+    batch_events
+        Rows per request.
     """
 
-    def __init__(self, replace: bool = False) -> None:
+    def __init__(self, replace: bool = False, batch_events: int = BATCH_EVENTS) -> None:
         self._replace = replace
+        self._batch_events = batch_events
 
     def find(self, run: Any, config: LiveConfig, model: SizingModel) -> str | None:
         """Check whether the run already holds these sizes.
@@ -111,15 +114,14 @@ class WriteBack:
                 raise
         return uid
 
-    @staticmethod
-    def _write(run: Any, documents: Iterator[tuple[str, Any]]) -> dict[str, int]:
+    def _write(self, run: Any, documents: Iterator[tuple[str, Any]]) -> dict[str, int]:
         """Write all streams, then their counts, which are returned."""
         streams: dict[str, _Stream] = {}
         stream_of: dict[str, _Stream] = {}  # by descriptor
         stop: Mapping[str, Any] = {}
         for name, doc in documents:
             if name == "descriptor":
-                stream = streams.setdefault(doc["name"], _Stream(run, doc))
+                stream = streams.setdefault(doc["name"], _Stream(run, doc, self._batch_events))
                 stream.descriptors.append(doc)
                 stream_of[doc["uid"]] = stream
             elif name == "event":
@@ -148,8 +150,9 @@ class WriteBack:
 class _Stream:
     """One stream while it is written to Tiled; its rows are sent in batches."""
 
-    def __init__(self, run: Any, first: Mapping[str, Any]) -> None:
+    def __init__(self, run: Any, first: Mapping[str, Any], batch_events: int) -> None:
         self._run = run
+        self._batch_events = batch_events
         self._first = first
         self._rows: list[dict[str, Any]] = []
         self._container: Any = None
@@ -161,7 +164,7 @@ class _Stream:
     def add(self, event: Mapping[str, Any]) -> None:
         """Add an event."""
         self._rows.append(_row(event))
-        if len(self._rows) == BATCH_EVENTS:
+        if len(self._rows) == self._batch_events:
             self._send()
 
     def finish(self) -> None:

@@ -12,7 +12,6 @@ from bluesky.plans import count
 from bluesky_tiled_plugins import TiledWriter
 from event_model import DocumentNames, schema_validators
 
-from qdsizer_stream.archive import _documents as documents_module
 from qdsizer_stream.archive import archived_config, embedded_tiled, find_run, replay, run_documents
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer, WavelengthSource
 from qdsizer_stream.devices import SimMythen, SimMythenHdf5
@@ -26,6 +25,8 @@ pytestmark = pytest.mark.integration
 Documents = list[tuple[str, Any]]
 
 DETECTOR = nominal_detector(24, 0.0)
+ONE_FRAME = 4 * 30_720
+"""Bytes of a frame."""
 
 
 def measure(
@@ -69,12 +70,10 @@ def measured(
     return measure(archive, mythen(), 7, config, sizer, sample="PbS")
 
 
-def test_replayed_sizes_are_the_live_ones(
-    measured: Any, sizer: Sizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_replayed_sizes_are_the_live_ones(measured: Any, sizer: Sizer, frame_requests: Any) -> None:
     run, live = measured
-    monkeypatch.setattr(documents_module, "REQUEST_BYTES", 3 * 4 * 30_720)  # 7 frames: several requests
-    again = list(replay(run, archived_config(run), sizer))
+    again = list(replay(run, archived_config(run), sizer, request_bytes=3 * ONE_FRAME))
+    assert frame_requests.first == [0, 2, 4, 6]  # halves of the four that the writer put together
     assert_same(live, again)
     assert {data["qdsizer_status"] for data in live} == {"sized"}
 
@@ -173,26 +172,18 @@ def test_a_run_that_is_not_there(archive: Any) -> None:
 
 
 def test_a_replay_that_fails_says_so_in_its_stop(
-    measured: Any, config: LiveConfig, sizer: Sizer, monkeypatch: pytest.MonkeyPatch
+    measured: Any, config: LiveConfig, sizer: Sizer, frame_requests: Any
 ) -> None:
     run, _ = measured
-    whole = documents_module._chunks
-    monkeypatch.setattr(documents_module, "REQUEST_BYTES", 4 * 30_720)
-
-    def interrupted(*arguments: Any) -> Any:
-        for chunk in whole(*arguments):
-            if chunk[0] == 3:
-                raise ConnectionError("the archive is gone")
-            yield chunk
-
-    monkeypatch.setattr(documents_module, "_chunks", interrupted)
+    frame_requests.gone_from = 3
     documents: Documents = []
-    with pytest.raises(ConnectionError):
-        documents.extend(replay(run, config, sizer))
+    with pytest.raises(ArchiveError) as error:
+        documents.extend(replay(run, config, sizer, request_bytes=ONE_FRAME))
     assert [name for name, _ in documents] == ["start", "descriptor", *["event"] * 3, "stop"]
     stop = documents[-1][1]
     schema_validators[DocumentNames.stop].validate(stop)
-    assert (stop["exit_status"], stop["reason"]) == ("fail", "the archive is gone")
+    assert (stop["exit_status"], stop["reason"]) == ("fail", f"{error.value}")
+    assert "frames 4 to 4: the server does not answer (the archive is gone)" in stop["reason"]
     assert stop["num_events"] == {"qd_size": 3}
 
 

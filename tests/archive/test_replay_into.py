@@ -2,11 +2,11 @@
 
 import csv
 import gc
-import json
 import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -41,8 +41,6 @@ from qdsizer_stream.archive import (
     select_runs,
     sized_run,
 )
-from qdsizer_stream.archive import _documents as documents_module
-from qdsizer_stream.archive import _write_back as write_back_module
 from qdsizer_stream.archive import sizes as table_of_sizes
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer
 from qdsizer_stream.devices import SimMythen, SimMythenHdf5
@@ -141,7 +139,7 @@ def test_live_and_derived_sizes_are_equal_in_time_and_number(
 
 
 def test_a_derived_run_holds_the_smoothed_track_and_its_readers_read_it(
-    archive: Any, sized: Any, into: Callable[..., ReplayOutcome], monkeypatch: pytest.MonkeyPatch
+    archive: Any, sized: Any, into: Callable[..., ReplayOutcome]
 ) -> None:
     derived = archive[into(sized, LinkedRuns(archive)).written]
     live, again = sized_run(sized), sized_run(derived)
@@ -154,9 +152,11 @@ def test_a_derived_run_holds_the_smoothed_track_and_its_readers_read_it(
     assert tables[0].equals(tables[1])
     assert list(tables[0]["smoothed_mass_mean_nm"]) == [point.mass_mean_nm for point in computed]
     assert tables[0].attrs["units"]["smoothed_growth_nm_per_minute"] == "nm/min"
-    with monkeypatch.context() as patch:
-        patch.setattr("qdsizer_stream.archive._sized_run.smoothed_track", None)
-        assert sized_run(derived).smoothed  # read
+    # What is stored is read, not computed again.
+    other = [{**one, "qdsizer_smoothed_size": 1.25} for one in again.stored_smoothed]
+    assert [point.size_nm for point in replace(again, stored_smoothed=tuple(other)).smoothed] == [
+        1.25
+    ] * FRAMES
     # A stream that is not whole is not read.
     short = replace(again, stored_smoothed=again.stored_smoothed[:-1])
     assert list(map(repr, short.smoothed)) == list(map(repr, computed))
@@ -186,7 +186,7 @@ def test_an_interrupted_replay_goes_on(
     sized: Any,
     into: Callable[..., ReplayOutcome],
     config: LiveConfig,
-    monkeypatch: pytest.MonkeyPatch,
+    frame_requests: Any,
     mode: str | None,
     at: int,
     goes_on_at: int,
@@ -195,26 +195,20 @@ def test_an_interrupted_replay_goes_on(
 ) -> None:
     settings = adding(config, mode)
     whole = into(sized, LinkedRuns(archive), settings, again=True)
-    monkeypatch.setattr(documents_module, "REQUEST_BYTES", ONE_FRAME)
-    chunks = documents_module._chunks
-    begun: list[int] = []
+    n_runs = n_runs_of(archive)
+    frame_requests.gone_from = at
 
-    def cut(where: str, arrays: Any, rows_each: Any, first: int, n_events: int, *more: Any) -> Any:
-        begun.append(first)
-        for chunk in chunks(where, arrays, rows_each, first, n_events, *more):
-            if len(begun) == 1 and chunk[0] == at:
-                raise ArchiveError("the archive is gone")
-            yield chunk
-        if len(begun) == 1:  # after the last frame, before the end
+    def last(what: str, done: int, total: int) -> None:
+        if (at, done) == (FRAMES, FRAMES):  # after the last frame, before the end
             raise ArchiveError("the archive is gone")
 
-    monkeypatch.setattr(documents_module, "_chunks", cut)
-    n_runs = n_runs_of(archive)
     with pytest.raises(ArchiveError, match="the archive is gone"):
-        into(sized, LinkedRuns(archive), settings, again=True)
+        into(sized, LinkedRuns(archive), settings, again=True, request_bytes=ONE_FRAME, report=last)
     assert n_runs_of(archive) == n_runs  # nothing half-written
-    outcome = into(sized, _Unknown(archive), settings)
-    assert begun == [0, goes_on_at]
+    frame_requests.gone_from = None
+    frame_requests.first.clear()
+    outcome = into(sized, _Unknown(archive), settings, request_bytes=ONE_FRAME)
+    assert frame_requests.first == list(range(goes_on_at, FRAMES))
     assert (outcome.resumed, outcome.frames) == (resumed, frames)
     derived = archive[outcome.written]
     assert sizes(derived).equals(sizes(archive[whole.written]))
@@ -237,25 +231,26 @@ class _Unknown(LinkedRuns):
 
 
 def test_a_destination_that_fails_gets_what_was_sized_later(
-    archive: Any, sized: Any, into: Callable[..., ReplayOutcome], monkeypatch: pytest.MonkeyPatch
+    archive: Any, sized: Any, into: Callable[..., ReplayOutcome], frame_requests: Any
 ) -> None:
     class Failing(_Unknown):
-        def _writer(self) -> Any:
-            write = super()._writer()
+        def write(self, run: Any, documents: Iterator[tuple[str, Any]]) -> str:
+            return super().write(run, self._until_stop(documents))
 
-            def fail(name: str, doc: Any) -> None:
+        @staticmethod
+        def _until_stop(documents: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+            for name, doc in documents:
                 if name == "stop":
                     raise ArchiveError("the disk is full")
-                write(name, doc)
-
-            return fail
+                yield name, doc
 
     n_runs = n_runs_of(archive)
     with pytest.raises(ArchiveError, match="the disk is full"):
         into(sized, Failing(archive))
     assert n_runs_of(archive) == n_runs
-    monkeypatch.setattr(documents_module, "_chunks", None)  # the frames are not read again
+    frame_requests.first.clear()
     outcome = into(sized, _Unknown(archive))
+    assert frame_requests.first == []  # the frames are not read again
     assert (outcome.resumed, outcome.frames) == (FRAMES, FRAMES)
 
 
@@ -328,24 +323,22 @@ def test_write_back_that_is_cut_off_leaves_nothing(
     measure: Callable[..., Any],
     mythen: Callable[..., SimMythen],
     into: Callable[..., ReplayOutcome],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def cut(documents: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+        for name, doc in documents:
+            if key in doc.get("data", {}) and doc["seq_num"] == 5:
+                raise ArchiveError("the archive is gone")
+            yield name, doc
+
+    class Cut(WriteBack):
+        def write(self, run: Any, documents: Iterator[tuple[str, Any]]) -> str:
+            return super().write(run, cut(documents))
+
     run = measure(mythen(), sized=False)
-    monkeypatch.setattr(write_back_module, "BATCH_EVENTS", 3)
-
-    whole = write_back_module._row
-
-    def cut(event: Any) -> Any:
-        if key in event["data"] and event["seq_num"] == 5:
-            raise ArchiveError("the archive is gone")
-        return whole(event)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(write_back_module, "_row", cut)
-        with pytest.raises(ArchiveError, match="the archive is gone"):
-            into(run, WriteBack())
+    with pytest.raises(ArchiveError, match="the archive is gone"):
+        into(run, Cut(batch_events=3))
     assert set(archive[run.item["id"]]) == {"primary"}
-    into(run, WriteBack())
+    into(run, WriteBack(batch_events=3))
     assert len(sizes(archive[run.item["id"]])) == FRAMES
 
 
@@ -447,12 +440,10 @@ def test_frames_in_a_column_of_the_table(
     into: Callable[..., ReplayOutcome],
     archive: Any,
     sized: Any,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(documents_module, "REQUEST_BYTES", 2 * ONE_FRAME)
     run = measure(mythen(), sized=False, max_array_size=-1)
     assert set(run.base["primary"].base) == {"internal"}
-    derived = archive[into(run, LinkedRuns(archive)).written]
+    derived = archive[into(run, LinkedRuns(archive), request_bytes=2 * ONE_FRAME).written]
     assert sizes_of_frames(derived).equals(sizes_of_frames(sized))
 
 
@@ -536,9 +527,7 @@ def test_a_run_in_progress_is_followed(
     archive: Any,
     mythen: Callable[..., SimMythen],
     into: Callable[..., ReplayOutcome],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(documents_module, "POLL_S", 0.05)
     documents: list[tuple[str, Any]] = []
     RunEngine({})(count([mythen()], 6), lambda name, doc: documents.append((name, doc)))
     writer = TiledWriter(archive, batch_size=2)
@@ -566,9 +555,7 @@ def test_a_run_that_never_ends_is_given_up(
     archive: Any,
     mythen: Callable[..., SimMythen],
     into: Callable[..., ReplayOutcome],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(documents_module, "POLL_S", 0.05)
     documents: list[tuple[str, Any]] = []
     RunEngine({})(count([mythen()], 3), lambda name, doc: documents.append((name, doc)))
     writer = TiledWriter(archive, batch_size=1)
@@ -599,9 +586,7 @@ def test_a_run_without_an_end_is_not_added_to(
     archive: Any,
     mythen: Callable[..., SimMythen],
     into: Callable[..., ReplayOutcome],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(documents_module, "POLL_S", 0.05)
     documents: list[tuple[str, Any]] = []
     RunEngine({})(count([mythen()], 2), lambda name, doc: documents.append((name, doc)))
     writer = TiledWriter(archive, batch_size=1)
@@ -655,25 +640,15 @@ def test_the_bar_is_told(archive: Any, sized: Any, into: Callable[..., ReplayOut
     assert told[-1] == ("writing", FRAMES, FRAMES)
 
 
-def test_memory_does_not_hold_the_run(
-    sized: Any, config: LiveConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_does_not_hold_the_run(sized: Any, config: LiveConfig, frame_requests: Any) -> None:
     """However long the run, no more requests are made ahead than may wait."""
-    monkeypatch.setattr(documents_module, "REQUEST_BYTES", ONE_FRAME)
-    chunks, made = documents_module._chunks, []
-
-    def counted(*arguments: Any) -> Any:
-        for chunk in chunks(*arguments):
-            made.append(chunk[0])
-            yield chunk
-
-    monkeypatch.setattr(documents_module, "_chunks", counted)
-    ahead_of = []
-    for number, (name, _) in enumerate(run_documents(sized, config)):
+    n_given = 0
+    for name, _ in run_documents(sized, config, request_bytes=ONE_FRAME):
         if name == "event":
-            ahead_of.append(len(made) - (number - 1))
-    assert max(ahead_of) <= 3  # in hand, waiting, on its way
-    assert json.dumps(sorted(made)) == json.dumps(list(range(FRAMES)))
+            n_given += 1
+            time.sleep(0.05)  # time to ask for all the others
+            assert len(frame_requests.first) <= n_given + 2  # one that waits, and one on its way
+    assert frame_requests.first == list(range(FRAMES))
 
 
 def test_one_replay_at_a_time(tmp_path: Path) -> None:

@@ -29,9 +29,6 @@ from qdsizer_stream.archive import (
     spooled_runs,
     upload,
 )
-from qdsizer_stream.archive import _documents as documents_module
-from qdsizer_stream.archive import _replay as replay_module
-from qdsizer_stream.archive import _write_back as write_back_module
 from qdsizer_stream.callbacks import LiveConfig, LiveSizer
 from qdsizer_stream.devices import SimMythen
 from qdsizer_stream.errors import ArchiveError
@@ -190,7 +187,7 @@ def test_a_server_that_is_killed(server: Server, measured: Measured, tmp_path: P
     measured.assert_archived(server.client)
 
 
-ARCHIVED_FRAMES = 8
+ARCHIVED_FRAMES = 28
 """Frames of a run to replay: more than a replay reads ahead of what it sizes."""
 
 
@@ -210,21 +207,20 @@ def test_a_server_that_is_killed_in_mid_replay(
     config: LiveConfig,
     sizer: Sizer,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     doing: str,
     write_back: bool,
 ) -> None:
-    monkeypatch.setattr(documents_module, "REQUEST_BYTES", 4 * 30_720)  # a request a frame
-    monkeypatch.setattr(write_back_module, "BATCH_EVENTS", 3)  # killed between two
-    monkeypatch.setattr(replay_module, "N_AHEAD", 1)  # fewer than the frames of the run
+    single = {"request_bytes": 4 * 30_720}  # one frame per request
     uninterrupted = [
-        doc["data"] for name, doc in replay(server.client[archived], config, sizer) if name == "event"
+        doc["data"]
+        for name, doc in replay(server.client[archived], config, sizer, **single)
+        if name == "event"
     ]
 
     def again(tell: Callable[[str, int, int], None] = lambda *_: None) -> Any:
         catalog = server.client
-        destination = WriteBack() if write_back else LinkedRuns(catalog)
-        return replay_into(catalog[archived], config, destination, tmp_path, sizer, report=tell)
+        destination = WriteBack(batch_events=3) if write_back else LinkedRuns(catalog)
+        return replay_into(catalog[archived], config, destination, tmp_path, sizer, report=tell, **single)
 
     def kill(what: str, done: int, total: int) -> None:
         if (what, done) == (doing, 4):
