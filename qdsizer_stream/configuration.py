@@ -19,9 +19,17 @@ if TYPE_CHECKING:
     from pydantic.json_schema import JsonSchemaValue
     from pydantic_core import CoreSchema
 
+from ._missing_file import not_found
 from .errors import ConfigurationError
 
 __all__ = ["Config", "SettingsPath", "choice", "field_descriptions", "load_toml", "toml_table", "validated"]
+
+
+SAME_WORD = 0.8
+"""Likeness from which a name is another one misspelt, as difflib measures it."""
+
+TRUTHS = dict.fromkeys(("yes", "on", "true"), "true") | dict.fromkeys(("no", "off", "false"), "false")
+"""What people write for the two truth values of TOML."""
 
 
 class Config(BaseModel):
@@ -133,12 +141,7 @@ def load_toml(kind: type[ConfigT], path: str | os.PathLike[str]) -> ConfigT:
         The file is missing or not TOML, or a setting in it is unknown, missing or out of range.
     """
     path = Path(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"cannot read configuration {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"configuration {path} is not TOML: {error}") from error
+    values = _toml(path)
     return validated(kind, values, str(path), path.parent)
 
 
@@ -159,21 +162,60 @@ def toml_table(path: str | os.PathLike[str], name: str) -> dict[str, Any] | None
     Raises
     ------
     ConfigurationError
-        The file is missing or not TOML, or that name is not a table.
+        The file is missing or not TOML, that name is not a table, or is misspelt.
     """
     path = Path(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"cannot read configuration {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"configuration {path} is not TOML: {error}") from error
+    values = _toml(path)
     table = values.get(name)
     if table is None:
+        if nearest := get_close_matches(name, values, 1, SAME_WORD):
+            raise ConfigurationError(
+                f"configuration {path} has a table [{nearest[0]}]: did you mean [{name}]?"
+            )
         return None
     if not isinstance(table, dict):
         raise ConfigurationError(f"configuration {path}: {name} is {table!r}, but must be a table [{name}]")
     return table
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    """Content of a TOML file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot read configuration {path}: {error.strerror}{not_found(path)}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"configuration {path} is not TOML: {error}") from error
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(
+            f"configuration {path} is not TOML: {error}{_syntax_hint(f'{error}', text)}"
+        ) from error
+
+
+def _syntax_hint(error: str, text: str) -> str:
+    """The line of a mistake in a TOML file, and what may be meant."""
+    place = re.search(r"at line (\d+)", error)
+    lines = text.splitlines()
+    if place is None or not 0 < int(place[1]) <= len(lines):
+        return ""
+    line = lines[int(place[1]) - 1].strip()
+    key, _, value = (part.strip() for part in line.partition("="))
+    hint = ""
+    if "\\" in value:
+        hint = ", write / or '…' in a path"
+    elif value.lower() in TRUTHS:
+        hint = f", did you mean {key} = {TRUTHS[value.lower()]}?"
+    elif re.fullmatch(r"[A-Za-z_./~][^\"'#]*", value):
+        hint = f', did you mean {key} = "{value}"?'
+    elif re.fullmatch(r"[+-]?\d+,\d+", value):
+        hint = f", did you mean {key} = {value.replace(',', '.')}?"
+    elif "overwrite" in error:
+        hint = ", which is there twice"
+    return f" in {line!r}{hint}"
 
 
 def validated(kind: type[ConfigT], values: dict[str, Any], where: str, folder: Path | None = None) -> ConfigT:
@@ -216,33 +258,42 @@ def _invalid(kind: type[BaseModel], problem: dict[str, Any]) -> str:
     text = f"{'.'.join(map(str, problem['loc'])) or kind.__name__}: {problem['msg']}"
     if problem["type"] == "missing":
         return text
-    text += f" (found {problem['input']!r})"
-    allowed = re.findall(r"'([^']+)'", str(problem.get("ctx", {}).get("expected", "")))
-    nearest = get_close_matches(str(problem["input"]), allowed, 1)
+    context = problem.get("ctx", {})
+    found = context.get("tag", problem["input"])
+    text += f" (found {found!r})"
+    allowed = re.findall(r"'([^']+)'", str(context.get("expected_tags", context.get("expected", ""))))
+    nearest = get_close_matches(str(found), allowed, 1)
     return f"{text}, did you mean {nearest[0]!r}?" if nearest else text
 
 
 def _unknown_key(kind: type[BaseModel], location: tuple[int | str, ...]) -> str:
     """Message for a key that does not exist: its table, the allowed keys and the nearest of them."""
     *tables, key = location
-    at: type[BaseModel] | None = kind
+    at: list[type[BaseModel]] = [kind]
     for table in tables:
-        # An index, or the tag of one kind of several, names no field: it stays in the same table.
-        field = None if at is None else at.model_fields.get(f"{table}")
+        # An index, or the name or tag of one kind of several, names no field.
+        field = at[0].model_fields.get(f"{table}") if len(at) == 1 else None
         if field is not None:
-            at = _table_of(field.annotation)
+            at = _tables_of(field.annotation)
+        elif named := [one for one in at if table == one.__name__ or _has_tag(one, table)]:
+            at = named
     table_name = ".".join(map(str, tables))
     missing = f"table [{table_name}] has no key {key!r}" if tables else f"there is no key {key!r}"
-    if at is None:
+    if len(at) != 1:
         return missing
-    allowed = sorted(at.model_fields)
+    allowed = sorted(at[0].model_fields)
     nearest = get_close_matches(f"{key}", allowed, 1)
     hint = f"did you mean {nearest[0]!r}? " if nearest else ""
     return f"{missing}: {hint}allowed are {', '.join(allowed)}"
 
 
-def _table_of(annotation: Any) -> type[BaseModel] | None:
-    """The model of a field, also behind `| None`; None where there is none, or several."""
-    found = [one for one in (annotation, *get_args(annotation)) if isinstance(one, type)]
-    models = [one for one in found if issubclass(one, BaseModel)]
-    return models[0] if len(models) == 1 else None
+def _has_tag(model: type[BaseModel], tag: int | str) -> bool:
+    """Whether a kind of several is chosen by a word, its `kind`."""
+    return any(tag in get_args(field.annotation) for field in model.model_fields.values())
+
+
+def _tables_of(annotation: Any) -> list[type[BaseModel]]:
+    """The models of a field, also behind `| None`, in lists and in unions."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for one in get_args(annotation) for model in _tables_of(one)]

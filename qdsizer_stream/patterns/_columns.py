@@ -50,7 +50,7 @@ class Columns:
     axis: Axis | None = None
     """Quantity in the abscissa, if the file names it."""
     axis_name: str = ""
-    """Name of the abscissa in the file."""
+    """Name of the abscissa in the file; where `axis` is None, one that is of neither quantity, such as X."""
     scale: float = 1.0
     """Factor to degrees or Å⁻¹."""
 
@@ -62,9 +62,14 @@ MAX_WORDS_PER_NAME = 3
 """As in "2-Theta Angle"; more words are part of a sentence."""
 
 TWO_THETA = re.compile(
-    r"(2|two)[-_ ]?(t(?![a-z])|th|theta|θ|ϑ)|tth|angle|ang\b|pos\.?\s*[\[(]?\s*°?\s*2|position", re.IGNORECASE
+    r"(2|two)[-_ ]?(t(?![a-z])|th|theta|θ|ϑ)|tth|angle|ang\b|pos\.?\s*[\[(]?\s*°?\s*2|position"
+    r"|°|deg(\.|rees?)?(?![a-z])|winkel|grad(?![a-z])",
+    re.IGNORECASE,
 )
-Q = re.compile(r"(q|s_?q)(?![a-z-])|\w+_q$|momentum|scattering.vector", re.IGNORECASE)
+Q = re.compile(
+    r"\|?(q|s_?q)\|?(?![a-z-])|q-?(nm|r|abs|mag|tot|vec(tor)?)(?![a-z])|\w+_q$|momentum|scattering.vector",
+    re.IGNORECASE,
+)
 """How programs name these columns: 2th_deg, 2-Theta, tth, two_theta; q_A^-1, q_inv_angstrom, Q(1/A)."""
 
 NANOMETRES = re.compile(r"nm|nano", re.IGNORECASE)
@@ -102,7 +107,14 @@ OTHER_AXIS = {
         "half the scattering angle",
         "give 2θ, which is twice as large",
     ),
-    re.compile(r"d([\s_-]*(spacing|hkl|value)|(?=\s*[(\[/]))|d$", re.IGNORECASE): (
+    re.compile(r"wave.?(vector|number)|k(?=\s*[(\[/])", re.IGNORECASE): (
+        "a wave vector, which may be Q or 1/d",
+        "name the column Q, with its unit, if it is 4π sin θ/λ",
+    ),
+    re.compile(r"1/d(?![a-z])", re.IGNORECASE): ("1/d", "give Q, which is 2π/d"),
+    re.compile(
+        r"d([\s_-]*(spacing|hkl|value|a(?![a-z])|ang|nm)|(?=\s*[(\[/]))|d$|lattice.spac", re.IGNORECASE
+    ): (
         "a lattice spacing",
         "give Q = 2π/d",
     ),
@@ -110,7 +122,7 @@ OTHER_AXIS = {
         "1/d or sin θ/λ",
         "give Q, which is 2π/d or 4π sin θ/λ",
     ),
-    re.compile(r"tof\b|time.of.flight", re.IGNORECASE): ("a time of flight", "convert it to Q"),
+    re.compile(r"tof\b|time.of.flight|microseconds", re.IGNORECASE): ("a time of flight", "convert it to Q"),
     re.compile(r"channel|pixel|strip|bin(?![a-z])|radius", re.IGNORECASE): (
         "a place on the detector",
         "integrate with a calibration, to 2θ or Q",
@@ -145,19 +157,18 @@ def find_columns(path: Path, table: Table, axis: Axis | None) -> Columns:
     """
     n_columns = table.values.shape[1]
     names = _defined(path, table.names) if table.names else _names(table.header, n_columns)
-    if not names:
-        _check_other_axis(path, table.header, n_columns)
     if names:
         columns = _by_name(path, names)
     else:
         columns = Columns(
+            axis_name=_other_name(path, table.header, n_columns),
             sigma=2 if n_columns > 2 else None,
             sigma_kind=SigmaKind.UNNAMED if n_columns > 2 else SigmaKind.NONE,
         )
     if columns.axis is None:
         columns = _with_label(columns, table.header)
     if columns.axis is None:
-        columns = _with_setting(columns, table.header)
+        columns = _with_setting(path, columns, table.header)
     if axis is not None and columns.axis is not None and columns.axis is not axis:
         raise PatternFileError(
             f"{path}: the first column is named {columns.axis_name!r}, but {axis.value} is expected: give "
@@ -208,13 +219,19 @@ def _with_units(names: tuple[str, ...], below: tuple[str, ...]) -> tuple[str, ..
     return names
 
 
-def _check_other_axis(path: Path, header: tuple[str, ...], n_columns: int) -> None:
-    """Raise an error where the names say that the first column is neither 2θ nor Q."""
+def _other_name(path: Path, header: tuple[str, ...], n_columns: int) -> str:
+    """Name of the first column, which is neither that of 2θ nor of Q; empty where there is none.
+
+    An error is raised where the name is that of another quantity.
+    """
     for line in header[: -2 - MAX_LINES_BELOW_NAMES : -1]:
         for names in _splits(line):
             if len(names) != n_columns or not any(INTENSITY.match(name) for name in names[1:]):
                 continue
             _reject_other_axis(path, "first column", names[0])
+            if names[0] and not names[0][0].isdigit() and len(names[0].split()) <= MAX_WORDS_PER_NAME:
+                return names[0]
+    return ""
 
 
 def _reject_other_axis(path: Path, where: str, name: str) -> None:
@@ -328,9 +345,20 @@ SPACE = re.compile(
 """Axis in the settings that xPDFsuite and SrXgui write above their columns: qspace, QA, Qnm, twotheta."""
 
 
-def _with_setting(columns: Columns, header: tuple[str, ...]) -> Columns:
+X_AXIS_UNIT = re.compile(r"(?:the )?x[- ]?axis (?:unit|label)(?: is)?\s*[:=]\s*(.+)", re.IGNORECASE)
+"""Unit that Mantid writes above its columns: Degrees, MomentumTransfer, d-Spacing, Time-of-flight."""
+
+
+def _with_setting(path: Path, columns: Columns, header: tuple[str, ...]) -> Columns:
     """Take the axis from a setting in the header."""
     for line in header:
+        if found := X_AXIS_UNIT.match(line.strip()):
+            name = found[1].strip()
+            _reject_other_axis(path, "axis", name)
+            degrees = re.match(r"(m?rad|c?deg|°)", name, re.IGNORECASE)
+            if degrees or TWO_THETA.match(name) or Q.match(name):
+                axis = Axis.TWO_THETA if degrees or TWO_THETA.match(name) else Axis.Q
+                return replace(columns, axis=axis, axis_name=name, scale=_scale(axis, name))
         if found := SPACE.match(line.strip()):
             axis = Axis.Q if found[1].lower() == "q" else Axis.TWO_THETA
             name = found[1] + found[2]

@@ -5,10 +5,19 @@ from numpy.typing import NDArray
 
 from ._noise import ScatterNoise, variance_by_intensity
 
-__all__ = ["background_removed", "gaps", "not_a_pattern"]
+__all__ = ["background_removed", "first_of_scans", "gaps", "not_a_pattern"]
 
 MIN_POINTS = 60
 """Fewer points do not show a shape."""
+
+MIN_SCAN_POINTS = 24
+"""Fewer points in a row are no scan."""
+
+MAX_SCANS = 1000
+"""More turns than scans that anybody writes into one file: an abscissa that is not sorted."""
+
+MIN_OVERLAP = 0.5
+"""Part of the range of the first scan that every other one shares; less is a range of its own."""
 
 MIN_NEGATIVE_FRACTION = 0.2
 """F(Q) and G(r) oscillate about zero; a background that was oversubtracted leaves far fewer negative
@@ -25,6 +34,35 @@ MIN_GAP_POINTS = 3
 
 MIN_LEVEL = 30.0
 """Typical counts at which a zero cannot be chance: its probability is exp(-30)."""
+
+
+def first_of_scans(x: NDArray[np.float64]) -> int:
+    """Number of points of the first of several scans that stand one below the other.
+
+    Parameters
+    ----------
+    x
+        Abscissa in the order of the file, shape (n,).
+
+    Returns
+    -------
+    Points until the abscissa begins anew; all of them for one scan, and for scans of different ranges.
+    """
+    if x.size < 2 * MIN_SCAN_POINTS or not np.all(np.isfinite(x)):
+        return x.size
+    steps = np.diff(x)
+    direction = 1.0 if np.median(steps) > 0 else -1.0
+    back = np.flatnonzero(direction * steps < 0)
+    if not 0 < back.size <= MAX_SCANS:
+        return x.size
+    ends = np.append(back + 1, x.size)
+    scans = np.split(x, ends[:-1])
+    if min(map(len, scans)) < MIN_SCAN_POINTS:
+        return x.size
+    low, high = scans[0].min(), scans[0].max()
+    shared = [min(high, scan.max()) - max(low, scan.min()) for scan in scans[1:]]
+    alike = all(overlap > MIN_OVERLAP * (high - low) for overlap in shared)
+    return int(ends[0]) if alike else x.size
 
 
 def not_a_pattern(intensity: NDArray[np.float64]) -> str:

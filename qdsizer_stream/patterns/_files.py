@@ -1,8 +1,9 @@
 """Pattern files."""
 
 import os
+import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,12 @@ from ..configuration import choice
 from ..errors import PatternError, PatternFileError, PatternFileWarning
 from ._axis import Axis, check_wavelength, q_from_two_theta
 from ._columns import Columns, SigmaKind, find_columns, header_wavelength
-from ._curves import background_removed, gaps, not_a_pattern
+from ._curves import background_removed, first_of_scans, gaps, not_a_pattern
 from ._noise import ScatterNoise, scatter_noise
 from ._pattern import Pattern
-from ._scans import gsas_table, is_gsas, is_uxd, uxd_table
+from ._scans import first_spec_scan, gsas_table, is_gsas, is_uxd, uxd_table
 from ._sigma import not_sigma
+from ._steps import STEP_FORMATS
 from ._structured import is_powder_cif, is_xrdml, nexus_table, powder_cif_table, xrdml_table
 from ._table import Table, table_of
 from ._text import read_bytes, text_of
@@ -36,6 +38,25 @@ RIGAKU_MARK = "*RAS_"
 MAX_WAVELENGTH_DIFFERENCE = 5e-3
 """Largest relative difference between the wavelength in the file and a given one: lines of one X-ray tube
 differ by less, and a size changes as much as the wavelength does."""
+
+TUBE_LINES_ANGSTROM = (
+    0.5594,
+    0.5608,
+    0.7093,
+    0.7107,
+    1.5406,
+    1.5418,
+    1.7890,
+    1.7903,
+    1.9360,
+    1.9374,
+    2.2897,
+    2.2910,
+)
+"""Kα1 and mean Kα of silver, molybdenum, copper, cobalt, iron and chromium."""
+
+SAME_LINE = 5e-4
+"""Relative difference of what programs give for the same line."""
 
 SAME_WAVELENGTH = 2e-4
 """Relative difference that is one of rounding."""
@@ -126,14 +147,19 @@ def load_pattern(
             "masked"
         )
         intensity[marks] = np.nan
+    if (first := first_of_scans(x)) < x.size:
+        messages.append("the file has several scans of the same range one below the other: the first is used")
+        table = replace(table, values=table.values[:first])
+        x, intensity = x[:first], intensity[:first]
     _check_not_swapped(path, x, intensity)
     _check_decimal_commas(path, table.values)
     if derived := not_a_pattern(intensity[np.argsort(x, kind="stable")]):
         raise PatternFileError(
             f"{path}: this looks like {derived}; sizes need the measured intensity against 2θ or Q"
         )
-    quantity = columns.axis or expected or _unnamed_axis(path, table, x, choice(Axis, unnamed, "unnamed"))
     wavelength = _wavelength(path, table, wavelength_angstrom, messages)
+    otherwise = choice(Axis, unnamed, "unnamed")
+    quantity = columns.axis or expected or _unnamed_axis(path, table, columns, x, wavelength, otherwise)
     q = _momentum_transfer(path, x, quantity, wavelength, columns)
 
     keep = (q > 0) & np.isfinite(q)
@@ -232,22 +258,38 @@ def _table(path: Path) -> Table:
         (is_powder_cif, powder_cif_table),
         (is_gsas, gsas_table),
         (is_uxd, uxd_table),
+        *STEP_FORMATS,
     ):
         if recognised(text):
             return read(path, text)
-    table = table_of(path, text)
+    table = table_of(path, first_spec_scan(text))
+    if text.count("\n#S ") > 1 - text.startswith("#S "):
+        table = replace(table, warnings=(*table.warnings, "the file has several scans: the first is used"))
     if RIGAKU_MARK in text[:1000] and table.values.shape[1] == 3:
         return Table(table.values, table.header, ("2theta", "intensity", "attenuator"), table.warnings)
     return table
 
 
-def _unnamed_axis(path: Path, table: Table, x: NDArray[np.float64], otherwise: Axis) -> Axis:
-    """Return the given axis; ask where a program left out the unit and the range fits both quantities."""
+def _unnamed_axis(
+    path: Path,
+    table: Table,
+    columns: Columns,
+    x: NDArray[np.float64],
+    wavelength: float | None,
+    otherwise: Axis,
+) -> Axis:
+    """Return the given axis; ask where the header leaves it open and the range fits both quantities."""
     template = any("{" in line or "pyfai" in line.lower() for line in table.header)
-    if template and np.nanmax(x) <= MAX_Q_INV_ANGSTROM:
+    limit = MAX_Q_INV_ANGSTROM if wavelength is None else 4 * np.pi / wavelength
+    inverse = re.search(r"1/|-1|⁻¹", columns.axis_name)
+    if inverse or ((template or columns.axis_name) and np.nanmax(x) <= limit):
+        what = "does not state the unit of the first column"
+        if columns.axis_name and "{" not in columns.axis_name:
+            what = f"names the first column {columns.axis_name!r}"
         raise PatternFileError(
-            f"{path}: the header does not state the unit of the first column, and {np.nanmin(x):.4g} to "
-            f"{np.nanmax(x):.4g} may be 2θ in degrees or Q in Å⁻¹: give --axis two-theta or --axis q"
+            f"{path}: the header {what}, and {np.nanmin(x):.4g} to {np.nanmax(x):.4g} may be 2θ in "
+            f"degrees or "
+            "Q in Å⁻¹: give --axis two-theta or --axis q"
         )
     return otherwise
 
@@ -285,6 +327,19 @@ def _check_decimal_commas(path: Path, values: NDArray[np.float64]) -> None:
 def _wavelength(path: Path, table: Table, given: float | None, messages: list[str]) -> float | None:
     """Return the given wavelength or that of the file, which must agree."""
     stated = header_wavelength(table)
+    # Some programs give nanometres without saying so (BGMN: lambda=0.154060).
+    of_tube = stated is not None and any(
+        abs(10 * stated / line - 1) < SAME_LINE for line in TUBE_LINES_ANGSTROM
+    )
+    if stated is not None and of_tube:
+        if given is not None and abs(10 * stated / given - 1) <= MAX_WAVELENGTH_DIFFERENCE:
+            stated *= 10
+        elif given is None:
+            raise PatternFileError(
+                f"{path} states a wavelength of {stated:.6g} without a unit, which may be {stated:.6g} "
+                f"Å, or the "
+                f"line of an X-ray tube in nm, {10 * stated:.6g} Å: give --wavelength"
+            )
     if given is None:
         return stated
     check_wavelength(given)
@@ -333,8 +388,8 @@ def _momentum_transfer(
         )
     if wavelength is None:
         raise PatternFileError(
-            f"{path}: angles need a wavelength, and the file states none: give the wavelength (Å) or the "
-            "energy (such as 22 keV)"
+            f"{path}: angles need a wavelength, and the file states none: give the wavelength "
+            "(--wavelength, in Å) or the energy (--energy 22keV)"
         )
     return q_from_two_theta(x, wavelength)
 

@@ -10,7 +10,30 @@ from numpy.typing import NDArray
 from ..errors import PatternFileError
 from ._table import Table, number
 
-__all__ = ["gsas_table", "is_gsas", "is_uxd", "uxd_table"]
+__all__ = ["first_spec_scan", "gsas_table", "is_gsas", "is_uxd", "uxd_table"]
+
+SPEC_SCAN = re.compile(r"^#S \d+", re.MULTILINE)
+
+
+def first_spec_scan(text: str) -> str:
+    """Take the first scan with numbers of a SPEC file.
+
+    Parameters
+    ----------
+    text
+        Any text.
+
+    Returns
+    -------
+    What stands before the scans, and the scan; the whole text where it has fewer than two.
+    """
+    begins = [found.start() for found in SPEC_SCAN.finditer(text)]
+    if len(begins) < 2:
+        return text
+    parts = [text[begin:end] for begin, end in zip(begins, [*begins[1:], len(text)], strict=True)]
+    with_rows = [part for part in parts if re.search(r"^[+-]?\d", part, re.MULTILINE)]
+    return text[: begins[0]] + (with_rows or parts)[0]
+
 
 BANK = re.compile(r"^BANK\s+(\d+)\s+(\d+)\s+(\d+)\s+(\w+)\s+(.*)$", re.MULTILINE)
 

@@ -21,13 +21,24 @@ END_WORDS = {"EOF", "END", "EOD", "STOP"}
 SAMPLE_ROWS = 50
 """Rows that decide on separator and decimal mark; files use the same ones throughout."""
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?|[+-]?(nan|inf)", re.IGNORECASE)
+NUMBER = re.compile(
+    r"[+-]?(\d+\.?\d*|\.\d+)([eEdD][+-]?\d+)?|[+-]?\d?\.\d+[+-]\d{1,3}|[+-]?(nan|inf)", re.IGNORECASE
+)
+
+WITHOUT_E = re.compile(r"([+-]?\d?\.\d+)([+-]\d{1,3})")
+"""Fortran leaves the letter out where the exponent takes its place: 1.0+03, 1.234-103."""
 
 MISSING = re.compile(r"n/?a|null|none|-{1,3}", re.IGNORECASE)
 """How programs write that there is no value."""
 
 SPACED_THOUSANDS = re.compile(r"(?:^|;)\s*\d{1,3}(?:[ \u00a0\u202f]\d{3})+[.,]\d+\s*(?=;|$)")
 """12 345,6 between semicolons."""
+
+MAX_ROWS_ABOVE_NAMES = 3
+"""Rows of settings that may stand above the names of the columns."""
+
+NAMES = re.compile(r"\W*(2|two|q\b|q[_ (]|tth|angle)\W*[a-zθ(\[_-]", re.IGNORECASE)
+"""How a line with the names of columns begins."""
 
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eEdD][+-]?\d+)?")
 
@@ -54,7 +65,7 @@ def number(cell: str) -> float:
     Parameters
     ----------
     cell
-        Text such as 12.5, "12.5", 1.2D+04; surrounding quotes are ignored.
+        Text such as 12.5, "12.5", 1.2D+04, 1.2+04; surrounding quotes are ignored.
 
     Returns
     -------
@@ -70,6 +81,8 @@ def number(cell: str) -> float:
         return float("nan")
     if not NUMBER.fullmatch(bare):
         raise ValueError(f"{cell!r} is not a number")
+    if exponent := WITHOUT_E.fullmatch(bare):
+        bare = f"{exponent[1]}e{exponent[2]}"
     return float(bare.replace("D", "e").replace("d", "e"))
 
 
@@ -109,6 +122,11 @@ def table_of(path: Path, text: str) -> Table:
         cells = split(content)
         if _is_row(cells):
             rows.append((index, cells))
+        elif rows and len(rows) <= MAX_ROWS_ABOVE_NAMES and NAMES.match(content.strip()):
+            # FullProf writes settings in numbers above the names of the columns.
+            header += [" ".join(row) for _, row in rows]
+            header.append(content.strip())
+            rows, narrow = [], []
         elif rows:
             _check_text_row(path, index, content, cells, rows, lines)
         elif len(cells) == 1 and _numeric(cells[0]):  # FIT2D writes the number of points before them
@@ -142,7 +160,8 @@ def _check_thousands(path: Path, lines: list[str]) -> None:
             and any(re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d*)?", cell) for cell in cells)
             and any(re.fullmatch(r"\d*\.\d+", cell) for cell in cells)
         )
-        if in_quotes or between or (";" in content and SPACED_THOUSANDS.search(content)):
+        swiss = any(re.fullmatch(r"\"?\d{1,3}(['’]\d{3})+(\.\d*)?\"?", cell) for cell in cells)
+        if in_quotes or between or swiss or (";" in content and SPACED_THOUSANDS.search(content)):
             raise PatternFileError(
                 f"{path}, line {index}: {content[:40]!r} has separators of thousands: export the numbers "
                 "without them"

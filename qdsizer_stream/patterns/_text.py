@@ -3,8 +3,10 @@
 import bz2
 import gzip
 import lzma
+import re
 from pathlib import Path
 
+from .._missing_file import not_found
 from ..errors import PatternFileError
 
 __all__ = ["read_bytes", "text_of"]
@@ -29,9 +31,32 @@ BINARY_FORMATS = {
     b"MM\x00*": IMAGE,
     b"###CBF": IMAGE,
     b"\x89PNG": IMAGE,
+    b"V3RD": ("a Philips .rd file", "export it as .udf, .xy or .csv from HighScore"),
+    b"V5RD": ("a Philips .rd file", "export it as .udf, .xy or .csv from HighScore"),
+    b"II+\x00": IMAGE,
+    b"\x93NUMPY": ("an array of NumPy", "write it as text with numpy.savetxt"),
+    b"MATLAB": ("a file of MATLAB", "write it as text with writematrix"),
+    b"PAR1": ("a Parquet table", "write it as .csv"),
+    b"SQLite": ("a database", "export the pattern as .csv"),
     b"%PDF": ("a PDF document", "give the data themselves as two or three columns"),
 }
 """First bytes of binary formats, what they are, and the export to use instead."""
+
+KNOWN_TEXTS = {
+    re.compile(r"\{\s*(HeaderID|HEADER_BYTES|EDF_)"): IMAGE,
+    re.compile(r"version https://git-lfs"): (
+        "a pointer of Git LFS, not the file itself",
+        "fetch it with `git lfs pull`",
+    ),
+    re.compile(r"(<!DOCTYPE html|<html)", re.IGNORECASE): (
+        "a web page",
+        "save the data themselves: the server may have asked to log in",
+    ),
+    re.compile(r"##TITLE\s*="): ("a JCAMP-DX file", "export it as two columns, .xy or .csv"),
+    re.compile(r"[{\[]\s*[\"{\[\d]"): ("JSON", "write it as two or three columns of numbers"),
+    re.compile(r"SIMPLE  ="): ("a FITS file", "write it as two or three columns of numbers"),
+}
+"""Beginnings of texts that hold no columns, what they are, and what to do instead."""
 
 MAX_CONTROL_FRACTION = 0.02
 """Text has tabs and line ends, but hardly any other control characters."""
@@ -59,7 +84,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise PatternFileError(f"{path}: cannot read this file: {error.strerror}") from error
+        raise PatternFileError(f"{path}: cannot read this file: {error.strerror}{not_found(path)}") from error
     for magic, decompress in COMPRESSIONS.items():
         if content.startswith(magic):
             try:
@@ -92,6 +117,7 @@ def text_of(path: Path, content: bytes) -> str:
         if content.startswith(magic):
             raise PatternFileError(f"{path} is {what}, which cannot be read: {fix}")
     text = _decoded(content)
+    _check_known(path, text)
     control = sum(text.count(chr(code)) for code in range(32) if chr(code) not in "\t\n\r\x0b\x0c\x1a")
     if control > MAX_CONTROL_FRACTION * max(len(text), 1):
         raise PatternFileError(
@@ -99,6 +125,16 @@ def text_of(path: Path, content: bytes) -> str:
             "export it as such"
         )
     return text
+
+
+def _check_known(path: Path, text: str) -> None:
+    """Raise an error for a text that is empty, or of a kind that holds no columns of numbers."""
+    beginning = text[:1000].lstrip()
+    if not beginning:
+        raise PatternFileError(f"{path} is empty: is it still being written, or was its disk full?")
+    for pattern, (what, fix) in KNOWN_TEXTS.items():
+        if pattern.match(beginning):
+            raise PatternFileError(f"{path} is {what}, which cannot be read: {fix}")
 
 
 def _decoded(content: bytes) -> str:

@@ -118,7 +118,7 @@ def test_predict_needs_a_wavelength(run: Run, pattern_file: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "contains no numbers: it must have two or three columns"),
+        (b"", "is empty: is it still being written, or was its disk full?"),
         (b"1\n2\n3\n", "1 column, there must be at least 2"),
         (b"not a pattern\nat all\n", "contains no numbers"),
         (bytes(range(256)), "is not a text file"),
