@@ -1,4 +1,4 @@
-"""Text formats that give start, step and intensities: Rigaku .asc, Philips .udf, Jade .mdi, Sietronics .cpi."""
+"""Text formats that give start, step and intensities: Rigaku .asc, Philips .udf, Jade .mdi and others."""
 
 import re
 from collections.abc import Callable

@@ -120,5 +120,5 @@ def test_a_file_that_is_not_there(asked: str, hint: str, tmp_path: Path) -> None
         (tmp_path / name).write_text("1 2\n")
     with pytest.raises(PatternFileError, match=rf"cannot read this file: No such file or directory.*{hint}"):
         load_pattern(tmp_path / asked)
-    with pytest.raises(ConfigurationError, match="cannot read configuration .*: No such file or directory"):
+    with pytest.raises(ConfigurationError, match=r"cannot read configuration .*: No such file or directory"):
         load_toml(LiveConfig, tmp_path / asked)

@@ -79,8 +79,7 @@ def test_the_wavelength_of_an_instrument_is_used(write: Write, name: str) -> Non
 
 
 ANGLE_FILES: dict[str, str] = {
-    "DIFFRAC.EVA .xy": '\'Id: "PbS" Comment: "" Operator: "lab" Anode: "Mo" Scantype: "Coupled "
-    "TwoTheta/Theta"\n'
+    "DIFFRAC.EVA .xy": '\'Id: "PbS" Comment: "" Operator: "lab" Anode: "Mo" Scantype: "Locked"\n'
     + rows(ANGLES, COUNTS),
     "FullProf XYDATA": "XYDATA\nINTER   1.0000   1.0000   0\nTEMP  298.000\n! 2Theta Yobs Sigma\n"
     + rows(ANGLES, COUNTS, SIGMA),
@@ -176,7 +175,7 @@ def test_a_name_that_is_of_neither_quantity_is_asked_for(write: Write, names: st
         (b"\x93NUMPY\x01\x00v\x00" + bytes(300), "an array of NumPy, .* numpy.savetxt"),
         (b"MATLAB 5.0 MAT-file" + bytes(300), "a file of MATLAB"),
         (b"PAR1" + bytes(300), "a Parquet table, .* write it as .csv"),
-        (b"{\nHeaderID = EH:000001 ;\nDim_1 = 100 ;\n}\n" + bytes(300), "is an image, .* with pyFAI or Dioptas"),
+        (b"{\nHeaderID = EH:1 ;\nDim_1 = 100 ;\n}\n" + bytes(300), "is an image, .* with pyFAI"),
         ("<!DOCTYPE html>\n<html><body>Please log in</body></html>\n", "a web page, .* asked to log in"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "pointer of Git LFS, .*git lfs pull"),
         ("##TITLE=PbS\n##JCAMP-DX=4.24\n##XYDATA=(X++(Y..Y))\n5 1 2 3\n##END=\n", "a JCAMP-DX file"),
