@@ -642,12 +642,11 @@ def test_the_bar_is_told(archive: Any, sized: Any, into: Callable[..., ReplayOut
 
 def test_memory_does_not_hold_the_run(sized: Any, config: LiveConfig, frame_requests: Any) -> None:
     """However long the run, no more requests are made ahead than may wait."""
-    n_given = 0
-    for name, _ in run_documents(sized, config, request_bytes=ONE_FRAME):
-        if name == "event":
-            n_given += 1
-            time.sleep(0.05)  # time to ask for all the others
-            assert len(frame_requests.first) <= n_given + 2  # one that waits, and one on its way
+    documents = run_documents(sized, config, request_bytes=ONE_FRAME)
+    next(doc for name, doc in documents if name == "event")
+    time.sleep(1.0)  # enough to ask for all the others
+    assert frame_requests.first == [0, 1, 2]  # in use, waiting, on its way
+    assert sum(name == "event" for name, _ in documents) == FRAMES - 1
     assert frame_requests.first == list(range(FRAMES))
 
 
