@@ -5,6 +5,7 @@ import pytest
 
 from qdsizer_stream.simulation import INDISTINGUISHABLE, look_alike_frames, look_alike_names
 from qdsizer_stream.sizing import Sizer, SizingConfig, Status
+from qdsizer_stream.testing import negative_controls
 
 SEED, PER_CRYSTAL = 11, 18
 CRYSTALS = ("PbSe", "CdS-zincblende", "InP", "HgS", "PbF2", "CaSe", "SrS", "CeO2", "Pb", "Au", "Si", "SrTiO3")
@@ -16,6 +17,19 @@ def test_there_are_many_crystals_and_never_the_material_itself() -> None:
     assert "PbS" not in look_alike_names("PbS")
     assert "PbS" in look_alike_names("CdTe")
     assert set(INDISTINGUISHABLE["PbS"]) < set(look_alike_names("PbS"))
+
+
+def test_polytypes_of_one_compound_are_not_other_crystals() -> None:
+    assert not any(name.startswith("CdSe") for name in look_alike_names("CdSe-zincblende"))
+    assert {"CdS-zincblende", "CdTe"} < set(look_alike_names("CdSe-zincblende"))
+
+
+@pytest.mark.slow
+def test_a_polytype_among_the_negative_controls_has_a_true_size() -> None:
+    for material, sized in (("CdSe-zincblende", True), ("PbS", False)):
+        sizes = [f.size_nm for f in negative_controls(material, 5, 1) if f.kind.startswith("CdSe")]
+        assert len(sizes) == 2
+        assert np.isfinite(sizes).tolist() == [sized] * 2
 
 
 @pytest.mark.slow

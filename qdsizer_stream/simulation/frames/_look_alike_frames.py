@@ -10,7 +10,7 @@ from ...patterns import FWHM_PER_SD, Pattern
 from ..crystal import Material, load_material, material_from_crystal
 from ..scattering import form_factors, load_solvent, solvent_names
 from ._crystal_patterns import crystal_patterns
-from ._look_alikes import LOOK_ALIKES, PACKAGE_LOOK_ALIKES
+from ._look_alikes import LOOK_ALIKES, PACKAGE_LOOK_ALIKES, compound
 from ._mixing import mix_by_area
 from ._negative_controls import NegativeControl
 
@@ -56,7 +56,7 @@ BACKGROUND = (0.01, 1.0)
 
 
 def look_alike_names(material_name: str) -> tuple[str, ...]:
-    """Names of all crystals but one.
+    """Names of all crystals but those of one compound, whose polytypes its models may cover.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def look_alike_names(material_name: str) -> tuple[str, ...]:
     -------
     Materials of the package and further crystals from published cells.
     """
-    others = (name for name in PACKAGE_LOOK_ALIKES if name != material_name)
+    others = (name for name in PACKAGE_LOOK_ALIKES if compound(name) != compound(material_name))
     return *others, *(crystal.name for crystal in LOOK_ALIKES)
 
 

@@ -2,7 +2,7 @@
 
 from ..crystal import Crystal, CrystalSite
 
-__all__ = ["INDISTINGUISHABLE", "LOOK_ALIKES", "PACKAGE_LOOK_ALIKES"]
+__all__ = ["INDISTINGUISHABLE", "LOOK_ALIKES", "PACKAGE_LOOK_ALIKES", "compound"]
 
 B_ANGSTROM2 = 0.8
 """Displacement parameter of all sites, Å²: about that of inorganic crystals at room temperature."""
@@ -174,3 +174,8 @@ LOOK_ALIKES: tuple[Crystal, ...] = (
     ),
 )
 """Rock salts, zinc blendes, fluorites, caesium chloride, perovskites, metals and oxides."""
+
+
+def compound(material_name: str) -> str:
+    """Name of a material without its polytype: CdSe of CdSe-wurtzite."""
+    return material_name.partition("-")[0]

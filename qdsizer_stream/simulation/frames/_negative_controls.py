@@ -19,6 +19,7 @@ from ..scattering import (
     solvent_names,
     structure_sums,
 )
+from ._look_alikes import compound
 from ._mixing import mix_by_area
 from ._population import lognormal_weights
 
@@ -240,7 +241,8 @@ def negative_controls(
 
     Yields
     ------
-    The frames, kind by kind, measured solvents first. The same arguments give the same frames.
+    The frames, kind by kind, measured solvents first. The same arguments give the same frames. Another
+    crystal of the same compound, as wurtzite for zinc blende, has a true size: models may cover it.
     """
     for number, solvent in enumerate(measured, start=len(NEGATIVE_CONTROL_KINDS)):
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
@@ -258,6 +260,8 @@ def negative_controls(
             elif kind == "white noise":
                 pattern = _seen(rng.normal(counts, 0.2 * counts, TWO_THETA_DEG.size))
             elif kind in FOREIGN_NAMES:
+                if compound(kind) == compound(material_name):
+                    truth = size_nm
                 pattern = _seen(_colloid(kind, size_nm, counts, rng))
             elif kind in strange:
                 truth = strange[kind]
