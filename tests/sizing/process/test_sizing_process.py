@@ -228,6 +228,31 @@ def test_a_process_that_hangs_is_replaced(
     assert process.submit(Sizer.examine_frame, sizer, frames[0]).result().estimate.status is Status.SIZED
 
 
+def test_the_next_process_starts_in_the_same_folder_and_reads_no_terminal(
+    process: SizingProcess,
+    sizer: Sizer,
+    frames: list[RawFrame],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Relative paths of the settings are those of the session's first folder, wherever it has gone."""
+    began = Path.cwd()
+    monkeypatch.chdir(tmp_path)
+    os.kill(process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    terminal, typed = os.pipe()
+    kept = os.dup(0)
+    os.dup2(terminal, 0)
+    try:
+        process.submit(Sizer.examine_frame, sizer, frames[0]).result()
+    finally:
+        os.dup2(kept, 0)
+        for one in (terminal, typed, kept):
+            os.close(one)
+    assert Path(f"/proc/{process.pid}/cwd").readlink() == began
+    assert Path(f"/proc/{process.pid}/fd/0").readlink() == Path(os.devnull)
+
+
 def test_ctrl_c_does_not_reach_it(process: SizingProcess, sizer: Sizer) -> None:
     assert os.getpgid(process.pid) != os.getpgid(0)
 
