@@ -102,6 +102,24 @@ def fitted(templates: FitTemplates, pattern: Pattern, **settings: object):
     )
 
 
+def test_diameters_that_hardly_occur_are_left_out_of_the_sums(templates: FitTemplates) -> None:
+    """The curve is that of all of them, to single precision."""
+    few = lognormal_population(templates.diameters_nm, templates.cells, 3.0, 0.05)
+    cells = few.clusters * templates.cells
+    every = few._replace(clusters=(cells + 2e-12 * cells.max()) / templates.cells)
+    found, expected = (templates.curves(one, THERMAL, 0.9, 0.003).intensity for one in (few, every))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * expected.max())
+
+
+def test_a_fit_at_a_bound_converges(templates: FitTemplates, frame: Callable[..., tuple]) -> None:
+    """An instrument wider than the peaks leaves the largest cluster as the best, which the fit must reach."""
+    pattern, _ = frame(3, mean=4.0, dispersion=0.1, fraction=1.0, photons=1e4)
+    width = np.full(templates.q_inv_angstrom.size, 0.15)
+    fit = fitted(templates, pattern, options=FitOptions(common_b=True), fwhm_inv_angstrom=width)
+    assert fit.converged
+    assert fit.number_mean_nm == pytest.approx(templates.size_range_nm[1])
+
+
 @pytest.mark.slow
 def test_truth_within_the_standard_deviations(templates: FitTemplates, frame: Callable[..., tuple]) -> None:
     """16 frames of known truth: errors over standard deviations have a root mean square of about 1."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...patterns import FWHM_PER_SD, blur_matrix
 from .._smooth_background import background_curves
-from ._templates import Curves, FitTemplates, lognormal_population
+from ._templates import Damping, FitTemplates, Population, Sums, lognormal_population
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -164,21 +164,88 @@ class FitResult:
         return np.asarray(np.sum(list(self.curves.values()), axis=0))
 
 
-class _State(NamedTuple):
+class _Part(NamedTuple):
+    """Dots, or their disordered part, at a point of the fit."""
+
+    sums: Sums
+    """Sums over its pairs."""
+    totals: NDArray[np.float64]
+    """These with correlated motion."""
+    around: list[NDArray[np.float64]]
+    """Its intensity at the four points of the templates around each point, for each node of its width."""
+
+
+@dataclass(eq=False)
+class _State:
     """A point of the fit."""
 
+    frame: "_Frame"
+    """Frame that is fitted."""
     values: NDArray[np.float64]
     """Non-linear parameters."""
-    amounts: NDArray[np.float64]
-    """Amounts of the columns."""
+    population: Population
+    """Population of the dots."""
+    damping: Damping
+    """Thermal motion and strain."""
+    places: list["_Places"]
+    """Where the points are on the templates, for each node of their width."""
+    parts: list[_Part]
+    """Dots and disordered part."""
     columns: NDArray[np.float64]
     """All columns, weighted, shape (n_columns, n)."""
-    slopes: NDArray[np.float64]
-    """Derivatives of the fit by the non-linear parameters, weighted, shape (n_values, n)."""
+    amounts: NDArray[np.float64]
+    """Amounts of the columns."""
     residuals: NDArray[np.float64]
     """Weighted residuals, shape (n,)."""
     objective: float
     """χ² with the priors."""
+
+    @cached_property
+    def slopes(self) -> NDArray[np.float64]:
+        """Derivatives of the fit by the non-linear parameters, weighted, shape (n_values, n)."""
+        return self.frame.slopes(self)
+
+
+class _Places:
+    """Places of points on the templates, with the weights of a cubic interpolation (Lagrange).
+
+    Parameters
+    ----------
+    position
+        Positions in steps of the templates, shape (…).
+    step
+        Step, Å⁻¹.
+    n_q
+        Points of the templates.
+    """
+
+    def __init__(self, position: NDArray[np.float64], step: float, n_q: int) -> None:
+        index = np.clip(position.astype(np.intp), 1, n_q - 3)
+        t = self._t = position - index
+        self._step = step
+        self.points = np.stack([index - 1, index, index + 1, index + 2])
+        """Points of the templates around each, shape (4, …)."""
+        self.weights = np.stack(
+            [
+                t * (-1 / 3 + t * (1 / 2 - t / 6)),
+                1 + t * (-1 / 2 + t * (-1 + t / 2)),
+                t * (1 + t * (1 / 2 - t / 2)),
+                t * (t * t - 1) / 6,
+            ]
+        )
+        """Their weights, shape (4, …)."""
+
+    @property
+    def slopes(self) -> NDArray[np.float64]:
+        """Derivatives of the weights by Q, Å, shape (4, …)."""
+        t = self._t
+        slopes = (
+            -1 / 3 + t * (1 - t / 2),
+            -1 / 2 + t * (-2 + 1.5 * t),
+            1 + t * (1 - 1.5 * t),
+            t * t / 2 - 1 / 6,
+        )
+        return np.stack(slopes) / self._step
 
 
 class FrameFit:
@@ -233,6 +300,13 @@ class FrameFit:
         ]
         thermal = (templates.b_angstrom2, self._start_correlated, 0.0)
         return np.array([curves.intensity for curves in templates.curves_of(populations, *thermal)])
+
+    @cached_property
+    def _disordered(self) -> Sums:
+        """Sums of the disordered part, the same in all frames."""
+        templates = self.templates
+        population = templates.population(self.options.disordered_coherence_nm, DISORDERED_DISPERSION)
+        return templates.sums(population.clusters[None])[0]
 
     @property
     def _start_correlated(self) -> float:
@@ -302,7 +376,8 @@ class _Frame:
         width: float,
         phases: Mapping[str, NDArray[np.float64]],
     ) -> None:
-        self.width = width
+        self.nodes = AVERAGE if width > 0 else ((0.0, 1.0),)
+        self.width, self.common_b = width, fit.options.common_b
         self.fit, self.templates, self.options = fit, fit.templates, fit.options
         self.q, self.intensity, self.noise = q, intensity, sigma
         self.blur: scipy.sparse.csr_array | None = None
@@ -318,12 +393,6 @@ class _Frame:
         # A change of the angle by one radian moves Q by (2π/λ) cos θ.
         sine = templates.wavelength_angstrom * q / (4 * np.pi)
         self.q_by_angle = 2 * np.pi / templates.wavelength_angstrom * np.sqrt(np.clip(1 - sine**2, 0.0, 1.0))
-        self.disordered = lognormal_population(
-            templates.diameters_nm,
-            templates.cells,
-            self.options.disordered_coherence_nm,
-            DISORDERED_DISPERSION,
-        )
 
     def set_error(self, model_error: float) -> None:
         """Weight the points by noise and a relative error of the templates."""
@@ -332,11 +401,16 @@ class _Frame:
         self.weight: NDArray[np.float64] = 1 / self.sigma
         self.target = self.intensity * self.weight
         self.static = self.plain * self.weight
+        # These columns are the same at all points of a fit.
+        self.static_unit, self.static_norm = _unit(self.static)
+        self.static_gram = self.static_unit @ self.static_unit.T
+        self.static_product = self.static_unit @ self.target
 
     def set_resolution(self, fwhm_inv_angstrom: NDArray[np.float64]) -> None:
         """Blur the dots as the instrument does."""
         step, longest = self.templates.q_step_inv_angstrom, 10 * self.templates.size_range_nm[1]
-        self.blur = blur_matrix(fwhm_inv_angstrom / FWHM_PER_SD, step, longest, 0, 0)
+        matrix = blur_matrix(fwhm_inv_angstrom / FWHM_PER_SD, step, longest, 0, 0)
+        self.blur = matrix.astype(np.float64)  # once, not at every product
 
     def error_of(self, state: _State) -> float:
         """Relative error of the templates with which χ² of a fit is 1; that in use where it is below 1."""
@@ -352,51 +426,61 @@ class _Frame:
                 high = middle
         return max(low, self.model_error)
 
-    def curves(self, values: NDArray[np.float64]) -> tuple[Curves, Curves | None]:
-        """Curves of the dots and of their disordered part."""
-        templates = self.templates
-        population = lognormal_population(
-            templates.diameters_nm, templates.cells, math.exp(values[0]), math.exp(values[1])
-        )
-        b = templates.b_angstrom2 + values[5] if self.options.common_b else values[5:]
-        thermal = (b, float(values[4]), float(values[2]))
-        if not self.options.disordered_part:
-            return templates.curves(population, *thermal), None
-        dots, part = templates.curves_of((population, self.disordered), *thermal)
-        return dots, part
-
-    def at_points(
-        self, curves: Curves, values: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Intensity at the points, shape (n,), and its derivatives, shape (n_values, n), both weighted."""
+    def slopes(self, state: _State) -> NDArray[np.float64]:
+        """Derivatives at a point by the non-linear parameters, weighted, shape (n_values, n)."""
+        damping, values = state.damping, state.values
+        rows = [
+            damping.damp(damping.totals(one))
+            for one in self.templates.sums(np.array([state.population[1], state.population[2]]))
+        ]
+        for part in state.parts:
+            by_b = damping.by_b(part.totals)
+            rows += [damping.by_correlated(part.sums), *(by_b.sum(axis=0)[None] if self.common_b else by_b)]
+        curves = self._blurred(np.array(rows))
+        found = self._averaged([curves[:, one.points] for one in state.places], state.places)
+        # A change of the angle by one radian moves Q by (2π/λ) cos θ.
         stretch, zero = 1 + values[2], values[3]
         true_q = self.q - zero * self.q_by_angle
-        by_b = curves.by_b.sum(axis=0, keepdims=True) if self.options.common_b else curves.by_b
-        stacked = np.vstack(
-            [curves.intensity, curves.by_log_mean, curves.by_log_dispersion, curves.by_correlated, by_b]
-        )
-        found, slope = self._averaged(stacked, true_q * stretch)
-        derivatives = np.vstack([found[1:3], slope * true_q, -slope * stretch * self.q_by_angle, found[3:]])
-        return found[0] * self.weight, derivatives * self.weight
+        n_thermal = len(values) - 4
+        total = np.zeros((len(values), self.q.size))
+        total[:2] = state.amounts[0] * found[:2]
+        for number, part in enumerate(state.parts):
+            slope = self._averaged([around[None] for around in part.around], state.places, slopes=True)[0]
+            first = 2 + number * n_thermal
+            total[2] += state.amounts[number] * (slope * true_q)
+            total[3] -= state.amounts[number] * (slope * stretch * self.q_by_angle)
+            total[4:] += state.amounts[number] * found[first : first + n_thermal]
+        return np.asarray(total * self.weight)
+
+    def _blurred(self, curves: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Curves as the instrument shows them."""
+        return curves if self.blur is None else np.ascontiguousarray((self.blur @ curves.T).T)
 
     def _averaged(
-        self, curves: NDArray[np.float64], q: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Curves at Q averaged over the width of the points, and the slope of the first."""
+        self, around: list[NDArray[np.float64]], places: list[_Places], slopes: bool = False
+    ) -> NDArray[np.float64]:
+        """Curves, or their derivatives by Q, averaged over the width of each point, shape (n_curves, …).
+
+        The curves are given by their values at the points of the templates around each, for each node, shape
+        (n_curves, 4, …).
+        """
+        total = np.zeros((len(around[0]), *places[0].weights.shape[1:]))
+        for (_, weight), four, one in zip(self.nodes, around, places, strict=True):
+            total += weight * np.einsum("ck...,k...->c...", four, one.slopes if slopes else one.weights)
+        return total
+
+    def _places(self, q: NDArray[np.float64]) -> list[_Places]:
+        """Where Q are on the templates, for each node of the width of a point."""
         templates = self.templates
-        nodes = AVERAGE if self.width > 0 else ((0.0, 1.0),)
-        if self.blur is not None:
-            curves = np.ascontiguousarray((self.blur @ curves.T).T)
-        found = np.zeros((len(curves), q.size))
-        slope = np.zeros(q.size)
-        for offset, weight in nodes:
-            position = (
-                q + offset * self.width - templates.q_first_inv_angstrom
-            ) / templates.q_step_inv_angstrom
-            values, by_step = _cubic(curves, position)
-            found += weight * values
-            slope += weight / templates.q_step_inv_angstrom * by_step
-        return found, slope
+        step = templates.q_step_inv_angstrom
+        return [
+            _Places(
+                (q + offset * self.width - templates.q_first_inv_angstrom) / step,
+                step,
+                templates.self_terms.size,
+            )
+            for offset, _ in self.nodes
+        ]
 
     def start(self) -> NDArray[np.float64]:
         """Parameters from a search over sizes and strains with linear least squares."""
@@ -420,77 +504,103 @@ class _Frame:
             length = np.einsum("ij,ij->i", candidates, candidates) - np.einsum("ij,ij->j", parts, parts)
             return np.asarray(np.maximum(gain, 0) ** 2 / np.maximum(length, 1e-12))
 
-        tables = self.fit._start_curves
+        tables = self._blurred(self.fit._start_curves)
 
-        def columns_of(which: NDArray[np.intp], strain: float) -> NDArray[np.float64]:
-            return np.asarray(self._averaged(tables[which], self.q * (1 + strain))[0] * self.weight)
+        def falls(which: NDArray[np.intp], strains: NDArray[np.float64]) -> NDArray[np.float64]:
+            """Falls of χ² by sizes at strains, shape (n_sizes, n_strains)."""
+            places = self._places(self.q * (1 + strains)[:, None])
+            columns = self._averaged([tables[which][:, one.points] for one in places], places) * self.weight
+            return fall(columns.reshape(-1, self.q.size)).reshape(which.size, strains.size)
 
         first = np.linspace(2, N_START_SIZES - 3, N_FIRST_SIZES).astype(np.intp)
-        by_strain = np.array([fall(columns_of(first, float(e))) for e in STRAINS])
-        best_strain, _ = np.unravel_index(np.argmax(by_strain), by_strain.shape)
-        strain = float(STRAINS[best_strain])
-        best = np.array([np.argmax(fall(columns_of(np.arange(N_START_SIZES), strain)))])
-        fine = [float(fall(columns_of(best, float(e)))[0]) for e in STRAINS]
+        strain = STRAINS[[np.argmax(falls(first, STRAINS).max(axis=0))]]
+        best = np.array([np.argmax(falls(np.arange(N_START_SIZES), strain))])
+        fine = falls(best, STRAINS)[0]
         size = float(sizes[best[0]])
         values[0], values[2] = math.log(size), float(STRAINS[np.argmax(fine)])
         return values
 
-    def state(self, values: NDArray[np.float64], disordered_scale: float) -> _State:
-        """Amounts, residuals and derivatives at a point."""
-        dots, part = self.curves(values)
-        shown, slopes = self.at_points(dots, values)
-        head, part_slopes = [shown], None
-        if part is not None:
-            part_shown, part_slopes = self.at_points(part, values)
-            head.append(part_shown)
-        columns = np.vstack([*head, self.static])
-        amounts = _nonnegative(columns, self.target)
+    def state(self, values: NDArray[np.float64]) -> _State:
+        """Amounts and residuals at a point; derivatives are calculated when they are needed."""
+        templates = self.templates
+        population = templates.population(math.exp(values[0]), math.exp(values[1]))
+        b = templates.b_angstrom2 + values[5] if self.common_b else values[5:]
+        damping = templates.damping(b, float(values[4]), float(values[2]))
+        sums = templates.sums(population.clusters[None])
+        if self.options.disordered_part:
+            sums.append(self.fit._disordered)
+        totals = [damping.totals(one) for one in sums]
+        intensity = self._blurred(np.array([damping.self_terms + damping.damp(one) for one in totals]))
+        places = self._places((self.q - values[3] * self.q_by_angle) * (1 + values[2]))
+        around = [intensity[:, one.points] for one in places]
+        head = self._averaged(around, places) * self.weight
+        columns = np.vstack([head, self.static])
+        amounts = self._amounts(columns[: len(sums)])
         residuals = self.target - amounts @ columns
-        slopes = amounts[0] * slopes
-        if part_slopes is not None:
-            slopes[2:] += amounts[1] * part_slopes[2:]
         away = values - self.fit._prior_mean
         objective = float(residuals @ residuals + self.fit._prior_weight @ away**2)
-        return _State(values, amounts, columns, slopes, residuals, objective)
+        parts = [
+            _Part(one, total, [four[number] for four in around])
+            for number, (one, total) in enumerate(zip(sums, totals, strict=True))
+        ]
+        return _State(
+            self, values, population, damping, places, parts, columns, amounts, residuals, objective
+        )
+
+    def _amounts(self, head: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Non-negative least squares from the normal equations of columns of length 1."""
+        from scipy.optimize import nnls
+
+        unit, norm = _unit(head)
+        n = len(head)
+        gram = np.empty((n + len(self.static_unit),) * 2)
+        gram[:n, :n] = unit @ unit.T
+        gram[:n, n:] = unit @ self.static_unit.T
+        gram[n:, :n] = gram[:n, n:].T
+        gram[n:, n:] = self.static_gram
+        gram[np.diag_indices(len(gram))] += RIDGE
+        upper = _cholesky(gram)
+        product = np.concatenate([unit @ self.target, self.static_product])
+        solution, _ = nnls(upper, _transposed_solve(upper, product))
+        return np.asarray(solution / np.concatenate([norm, self.static_norm]))
 
     def refined(self, values: NDArray[np.float64]) -> tuple[_State, bool]:
         """Levenberg-Marquardt steps, with the amounts solved for at each (variable projection)."""
         fit, free = self.fit, self.fit._free
         values = np.clip(values, fit._low, fit._high)
-        state, damping = self.state(values, 1.0), 1e-3
+        state, damping = self.state(values), 1e-3
         n = self.q.size
         for _ in range(MAX_ITERATIONS):
             normal, gradient = self._normal(state)
-            improved = False
+            first = damping
             for _ in range(8):
                 damped = normal + damping * np.diag(np.diag(normal))
                 step = np.zeros(values.size)
-                step[free] = np.linalg.solve(damped, gradient)
+                below, above = fit._low - state.values, fit._high - state.values
+                step[free] = _bounded_step(damped, gradient, below[free], above[free])
                 trial_values = np.clip(state.values + step, fit._low, fit._high)
-                trial = self.state(trial_values, 1.0)
+                trial = self.state(trial_values)
                 if trial.objective < state.objective:
-                    improved = True
                     break
                 damping *= 5
-            if not improved:
+            else:
                 return state, True
             fall = state.objective - trial.objective
-            state, damping = trial, max(damping / 10, 1e-7)
+            # Where a longer step has just failed, it would fail again.
+            state, damping = trial, damping if damping > first else max(damping / 10, 1e-7)
             if fall < CONVERGED * max(state.objective / n, 1.0):
                 return state, True
         return state, False
 
     def _normal(self, state: _State) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Normal matrix and gradient of the free parameters, amounts above zero projected out."""
-        from scipy.linalg import cholesky, solve_triangular
-
         free = self.fit._free
         used = state.columns[state.amounts > 0]
         norm = np.sqrt(np.einsum("ij,ij->i", used, used))
         used = used / norm[:, None]
         slopes = state.slopes[free]
-        inner = cholesky(used @ used.T + RIDGE * np.eye(len(used)))
-        cross = solve_triangular(inner, used @ slopes.T, trans="T")
+        inner = _cholesky(used @ used.T + RIDGE * np.eye(len(used)))
+        cross = _transposed_solve(inner, used @ slopes.T)
         weight = self.fit._prior_weight[free]
         normal = slopes @ slopes.T - cross.T @ cross + np.diag(weight)
         # The residuals are orthogonal to the used columns.
@@ -591,29 +701,49 @@ class _Frame:
         return shares, sds, curves
 
 
-def _nonnegative(columns: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Non-negative least squares from the normal equations of columns of length 1."""
-    from scipy.linalg import cholesky, solve_triangular
-    from scipy.optimize import nnls
+def _bounded_step(
+    normal: NDArray[np.float64],
+    gradient: NDArray[np.float64],
+    below: NDArray[np.float64],
+    above: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Step to the least χ² with each parameter within bounds.
 
+    Parameters whose step would leave the bounds end there, and the others are solved for again: merely cut
+    off, the step would lead up as often as down, and a fit at a bound would creep.
+    """
+    step, inside = np.zeros(gradient.size), np.ones(gradient.size, bool)
+    for _ in range(gradient.size):
+        right = gradient[inside] - normal[np.ix_(inside, ~inside)] @ step[~inside]
+        step[inside] = np.linalg.solve(normal[np.ix_(inside, inside)], right)
+        beyond = (step < below) | (step > above)
+        if not beyond.any():
+            break
+        step = np.clip(step, below, above)
+        inside &= ~beyond
+    return step
+
+
+def _unit(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Columns of length 1, and the lengths that they had; 1 for those of zeros."""
     norm = np.sqrt(np.einsum("ij,ij->i", columns, columns))
     norm[norm == 0] = 1.0
-    unit = columns / norm[:, None]
-    upper = cholesky(unit @ unit.T + RIDGE * np.eye(len(unit)))
-    solution, _ = nnls(upper, solve_triangular(upper, unit @ target, trans="T"))
-    return np.asarray(solution / norm)
+    return columns / norm[:, None], norm
 
 
-def _cubic(
-    curves: NDArray[np.float64], position: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Cubic interpolation of evenly spaced curves, shape (n_curves, n), and the first curve's slope."""
-    index = np.clip(position.astype(np.intp), 1, curves.shape[1] - 3)
-    t = position - index
-    before, here, after, beyond = (curves[:, index + k] for k in (-1, 0, 1, 2))
-    third = (beyond - before) / 6 + (here - after) / 2
-    second = (before + after) / 2 - here
-    first = after - here - second - third
-    value = here + t * (first + t * (second + t * third))
-    slope = (first + t * (2 * second + 3 * t * third))[0]
-    return value, slope
+def _cholesky(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Upper triangular factor; LAPACK without the checks of SciPy, which take longer than it."""
+    from scipy.linalg.lapack import dpotrf
+
+    factor, trouble = dpotrf(matrix, lower=False)
+    if trouble or not np.isfinite(factor[-1, -1]):
+        raise np.linalg.LinAlgError("normal equations are not positive definite")
+    return np.asarray(factor)
+
+
+def _transposed_solve(upper: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Solve with the transpose of an upper triangular matrix."""
+    from scipy.linalg.lapack import dtrtrs
+
+    solution, _ = dtrtrs(upper, right, trans=1)
+    return np.asarray(solution)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Curves", "FitTemplates", "Population", "lognormal_population"]
+__all__ = ["Curves", "Damping", "FitTemplates", "Population", "Sums", "lognormal_population"]
 
 SCALARS = (
     "q_first_inv_angstrom",
@@ -21,6 +21,10 @@ TEXTS = ("b_names", "solvent_names")
 
 STRUCTURE_TYPE = np.float32
 """Precision of the stored sums: rounding is 1e-7 of a peak, and a fit reads all of them at every step."""
+
+ABSENT = 1e-12
+"""Fraction of the cells of the most frequent diameter below which a diameter is left out: the peaks of a cell
+differ by a factor of 100 between small and large clusters, and single precision holds seven digits."""
 
 
 class Population(NamedTuple):
@@ -72,10 +76,22 @@ def lognormal_population(
     -------
     Clusters per unit cell, with derivatives.
     """
+    logarithms = np.log(diameters_nm)
+    return _population(logarithms, np.gradient(logarithms), cells, mean_nm, dispersion)
+
+
+def _population(
+    logarithms: NDArray[np.float64],
+    steps: NDArray[np.float64],
+    cells: NDArray[np.float64],
+    mean_nm: float,
+    dispersion: float,
+) -> Population:
+    """Log-normal distribution over clusters of these logarithms of the diameter, and distances of these."""
     variance = np.log1p(dispersion**2)
     sd = np.sqrt(variance)
-    away = (np.log(diameters_nm) - np.log(mean_nm) + variance / 2) / sd
-    weight = np.exp(-0.5 * away**2) * np.gradient(np.log(diameters_nm))
+    away = (logarithms - np.log(mean_nm) + variance / 2) / sd
+    weight = np.exp(-0.5 * away**2) * steps
     # μ = ln mean - s²/2, and ds/d ln r = r²/((1 + r²) s)
     by_centre = weight * away / sd
     sd_by_log = dispersion**2 / ((1 + dispersion**2) * sd)
@@ -86,6 +102,61 @@ def lognormal_population(
         return np.asarray(derivative / total - weight * (derivative @ cells) / total**2)
 
     return Population(weight / total, per_cell(by_centre), per_cell(by_log_dispersion))
+
+
+class Sums(NamedTuple):
+    """Sums over the pairs of one population or of a derivative of it, without thermal motion."""
+
+    far: NDArray[np.float32]
+    """Far pairs, shape (n_groups, n_nodes, n_q)."""
+    near: NDArray[np.float64]
+    """Near pairs, shape (n_groups, n_near)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Damping:
+    """Form factors, thermal motion and strain at one point of a fit, which all populations share."""
+
+    u: NDArray[np.float64]
+    """(Q/4π)², Å⁻², shape (n_q,)."""
+    damped: NDArray[np.float64]
+    """Form factors of the pairs with the damping of independent atoms, shape (n_groups, n_q)."""
+    far_gain: NDArray[np.float64]
+    """Gain of far pairs by correlated motion, shape (n_groups, n_nodes, n_q)."""
+    far_correlation: NDArray[np.float64]
+    """Correlation of each node, shape (n_groups, n_nodes)."""
+    near_gain: NDArray[np.float64]
+    """Curves of near pairs with their gain, shape (n_groups, n_near, n_q)."""
+    near_correlation: NDArray[np.float64]
+    """Correlation of each near pair, shape (n_groups, n_near)."""
+    b_counts: NDArray[np.float64]
+    """Atoms of each element in a pair of each group, shape (n_groups, n_b)."""
+    self_terms: NDArray[np.float64]
+    """Self terms per cell, shape (n_q,)."""
+
+    def totals(self, sums: Sums) -> NDArray[np.float64]:
+        """Sums over all pairs of each group with correlated motion, shape (n_groups, n_q)."""
+        total = np.empty_like(self.damped)
+        for group, gain in enumerate(self.far_gain):
+            total[group] = np.einsum("kq,kq->q", gain, sums.far[group])
+            total[group] += sums.near[group] @ self.near_gain[group]
+        return total
+
+    def damp(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Scattering of totals of all groups, shape (n_q,)."""
+        return np.asarray(np.einsum("gq,gq->q", self.damped, totals))
+
+    def by_correlated(self, sums: Sums) -> NDArray[np.float64]:
+        """Derivative by the amplitude of the correlated motion, shape (n_q,)."""
+        by_amplitude = np.empty_like(self.damped)
+        for group, gain in enumerate(self.far_gain):
+            by_amplitude[group] = self.far_correlation[group] @ (gain * sums.far[group])
+            by_amplitude[group] += (sums.near[group] * self.near_correlation[group]) @ self.near_gain[group]
+        return 2 * self.u * self.damp(by_amplitude)
+
+    def by_b(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Derivatives by the displacement parameters, shape (n_b, n_q)."""
+        return np.asarray(-self.u * (self.b_counts.T @ (self.damped * totals)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +251,17 @@ class FitTemplates:
         return float(self.diameters_nm[0]), float(self.diameters_nm[-1])
 
     @cached_property
+    def _logarithms(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Logarithms of the diameters, and their distances."""
+        logarithms = np.log(self.diameters_nm)
+        return logarithms, np.gradient(logarithms)
+
+    @cached_property
+    def _u(self) -> NDArray[np.float64]:
+        """(Q/4π)² without strain, Å⁻², shape (n_q,)."""
+        return np.asarray((self.q_inv_angstrom / (4 * np.pi)) ** 2)
+
+    @cached_property
     def _flat(self) -> NDArray[np.float32]:
         return self.far.reshape(self.diameters_nm.size, -1)
 
@@ -239,37 +321,88 @@ class FitTemplates:
         -------
         Curves of each.
         """
-        n_groups, n_nodes, n_q = self.far.shape[1:]
-        amounts = np.concatenate([np.array(population) for population in populations])
-        n = len(amounts)
-        far = (amounts.astype(STRUCTURE_TYPE) @ self._flat).reshape(n, n_groups, n_nodes, n_q)
-        near = np.einsum("pk,kgn->pgn", amounts, self.near_counts)
-        u = (self.q_inv_angstrom / ((1 + strain) * 4 * np.pi)) ** 2
-        slopes, self_slope = self._slopes
-        damped = self.factor * np.exp(-strain * slopes - np.outer(self.b_counts @ b_angstrom2, u))
-        total = np.zeros((n, n_groups, n_q))
-        by_correlated = np.zeros((len(populations), n_groups, n_q))
-        growth = 2 * correlated_angstrom2 * u
-        for group in range(n_groups):
-            for node, c in enumerate(self.far_correlation[group]):
-                part = np.exp(growth * c) * far[:, group, node]
-                total[:, group] += part
-                by_correlated[:, group] += c * part[::3]
-            gain = np.exp(np.outer(self.near_correlation[group], growth)) * self.near_curves[group]
-            total[:, group] += near[:, group] @ gain
-            by_correlated[:, group] += (near[::3, group] * self.near_correlation[group]) @ gain
-        summed = np.einsum("gq,pgq->pq", damped, total)
-        unstrained = self.self_terms - strain * self_slope
-        return [
-            Curves(
-                unstrained + summed[3 * k],
-                summed[3 * k + 1],
-                summed[3 * k + 2],
-                2 * u * np.einsum("gq,gq->q", damped, by_correlated[k]),
-                -u * np.einsum("gb,gq->bq", self.b_counts, damped * total[3 * k]),
+        damping = self.damping(b_angstrom2, correlated_angstrom2, strain)
+        found = []
+        for population in populations:
+            clusters, by_mean, by_dispersion = self.sums(np.array(population))
+            totals = damping.totals(clusters)
+            found.append(
+                Curves(
+                    damping.self_terms + damping.damp(totals),
+                    damping.damp(damping.totals(by_mean)),
+                    damping.damp(damping.totals(by_dispersion)),
+                    damping.by_correlated(clusters),
+                    damping.by_b(totals),
+                )
             )
-            for k in range(len(populations))
+        return found
+
+    def population(self, mean_nm: float, dispersion: float) -> Population:
+        """Log-normal population of the clusters of the templates, as `lognormal_population`.
+
+        Parameters
+        ----------
+        mean_nm
+            Number-weighted mean, nm.
+        dispersion
+            Standard deviation over the mean.
+
+        Returns
+        -------
+        Clusters per unit cell, with derivatives.
+        """
+        return _population(*self._logarithms, self.cells, mean_nm, dispersion)
+
+    def sums(self, amounts: NDArray[np.float64]) -> list[Sums]:
+        """Sum the pairs of all clusters.
+
+        Parameters
+        ----------
+        amounts
+            Clusters of each diameter, or derivatives of them, shape (n, n_clusters).
+
+        Returns
+        -------
+        Sums of each of the n.
+        """
+        shape = self.far.shape[1:]
+        # Most clusters are far from the mean of the population, and not there at all.
+        cells = np.abs(amounts) * self.cells
+        present = np.flatnonzero((cells > ABSENT * cells.max(axis=1, keepdims=True)).any(axis=0))
+        some = slice(present[0], present[-1] + 1) if present.size else slice(None)
+        far = amounts[:, some].astype(STRUCTURE_TYPE) @ self._flat[some]
+        near = amounts @ self.near_counts.reshape(self.cells.size, -1)
+        return [
+            Sums(one.reshape(shape), few.reshape(shape[0], -1)) for one, few in zip(far, near, strict=True)
         ]
+
+    def damping(
+        self, b_angstrom2: NDArray[np.float64], correlated_angstrom2: float, strain: float
+    ) -> Damping:
+        """Form factors, thermal motion and strain at one point of a fit.
+
+        Parameters
+        ----------
+        b_angstrom2, correlated_angstrom2, strain
+            As in `curves`.
+
+        Returns
+        -------
+        What all populations share.
+        """
+        u = self._u / (1 + strain) ** 2
+        slopes, self_slope = self._slopes
+        growth = 2 * correlated_angstrom2 * u
+        return Damping(
+            u=u,
+            damped=self.factor * np.exp(-strain * slopes - np.outer(self.b_counts @ b_angstrom2, u)),
+            far_gain=np.exp(self.far_correlation[:, :, None] * growth),
+            far_correlation=self.far_correlation,
+            near_gain=np.exp(self.near_correlation[:, :, None] * growth) * self.near_curves,
+            near_correlation=self.near_correlation,
+            b_counts=self.b_counts,
+            self_terms=self.self_terms - strain * self_slope,
+        )
 
     def collapsed(self) -> Self:
         """Sum the groups with the material's displacement parameters, which can then change only together.
