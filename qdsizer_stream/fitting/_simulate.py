@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from ..simulation import (
     Material,
     PairTable,
     SphereCut,
-    averaged_sphere_pairs,
+    SpherePairs,
     debye_wavenumber,
     form_factors,
     load_solvent,
@@ -41,6 +42,10 @@ A = 3 Å² at 15 Å⁻¹, where B damps it by more than A strengthens it."""
 
 STRETCHES = (0.96, 1.0, 1.04)
 """Factors on the Q axis of the solvents: other temperatures and other alkanes."""
+
+
+BLOCK_DISTANCES = 1 << 16
+"""Distances that are summed at once: 50 MB for eighty clusters."""
 
 
 class Spheres(StrEnum):
@@ -75,16 +80,44 @@ class TemplateRecipe(Config):
     """Wavelength, Å."""
 
 
-def _spheres(material: Material, recipe: TemplateRecipe) -> tuple[NDArray[np.float64], PairTable]:
+class _Pairs(NamedTuple):
+    """Pairs of the spheres of templates."""
+
+    distances_angstrom: tuple[NDArray[np.float64], ...]
+    """Distances of each group, ascending, Å."""
+    counts: Callable[[int, slice], NDArray[np.float64]]
+    """Number of pairs of a group at some of its distances, shape (n_distances, n_clusters)."""
+    group: dict[tuple[int, int], int]
+    """Index of the group of each species pair."""
+    self_terms: NDArray[np.float64]
+    """Atoms of each site, shape (n_sites, n_clusters)."""
+
+
+def _spheres(material: Material, recipe: TemplateRecipe) -> tuple[NDArray[np.float64], _Pairs]:
     """Diameters, nm, and pairs of the spheres."""
     if recipe.spheres is Spheres.AVERAGED:
         n = int(np.ceil(np.log(recipe.last_nm / recipe.first_nm) / np.log(recipe.ratio))) + 1
         diameters_nm = recipe.first_nm * recipe.ratio ** np.arange(n, dtype=np.float64)
-        return diameters_nm, averaged_sphere_pairs(material, 10 * diameters_nm)
+        diameters = 10 * diameters_nm
+        pairs = SpherePairs(material, float(diameters.max()))
+
+        def counts(group: int, rows: slice) -> NDArray[np.float64]:
+            return pairs.counts(group, diameters, rows)
+
+        return diameters_nm, _Pairs(
+            pairs.distances_angstrom, counts, pairs.group, pairs.self_terms(diameters)
+        )
     unit_nm = material.unit_diameter_angstrom / 10
     steps = np.arange(max(np.ceil(recipe.first_nm / unit_nm), 2), np.ceil(recipe.last_nm / unit_nm) + 1)
     clusters = [sphere(material, 10 * unit_nm * float(k), SphereCut.NODE) for k in steps]
-    return np.asarray(unit_nm * steps), pair_table(material, clusters)
+    table = pair_table(material, clusters)
+
+    def counted(group: int, rows: slice) -> NDArray[np.float64]:
+        return table.multiplicities[group][rows]
+
+    return np.asarray(unit_nm * steps), _Pairs(
+        table.distances_angstrom, counted, table.group, table.self_terms
+    )
 
 
 def simulate_fit_templates(
@@ -136,20 +169,24 @@ def simulate_fit_templates(
         count = int(inside.sum())
         near_distance[g, :count] = table.distances_angstrom[g][inside]
         near_correlation[g, :count] = correlations[g][inside]
-        near_counts[:, g, :count] = table.multiplicities[g][inside].T
+        nearest = slice(0, MAX_NEAR)
+        near_counts[:, g, :count] = table.counts(g, nearest)[inside[nearest]].T
     sums = np.empty((n, n_groups, N_NODES, q.size), np.float32)
-    for k in range(N_NODES):
-        weighted = []
-        for g, inside in enumerate(near):
-            others = np.delete(nodes[g], k)
-            basis = np.prod((correlations[g][:, None] - others) / (nodes[g, k] - others), axis=1)
-            weighted.append(table.multiplicities[g] * np.where(inside, 0.0, basis)[:, None])
-        of_node = structure_sums(
-            PairTable(table.distances_angstrom, tuple(weighted), table.group, table.self_terms), q
-        )
-        for g, one in enumerate(of_node):
-            sums[:, g, k] = one.T
-        progress("structure sums", k + 2, N_NODES + 1)
+    n_done, n_blocks = 0, sum(-(-d.size // BLOCK_DISTANCES) for d in table.distances_angstrom)
+    for g, inside in enumerate(near):
+        total = np.zeros((N_NODES, q.size, n))
+        # In blocks: crystals of low symmetry have a million distances.
+        for start in range(0, inside.size, BLOCK_DISTANCES):
+            rows = slice(start, start + BLOCK_DISTANCES)
+            d, counts = table.distances_angstrom[g][rows], table.counts(g, rows)
+            for k in range(N_NODES):
+                others = np.delete(nodes[g], k)
+                basis = np.prod((correlations[g][rows, None] - others) / (nodes[g, k] - others), axis=1)
+                weighted = counts * np.where(inside[rows], 0.0, basis)[:, None]
+                total[k] += structure_sums(PairTable((d,), (weighted,), table.group, table.self_terms), q)[0]
+            n_done += 1
+            progress("structure sums", 1 + N_NODES * n_done // n_blocks, N_NODES + 1)
+        sums[:, g] = np.moveaxis(total, 2, 0)
     factors = form_factors(material, q, recipe.wavelength_angstrom)
     elements = sorted(
         {site.element for site in material.sites}, key=lambda e: [s.element for s in material.sites].index(e)

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -172,3 +174,21 @@ def test_command(run, built: Path, frame: Callable[..., tuple], tmp_path: Path) 
     assert (code, "give one of the two" in err) == (2, True)
     shutil.copy(built, tmp_path / "copy.npz")
     assert load_model(tmp_path / "copy.npz").sha256 == load_model(built).sha256
+
+
+MEMORY = """
+import resource
+from qdsizer_stream.fitting import TemplateRecipe, simulate_fit_templates
+from qdsizer_stream.simulation import load_material
+
+recipe = TemplateRecipe(wavelength_angstrom=0.56, last_nm=20.0, q_step_inv_angstrom=0.02 / 3)
+simulate_fit_templates(load_material("CsPbBr3-orthorhombic"), recipe)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.integration
+def test_clusters_of_20_nm_of_a_crystal_of_low_symmetry_take_less_than_a_gigabyte() -> None:
+    """Twenty atoms in the cell have a million distances."""
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 1e9

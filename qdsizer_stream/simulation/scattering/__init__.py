@@ -5,7 +5,7 @@ from ._edges import warn_near_edges
 from ._interpolate import StrainedSums
 from ._ligands import LigandShell
 from ._motion import CorrelatedMotion, correlated_sums, debye_wavenumber
-from ._pairs import PairTable, averaged_sphere_pairs, bin_averaged, pair_table
+from ._pairs import PairTable, SpherePairs, averaged_sphere_pairs, bin_averaged, pair_table
 from ._random_solvents import random_solvents
 from ._reflections import Reflection, reflections
 from ._scattering import compton_intensity, compton_per_atom, form_factors, recoil
@@ -20,6 +20,7 @@ __all__ = [
     "PairTable",
     "Reflection",
     "Solvent",
+    "SpherePairs",
     "StrainedSums",
     "TexturedPairs",
     "averaged_sphere_pairs",

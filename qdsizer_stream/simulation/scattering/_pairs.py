@@ -16,6 +16,7 @@ from ..crystal import OVERLAP_ANGSTROM, Cluster, Material
 __all__ = [
     "PairTable",
     "Presence",
+    "SpherePairs",
     "Vectors",
     "averaged_sphere_pairs",
     "bin_averaged",
@@ -37,6 +38,9 @@ MIN_PAIRS = 1e-6
 CACHED_CORRELATIONS = 9
 """Correlations cached for other displacements of the same sites: the three positions of a faulted layer use
 nine, a crystal cut by nodes one; a crystal cut by atoms uses none twice."""
+
+BLOCK_DISTANCES = 1 << 15
+"""Distances that are counted at once: 20 MB for eighty diameters."""
 
 Vectors = list[NDArray[np.float64]]
 """x, y and z of many vectors, Å: three arrays of the same shape."""
@@ -205,27 +209,100 @@ def averaged_sphere_pairs(material: Material, diameters_angstrom: NDArray[np.flo
     """
     if not diameters_angstrom.size or not (diameters_angstrom.min() > 0 and diameters_angstrom.max() <= 1000):
         raise PhysicsError(f"diameters {diameters_angstrom} Å are out of range: give 0 < diameter ≤ 1000 Å")
-    cells = np.pi / 6 * diameters_angstrom**3 / material.cell_volume_angstrom3
-    occupancy = np.array([site.occupancy for site in material.sites])
-    # Sites with the same occupancy have the same pairs.
-    equivalent = [int(np.flatnonzero(occupancy == o)[0]) for o in occupancy]
-    group, kinds_by_group = _grouped_kinds(material, equivalent)
-    max_diameter = float(diameters_angstrom.max())
-    plane_spacing = 1 / np.linalg.norm(np.linalg.inv(material.cell_angstrom), axis=0)
-    off_node = np.abs(material.positions_angstrom @ np.linalg.inv(material.cell_angstrom))
-    box = np.ceil(max_diameter / plane_spacing + 2 * off_node.max(axis=0)).astype(int) + 1
-    distances, multiplicities = [], []
-    for kinds in kinds_by_group:
-        bins = _distance_bins(material, box, kinds, max_diameter)
-        d = bins.distances
-        vectors = np.zeros(d.size)
-        for index, kind in zip(bins.distance_index, kinds, strict=True):
-            weight = kind.weight * occupancy[kind.s] * occupancy[kind.t]
-            vectors += weight * np.bincount(index.ravel(), minlength=d.size + 1)[:-1]
-        ratio = np.minimum(d[:, None] / diameters_angstrom, 1.0)
-        distances.append(d)
-        multiplicities.append(vectors[:, None] * cells * (1 - 1.5 * ratio + 0.5 * ratio**3))
-    return PairTable(tuple(distances), tuple(multiplicities), group, occupancy[:, None] * cells)
+    pairs = SpherePairs(material, float(diameters_angstrom.max()))
+    multiplicities = tuple(pairs.counts(g, diameters_angstrom) for g in range(len(pairs.distances_angstrom)))
+    return PairTable(
+        pairs.distances_angstrom, multiplicities, pairs.group, pairs.self_terms(diameters_angstrom)
+    )
+
+
+class SpherePairs:
+    """Distances of all pairs of a crystal, from which the pairs of spheres of any diameter follow.
+
+    A table of all diameters (`averaged_sphere_pairs`) takes gigabytes for large spheres of a crystal of low
+    symmetry; here it can be had in parts.
+
+    Parameters
+    ----------
+    material
+        Crystal.
+    max_diameter_angstrom
+        Diameter of the largest sphere, Å.
+
+    Attributes
+    ----------
+    distances_angstrom
+        Distinct distances of each group of pairs, ascending, Å: one array per group.
+    group
+        Index of the group of the species pair (s, t), s ≤ t.
+    """
+
+    def __init__(self, material: Material, max_diameter_angstrom: float) -> None:
+        self._occupancy = np.array([site.occupancy for site in material.sites])
+        self._cell_volume = material.cell_volume_angstrom3
+        # Sites with the same occupancy have the same pairs.
+        equivalent = [int(np.flatnonzero(self._occupancy == o)[0]) for o in self._occupancy]
+        self.group, kinds_by_group = _grouped_kinds(material, equivalent)
+        plane_spacing = 1 / np.linalg.norm(np.linalg.inv(material.cell_angstrom), axis=0)
+        off_node = np.abs(material.positions_angstrom @ np.linalg.inv(material.cell_angstrom))
+        box = np.ceil(max_diameter_angstrom / plane_spacing + 2 * off_node.max(axis=0)).astype(int) + 1
+        distances = []
+        self._vectors = []
+        """Pairs per cell at each distance in the whole crystal: one array per group."""
+        for kinds in kinds_by_group:
+            bins = _distance_bins(material, box, kinds, max_diameter_angstrom)
+            d = bins.distances
+            vectors = np.zeros(d.size)
+            for index, kind in zip(bins.distance_index, kinds, strict=True):
+                weight = kind.weight * self._occupancy[kind.s] * self._occupancy[kind.t]
+                vectors += weight * np.bincount(index.ravel(), minlength=d.size + 1)[:-1]
+            distances.append(d)
+            self._vectors.append(vectors)
+        self.distances_angstrom = tuple(distances)
+
+    def counts(
+        self, group: int, diameters_angstrom: NDArray[np.float64], rows: slice = slice(None)
+    ) -> NDArray[np.float64]:
+        """Pairs of spheres, averaged over all positions of the centre.
+
+        Parameters
+        ----------
+        group
+            Index of the group of pairs.
+        diameters_angstrom
+            Diameters, none above the largest, Å, shape (n_clusters,).
+        rows
+            Part of the distances.
+
+        Returns
+        -------
+        Number of pairs, shape (n_distances, n_clusters).
+        """
+        d, vectors = self.distances_angstrom[group][rows], self._vectors[group][rows]
+        cells = self._cells(diameters_angstrom)
+        counts = np.empty((d.size, diameters_angstrom.size))
+        for start in range(0, d.size, BLOCK_DISTANCES):
+            block = slice(start, start + BLOCK_DISTANCES)
+            ratio = np.minimum(d[block, None] / diameters_angstrom, 1.0)
+            counts[block] = vectors[block, None] * cells * (1 - 1.5 * ratio + 0.5 * ratio**3)
+        return counts
+
+    def self_terms(self, diameters_angstrom: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Atoms of each site in spheres.
+
+        Parameters
+        ----------
+        diameters_angstrom
+            Diameters, Å, shape (n_clusters,).
+
+        Returns
+        -------
+        Number of atoms, shape (n_sites, n_clusters).
+        """
+        return np.asarray(self._occupancy[:, None] * self._cells(diameters_angstrom))
+
+    def _cells(self, diameters_angstrom: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.pi / 6 * diameters_angstrom**3 / self._cell_volume)
 
 
 def bin_averaged(table: PairTable, q_step_inv_angstrom: float) -> PairTable:
@@ -323,8 +400,10 @@ def _distance_bins(
     Vectors shorter than a bond or longer than the reach join no two atoms and get the last index, which
     has no distance.
     """
-    vectors = [_pair_vectors(material, box, kind) for kind in kinds]
-    squared = np.stack([sum(component**2 for component in of_kind) for of_kind in vectors])
+    # One kind after another: the vectors of all take several times the memory of their squares.
+    squared = np.empty((len(kinds), *(2 * box - 1)))
+    for of_kind, kind in zip(squared, kinds, strict=True):
+        of_kind[:] = sum(component**2 for component in _pair_vectors(material, box, kind))
     possible = (squared > OVERLAP_ANGSTROM**2) & (squared <= (reach * (1 + 1e-9)) ** 2)
     flat = squared[possible]
     order = np.argsort(flat, kind="stable")
@@ -336,7 +415,9 @@ def _distance_bins(
     ranks[order] = np.cumsum(is_new) - 1
     index = np.full(squared.shape, distances.size, np.intp)
     index[possible] = ranks
-    weights = [angular(of_kind) if angular else np.empty((0, *box)) for of_kind in vectors]
+    weights = [
+        angular(_pair_vectors(material, box, kind)) if angular else np.empty((0, *box)) for kind in kinds
+    ]
     return _DistanceBins(kinds, list(index), distances, weights)
 
 

@@ -22,6 +22,9 @@ MIN_GRIDDING_GAIN = 2
 direct
 sums."""
 
+BLOCK_DISTANCES = 1 << 16
+"""Distances that are distributed over the grid at once."""
+
 BLOCK_ROWS = 256
 """Momentum transfers per block: for 5004 of them, 128 + 20 sines and cosines replace 5004 sines."""
 
@@ -122,15 +125,22 @@ def _gridded(
     half = KERNEL_WIDTH / 2 * spacing
     beta = np.pi * KERNEL_WIDTH * (1 - 0.5 / OVERSAMPLING)
     first = np.ceil((distances - half) / spacing).astype(int)
-    nodes = first[:, None] + np.arange(KERNEL_WIDTH)
-    inside = np.clip(1 - ((nodes * spacing - distances[:, None]) / half) ** 2, 0.0, 1.0)
-    argument = beta * np.sqrt(inside)
-    kernel = scipy.special.i0e(argument) * np.exp(argument - beta)
     first_node = int(first.min())
-    distribution = scipy.sparse.coo_array(
-        (kernel.ravel(), (nodes.ravel() - first_node, np.repeat(np.arange(distances.size), KERNEL_WIDTH)))
-    )
+    n_nodes = int(first.max()) - first_node + KERNEL_WIDTH
+    gridded = np.zeros((n_nodes, weights.shape[1]))
+    # In blocks: the kernel of all distances takes more memory than everything else.
+    for start in range(0, distances.size, BLOCK_DISTANCES):
+        block = slice(start, start + BLOCK_DISTANCES)
+        nodes = first[block, None] + np.arange(KERNEL_WIDTH)
+        inside = np.clip(1 - ((nodes * spacing - distances[block, None]) / half) ** 2, 0.0, 1.0)
+        argument = beta * np.sqrt(inside)
+        kernel = scipy.special.i0e(argument) * np.exp(argument - beta)
+        columns = np.repeat(np.arange(len(nodes)), KERNEL_WIDTH)
+        distribution = scipy.sparse.coo_array(
+            (kernel.ravel(), (nodes.ravel() - first_node, columns)), shape=(n_nodes, len(nodes))
+        )
+        gridded += distribution.tocsr() @ weights[block]
     root = np.sqrt(beta**2 - (half * q) ** 2)
     gain = half / spacing * (np.exp(root - beta) - np.exp(-root - beta)) / root
-    grid = (first_node + np.arange(distribution.shape[0])) * spacing
-    return grid, distribution.tocsr() @ weights, gain
+    grid = (first_node + np.arange(n_nodes, dtype=np.float64)) * spacing
+    return grid, gridded, gain

@@ -8,6 +8,7 @@ from qdsizer_stream.errors import PhysicsError
 from qdsizer_stream.simulation.crystal import load_material
 from qdsizer_stream.simulation.scattering import (
     PairTable,
+    SpherePairs,
     averaged_sphere_pairs,
     pattern_sums,
     structure_sums,
@@ -58,6 +59,29 @@ def test_a_crystal_of_low_symmetry() -> None:
     direct = structure_sums(table, q[part])
     expected = pattern_sums(material, table, direct, q[part], [f[part] for f in factors])
     np.testing.assert_allclose(gridded[part], expected, rtol=1e-11)
+
+
+def test_more_distances_than_are_distributed_at_once() -> None:
+    rng = np.random.default_rng(3)
+    q, distances = np.linspace(1, 15, 40), np.sort(rng.uniform(0.8, 40.0, 150_000))
+    multiplicities = rng.uniform(0, 50, (distances.size, 2)) * distances[:, None]
+    (found,) = structure_sums(table_of(distances, multiplicities), q)
+    products = np.outer(q, distances)
+    terms = np.sin(products) / products
+    error = np.abs(found - terms @ multiplicities) / (np.abs(terms) @ multiplicities)
+    assert error.max() < np.finfo(float).eps * (15 * 40 + 100)
+
+
+def test_pairs_of_spheres_in_parts_are_those_of_the_table() -> None:
+    material, diameters = load_material("CdSe-wurtzite"), np.array([12.0, 30.0, 45.0])
+    table, pairs = averaged_sphere_pairs(material, diameters), SpherePairs(material, 45.0)
+    for number, (distances, counts) in enumerate(
+        zip(table.distances_angstrom, table.multiplicities, strict=True)
+    ):
+        parts = [pairs.counts(number, diameters, rows) for rows in (slice(0, 100), slice(100, None))]
+        np.testing.assert_array_equal(pairs.distances_angstrom[number], distances)
+        np.testing.assert_array_equal(np.vstack(parts), counts)
+    np.testing.assert_array_equal(pairs.self_terms(diameters), table.self_terms)
 
 
 def test_rejected_q() -> None:
