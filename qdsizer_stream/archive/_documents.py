@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 from event_model import unpack_event_page
 
-from ..callbacks import DERIVED_STREAMS, LiveConfig, frame_keys
+from ..callbacks import DERIVED_STREAMS, ROWS_KEY, RUN_KEY, LiveConfig, frame_keys
 from ..callbacks.documents import PRIMARY, FrameReadings, Unreadable, described_shape, rows_per_event
 from ..errors import ArchiveError, ConfigurationError
 from ._ahead import ahead
@@ -273,9 +273,10 @@ class _Tables:
         _check_not_doubled(where, table)
         n_events = min((one.shape[0] // rows_each[key] for key, one in arrays.items()), default=len(table))
         if ended and not flown and not missing and n_events != len(table):
-            external = [key for key in keys if "external" in descriptors[0]["data_keys"][key]]
-            problem = problem or _unequal(where, n_events, len(table), external)
-            n_events = max(n_events, len(table))
+            described = [descriptors[0]["data_keys"][key] for key in keys]
+            external = [str(key["external"]) for key in described if "external" in key]
+            unequal = _unequal(where, n_events, len(table), external)
+            problem, n_events = problem or unequal, len(table) if unequal else n_events
         elif not flown:
             n_events = min(n_events, len(table))
         skipped = max(min(self._skip, n_events - self._given[name]), 0)
@@ -283,6 +284,12 @@ class _Tables:
         self._given[name] += skipped
         if flown and len(descriptors) > 1:
             problem = problem or self._differing(descriptors)
+        if name in (self._stop.get(RUN_KEY) or {}).get(ROWS_KEY, ()):
+            problem = problem or (
+                "the datums of this stream name rows of their files in another order than their events, "
+                "which the "
+                "archive does not hold: size such runs live"
+            )
         first = self._given[name]
         chunks: Iterator[tuple[int, int, Mapping[str, Any]]]
         if problem:
@@ -421,20 +428,18 @@ class _Nothing:
 def _unequal(where: str, n_frames: int, n_events: int, external: Sequence[str]) -> str:
     """Why frames and events of another number cannot be assigned to each other; empty where they can.
 
-    A run that was interrupted may have announced frames whose events never came: those are the last.
+    A run that was interrupted may have announced frames in a stream whose events never came: the last ones.
     """
-    if n_frames > n_events and external:
+    if n_frames > n_events and external and all(one.startswith("STREAM") for one in external):
         return ""
     if external:
         return (
-            f"the archive holds frames of {n_frames} events for {n_events} events, and not which belong "
-            f"to which: "
-            "size such runs live"
+            f"the archive holds frames of {n_frames} events for {n_events} events, and not which belong to "
+            "which: size such runs live"
         )
     raise ArchiveError(
         f"{where}: the archive holds frames of {n_frames} of {n_events} events; `qdsizer-stream audit` "
-        f"lists such "
-        "runs; a spooled journal may have the rest"
+        "lists such runs; a spooled journal may have the rest"
     )
 
 

@@ -180,11 +180,18 @@ class FrameFile:
         if n_found == math.prod(self.shape):
             return ""
         of_row = math.prod(self.shape[1:])
+        found = " and ".join(map(str, shapes))
+        if any(math.prod(shape[1:]) and n_found % of_row for shape in shapes):
+            return f"the archive announces rows of {of_row} numbers, and its files have the shape {found}"
+        n_rows = n_found // of_row
+        why = "it does not hold which of them were announced; size such runs live, or announce all rows, "
+        if n_rows < self.shape[0]:
+            why = (
+                "rows are missing, or a stream_datum was stored twice; size such runs live, or announce rows "
+            )
         return (
-            f"the archive announces {self.shape[0]} rows of {of_row} numbers, and its files hold "
-            f"{n_found / max(of_row, 1):g}, in shape {' and '.join(map(str, shapes))}: it does not hold "
-            f"which "
-            "of them were announced; size such runs live, or announce all rows, from index 0 on"
+            f"the archive announces {self.shape[0]} rows, and its files hold {n_rows}, in the shape {found}: "
+            f"{why}from index 0 on, once each"
         )
 
     def __getitem__(self, rows: slice) -> NDArray[np.generic]:

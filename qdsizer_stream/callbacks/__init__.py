@@ -4,6 +4,7 @@ from .display import SizedFrame, SynthesisRecord
 from .documents import (
     DERIVED_STREAMS,
     OBJECT_NAME,
+    ROWS_KEY,
     RUN_KEY,
     SMOOTHED_KEYS,
     SMOOTHED_STREAM_NAME,
@@ -30,6 +31,7 @@ from .live import Counters, Item, LiveSizer, RunSizing
 __all__ = [
     "DERIVED_STREAMS",
     "OBJECT_NAME",
+    "ROWS_KEY",
     "RUN_KEY",
     "SMOOTHED_KEYS",
     "SMOOTHED_STREAM_NAME",

@@ -295,6 +295,35 @@ def test_a_selected_part_of_a_dataset(
     assert estimates(again) == estimates(live)
 
 
+def test_a_row_that_was_announced_twice(
+    both: Any, files: Path, frames: list[Any], expected: list[float]
+) -> None:
+    """A transport that repeats a message: live it is known by its indices."""
+    path = stored(files / f"{uuid.uuid4()}.h5", frames[FEW])
+    live, again = both(announced([path], [(0, 0, 2), (0, 0, 2), (0, 2, 3)], (1, 30720)))
+    assert sizes(live) == expected[FEW]
+    reason = (
+        "the archive announces 5 rows, and its files hold 3, in the shape (3, 30720): rows are missing, or"
+    )
+    assert all(one["reason"].startswith(reason) for one in estimates(again))
+    assert account(again)["primary"] == {"announced": 5, "sized": 0, "rejected": {"bad_frame": 5}}
+
+
+@pytest.mark.parametrize("declared", ["<u2", "<i4"])
+def test_counts_that_an_archive_would_change_are_logged(
+    declared: str, both: Any, mythen: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The writer stores what the key declares: 65536 is 0 in 16 bits."""
+    documents = recorded(count([mythen()], 2))
+    documents[1][1]["data_keys"]["mythen_image"]["dtype_numpy"] = declared
+    for name, doc in documents:
+        if name == "event":
+            doc["data"]["mythen_image"] = doc["data"]["mythen_image"].astype(np.uint32) + (1 << 16)
+    both(documents)
+    text = f"the key mythen_image of stream primary declares {declared}, and its counts are <u4"
+    assert caplog.text.count(text) == (declared == "<u2")
+
+
 NOT_KNOWN = "it does not hold which of them were announced; size such runs live"
 
 
@@ -384,3 +413,60 @@ def test_frames_and_events_of_another_number(
     else:
         assert estimates(again) == estimates(live)
     assert account(again)["primary"]["announced"] == max(n_events, 3)
+
+
+def classic(path: Path, kwargs: Sequence[dict[str, Any]]) -> Documents:
+    """Documents of a run whose events name their frames by datums."""
+    run = compose_run()
+    image = {
+        "source": "x",
+        "dtype": "array",
+        "shape": [1, 30720],
+        "dtype_numpy": "<u4",
+        "external": "FILESTORE:",
+    }
+    stream = run.compose_descriptor("primary", {"mythen_image": image}, configuration=WAVELENGTH_SETTING)
+    uid = str(uuid.uuid4())
+    resource = {
+        "uid": uid,
+        "spec": "AD_HDF5",
+        "root": str(path.parent),
+        "resource_path": path.name,
+        "resource_kwargs": {"frame_per_point": 1},
+        "path_semantics": "posix",
+        "run_start": run.start_doc["uid"],
+    }
+    out: Documents = [("start", run.start_doc), ("descriptor", stream.descriptor_doc), ("resource", resource)]
+    for number, one in enumerate(kwargs):
+        datum_id = f"{uid}/{number}"
+        out.append(("datum", {"datum_id": datum_id, "resource": uid, "datum_kwargs": one}))
+        values = {"mythen_image": datum_id}
+        event = stream.compose_event(values, {"mythen_image": 0.0}, filled={"mythen_image": False})
+        out.append(("event", event))
+    return [*out, ("stop", run.compose_stop())]
+
+
+@pytest.mark.parametrize(
+    ("name", "which"),
+    [
+        ("point_number", [0, 1, 2]),
+        ("frame", [0, 1, 2]),
+        ("point_number", [2, 1, 0]),
+        ("point_number", [0, 0, 1]),
+        ("frame", [0, 2]),
+    ],
+)
+def test_datums_that_name_rows_in_another_order_than_their_events(
+    name: str, which: list[int], both: Any, files: Path, frames: list[Any], expected: list[float]
+) -> None:
+    """Tiled gives the first event the first row; a replay would size another frame, without an error."""
+    path = stored(files / f"{uuid.uuid4()}.h5", frames[FEW])
+    live, again = both(classic(path, [{name: row} for row in which]))
+    assert sizes(live) == [expected[row] for row in which]
+    (stop,) = [doc for name, doc in live if name == "stop"]
+    if which == [0, 1, 2]:
+        assert estimates(again) == estimates(live)
+        assert "rows_not_in_order" not in stop["qdsizer"]
+    else:
+        assert [one["status"] for one in estimates(again)] == ["bad_frame"] * len(which)
+        assert stop["qdsizer"]["rows_not_in_order"] == ["primary"]

@@ -1,6 +1,6 @@
 """Documents: finding the frames in a run's documents and composing the documents of their sizes."""
 
-from ._config import RUN_KEY, Destination, LiveConfig, QueuePolicy, config_of_run
+from ._config import ROWS_KEY, RUN_KEY, Destination, LiveConfig, QueuePolicy, config_of_run
 from ._derived import OBJECT_NAME, STREAM_NAME, SizeStream, estimate_data
 from ._frame import Announced, Frame, Unreadable
 from ._hdf5 import Hdf5Rows, paths_from_uri
@@ -47,6 +47,7 @@ __all__ = [
     "MAX_OPEN_RUNS",
     "OBJECT_NAME",
     "PRIMARY",
+    "ROWS_KEY",
     "RUN_KEY",
     "SIMULATION_KEY",
     "SMOOTHED_KEYS",

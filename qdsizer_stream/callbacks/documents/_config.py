@@ -16,7 +16,10 @@ from ._number_source import NumberSource
 from ._optics import OpticsConfig
 from ._quantity import AngleSource, ExposureSource, WavelengthSource
 
-__all__ = ["RUN_KEY", "Destination", "LiveConfig", "QueuePolicy", "config_of_run"]
+__all__ = ["ROWS_KEY", "RUN_KEY", "Destination", "LiveConfig", "QueuePolicy", "config_of_run"]
+
+ROWS_KEY = "rows_not_in_order"
+"""Key of the account in the stop: streams whose datums name rows in another order than their events."""
 
 RUN_KEY = "qdsizer"
 """Key of the start document under which a run overrides settings."""

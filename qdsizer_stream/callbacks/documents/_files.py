@@ -11,7 +11,7 @@ from ._hdf5 import Hdf5Rows, paths_from_uri
 from ._rows import described_shape, rows_per_event
 from ._template import files_per_event, template_uri
 
-__all__ = ["FrameFiles"]
+__all__ = ["FrameFiles", "datum_span"]
 
 HDF5_DATASET = "/entry/data/data"
 """Where areaDetector writes frames, unless the resource gives another dataset."""
@@ -150,7 +150,7 @@ class FrameFiles:
         """
         if "HDF5" not in resource["spec"].upper():
             raise ArchiveError(f"frames of spec {resource['spec']} cannot be read: only HDF5 ones can")
-        first, last, in_rows = _span(datum["datum_kwargs"])
+        first, last, in_rows = datum_span(datum["datum_kwargs"])
         kwargs = resource.get("resource_kwargs", {})
         dataset = kwargs.get("dataset") or kwargs.get("path") or kwargs.get("key") or HDF5_DATASET
         # Documents write the path below the root with a leading slash or without.
@@ -190,8 +190,23 @@ def _of_today(resource: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _span(kwargs: Mapping[str, Any]) -> tuple[int, int, bool]:
-    """First and last plus one of the points of a datum, or of its rows, and which of the two they are."""
+def datum_span(kwargs: Mapping[str, Any]) -> tuple[int, int, bool]:
+    """Read which frames of its resource a datum names.
+
+    Parameters
+    ----------
+    kwargs
+        Its `datum_kwargs`.
+
+    Returns
+    -------
+    First and last plus one of its points, or of its rows, and whether they are rows.
+
+    Raises
+    ------
+    ArchiveError
+        They do not state it.
+    """
     match dict(kwargs):
         case {"point_number": int(point), **rest} if not rest:
             return point, point + 1, False

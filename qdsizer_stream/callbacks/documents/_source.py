@@ -1,5 +1,6 @@
 """Frames out of the documents of one run, in whichever layout they come."""
 
+import logging
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -10,12 +11,13 @@ from typing import Any
 
 import numpy as np
 from event_model import unpack_datum_page, unpack_event_page
+from numpy.typing import NDArray
 
 from ...errors import ArchiveError, ConfigurationError
 from ...reduction import frame_layouts
 from ...sizing import RawFrame
 from ._config import LiveConfig
-from ._files import FrameFiles
+from ._files import FrameFiles, datum_span
 from ._frame import Announced, Frame, Unreadable
 from ._owned import owned
 from ._pending import EventMatch
@@ -24,6 +26,8 @@ from ._stream_choice import StreamChoice
 from ._track_data import clock_key
 
 __all__ = ["FrameSource", "frame_keys"]
+
+logger = logging.getLogger(__name__)
 
 
 def frame_keys(config: LiveConfig, descriptor: Mapping[str, Any]) -> list[str]:
@@ -132,6 +136,12 @@ class FrameSource:
         self._events_before_datum: list[tuple[Mapping[str, Any], float]] = []
         self._seen_keys: dict[str, list[str]] = {}
         self._seen_events: set[int] = set()
+        self._uid = start.get("uid")
+        self._wrongly_declared: set[str] = set()  # streams of which that has been logged
+        self._next_row: dict[str, tuple[str, int]] = {}  # resource and next point or row, by stream
+        self._left_resources: set[str] = set()
+        self.rows_not_in_order: set[str] = set()
+        """Streams whose datums name rows in another order than their events."""
         self.repeated = 0
         """Events and frames that were delivered again, and not sized twice."""
 
@@ -343,6 +353,7 @@ class FrameSource:
                 self._events_before_datum.append((late, received))
                 return
             resource = self._resources[datum["resource"]]
+            self._follow_rows(described.stream, datum)
             yield self._announced(
                 described,
                 seq_num,
@@ -358,9 +369,52 @@ class FrameSource:
             problem = f"the event has no {key!r}: found {', '.join(data) or 'nothing'}"
         # Not changed by who gets the event next.
         own = owned(counts)
+        if isinstance(own, np.ndarray):
+            self._check_declared(described, own)
         yield self._announced(
             described, seq_num, time, lambda: own, data=others, problem=problem, inline=True
         )
+
+    def _follow_rows(self, stream: str, datum: Mapping[str, Any]) -> None:
+        """Note a stream whose events do not name the rows of their files one after another.
+
+        Tiled stores the rows in the order of the files: the archive of such a run gives events the frames of
+        others.
+        """
+        resource, expected = self._next_row.get(stream, ("", 0))
+        if resource != datum["resource"]:
+            expected = 0
+            if datum["resource"] in self._left_resources:
+                self.rows_not_in_order.add(stream)
+            self._left_resources.add(datum["resource"])
+        try:
+            first, last, _ = datum_span(datum["datum_kwargs"])
+        except ArchiveError:
+            return  # its frame is rejected
+        if first != expected:
+            self.rows_not_in_order.add(stream)
+        self._next_row[stream] = datum["resource"], last
+
+    def _check_declared(self, described: _Described, counts: NDArray[Any]) -> None:
+        """Log where an archive that follows the descriptor stores other counts than those of the event."""
+        declared = described.doc["data_keys"].get(described.data_key, {}).get("dtype_numpy")
+        if described.stream in self._wrongly_declared or not isinstance(declared, str):
+            return
+        try:
+            if np.can_cast(counts.dtype, declared) or counts.dtype.kind not in "iuf":
+                return
+            with np.errstate(invalid="ignore"):
+                same = np.array_equal(counts.astype(declared), counts)
+        except (TypeError, ValueError):  # not a type, or not one of numbers
+            return
+        if not same:
+            self._wrongly_declared.add(described.stream)
+            logger.warning(
+                "run %s: the key %s of stream %s declares %s, and its counts are %s, which do not fit: "
+                "an archive "
+                "stores other counts than those that are sized; correct dtype_numpy in the device",
+                self._uid, described.data_key, described.stream, declared, counts.dtype.str,
+            )  # fmt: skip
 
     def _delivered_before(self, event: Mapping[str, Any]) -> bool:
         """Whether a transport delivers an event again; a step that is repeated has another identifier."""

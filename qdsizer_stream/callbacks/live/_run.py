@@ -15,6 +15,7 @@ from ...sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
 from ...sizing.process import Executor, SynchronousExecutor
 from ..documents import (
     DERIVED_STREAMS,
+    ROWS_KEY,
     RUN_KEY,
     STREAM_NAME,
     Announced,
@@ -280,6 +281,8 @@ class RunSizing:
         tally = {**self._tally(n_events), "streams": streams}
         if self.repeated:
             tally["repeated"] = self.repeated
+        if self._source.rows_not_in_order:
+            tally[ROWS_KEY] = sorted(self._source.rows_not_in_order)
         if taken_off:
             tally["subscribers_taken_off"] = list(taken_off)
         logger.info("run %s: %s", self.uid, tally)
