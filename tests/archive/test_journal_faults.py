@@ -100,6 +100,19 @@ def test_bytes_between_two_documents_cost_neither(n_bytes: int, documents: Docum
     )
 
 
+@pytest.mark.parametrize("n_bytes", [1, 4, 23])
+def test_a_journal_that_ends_within_a_header_lacks_that_document_alone(
+    n_bytes: int, documents: Documents, tmp_path: Path
+) -> None:
+    path = written(documents[:4], tmp_path / f"{uid_of(documents)}.spool")
+    content = path.read_bytes()
+    last = [at for at in range(len(content)) if content.startswith(b"\xc1qdR", at)][-1]
+    path.write_bytes(content[: last + n_bytes])
+    *good, damage = read_journal(path)
+    assert good == documents[:3]
+    assert damage == Damage(last, f"{n_bytes} bytes are not readable", at_end=True)
+
+
 @pytest.mark.parametrize("missing", [1, 3, 40, 60])
 def test_a_journal_that_ends_within_a_document_lacks_that_one_alone(
     missing: int, documents: Documents, tmp_path: Path

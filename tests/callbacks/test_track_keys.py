@@ -1,6 +1,7 @@
 """The track of a run in its documents."""
 
 import copy
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -116,9 +117,13 @@ def test_a_forecast_is_described_where_the_run_has_a_target(
     raw: Documents, through: Through, target: float | None
 ) -> None:
     out = through(starting(raw, target_nm=target))
-    (described,) = (doc["data_keys"] for _, doc in out if doc.get("name") == "qd_size")
+    (descriptor,) = (doc for _, doc in out if doc.get("name") == "qd_size")
+    described = descriptor["data_keys"]
     assert ("qdsizer_time_to_target" in described) is (target is not None)
     assert data_of(out)[0].keys() == described.keys()
+    for key in ("qdsizer_config", "qdsizer_reduction"):  # one text for one setting, whatever its order was
+        text = descriptor["configuration"]["qdsizer"]["data"][key]
+        assert text == json.dumps(json.loads(text), sort_keys=True)
 
 
 @pytest.mark.slow

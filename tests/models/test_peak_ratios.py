@@ -83,24 +83,27 @@ def test_other_structures_are_a_misfit(odd: float, twice_odd: float, even: float
     assert misfit.textured <= misfit.untextured
 
 
-def test_misfit_is_chi2_of_the_nearest_factor_within_the_tolerance() -> None:
+@pytest.mark.parametrize("unseen", [[], [0, 3]], ids=["all peaks", "two without data"])
+def test_misfit_is_chi2_of_the_nearest_factor_within_the_tolerance(unseen: list[int]) -> None:
     """Against the covariance written out: 10 % of each peak, 20 % smooth over 2.5 Å⁻¹, and the noise."""
-    nodes = NODES[:5]  # those below 4.4 Å⁻¹
+    seen = np.delete(np.arange(5), unseen)  # of those below 4.4 Å⁻¹
+    nodes = NODES[seen]
     rng = np.random.default_rng(3)
-    factor, precision = rng.uniform(0.5, 1.5, 7), np.diag(rng.uniform(20, 200, 7))
+    factors, precision = rng.uniform(0.5, 1.5, 7), np.diag(rng.uniform(20, 200, 7))
+    precision[unseen] = 0.0
+    factor, h = factors[seen], precision[np.ix_(seen, seen)]
     typical = np.exp(-1.4 * nodes**2 / (8 * np.pi**2))
-    h = precision[:5, :5]
-    scale = (typical @ h @ factor[:5]) / (typical @ h @ typical)
+    scale = (typical @ h @ factor) / (typical @ h @ typical)
     smooth = np.exp(-0.5 * ((nodes[:, None] - nodes) / 2.5) ** 2)
     covariance = np.linalg.inv(h) + scale**2 * np.outer(typical, typical) * (
-        0.1**2 * np.eye(5) + 0.2**2 * smooth
+        0.1**2 * np.eye(seen.size) + 0.2**2 * smooth
     )
     inverse, chi2 = np.linalg.inv(covariance), []
     for b in (-0.6, 0.4, 1.4, 2.4, 3.9):
         shape = np.exp(-b * nodes**2 / (8 * np.pi**2))
-        rest = factor[:5] - shape * (shape @ inverse @ factor[:5]) / (shape @ inverse @ shape)
+        rest = factor - shape * (shape @ inverse @ factor) / (shape @ inverse @ shape)
         chi2.append(rest @ inverse @ rest)
-    assert misfit_of(RATIOS, factor, precision).untextured == pytest.approx(min(chi2), rel=1e-6)
+    assert misfit_of(RATIOS, factors, precision).untextured == pytest.approx(min(chi2), rel=1e-6)
 
 
 def test_factors_within_the_noise_are_no_misfit() -> None:
@@ -114,6 +117,13 @@ def test_peaks_without_data_are_left_out() -> None:
     seen = np.diag([1e6, 1e6, 0, 0, 0, 0, 0.0])
     assert misfit_of(RATIOS, factor, seen).untextured < 0.2
     assert misfit_of(RATIOS, factor, np.diag([1e6, 0, 0, 0, 0, 0, 0.0])) == RatioMisfit(0.0, 0.0)
+
+
+@pytest.mark.parametrize("b_angstrom2", [-0.6, 0.4, 1.4, 2.4, 3.9])
+def test_displacement_parameters_are_no_misfit_where_peaks_have_no_data(b_angstrom2: float) -> None:
+    seen = np.array([1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0])
+    factor = seen * np.exp(-b_angstrom2 * NODES**2 / (8 * np.pi**2))
+    assert misfit_of(RATIOS, factor, SURE * seen).untextured == pytest.approx(0.0, abs=1e-6)
 
 
 def test_a_crystal_that_is_not_cubic_may_have_any_texture() -> None:

@@ -377,6 +377,19 @@ def test_the_check_is_plain_least_squares(area_fraction: float, counts: float, c
     assert fit.explained == pytest.approx(fit.significance / max(left, fit.significance), rel=2e-3)
 
 
+@pytest.mark.parametrize("counts", [300.0, 3000.0])
+def test_the_residual_is_what_the_fit_leaves_beyond_noise(counts: float) -> None:
+    curve, mean_nm = dots(5.0)
+    frame = counted(curve * (1 + 0.08 * np.sin(40 * GRID.centres)), counts)
+    fit = fit_near(frame, mean_nm)
+    intensity, sd = pooled(frame)
+    fitted = pooled(replace(frame, intensity=fit.total))[0]
+    noise = sd**2 - (0.02 * intensity) ** 2  # of photons alone
+    left = np.mean((intensity - fitted) ** 2 - noise)
+    # The curve of the fit is read between its points here, which costs 3 %.
+    assert fit.residual == pytest.approx(np.sqrt(left) / intensity.mean(), rel=0.04)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("ripple", [0.0, 0.1], ids=["good fit", "bad fit"])
 def test_a_better_size_is_that_of_a_fit_with_it(ripple: float) -> None:

@@ -29,6 +29,13 @@ def test_they_add_up_to_one_and_are_never_negative(q: NDArray[np.float64]) -> No
     assert splines[0, 0] == splines[-1, -1] == 1  # only the outermost reach the ends
 
 
+@pytest.mark.parametrize(("end", "n_splines"), [(8.995, 11), (9.005, 12)])
+def test_intervals_between_crowded_peaks_are_at_most_1_6_wide(end: float, n_splines: int) -> None:
+    """From 5.8 Å⁻¹ on, after six of 0.8: two up to 9, then three; a cubic spline more each, and three."""
+    q = np.append(np.arange(1.0, 8.98, 0.02), end)
+    assert len(background_splines(q)) == n_splines
+
+
 @pytest.mark.parametrize("centre", np.arange(0.95, 2.5, 0.05))
 def test_a_halo_of_any_solvent_is_made_of_halos(centre: float) -> None:
     """As narrow as hexane's, at any distance of neighbours from 2.5 to 7 Å."""

@@ -245,6 +245,8 @@ def test_flat_that_cannot_be_used(tmp_path: Path, text: str, layout: FlatLayout,
 def test_flat_without_light_is_refused() -> None:
     with pytest.raises(CalibrationError, match="no strip with a positive response"):
         FlatField.from_counts(np.zeros(1280))
+    with pytest.raises(CalibrationError, match="0 strips: it must have whole modules of 1280"):
+        FlatField(np.zeros(0), np.zeros(0), holds_width=False)
     with pytest.raises(CalibrationError, match="1281 strips: it must have whole modules of 1280"):
         FlatField.from_counts(np.ones(1281))
     with pytest.raises(CalibrationError, match="the flat field has 1280 strips, the detector 2560"):

@@ -536,6 +536,17 @@ def test_each_model_has_the_checks_that_its_answer_allows() -> None:
     assert of_gaussian - of_classes == {"probability of dots", "strain, network"}
 
 
+def test_values_are_stated_in_their_units() -> None:
+    checks = (*check_frame(), *check_fit(), *check_fit(CLASS_ANSWER, card=CLASSES))
+    assert {check.name: check.unit for check in checks if check.unit} == {
+        "first Q": "Å⁻¹",
+        "last Q": "Å⁻¹",
+        "shift of all peaks": "Å⁻¹",
+        "size": "nm",
+        "class to best size": "nm",
+    }
+
+
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
