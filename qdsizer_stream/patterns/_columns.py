@@ -47,6 +47,8 @@ class Columns:
     """How it is given."""
     factor: int | None = None
     """Attenuation that multiplies the intensity (Rigaku); None for none."""
+    alike: tuple[str, ...] = ()
+    """Names of other columns of intensities."""
     axis: Axis | None = None
     """Quantity in the abscissa, if the file names it."""
     axis_name: str = ""
@@ -91,7 +93,10 @@ OF_ABSCISSA = re.compile(
     r"(sig(ma)?|std|err(or)?|unc|esd)[\s_(]*(of )?q|q[\s_]*(err|unc|std|sig|dev|esd)", re.IGNORECASE
 )
 """Error of Q, not of the intensity."""
-VARIANCE = re.compile(r"var(iance)?|σ²|sigma\^?2|sig(ma)?_?sq", re.IGNORECASE)
+VARIANCE = re.compile(
+    r"var(iance)?|(σ|sig(ma)?|err(or)?|e\.?s\.?d\.?|std|unc|d_?i)[\s_]*(²|(\^|\*\*)\s*2|sq)|sigma2",
+    re.IGNORECASE,
+)
 NOT_MEASURED = re.compile(r"calc|bkg|back|diff|resid|weight|fit|mon|time", re.IGNORECASE)
 NOT_DIFFRACTION = {
     re.compile(r"sqrt[\s(_]*i|√|root", re.IGNORECASE): "the square root of the intensity",
@@ -302,6 +307,13 @@ def _by_name(path: Path, names: tuple[str, ...]) -> Columns:
             kind = SigmaKind.RELATIVE
         elif VARIANCE.match(names[sigma]):
             kind = SigmaKind.VARIANCE
+    alike = tuple(
+        names[i]
+        for i in measured
+        if i != intensity
+        and not _is_error(names[i])
+        and (INTENSITY.match(names[i]) or _numbered(names[i]) == _numbered(names[intensity]))
+    )
     factor = names.index(ATTENUATOR) if ATTENUATOR in names else None
     name = names[abscissa]
     return Columns(
@@ -310,10 +322,16 @@ def _by_name(path: Path, names: tuple[str, ...]) -> Columns:
         sigma=sigma,
         sigma_kind=kind,
         factor=factor,
+        alike=alike,
         axis=axis,
         axis_name=name,
         scale=_scale(axis, name),
     )
+
+
+def _numbered(name: str) -> str:
+    """A name without the number that tells it from others."""
+    return re.sub(r"[\d.]+", "#", name)
 
 
 def _is_error(name: str) -> bool:
@@ -389,7 +407,7 @@ WAVELENGTH = re.compile(
 UNIT_BEFORE = re.compile(r"[(\[]\s*(nm|pm|m)\s*[)\]]|_(nm|pm|m)\b")
 """Unit of a wavelength before its value, as in ``wavelength (nm): 0.0564``."""
 ENERGY = re.compile(
-    r"\benergy(?:[^\d\n]{0,20}?(\d*\.?\d+)\s*\"?\s*(keV|eV)|[\s_(\[]+(keV|eV)[^\d\n]{0,10}(\d*\.?\d+))",
+    r"(?:(?<![a-z])energy|(?<![\w.])E(?=\s*[=:]))(?:[^\d\n]{0,20}?(\d*\.?\d+)\s*\"?\s*(keV|eV)|[\s_(\[]+(keV|eV)[^\d\n]{0,10}(\d*\.?\d+))",
     re.IGNORECASE,
 )
 

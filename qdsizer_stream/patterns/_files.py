@@ -136,6 +136,11 @@ def load_pattern(
     table = _table(path)
     columns = find_columns(path, table, expected)
     messages = list(table.warnings)
+    if columns.alike:
+        messages.append(
+            f"the file has {len(columns.alike) + 1} columns of intensities: the first is used, not "
+            f"{', '.join(columns.alike)}"
+        )
     x = table.values[:, columns.abscissa] * columns.scale
     intensity = table.values[:, columns.intensity].copy()
     if columns.factor is not None:

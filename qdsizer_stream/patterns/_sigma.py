@@ -21,6 +21,9 @@ MIN_POWER, MAX_POWER = 0.04, 0.93
 in proportion only where a relative error dominates everywhere. Weights fall; a second or calculated intensity
 and a variance rise in proportion."""
 
+MIN_VARIANCE_RATIO = 0.5
+"""Ratio to the intensity from which a column in proportion to it is no standard deviation."""
+
 MIN_SCALE = 3.0
 """A factor between counts and intensities that can be distinguished from noise in the estimate."""
 
@@ -65,6 +68,8 @@ def not_sigma(sigma: NDArray[np.float64], intensity: NDArray[np.float64], named:
         return f"it rises in proportion to the intensity (power {power:.2f}), as another intensity does"
     if power is not None and power < (0 if named else MIN_POWER) - (0.1 if named else 0):
         return f"it does not rise with the intensity (power {power:.2f})"
+    if named and power is not None and power > MAX_POWER and np.median(s / y) > MIN_VARIANCE_RATIO:
+        return "it is as large as the intensity, as a variance of counts is"
     return _other_scale(s, y, intensity) or ("" if named else _not_of_counts(s, y, intensity))
 
 

@@ -28,8 +28,21 @@ NUMBER = re.compile(
 WITHOUT_E = re.compile(r"([+-]?\d?\.\d+)([+-]\d{1,3})")
 """Fortran leaves the letter out where the exponent takes its place: 1.0+03, 1.234-103."""
 
-MISSING = re.compile(r"n/?a|null|none|-{1,3}", re.IGNORECASE)
+MISSING = re.compile(r"n/?a|null|none|-{1,3}|\?|\.", re.IGNORECASE)
 """How programs write that there is no value."""
+
+NO_NUMBER = re.compile(
+    r"#(N/?A|NV|DIV/0!|VALUE!|WERT!|NUM!|ZAHL!|REF!|BEZUG!|NAME\?)(?![A-Za-z])"  # spreadsheets
+    r"|[+-]?1\.#(QNAN|SNAN|IND|INF)\d*|[+-]?nan\(\w*\)"  # C on Windows
+    r"|(?<!\S)\*{2,}(?!\S)",  # Fortran, where a number does not fit its columns
+    re.IGNORECASE,
+)
+"""What stands in place of a number; some have the mark of a comment in them."""
+
+BLANKS_IN_NUMBER = re.compile(r"\d{1,3}(?: \d{3})+(?:[.,]\d+)?")
+"""12 345 between tabs."""
+
+HARD_BLANK_IN_NUMBER = re.compile(r"\d[\u00a0\u2009\u202f]\d{3}(?!\d)")
 
 SPACED_THOUSANDS = re.compile(r"(?:^|;)\s*\d{1,3}(?:[ \u00a0\u202f]\d{3})+[.,]\d+\s*(?=;|$)")
 """12 345,6 between semicolons."""
@@ -107,7 +120,9 @@ def table_of(path: Path, text: str) -> Table:
     PatternFileError
         There are no numbers, one column, rows of unequal length, or words among the numbers.
     """
-    lines = text.splitlines()
+    lines = [
+        line if line.lstrip().startswith("#") else NO_NUMBER.sub("nan", line) for line in text.splitlines()
+    ]
     _check_thousands(path, lines)
     split = _splitter(lines)
     header: list[str] = []
@@ -161,7 +176,11 @@ def _check_thousands(path: Path, lines: list[str]) -> None:
             and any(re.fullmatch(r"\d*\.\d+", cell) for cell in cells)
         )
         swiss = any(re.fullmatch(r"\"?\d{1,3}(['’]\d{3})+(\.\d*)?\"?", cell) for cell in cells)
-        if in_quotes or between or swiss or (";" in content and SPACED_THOUSANDS.search(content)):
+        tabbed = "\t" in content and any(
+            BLANKS_IN_NUMBER.fullmatch(cell.strip()) for cell in content.split("\t")
+        )
+        blank = tabbed or HARD_BLANK_IN_NUMBER.search(content)
+        if in_quotes or between or swiss or blank or (";" in content and SPACED_THOUSANDS.search(content)):
             raise PatternFileError(
                 f"{path}, line {index}: {content[:40]!r} has separators of thousands: export the numbers "
                 "without them"

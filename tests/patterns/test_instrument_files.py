@@ -217,3 +217,77 @@ def test_of_several_scans_of_one_range_the_first_is_used(write: Write, between: 
     is_counted(loaded)
     assert len(loaded.warnings) == 1
     assert "the first is used" in loaded.warnings[0]
+
+
+NO_NUMBERS = [
+    "#N/A",
+    "#NV",
+    "#DIV/0!",
+    "#WERT!",
+    "1.#QNAN",
+    "-1.#IND",
+    "1.#INF00",
+    "-nan(ind)",
+    "nan(snan)",
+    "******",
+    "?",
+    ".",
+]
+
+
+@pytest.mark.parametrize("mark", NO_NUMBERS)
+def test_what_programs_write_in_place_of_a_number_is_masked(write: Write, mark: str) -> None:
+    """1.#QNAN was read as 1, the rest of the line being a comment."""
+    cells = [f"{angle:.2f} {count:.0f}\n" for angle, count in zip(ANGLES, COUNTS, strict=True)]
+    cells[600:605] = [f"{angle:.2f} {mark}\n" for angle in ANGLES[600:605]]
+    pattern = load_pattern(write("".join(cells)), WAVELENGTH).pattern
+    assert np.array_equal(np.flatnonzero(~pattern.usable), np.arange(600, 605))
+    assert pattern.intensity[pattern.usable] == pytest.approx(np.delete(COUNTS, np.s_[600:605]))
+
+
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u202f"])
+def test_blanks_within_numbers_are_no_columns(write: Write, blank: str) -> None:
+    """138 450 was read as an intensity of 138."""
+    text = "".join(
+        f"{angle:.2f}\t{100 * count:,.0f}\n".replace(",", blank)
+        for angle, count in zip(ANGLES, COUNTS, strict=True)
+    )
+    with pytest.raises(PatternFileError, match="separators of thousands: export the numbers without them"):
+        load_pattern(write(text), WAVELENGTH)
+
+
+@pytest.mark.parametrize("name", ["esd^2", "sigma²", "err**2", "std_sq", "error^2"])
+def test_names_of_a_variance(write: Write, name: str) -> None:
+    is_counted(load_pattern(write(f"2theta counts {name}\n" + rows(ANGLES, COUNTS, SIGMA**2)), WAVELENGTH))
+
+
+def test_a_sigma_as_large_as_the_counts_is_a_variance(write: Write) -> None:
+    loaded = load_pattern(write("2theta counts sigma\n" + rows(ANGLES, COUNTS, SIGMA**2)), WAVELENGTH)
+    is_counted(loaded)
+    assert "it is as large as the intensity, as a variance of counts is" in loaded.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "others"),
+    [
+        ("2theta,frame1,frame2,frame3", "frame2, frame3"),
+        ("2theta,25C,50C,75C", "50C, 75C"),
+        ("tth,I_on,I_off,I_diff", "I_off"),
+    ],
+)
+def test_of_several_columns_of_intensities_the_first_is_used(write: Write, names: str, others: str) -> None:
+    columns = [np.random.default_rng(one).permutation(COUNTS) for one in range(2)]
+    loaded = load_pattern(write(f"{names}\n" + rows(ANGLES, COUNTS, *columns, separator=",")), WAVELENGTH)
+    is_counted(loaded)
+    n_columns = 2 + others.count(",")
+    assert loaded.warnings == (
+        f"the file has {n_columns} columns of intensities: the first is used, not {others}",
+    )
+
+
+@pytest.mark.parametrize(
+    "header", ["E=22keV", "photon_energy_kev: 22.0", "# Energy (eV): 22000", "E: 22 keV"]
+)
+def test_the_energy_of_a_header_is_used(write: Write, header: str) -> None:
+    loaded = load_pattern(write(f"{header}\n" + rows(ANGLES, COUNTS)))
+    assert loaded.wavelength_angstrom == pytest.approx(12.398419843 / 22)
