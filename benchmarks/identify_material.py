@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks._report import BenchmarkReport, argument_parser
-from qdsizer_stream.fitting import Identity, held_out_recipe, identify
+from qdsizer_stream.fitting import held_out_recipe, identify
 from qdsizer_stream.patterns import Pattern
 from qdsizer_stream.simulation import FrameStream, load_material, material_names
+from qdsizer_stream.sizing import Identity
 
 BY_PRODUCTS = ("Pb", "PbO-litharge", "PbSO4", "ice")
 """Materials that are compared but are not quantum dots."""

@@ -15,9 +15,9 @@ import numpy as np
 import zmq
 from bluesky.callbacks.zmq import Proxy, Publisher
 
-from benchmarks._detector import DETECTOR
+from benchmarks._detector import DETECTOR, synthesis
 from benchmarks._report import BenchmarkReport, argument_parser
-from benchmarks.live_path import StoredMythen, frame, run_of, scene
+from benchmarks.live_path import StoredMythen, frame, run_of
 from benchmarks.service_process import services
 from qdsizer_stream.services import pack, unpack
 
@@ -35,7 +35,7 @@ MIN_FRAMES_PER_S, MAX_P99_MS = 200.0, 20.0
 def documents(frames: int) -> list[tuple[str, Any]]:
     """Documents of a run of a RunEngine."""
     detector = StoredMythen(name="mythen")
-    detector.image.put(frame(scene(), 0))
+    detector.image.put(frame(synthesis(), 0))
     return run_of(detector, frames)
 
 
