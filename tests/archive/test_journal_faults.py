@@ -127,6 +127,25 @@ def test_a_journal_that_ends_within_a_document_lacks_that_one_alone(
     assert "the last document is cut off" in last.what
 
 
+@pytest.mark.parametrize("fails_at", ["", "event"])
+def test_a_run_is_safe_once_it_is_written_or_lies_in_the_spool_whole(
+    fails_at: str, documents: Documents, tmp_path: Path
+) -> None:
+    safe: list[str] = []
+
+    def write(name: str, doc: Any) -> None:
+        assert not safe
+        if name == fails_at:
+            raise OSError("the archive is gone")
+
+    writer = SpooledWriter(write, tmp_path, on_safe=safe.append)
+    for name, doc in documents:
+        writer(name, doc)
+    assert writer.close(10)
+    assert safe == [uid_of(documents)]
+    assert len(spooled_runs(tmp_path)) == bool(fails_at)
+
+
 @pytest.mark.slow
 def test_a_damaged_journal_is_uploaded_only_on_request(
     documents: Documents, tmp_path: Path, archive: Any
