@@ -184,6 +184,24 @@ def test_a_line_unlike_the_others_has_no_width(shift_widths: float, broader: flo
     np.testing.assert_allclose(fit.fwhm_inv_angstrom(AT), width, rtol=0.02)
 
 
+def test_lines_count_as_much_as_their_widths_are_known() -> None:
+    """One of six lines is fifty times as strong as the others."""
+    q = np.arange(1.2, 3.9, 0.002)
+    expected = np.full(q.size, 60.0)
+    for square_sum in LINES["LaB6"][0][:6]:
+        centre = 2 * np.pi * math.sqrt(square_sum) / LINES["LaB6"][1]
+        area = 400 if square_sum == 3 else 8
+        expected += area * voigt_profile(q - centre, 0.02 / 2.354820045, 0.0)
+    pattern = Pattern.from_arrays(q, np.random.default_rng(0).poisson(expected))
+    fit = fit_instrument_width(pattern, "LaB6", crystallite_nm=1e6)
+    widths = np.array([line.fwhm_inv_angstrom for line in fit.lines])
+    sigma = np.array([line.sigma_inv_angstrom for line in fit.lines])
+    assert (fit.law, widths.size) == ("constant in Q", 6)
+    weighted = np.average(widths, weights=sigma**-2)
+    assert abs(np.mean(widths) - weighted) > sigma.min()
+    assert fit.resolution.fwhm_inv_angstrom == pytest.approx(weighted, abs=0.5 * sigma.min())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("broader", "left_out"), [({3: 1.4}, [3]), ({2: 1.4, 3: 1.8}, [])], ids=["one", "two"]
