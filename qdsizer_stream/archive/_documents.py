@@ -12,7 +12,14 @@ import numpy as np
 from event_model import unpack_event_page
 
 from ..callbacks import DERIVED_STREAMS, ROWS_KEY, RUN_KEY, LiveConfig, frame_keys
-from ..callbacks.documents import PRIMARY, FrameReadings, Unreadable, described_shape, rows_per_event
+from ..callbacks.documents import (
+    PRIMARY,
+    FrameReadings,
+    Unreadable,
+    described_shape,
+    rows_per_event,
+    two_keys,
+)
 from ..errors import ArchiveError, ConfigurationError
 from ._ahead import ahead
 from ._column_names import ColumnNames
@@ -244,7 +251,10 @@ class _Tables:
         table, arrays = stored
         names = self._names[name]
         problem, rows_each = names.problem if wanted else "left out", dict.fromkeys(arrays, 1)
-        if missing := [key for key in keys if key not in arrays]:
+        missing = [key for key in keys if key not in arrays]
+        if len(keys) > 1:
+            problem = problem or two_keys(keys)
+        elif missing:
             announced = len(table) or self._stop.get("num_events", {}).get(name)
             if not ended or not announced:
                 return
@@ -272,7 +282,7 @@ class _Tables:
         self._given[name] += 0  # compared with the stop document even where nothing is there
         _check_not_doubled(where, table)
         n_events = min((one.shape[0] // rows_each[key] for key, one in arrays.items()), default=len(table))
-        if ended and not flown and not missing and n_events != len(table):
+        if ended and not flown and not missing and len(keys) == 1 and n_events != len(table):
             described = [descriptors[0]["data_keys"][key] for key in keys]
             external = [str(key["external"]) for key in described if "external" in key]
             unequal = _unequal(where, n_events, len(table), external)
@@ -286,9 +296,8 @@ class _Tables:
             problem = problem or self._differing(descriptors)
         if name in (self._stop.get(RUN_KEY) or {}).get(ROWS_KEY, ()):
             problem = problem or (
-                "the datums of this stream name rows of their files in another order than their events, "
-                "which the "
-                "archive does not hold: size such runs live"
+                "the frames of this stream are not the rows of its files one after another, and the archive "
+                "does not hold which they are: size such runs live"
             )
         first = self._given[name]
         chunks: Iterator[tuple[int, int, Mapping[str, Any]]]

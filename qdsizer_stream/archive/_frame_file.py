@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
-from ..callbacks.documents import Hdf5Rows, Selection, paths_from_uri
+from ..callbacks.documents import HDF5_DATASET, Hdf5Rows, Selection, paths_from_uri
 from ..errors import ArchiveError
 
 __all__ = ["FrameFile", "check_selection", "undecoded_uris", "why_not_here"]
@@ -153,15 +153,16 @@ class FrameFile:
         if len(sources) != 1 or sources[0].mimetype != HDF5_MIMETYPE:
             return None
         parameters = sources[0].parameters
-        if "dataset" not in parameters or parameters.get("slice"):
+        if parameters.get("slice"):
             return None
+        dataset = parameters.get("dataset") or HDF5_DATASET
         try:
             paths = [paths_from_uri(uri) for uri in files_of(array)]
         except ArchiveError:
             return None
-        if not paths or not all(any(path.exists() for path in names) for names in paths):
+        if not any(path.exists() for names in paths for path in names):
             return None
-        return cls(array, [Hdf5Rows(names, parameters["dataset"], timeout_s) for names in paths])
+        return cls(array, [Hdf5Rows(names, dataset, timeout_s) for names in paths])
 
     def problem(self) -> str:
         """Compare the files with what the archive states.

@@ -324,6 +324,7 @@ def test_counts_that_an_archive_would_change_are_logged(
     assert caplog.text.count(text) == (declared == "<u2")
 
 
+IN_TURN = "the frames of this stream are not the rows of its files one after another"
 NOT_KNOWN = "it does not hold which of them were announced; size such runs live"
 
 
@@ -351,8 +352,23 @@ def test_rows_that_were_not_announced_are_no_frames(
     live, again = both(announced([path], parts, (1, 30720)))
     assert sizes(live) == [expected[one] for one in which]
     assert [one["status"] for one in estimates(again)] == ["bad_frame"] * 3
-    assert all(NOT_KNOWN in one["reason"] for one in estimates(again))
+    reason = NOT_KNOWN if which[-1] == 2 or folder != "plain" else IN_TURN
+    assert all(reason in one["reason"] for one in estimates(again))
     assert account(again) == {"primary": {"announced": 3, "sized": 0, "rejected": {"bad_frame": 3}}}
+
+
+def test_rows_that_were_not_announced_in_a_run_that_was_not_sized_live(
+    archive: Any, config: LiveConfig, sizer: Sizer, files: Path, frames: list[Any]
+) -> None:
+    """Nobody noted the indices: the number of rows tells."""
+    path = stored(files / f"{uuid.uuid4()}.h5", frames[:5])
+    documents = announced([path], [(0, 2, 5)], (1, 30720))
+    writer = TiledWriter(archive)
+    for name, doc in documents:
+        writer(name, dict(doc))
+    again = estimates(list(replay(archive[documents[0][1]["uid"]], config, sizer)))
+    assert [one["status"] for one in again] == ["bad_frame"] * 3
+    assert all(NOT_KNOWN in one["reason"] for one in again)
 
 
 def test_successive_files_of_one_key(
@@ -470,3 +486,54 @@ def test_datums_that_name_rows_in_another_order_than_their_events(
     else:
         assert [one["status"] for one in estimates(again)] == ["bad_frame"] * len(which)
         assert stop["qdsizer"]["rows_not_in_order"] == ["primary"]
+
+
+def test_files_that_take_turns(both: Any, files: Path, frames: list[Any], expected: list[float]) -> None:
+    """Tiled stores the rows of one file, then those of the other."""
+    paths = [stored(files / f"{uuid.uuid4()}.h5", some) for some in (frames[:2], frames[2:4])]
+    parts = [(0, 0, 1), (1, 0, 1), (0, 1, 2), (1, 1, 2)]
+    live, again = both(announced(paths, parts, (1, 30720), events=[1, 2, 3, 4]))
+    assert sizes(live) == [expected[row] for row in (0, 2, 1, 3)]
+    assert [one["reason"][: len(IN_TURN)] for one in estimates(again)] == [IN_TURN] * 4
+
+
+def test_two_keys_that_fit_the_detector(both: Any, files: Path, frames: list[Any]) -> None:
+    path = stored(files / f"{uuid.uuid4()}.h5", frames[:2])
+    documents = announced([path], [(0, 0, 2)], (1, 30720))
+    documents[1][1]["data_keys"]["other"] = documents[1][1]["data_keys"]["mythen_image"]
+    live, again = both(documents)
+    reason = (
+        "2 data keys fit the detector, mythen_image, other: set data_key to the one that holds the frames"
+    )
+    assert [one["reason"] for one in estimates(live)] == [reason] * 2
+    assert estimates(again) == estimates(live)
+    live, again = both(announced([path], [(0, 0, 2)], (1, 30720)), data_key="mythen_image")
+    assert [one["status"] for one in estimates(live)] == ["sized"] * 2
+    assert estimates(again) == estimates(live)
+
+
+def test_the_dataset_of_areadetector_is_the_default(
+    both: Any, files: Path, frames: list[Any], expected: list[float]
+) -> None:
+    path = stored(files / f"{uuid.uuid4()}.h5", frames[:2])
+    live, again = both(announced([path], [(0, 0, 2)], (1, 30720), dataset=""))
+    assert sizes(live) == expected[:2]
+    assert estimates(again) == estimates(live)
+
+
+def test_one_of_several_files_is_missing(both: Any, files: Path, frames: list[Any]) -> None:
+    folder = files / uuid.uuid4().hex
+    folder.mkdir()
+    for number in (0, 2):
+        stored(folder / f"{number}.h5", [frames[number]])
+    live, again = both(announced([folder], [(0, 0, 3)], (1, 30720), template="/%d.h5"), file_timeout_s=0.1)
+    assert [one["status"] for one in estimates(live)] == ["sized", "bad_frame", "sized"]
+    assert (
+        "1.h5:entry/data/data did not appear within 0.1 s (there is no such file)"
+        in estimates(live)[1]["reason"]
+    )
+    assert [one["status"] for one in estimates(again)] == ["bad_frame"] * 3
+    assert all(
+        "1.h5:entry/data/data cannot be read: there is no such file" in one["reason"]
+        for one in estimates(again)
+    )

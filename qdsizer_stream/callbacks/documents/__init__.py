@@ -2,6 +2,7 @@
 
 from ._config import ROWS_KEY, RUN_KEY, Destination, LiveConfig, QueuePolicy, config_of_run
 from ._derived import OBJECT_NAME, STREAM_NAME, SizeStream, estimate_data
+from ._files import HDF5_DATASET
 from ._frame import Announced, Frame, Unreadable
 from ._hdf5 import Hdf5Rows, paths_from_uri
 from ._linked import LinkedRun
@@ -28,7 +29,7 @@ from ._smoothed import (
     estimates_alone,
     with_smoothed,
 )
-from ._source import FrameSource, frame_keys
+from ._source import FrameSource, frame_keys, two_keys
 from ._stream_choice import PRIMARY
 from ._track_data import (
     SIMULATION_KEY,
@@ -44,6 +45,7 @@ from ._track_data import (
 
 __all__ = [
     "DERIVED_STREAMS",
+    "HDF5_DATASET",
     "MAX_OPEN_RUNS",
     "OBJECT_NAME",
     "PRIMARY",
@@ -94,6 +96,7 @@ __all__ = [
     "smoothed_track",
     "target_of",
     "track_data",
+    "two_keys",
     "unchanged",
     "with_smoothed",
 ]

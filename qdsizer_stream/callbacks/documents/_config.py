@@ -19,7 +19,7 @@ from ._quantity import AngleSource, ExposureSource, WavelengthSource
 __all__ = ["ROWS_KEY", "RUN_KEY", "Destination", "LiveConfig", "QueuePolicy", "config_of_run"]
 
 ROWS_KEY = "rows_not_in_order"
-"""Key of the account in the stop: streams whose datums name rows in another order than their events."""
+"""Key of the account in the stop: streams whose frames are not the rows of their files one after another."""
 
 RUN_KEY = "qdsizer"
 """Key of the start document under which a run overrides settings."""

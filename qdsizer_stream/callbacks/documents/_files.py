@@ -11,7 +11,7 @@ from ._hdf5 import Hdf5Rows, paths_from_uri
 from ._rows import described_shape, rows_per_event
 from ._template import files_per_event, template_uri
 
-__all__ = ["FrameFiles", "datum_span"]
+__all__ = ["HDF5_DATASET", "FrameFiles", "datum_span"]
 
 HDF5_DATASET = "/entry/data/data"
 """Where areaDetector writes frames, unless the resource gives another dataset."""

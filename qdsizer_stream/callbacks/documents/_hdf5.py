@@ -166,7 +166,7 @@ class Hdf5Rows:
                 self.close()
                 raise
             except (OSError, KeyError, RuntimeError, AttributeError, IndexError, TypeError) as error:
-                problem = str(error).strip('"')
+                problem = _plain(error)
                 self._check_filters()
             self.close()  # a file without SWMR shows what was appended only when opened again
             if late:
@@ -190,8 +190,9 @@ class Hdf5Rows:
             dataset.refresh()
             return tuple(int(length) for length in dataset.shape)
         except (OSError, KeyError, RuntimeError, AttributeError) as error:
-            problem = str(error).strip('"')
-            raise ArchiveError(f"{self._path}:{self._dataset_path} cannot be read: {problem}") from error
+            raise ArchiveError(
+                f"{self._path}:{self._dataset_path} cannot be read: {_plain(error)}"
+            ) from error
         finally:
             self.close()
 
@@ -266,6 +267,11 @@ class Hdf5Rows:
                 self._file = h5py.File(self._path, "r", libver="latest", swmr=True)
                 self._swmr = True
         return self._file
+
+
+def _plain(error: Exception) -> str:
+    """Reason of an error of the library, without its call."""
+    return "there is no such file" if isinstance(error, FileNotFoundError) else str(error).strip("\"'")
 
 
 def _missing(dataset: Any, first: int, last: int, folder: Path) -> str:

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Real
@@ -25,7 +25,7 @@ from ._readings import FrameReadings
 from ._stream_choice import StreamChoice
 from ._track_data import clock_key
 
-__all__ = ["FrameSource", "frame_keys"]
+__all__ = ["FrameSource", "frame_keys", "two_keys"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,22 @@ def frame_keys(config: LiveConfig, descriptor: Mapping[str, Any]) -> list[str]:
         for key in keys
         if n_strips in (shape := tuple(keys[key].get("shape", ()))) or _layout(shape, layouts) is not None
     ]
+
+
+def two_keys(keys: Sequence[str]) -> str:
+    """Reason of frames of which it is not known which key holds them.
+
+    Parameters
+    ----------
+    keys
+        Data keys that fit the detector.
+
+    Returns
+    -------
+    One line with the remedy.
+    """
+    names = ", ".join(keys)
+    return f"{len(keys)} data keys fit the detector, {names}: set data_key to the one that holds the frames"
 
 
 def _layouts(config: LiveConfig) -> list[tuple[int, ...]]:
@@ -138,10 +154,10 @@ class FrameSource:
         self._seen_events: set[int] = set()
         self._uid = start.get("uid")
         self._wrongly_declared: set[str] = set()  # streams of which that has been logged
-        self._next_row: dict[str, tuple[str, int]] = {}  # resource and next point or row, by stream
-        self._left_resources: set[str] = set()
+        self._next_row: dict[tuple[str, str], int] = {}  # next point or row, by stream and resource
+        self._resources_of: dict[str, list[str]] = {}  # in the order of their frames, by stream
         self.rows_not_in_order: set[str] = set()
-        """Streams whose datums name rows in another order than their events."""
+        """Streams whose datums do not name the rows of their files one after another."""
         self.repeated = 0
         """Events and frames that were delivered again, and not sized twice."""
 
@@ -262,10 +278,7 @@ class FrameSource:
             if announced.problem:
                 raise ArchiveError(announced.problem)
             if described.ambiguous:
-                raise ConfigurationError(
-                    f"{len(described.ambiguous)} data keys fit the detector, "
-                    f"{', '.join(described.ambiguous)}: set data_key to the one that holds the frames"
-                )
+                raise ConfigurationError(two_keys(described.ambiguous))
             readings = self._readings.read(announced.descriptor, announced.data)
             rows = self._split(announced.counts())
         except Exception as error:
@@ -381,19 +394,21 @@ class FrameSource:
         Tiled stores the rows in the order of the files: the archive of such a run gives events the frames of
         others.
         """
-        resource, expected = self._next_row.get(stream, ("", 0))
-        if resource != datum["resource"]:
-            expected = 0
-            if datum["resource"] in self._left_resources:
-                self.rows_not_in_order.add(stream)
-            self._left_resources.add(datum["resource"])
         try:
             first, last, _ = datum_span(datum["datum_kwargs"])
         except ArchiveError:
             return  # its frame is rejected
-        if first != expected:
+        resource = datum["resource"]
+        self._follow_resource(stream, resource, first == self._next_row.get((stream, resource), 0))
+        self._next_row[stream, resource] = last
+
+    def _follow_resource(self, stream: str, resource: str, in_order: bool) -> None:
+        """Note a stream that returns to a resource after another one, or names rows that are not the next."""
+        before = self._resources_of.setdefault(stream, [])
+        if not in_order or resource in before[:-1]:
             self.rows_not_in_order.add(stream)
-        self._next_row[stream] = datum["resource"], last
+        if not before or before[-1] != resource:
+            before.append(resource)
 
     def _check_declared(self, described: _Described, counts: NDArray[Any]) -> None:
         """Log where an archive that follows the descriptor stores other counts than those of the event."""
@@ -479,8 +494,12 @@ class FrameSource:
                 f"a stream_datum has indices {indices.start} to {indices.stop - 1} for "
                 f"{doc['seq_nums']['stop'] - first} events: one is wrong"
             )
+        expected = resource.announced[-1].stop if resource.announced else 0
         fresh = resource.fresh(indices)
         began = resource.announced[0].start
+        if fresh:
+            in_order = fresh[0] == expected or bool(resource.doc.get("parameters", {}).get("template"))
+            self._follow_resource(described.stream, doc["stream_resource"], in_order)
         announced = [
             self._announced(
                 described,
