@@ -520,7 +520,7 @@ def test_a_frame_file_that_was_cut(
     outcome = into(run, LinkedRuns(archive))
     assert outcome.statuses == {"bad_frame": FRAMES}  # nobody knows which four are left
     (reason,) = set(archive[outcome.written]["qd_size"]["qdsizer_reason"].read())
-    assert "the archive announces 7 rows of 30720 numbers, and its files hold 4" in reason
+    assert re.search("the archive announces 7 rows.*, and its files hold 4", str(reason))
 
 
 def test_a_run_in_progress_is_followed(
