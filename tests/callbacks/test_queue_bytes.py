@@ -1,5 +1,6 @@
 """The queue of the sizer is bounded in bytes: one event page can hold as much as thousands of events."""
 
+import os
 import threading
 import time
 
@@ -52,7 +53,7 @@ def test_the_plan_waits_where_the_disk_is_full(
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("qdsizer_stream.callbacks.live._spill.os.pwrite", full)
+    monkeypatch.setattr(os, "pwrite", full)
     go, handled = threading.Event(), []
 
     def handle(item: Item, behind: object) -> None:

@@ -1,6 +1,7 @@
 """Frames out of documents: every layout, from producers that write them for real."""
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -296,8 +297,8 @@ def test_a_lost_file_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.Monk
         looks += 1
 
     clock = iter(range(1000))  # a second passes with each look at it
-    monkeypatch.setattr("qdsizer_stream.callbacks.documents._hdf5.time.sleep", look)
-    monkeypatch.setattr("qdsizer_stream.callbacks.documents._hdf5.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "sleep", look)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     frames = frames_of(documents, CONFIG.model_copy(update={"file_timeout_s": 5.0}))
     assert all("did not appear within 5 s" in frame.reason for frame in frames)
     assert looks == 4  # all of them for the first of five frames
