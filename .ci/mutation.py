@@ -49,6 +49,8 @@ AREAS = (
 
 WITHIN = "not (integration or browser or service)"
 """Tests that start no processes, slow ones included."""
+QUICK = "not (slow or integration or browser or service)"
+"""Those of the fast loop."""
 IMPORTED_ONCE = (
     "bluesky.plans",
     "event_model",
@@ -238,12 +240,12 @@ def copy_tree(target: Path) -> None:
         (target.parent / "shared").symlink_to((ROOT.parent / "shared").resolve())
 
 
-def record_map(tree: Path, file: Path) -> None:
+def record_map(tree: Path, file: Path, markers: str) -> None:
     """Run these tests once and write which tests execute which line, and how long each takes."""
     import coverage
 
     data, times = tree.parent / "coverage", tree.parent / "times.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", WITHIN]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", markers]
     command += [f"--cov={PACKAGE}", "--cov-context=test", "--cov-report=", f"--junitxml={times}"]
     subprocess.run(command, cwd=tree, env={**os.environ, "COVERAGE_FILE": str(data)}, check=True)
     measured = coverage.CoverageData(str(data))
@@ -334,7 +336,9 @@ class _Failures:
         self.pytest_runtest_logreport(report)
 
 
-def run_tests(tree: Path, tests: list[str], cpu_s: float, *, first: bool = True) -> tuple[str, list[str]]:
+def run_tests(
+    tree: Path, tests: list[str], cpu_s: float, markers: str, *, first: bool = True
+) -> tuple[str, list[str]]:
     """Run tests in a fork of this process.
 
     Returns
@@ -364,7 +368,7 @@ def run_tests(tree: Path, tests: list[str], cpu_s: float, *, first: bool = True)
                 "-p",
                 "no:xdist",
                 "-m",
-                WITHIN,
+                markers,
                 *(["-x"] if first else []),
             ]
             code = int(pytest.main([*options, *tests], plugins=[_Failures(note)]))
@@ -423,7 +427,9 @@ def main() -> int:
     arguments.add_argument("--again", type=Path, help="try the survivors of this result instead")
     arguments.add_argument("--map", type=Path, default=Path("mutation_map.json"), help="recorded coverage")
     arguments.add_argument("--json", type=Path, default=Path("mutation.json"), help="result")
+    arguments.add_argument("--quick", action="store_true", help="unmarked tests alone: minutes, not an hour")
     given = arguments.parse_args()
+    markers = QUICK if given.quick else WITHIN
     reasons = tomllib.loads(EQUIVALENT.read_text()) if EQUIVALENT.exists() else {}
     with tempfile.TemporaryDirectory(prefix="mutation-") as folder:
         tree = Path(folder) / "tree"
@@ -431,7 +437,7 @@ def main() -> int:
         copy_tree(tree)
         os.environ |= {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         if not given.map.exists():
-            record_map(tree, given.map)
+            record_map(tree, given.map, markers)
         selection = Selection(json.loads(given.map.read_text()), given.seconds)
         subprocess.run([sys.executable, "-m", "compileall", "-q", PACKAGE, "tests"], cwd=tree, check=False)
         sys.dont_write_bytecode = True  # a mutant must never be read from another's bytecode
@@ -444,14 +450,14 @@ def main() -> int:
         drawn = survivors_of(given.again) if given.again else sample(given.number, given.seed, given.only)
         # A test that fails without any change would kill everything.
         chosen = sorted({test for mutant in drawn for test in selection.tests(mutant)})
-        outcome, failing = run_tests(tree, chosen, 3600, first=False)
+        outcome, failing = run_tests(tree, chosen, 3600, markers, first=False)
         if failing == ["import"]:
             sys.exit(f"{given.map} names tests that are no longer there: delete it, and it is made again")
         print(f"{len(chosen)} tests without any change: {outcome}; left out: {', '.join(failing) or 'none'}")
         selection.leave_out(failing)
         results = []
         for number, mutant in enumerate(drawn, 1):
-            results.append(try_mutant(tree, mutant, selection, reasons))
+            results.append(try_mutant(tree, mutant, selection, reasons, markers))
             shown = results[-1]
             print(
                 f"{number:4} {shown['result']:<10} {mutant.path}:{mutant.line} {mutant.before} -> "
@@ -478,7 +484,9 @@ def survivors_of(file: Path) -> list[Mutant]:
     return [min(found[key], key=lambda m: abs(m.line - line)) for key, line in wanted.items() if found[key]]
 
 
-def try_mutant(tree: Path, mutant: Mutant, selection: Selection, reasons: dict[str, str]) -> dict:
+def try_mutant(
+    tree: Path, mutant: Mutant, selection: Selection, reasons: dict[str, str], markers: str
+) -> dict:
     """Change the file, run its tests, and change it back."""
     file = tree / mutant.path
     source, times = file.read_bytes(), file.stat()
@@ -486,7 +494,7 @@ def try_mutant(tree: Path, mutant: Mutant, selection: Selection, reasons: dict[s
     began = time.monotonic()
     file.write_bytes(source[: mutant.start] + mutant.after.encode() + source[mutant.end :])
     try:
-        outcome, killers = run_tests(tree, tests, MIN_CPU_S + 5 * selection.seconds(tests))
+        outcome, killers = run_tests(tree, tests, MIN_CPU_S + 5 * selection.seconds(tests), markers)
     finally:
         file.write_bytes(source)
         os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
