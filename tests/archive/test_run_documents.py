@@ -117,11 +117,16 @@ def test_rows_of_an_event_are_counted_into_a_request(config: LiveConfig) -> None
     assert {last - first for first, last in array.requests} == {180}  # three chunks of 30 events, of 102
 
 
-def test_two_detectors_share_a_request(config: LiveConfig) -> None:
-    """The larger chunk is the one kept whole, and the request is as large as both together."""
+def test_of_two_detectors_that_fit_neither_is_asked_for(config: LiveConfig) -> None:
     first, second = Asked((500, N_STRIPS), 20), Asked((500, N_STRIPS), 50)
-    events_of(run_of(first, second, n_events=500), config)
-    assert first.requests == second.requests == [(0, 200), (200, 400), (400, 500)]
+    events = events_of(run_of(first, second, n_events=500), config)
+    assert len(events) == 500
+    assert first.requests == second.requests == []
+    chosen = events_of(
+        run_of(first, second, n_events=500), config.model_copy(update={"data_key": "mythen_1"})
+    )
+    assert len(chosen) == 500
+    assert (first.requests, second.requests) == ([], [(0, 400), (400, 500)])
 
 
 def test_frames_that_lie_in_the_table_are_one_row_each(config: LiveConfig) -> None:
