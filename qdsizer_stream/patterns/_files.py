@@ -332,6 +332,11 @@ def _check_decimal_commas(path: Path, values: NDArray[np.float64]) -> None:
 def _wavelength(path: Path, table: Table, given: float | None, messages: list[str]) -> float | None:
     """Return the given wavelength or that of the file, which must agree."""
     stated = header_wavelength(table)
+    if stated is not None:
+        try:
+            check_wavelength(stated)
+        except PatternError as error:
+            raise PatternFileError(f"{path}: {error}") from error
     # Some programs give nanometres without saying so (BGMN: lambda=0.154060).
     of_tube = stated is not None and any(
         abs(10 * stated / line - 1) < SAME_LINE for line in TUBE_LINES_ANGSTROM

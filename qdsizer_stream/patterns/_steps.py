@@ -1,5 +1,6 @@
 """Text formats that give start, step and intensities: Rigaku .asc, Philips .udf, Jade .mdi and others."""
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,15 @@ StepFormat = tuple[Callable[[str], bool], Callable[[Path, str], Table]]
 """Whether a text is of a format, and how it is read."""
 
 MDI = re.compile(
-    r"^\s*([\d.]+)\s+([\d.]+)\s+([\d.]+)\s+([A-Za-z]+\d?)\s+([\d.]+)\s+([\d.]+)\s+(\d+)\s*$", re.MULTILINE
+    r"^\s*(N)\s+(N)\s+(N)\s+([A-Za-z]+\d?)\s+(N)\s+(N)\s+(\d{1,9})\s*$".replace("N", r"\d+\.?\d*|\.\d+"),
+    re.MULTILINE,
 )
 """Second line of a Jade file: start, step, time, anode, wavelength, stop, number of points."""
 
 CPI = re.compile(r"^SIETRONICS XRD SCAN\s*$", re.MULTILINE)
+
+MAX_DEG = 360.0
+"""No scan begins beyond a full turn, nor has such steps."""
 
 END_OF_VALUES = re.compile(r"^\s*(\*|/\s*$)", re.MULTILINE)
 
@@ -38,7 +43,7 @@ def _step_table(
         intensity = np.array([number(cell) for cell in re.split(r"[,;\s]+", values) if cell])
     except ValueError as error:
         raise PatternFileError(f"{path}: {error}: give the file as the instrument wrote it") from error
-    if intensity.size < 2 or not (np.isfinite(start) and step > 0):
+    if intensity.size < 2 or not (abs(start) < MAX_DEG and 0 < step < MAX_DEG):
         raise PatternFileError(
             f"{path} holds {intensity.size} intensities at steps of {step:g}°: is it complete?"
         )
@@ -62,17 +67,19 @@ def _settings(text: str, pattern: str) -> dict[str, str]:
 
 
 def _float(path: Path, settings: dict[str, str], key: str) -> float:
-    try:
-        return float(settings[key].split(",")[0])
-    except (KeyError, ValueError) as error:
-        raise PatternFileError(f"{path}: no number is given for {key}: export the scan again") from error
+    value = _optional(settings, key, zero=True)
+    if value is None:
+        raise PatternFileError(f"{path}: no number is given for {key}: export the scan again")
+    return value
 
 
-def _optional(settings: dict[str, str], key: str) -> float | None:
+def _optional(settings: dict[str, str], key: str, zero: bool = False) -> float | None:
+    """Number of a setting; None where it is missing, not finite or, for a wavelength, zero."""
     try:
-        return float(settings[key].split(",")[0]) or None
+        value = float(settings[key].split(",")[0])
     except (KeyError, ValueError):
         return None
+    return value if math.isfinite(value) and (value or zero) else None
 
 
 def _is_asc(text: str) -> bool:
@@ -146,7 +153,8 @@ def _cpi_table(path: Path, text: str) -> Table:
         raise PatternFileError(
             f"{path}: start, stop, step, anode and wavelength are not in its lines 2 to 6"
         ) from error
-    return _step_table(path, body, numbers[0], numbers[1], None, numbers[2] or None, "")
+    light = numbers[2] if math.isfinite(numbers[2]) and numbers[2] else None
+    return _step_table(path, body, numbers[0], numbers[1], None, light, "")
 
 
 def _one_per_line(text: str) -> tuple[str, float, float, str] | None:
@@ -158,7 +166,7 @@ def _one_per_line(text: str) -> tuple[str, float, float, str] | None:
             start, step, stop = map(number, cells)
         except ValueError:
             continue
-        if not (step > 0 and stop > start and np.isfinite(stop)):
+        if not (step > 0 and stop > start and math.isfinite(stop - start) and math.isfinite(step)):
             return None
         n_points = round((stop - start) / step) + 1
         body = [one for one in lines[index + 1 :] if one.strip()]

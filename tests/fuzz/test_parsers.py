@@ -203,11 +203,36 @@ def strips(step: int) -> str:
     return "".join(f"{index} {100 + index % 9}\n" for index in range(0, 1280, step))
 
 
+COUNTS = [f"{100 + index % 9}" for index in range(64)]
+
+ASC = (
+    "*TYPE = Raw\n*WAVE_LENGTH1 = 1.5406\n*START = 5\n*STOP = 11.3\n*STEP = 0.1\n*COUNT = 64\n"
+    + "\n".join(", ".join(COUNTS[row : row + 4]) for row in range(0, 64, 4))
+    + "\n*END\n*EOF\n"
+)
+UDF = (
+    "SampleIdent,PbS,/\nLabdaAlpha1, 1.5406,/\nDataAngleRange, 5.0, 11.3,/\nScanStepSize, 0.1,/\nRawScan\n"
+    + ",\n".join(", ".join(COUNTS[row : row + 8]) for row in range(0, 64, 8))
+    + "/\n"
+)
+MDI = "PbS 05-04-26\n5.0 0.1 1.0 CU 1.5406 11.3 64\n" + "\n".join(COUNTS) + "\n"
+CPI = (
+    "SIETRONICS XRD SCAN\n5.0\n11.3\n0.1\nCu\n1.5406\n4-5-2026\n1.0\nPbS\nSCANDATA\n"
+    + "\n".join(COUNTS)
+    + "\n"
+)
+XDD = "5 0.1 11.3\n" + "\n".join(COUNTS) + "\n"
+
 TEXTS: dict[str, tuple[str, Callable[[Path], str], Callable[[Path], Any]]] = {
     "cif": (".cif", lambda _: CIF, material_from_cif),
     "columns": (".xye", lambda _: COLUMNS, lambda path: load_pattern(path, 0.5637)),
     "csv": (".csv", lambda _: CSV, load_pattern),
     "xrdml": (".xrdml", lambda _: XRDML, load_pattern),
+    "Rigaku .asc": (".asc", lambda _: ASC, load_pattern),
+    "Philips .udf": (".udf", lambda _: UDF, load_pattern),
+    "Jade .mdi": (".mdi", lambda _: MDI, load_pattern),
+    "Sietronics .cpi": (".cpi", lambda _: CPI, load_pattern),
+    "TOPAS .xdd": (".xdd", lambda _: XDD, lambda path: load_pattern(path, 0.5637)),
     "settings": (".toml", lambda _: TOML, lambda path: load_toml(LiveConfig, path)),
     "angle calibration": (".off", off_file, lambda path: read_angle_calibration(path, "psi")),
     "bad strips": (".chans", lambda _: "5-6\n17\n100-110\n1200\n", lambda path: read_bad_strips(path, 1280)),
