@@ -31,6 +31,25 @@ def test_probabilities_are_a_power_of_chi2() -> None:
     assert str(found) == f"C ({found.probabilities['C']:.1%})"
 
 
+def test_errors_of_the_dots_are_allowed_for() -> None:
+    """9 % of dots whose mean square is 400 times that of the errors are 3.24 of χ² per bin."""
+    found = conclude({"A": 0.4 * N, "B": 2.5 * N}, 400.0 * N, N, dots=400.0)
+    floor = MISFIT_FLOOR + 0.09**2 * 400
+    odds = ((2.5 + floor) / (0.4 + floor)) ** (-N_INDEPENDENT / 2)
+    assert found.probabilities["B"] / found.probabilities["A"] == pytest.approx(odds)
+    assert found.identity is Identity.CANNOT_TELL
+    assert conclude({"A": 0.4 * N, "B": 2.5 * N}, 400.0 * N, N).identity is Identity.IDENTIFIED
+
+
+@pytest.mark.parametrize(("other", "identity"), [("InP", Identity.CANNOT_TELL), ("PbS", Identity.IDENTIFIED)])
+def test_many_photons_do_not_tell_crystals_of_the_same_lattice_apart(other: str, identity: Identity) -> None:
+    (crystal,) = load_crystal_curves(["CdS-zincblende"])
+    dots = np.interp(Q, CRYSTAL_Q_INV_ANGSTROM, crystal.curves[6])
+    pattern = Pattern.from_arrays(Q, np.random.default_rng(0).poisson(1e6 * dots).astype(float))
+    found = MaterialComparison(load_crystal_curves(["CdS-zincblende", other])).compare(pattern)
+    assert found.identity is identity
+
+
 def second_best(probability: float) -> float:
     """χ² of another material with which the best one, of χ² 0.5 per bin, has this probability."""
     return ((0.5 + MISFIT_FLOOR) * (1 / probability - 1) ** (-2 / N_INDEPENDENT) - MISFIT_FLOOR) * N
