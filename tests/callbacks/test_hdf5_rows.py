@@ -54,3 +54,24 @@ def test_rows_of_a_virtual_dataset_wait_for_their_own_file_alone(tmp_path: Path)
         with pytest.raises(ArchiveError, match=r"part1\.h5"):
             whole.read(first, last)
     whole.close()
+
+
+def test_a_file_whose_filter_is_missing_is_not_kept_open(tmp_path: Path) -> None:
+    """Its writer may write it again with another filter."""
+    path, counts = tmp_path / "f.h5", np.arange(8, dtype=np.uint32).reshape(2, 4)
+    with h5py.File(path, "w") as file:
+        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties.set_chunk((1, 4))
+        properties.set_filter(32099, h5py.h5z.FLAG_OPTIONAL, (1,))
+        space = h5py.h5s.create_simple(counts.shape)
+        dataset = h5py.h5d.create(file.id, b"frames", h5py.h5t.NATIVE_UINT32, space, properties)
+        for index, row in enumerate(counts):
+            dataset.write_direct_chunk((index, 0), row.tobytes(), 0)
+    rows = Hdf5Rows([path], "frames", 60.0)
+    with pytest.raises(ArchiveError, match="is compressed with HDF5 filter 32099"):
+        rows.read(0, 2)
+    with h5py.File(path, "a") as file:
+        del file["frames"]
+        file["frames"] = counts
+    np.testing.assert_array_equal(rows.read(0, 2), counts)
+    rows.close()
