@@ -275,7 +275,7 @@ class _Tables:
         flown = not len(table) and bool(arrays) and (ended or all_external)
         if flown:
             self._flown.add(name)
-        if not problem and (unsure := _not_as_announced(arrays)):
+        if not problem and (unsure := _not_as_announced(arrays, self._in_order(name))):
             if not ended:
                 return
             problem = unsure
@@ -294,7 +294,7 @@ class _Tables:
         self._given[name] += skipped
         if flown and len(descriptors) > 1:
             problem = problem or self._differing(descriptors)
-        if name in (self._stop.get(RUN_KEY) or {}).get(ROWS_KEY, ()):
+        if not self._in_order(name, unknown=True):
             problem = problem or (
                 "the frames of this stream are not the rows of its files one after another, and the archive "
                 "does not hold which they are: size such runs live"
@@ -313,8 +313,15 @@ class _Tables:
             if not ended:
                 raise
             first = self._given[name]
-            chunks = self._otherwise(where, error, arrays, rows_each, first, n_events, alone)
+            chunks = self._otherwise(
+                where, error, arrays, rows_each, first, n_events, alone, self._in_order(name)
+            )
             yield from self._of_chunks(descriptors, table, rows_each, chunks, names)
+
+    def _in_order(self, name: str, unknown: bool = False) -> bool:
+        """Whether frames are the rows of their files one after another, as a sizer noted live."""
+        account = self._stop.get(RUN_KEY) or {}
+        return name not in account[ROWS_KEY] if ROWS_KEY in account else unknown
 
     def _otherwise(
         self,
@@ -325,6 +332,7 @@ class _Tables:
         first: int,
         n_events: int,
         alone: bool,
+        in_order: bool,
     ) -> Iterator[tuple[int, int, Mapping[str, Any]]]:
         """Read frames that the server does not give from their files on this machine, or say why not."""
         if not _is_fault_of_array(error.__cause__):
@@ -337,7 +345,7 @@ class _Tables:
             if alone:
                 raise ArchiveError(problem) from error
         else:
-            problem = _not_as_announced(here)
+            problem = _not_as_announced(here, in_order)
         logger.warning("%s: %s", where, problem or f"{error}: read from the files on this machine")
         if problem:
             return iter([(first, n_events, {key: _Nothing(problem) for key in arrays})])
@@ -472,9 +480,9 @@ def _is_fault_of_array(error: BaseException | None) -> bool:
     )
 
 
-def _not_as_announced(arrays: Mapping[str, Any]) -> str:
+def _not_as_announced(arrays: Mapping[str, Any], in_order: bool) -> str:
     """Why the files of arrays are not what the archive announces; empty where they are, or are not known."""
-    found = (array.problem() for array in arrays.values() if isinstance(array, FrameFile))
+    found = (array.problem(in_order) for array in arrays.values() if isinstance(array, FrameFile))
     return next(filter(None, found), "")
 
 

@@ -164,8 +164,14 @@ class FrameFile:
             return None
         return cls(array, [Hdf5Rows(names, dataset, timeout_s) for names in paths])
 
-    def problem(self) -> str:
+    def problem(self, in_order: bool = False) -> str:
         """Compare the files with what the archive states.
+
+        Parameters
+        ----------
+        in_order
+            Whether it is known that the rows announced are the first of each file: those behind them, of a
+            run that was interrupted, do not matter in one file.
 
         Returns
         -------
@@ -185,6 +191,8 @@ class FrameFile:
         if any(math.prod(shape[1:]) and n_found % of_row for shape in shapes):
             return f"the archive announces rows of {of_row} numbers, and its files have the shape {found}"
         n_rows = n_found // of_row
+        if in_order and len(shapes) == 1 and n_rows > self.shape[0]:
+            return ""
         why = "it does not hold which of them were announced; size such runs live, or announce all rows, "
         if n_rows < self.shape[0]:
             why = (

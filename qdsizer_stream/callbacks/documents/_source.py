@@ -162,6 +162,11 @@ class FrameSource:
         """Events and frames that were delivered again, and not sized twice."""
 
     @property
+    def has_files(self) -> bool:
+        """Whether frames are in files."""
+        return bool(self._resources_of)
+
+    @property
     def left_out(self) -> Mapping[str, int]:
         """Frames that are not sized because those of another stream are, by stream."""
         return self._choice.left_out

@@ -281,7 +281,7 @@ class RunSizing:
         tally = {**self._tally(n_events), "streams": streams}
         if self.repeated:
             tally["repeated"] = self.repeated
-        if self._source.rows_not_in_order:
+        if self._source.has_files:
             tally[ROWS_KEY] = sorted(self._source.rows_not_in_order)
         if taken_off:
             tally["subscribers_taken_off"] = list(taken_off)
