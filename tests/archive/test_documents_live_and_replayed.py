@@ -548,3 +548,15 @@ def test_one_of_several_files_is_missing(both: Any, files: Path, frames: list[An
         "1.h5:entry/data/data cannot be read: there is no such file" in one["reason"]
         for one in estimates(again)
     )
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"index": 0}])
+def test_datums_that_do_not_name_their_rows(
+    kwargs: dict[str, Any], both: Any, files: Path, frames: list[Any]
+) -> None:
+    """Tiled takes the number of the event for that of the row; it is not guessed live, nor in a replay."""
+    path = stored(files / f"{uuid.uuid4()}.h5", frames[FEW])
+    live, again = both(classic(path, [kwargs] * N_FRAMES))
+    assert all("do not state the rows of the frame" in one["reason"] for one in estimates(live))
+    assert [one["reason"][: len(IN_TURN)] for one in estimates(again)] == [IN_TURN] * N_FRAMES
+    assert account(again) == account(live)

@@ -399,11 +399,12 @@ class FrameSource:
         Tiled stores the rows in the order of the files: the archive of such a run gives events the frames of
         others.
         """
+        resource = datum["resource"]
         try:
             first, last, _ = datum_span(datum["datum_kwargs"])
-        except ArchiveError:
-            return  # its frame is rejected
-        resource = datum["resource"]
+        except ArchiveError:  # its frame is rejected; Tiled assumes that it is the next one
+            self._follow_resource(stream, resource, in_order=False)
+            return
         self._follow_resource(stream, resource, first == self._next_row.get((stream, resource), 0))
         self._next_row[stream, resource] = last
 
