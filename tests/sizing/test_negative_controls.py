@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 SEED, PER_KIND = 2026, 3
 """A seed that played no part when the thresholds were set."""
 
-MODELS = {"pbs": "PbS", "pbs-paper": "PbS", "pbs-paper-cut": "PbS", "pbse": "PbSe"}
+MODELS = {"pbs": "PbS", "pbs-paper": "PbS", "pbs-paper-cut": "PbS", "pbse": "PbSe", "cdse": "CdSe-zincblende"}
 """Materials of the models."""
 
 Corpus = dict[str, list[NegativeControl]]

@@ -26,9 +26,12 @@ PACKAGE_LOOK_ALIKES = (
 )
 """Quantum dots of the package, each a look-alike of the others."""
 
-INDISTINGUISHABLE: dict[str, tuple[str, ...]] = {"PbS": ("EuS",)}
+INDISTINGUISHABLE: dict[str, tuple[str, ...]] = {
+    "PbS": ("EuS",),
+    "CdSe-zincblende": ("InAs", "ZnTe", "GaSb", "HgSe", "CuI"),
+}
 """Crystals whose lattice and heights of the peaks are those of a material, within the limits for that
-material: no pattern distinguishes them."""
+material: no pattern of dots distinguishes them."""
 
 Atoms = tuple[tuple[float, float, float], ...]
 

@@ -142,10 +142,10 @@ def _material(name: str) -> Material:
 
 
 @cache
-def _dots(material_name: str) -> dict[float, NDArray[np.float64]]:
-    """Patterns of populations at the angles, by number mean."""
+def _dots(material_name: str, strange: bool) -> dict[float, NDArray[np.float64]]:
+    """Patterns of populations at the angles, by number mean, with or without those outside the range."""
     material = _material(material_name)
-    means_nm = np.array(SIZES_NM if material_name in FOREIGN_NAMES else (*SIZES_NM, *STRANGE_NM))
+    means_nm = np.array((*SIZES_NM, *STRANGE_NM) if strange else SIZES_NM)
     unit = material.unit_diameter_angstrom
     diameters = np.arange(1.0, 10 * means_nm.max() * MAX_OVER_MEAN / unit, 0.5) * unit
     dispersions = np.where(means_nm == BULK_NM, BULK_DISPERSION, DISPERSION)
@@ -168,7 +168,9 @@ def _colloid(
     """Counts of dots in one of the solvents."""
     q = q_from_two_theta(TWO_THETA_DEG, WAVELENGTH_ANGSTROM)
     solvent = load_solvent(str(rng.choice(solvent_names()))).intensity(q, WAVELENGTH_ANGSTROM)
-    mixture = mix_by_area(_dots(material_name)[mean_nm], solvent, float(rng.choice(AREA_FRACTIONS)))
+    strange = mean_nm in STRANGE_NM or material_name not in FOREIGN_NAMES
+    dots = _dots(material_name, strange)[mean_nm]
+    mixture = mix_by_area(dots, solvent, float(rng.choice(AREA_FRACTIONS)))
     return _counted(mixture, rng, counts)
 
 

@@ -123,7 +123,7 @@ def evaluate_look_alikes(
         f"Nanocrystals of 1.5 to 11 nm and bulk powders of {len(names)} crystals, half of them with a "
         "wavelength that is wrong by a factor of 0.55 to 1.7, in solvents and on backgrounds, Q from 0.9–1.6 "
         "up to 2.5–15 Å⁻¹. None should be sized."
-        + (f" {', '.join(same)} has the lattice and the peak heights of {material}." if same else ""),
+        + (f" With the lattice and the peak heights of {material}: {', '.join(same)}." if same else ""),
         LOOK_ALIKE_COLUMNS,
         (*rows, (total, totals[0], *_counted((totals[1], totals[2]), totals[0]), "")),
     )
