@@ -7,7 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from qdsizer_stream.models.fit import FitOptions, FitTemplates, FrameFit, Prior, lognormal_population
+from qdsizer_stream.models.fit import (
+    FitOptions,
+    FitTemplates,
+    FrameFit,
+    Population,
+    Prior,
+    lognormal_population,
+)
 from qdsizer_stream.patterns import Pattern
 from qdsizer_stream.simulation import (
     CorrelatedMotion,
@@ -103,11 +110,13 @@ def fitted(templates: FitTemplates, pattern: Pattern, **settings: object):
 
 
 def test_diameters_that_hardly_occur_are_left_out_of_the_sums(templates: FitTemplates) -> None:
-    """The curve is that of all of them, to single precision."""
+    """The curve is the sum over all of them one by one, to single precision."""
     few = lognormal_population(templates.diameters_nm, templates.cells, 3.0, 0.05)
-    cells = few.clusters * templates.cells
-    every = few._replace(clusters=(cells + 2e-12 * cells.max()) / templates.cells)
-    found, expected = (templates.curves(one, THERMAL, 0.9, 0.003).intensity for one in (few, every))
+    nothing = np.zeros(templates.cells.size)
+    alone = [Population(one / templates.cells, nothing, nothing) for one in np.eye(templates.cells.size)]
+    thermal = (THERMAL, 0.9, 0.003)
+    expected = (few.clusters * templates.cells) @ [c.intensity for c in templates.curves_of(alone, *thermal)]
+    found = templates.curves(few, *thermal).intensity
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * expected.max())
 
 
