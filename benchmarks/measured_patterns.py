@@ -74,13 +74,12 @@ def main() -> None:
     for heading in (
         "file",
         "as PbS: sized",
-        "reasons",
         "model",
         "status",
         "mass mean, nm",
         "number mean, nm",
     ):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=True)
     n_frames, n_sized = 0, 0
     with tempfile.TemporaryDirectory() as folder:
         cif = Path(folder, "Pt.cif")
