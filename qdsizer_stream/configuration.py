@@ -218,7 +218,9 @@ def _syntax_hint(error: str, text: str) -> str:
     return f" in {line!r}{hint}"
 
 
-def validated(kind: type[ConfigT], values: dict[str, Any], where: str, folder: Path | None = None) -> ConfigT:
+def validated(
+    kind: type[ConfigT], values: dict[str, Any], where: str, folder: str | os.PathLike[str] | None = None
+) -> ConfigT:
     """Validate settings, with errors that name their source.
 
     Parameters
@@ -242,7 +244,7 @@ def validated(kind: type[ConfigT], values: dict[str, Any], where: str, folder: P
         A setting is unknown, missing or out of range; the message lists each.
     """
     try:
-        return kind.model_validate(values, context={"folder": folder})
+        return kind.model_validate(values, context={"folder": None if folder is None else Path(folder)})
     except ValidationError as error:
         problems = "; ".join(
             _unknown_key(kind, problem["loc"])

@@ -1,6 +1,7 @@
 """The journal format: documents in a file, each with its length, index and checksum."""
 
 import logging
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -127,7 +128,7 @@ class JournalWriter:
             raise
 
 
-def read_documents(path: Path) -> Iterator[tuple[str, Any]]:
+def read_documents(path: str | os.PathLike[str]) -> Iterator[tuple[str, Any]]:
     """Read the documents of a journal, skipping what is damaged.
 
     Parameters
@@ -142,7 +143,7 @@ def read_documents(path: Path) -> Iterator[tuple[str, Any]]:
     return ((item[0], item[1]) for item in read_journal(path) if not isinstance(item, Damage))
 
 
-def read_journal(path: Path) -> Iterator[tuple[str, Any] | Damage]:
+def read_journal(path: str | os.PathLike[str]) -> Iterator[tuple[str, Any] | Damage]:
     """Read a journal with the damage that is in it.
 
     Parameters
@@ -154,7 +155,7 @@ def read_journal(path: Path) -> Iterator[tuple[str, Any] | Damage]:
     -------
     Name and document, or a `Damage` in place of what cannot be read, in the order of the file.
     """
-    with path.open("rb") as file:
+    with Path(path).open("rb") as file:
         begin = file.read(len(MAGIC) + len(MARK))
         file.seek(0)
         # A damaged first byte must not turn a journal into one of the old format.

@@ -70,8 +70,8 @@ class ReplayJournal:
         Another process runs the same replay, or the file cannot be written.
     """
 
-    def __init__(self, path: Path, resume: bool = True) -> None:
-        self._path = path
+    def __init__(self, path: str | os.PathLike[str], resume: bool = True) -> None:
+        self._path = path = Path(path)
         self.frames_done = 0
         """Documents with frames whose estimates are in the journal; a continued replay skips them."""
         self._n_taken = 0  # and those whose frames are still being summed

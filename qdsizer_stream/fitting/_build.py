@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import os
 import tempfile
 import time
 from dataclasses import dataclass, fields
@@ -155,8 +156,8 @@ class _Fitted:
 
 
 def build_fit_model(
-    material: str,
-    path: Path,
+    material: str | os.PathLike[str],
+    path: str | os.PathLike[str],
     *,
     name: str | None = None,
     size_range_nm: tuple[float, float] | None = None,
@@ -201,6 +202,7 @@ def build_fit_model(
         The file cannot be written.
     """
     began = time.perf_counter()
+    material, path = os.fspath(material), Path(path)
     check_wavelength(wavelength_angstrom)
     crystal = load_material(material)
     sizes = _sizes(crystal, size_range_nm)
@@ -270,7 +272,7 @@ def build_fit_model(
 
 
 def cached_fit_model(
-    material: str,
+    material: str | os.PathLike[str],
     *,
     wavelength_angstrom: float = DEFAULT_WAVELENGTH_ANGSTROM,
     size_range_nm: tuple[float, float] | None = None,
@@ -294,6 +296,7 @@ def cached_fit_model(
     ConfigurationError, PhysicsError, ModelError
         As `build_fit_model`.
     """
+    material = os.fspath(material)
     crystal = load_material(material)
     sizes = _sizes(crystal, size_range_nm)
     # Near an absorption edge f' changes fast; elsewhere a per cent of the wavelength does not matter.

@@ -1,5 +1,6 @@
 """Patterns of nanocrystals of other crystals, which are simulated once and kept in a file of their own."""
 
+import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -87,7 +88,7 @@ def _shipped() -> tuple[dict[str, CrystalCurves], NDArray[np.float64]]:
     return {one.name: one for one in _crystals(arrays)}, arrays[SOLVENTS].astype(np.float64)
 
 
-def load_crystal_curves(sources: Sequence[str | Path]) -> tuple[CrystalCurves, ...]:
+def load_crystal_curves(sources: Sequence[str | os.PathLike[str]]) -> tuple[CrystalCurves, ...]:
     """Load curves of crystals.
 
     Parameters
@@ -113,7 +114,7 @@ def load_crystal_curves(sources: Sequence[str | Path]) -> tuple[CrystalCurves, .
     return tuple(found.values())
 
 
-def _of_source(source: str | Path) -> tuple[CrystalCurves, ...]:
+def _of_source(source: str | os.PathLike[str]) -> tuple[CrystalCurves, ...]:
     known = _shipped()[0]
     if str(source) in known:
         return (known[str(source)],)
@@ -195,7 +196,9 @@ def with_phases(templates: Templates, crystals: Sequence[CrystalCurves], grid: B
 
 
 def write_crystal_curves(
-    path: Path, crystals: Sequence[CrystalCurves], solvents: NDArray[np.float64] | None = None
+    path: str | os.PathLike[str],
+    crystals: Sequence[CrystalCurves],
+    solvents: NDArray[np.float64] | None = None,
 ) -> None:
     """Write curves of crystals.
 
@@ -213,6 +216,7 @@ def write_crystal_curves(
     ModelError
         The file cannot be written, or its name has another ending.
     """
+    path = Path(path)
     if path.suffix != CURVES_SUFFIX:
         raise ModelError(f"crystal curves {path}: give a name that ends in {CURVES_SUFFIX}")
     arrays: dict[str, NDArray[Any]] = {

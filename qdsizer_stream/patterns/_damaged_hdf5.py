@@ -1,8 +1,8 @@
 """Errors of HDF5 files whose groups and datasets are not those of their format."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from ..errors import PatternFileError, QdsizerError
 
@@ -10,7 +10,7 @@ __all__ = ["structure_checked"]
 
 
 @contextmanager
-def structure_checked(path: Path) -> Iterator[None]:
+def structure_checked(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn errors of a damaged structure into one line that names the file.
 
     A dataset in place of a group, an attribute of another type, text in place of numbers or an empty array

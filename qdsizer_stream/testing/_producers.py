@@ -1,5 +1,6 @@
 """Simulated MYTHENs that announce their frames in each layout of documents that Bluesky has."""
 
+import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -42,9 +43,9 @@ class ResourceDatumMythen(SimMythen):
         As for `SimMythen`.
     """
 
-    def __init__(self, *, directory: Path, frames_each: int = 1, **arguments: Any) -> None:
+    def __init__(self, *, directory: str | os.PathLike[str], frames_each: int = 1, **arguments: Any) -> None:
         super().__init__(**arguments)
-        self._directory = directory
+        self._directory = Path(directory)
         self._frames_each = frames_each
 
     def stage(self) -> list[Any]:

@@ -1,6 +1,7 @@
 """An ophyd-async detector that writes given frames to a file; needs `ophyd-async`."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,9 @@ class _AcquireLogic(core.DetectorAcquireLogic):
 
 
 class _DataLogic(core.DetectorDataLogic):
-    def __init__(self, writer: _Writer, directory: Path) -> None:
+    def __init__(self, writer: _Writer, directory: str | os.PathLike[str]) -> None:
         self._writer = writer
-        self._directory = directory
+        self._directory = Path(directory)
 
     async def prepare_unbounded(self, datakey_name: str) -> core.StreamResourceDataProvider:
         path = self._directory / "frames.h5"
@@ -124,7 +125,11 @@ class FrameFileDetector(core.StandardDetector):
     """
 
     def __init__(
-        self, directory: Path, frames: NDArray[np.uint32], energy_kev: float, name: str = "mythen"
+        self,
+        directory: str | os.PathLike[str],
+        frames: NDArray[np.uint32],
+        energy_kev: float,
+        name: str = "mythen",
     ) -> None:
         writer = _Writer(frames)
         self.energy = core.soft_signal_rw(float, energy_kev, units="keV")

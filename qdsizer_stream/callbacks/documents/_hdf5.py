@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -92,8 +93,8 @@ class Hdf5Rows:
         a file that is lost must not cost this time for every row.
     """
 
-    def __init__(self, paths: Sequence[Path], dataset: str, timeout_s: float) -> None:
-        self._paths = paths
+    def __init__(self, paths: Sequence[str | os.PathLike[str]], dataset: str, timeout_s: float) -> None:
+        self._paths = [Path(path) for path in paths]
         self._dataset_path = dataset
         self._timeout_s = timeout_s
         self._lost = False

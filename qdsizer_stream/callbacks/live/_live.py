@@ -2,13 +2,13 @@
 
 import atexit
 import logging
+import os
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ...sizing import Examination, SizeEstimate, Sizer, SizingConfig, Status
@@ -82,7 +82,10 @@ class LiveSizer:
     """
 
     def __init__(
-        self, config: LiveConfig, sizer: Sizer | None = None, spill_folder: Path | None = None
+        self,
+        config: LiveConfig,
+        sizer: Sizer | None = None,
+        spill_folder: str | os.PathLike[str] | None = None,
     ) -> None:
         self.config = config
         self._sizer = sizer if sizer is not None else Sizer(config.sizing)

@@ -1,6 +1,7 @@
 """One worker thread behind one bounded queue."""
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -8,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from ...sizing.process import SLOTS
@@ -160,7 +160,7 @@ class WorkQueue:
         policy: QueuePolicy,
         idle: Callable[[], float | None] = lambda: None,
         hangs: Callable[[], bool] = lambda: False,
-        spill_folder: Path | None = None,
+        spill_folder: str | os.PathLike[str] | None = None,
         max_bytes: int = QUEUE_BYTES,
         max_marked_bytes: int = MARKED_BYTES,
     ) -> None:

@@ -6,7 +6,6 @@ import pickle
 import tempfile
 import time
 from math import inf
-from pathlib import Path
 from typing import IO, Any
 
 __all__ = ["Spill"]
@@ -26,7 +25,7 @@ class Spill:
         Folder of the file; None for that of temporary files.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
         self._folder = folder
         self._file: IO[bytes] | None = None
         self._end = 0

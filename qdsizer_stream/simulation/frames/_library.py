@@ -291,7 +291,10 @@ def _assembled(recipe: LibraryRecipe, blocks: Mapping[int, NDArray[np.float32]])
 
 
 def build_library(
-    recipe: LibraryRecipe, path: Path, progress: Progress = silent, scheduler: str | None = None
+    recipe: LibraryRecipe,
+    path: str | os.PathLike[str],
+    progress: Progress = silent,
+    scheduler: str | None = None,
 ) -> Library:
     """Simulate a recipe and write it to a file, which appears whole or not at all.
 
@@ -322,6 +325,7 @@ def build_library(
     PhysicsError
         The recipe cannot be simulated.
     """
+    path = Path(path)
     if not path.parent.is_dir():
         raise LibraryError(f"folder {path.parent} does not exist: create it first")
     kept = KeptBlocks(path, recipe.sha256, (recipe.n_patterns // recipe.n_strains, recipe.grid.n_points))
@@ -374,7 +378,7 @@ def _write(library: Library, path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def read_library(path: Path) -> Library:
+def read_library(path: str | os.PathLike[str]) -> Library:
     """Read a library.
 
     Parameters
@@ -391,6 +395,7 @@ def read_library(path: Path) -> Library:
     LibraryError
         The file is missing, cut short, damaged, not a library, or of another format version.
     """
+    path = Path(path)
     if not path.is_file():
         raise LibraryError(f"library {path} does not exist: build it with 'qdsizer-stream simulate'")
     try:
