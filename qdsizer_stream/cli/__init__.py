@@ -13,6 +13,7 @@ from . import (  # noqa: F401  (each registers its command)
     _models,
     _predict,
     _profile,
+    _recipe,
     _reduce,
     _refine,
     _replay,

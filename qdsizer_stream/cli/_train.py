@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ..errors import ConfigurationError
 from ._app import app, examples
 from ._progress import progress_bar
 
@@ -16,14 +17,20 @@ __all__ = ["train"]
 
 
 @app.command(
-    epilog=examples(
-        "train --recipe pbs", "train --recipe my-material.toml --out my-material.onnx", "train --workers 2"
-    )
+    epilog=examples("train --material PbSe", "train --recipe my-material.toml --workers 2 --out mine.onnx")
 )
 def train(
     recipe: Annotated[
-        str, typer.Option(help="Name of a recipe of this package, or path of a TOML file.")
-    ] = "pbs",
+        str | None,
+        typer.Option(help="Name of a recipe of this package, or path of a TOML file; by default pbs."),
+    ] = None,
+    material: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of a recipe: a material of this package, or a CIF or TOML file, whose recipe is "
+            "made as by `recipe new`."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Model file to write; by default NAME.onnx, with the name of the recipe."),
@@ -45,10 +52,12 @@ def train(
 
     A checkpoint is kept beside the file until the training is complete; the same command continues from it.
     """
-    from ..training import Checkpoint, load_training_recipe
+    from ..training import Checkpoint, load_training_recipe, new_recipe
     from ..training import train as run
 
-    settings = load_training_recipe(recipe)
+    if recipe is not None and material is not None:
+        raise ConfigurationError("--recipe and --material exclude each other: give one of them")
+    settings = load_training_recipe(recipe or "pbs") if material is None else new_recipe(material)
     path = Path(f"{settings.name}.onnx") if out is None else out
     checkpoint = Checkpoint.beside(path, settings.sha256)
     errors = Console(stderr=True, soft_wrap=True)

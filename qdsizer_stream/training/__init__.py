@@ -6,6 +6,7 @@ from ._degrade import Degradation, degrade, degrade_randomly
 from ._export import export_model
 from ._interval_calibration import interval_floors, interval_scale
 from ._networks import MovingSums, PaperNetwork, PositionalNetwork, SizeNetwork
+from ._new_recipe import new_recipe, new_recipe_text
 from ._paper_fit import PaperFit, fit_paper
 from ._paper_set import PaperAugmentation, PaperSet, Split, augment, split_by_parent
 from ._recipe import PaperRecipe, SizeRecipe, TrainingRecipe, load_training_recipe
@@ -46,6 +47,8 @@ __all__ = [
     "interval_floors",
     "interval_scale",
     "load_training_recipe",
+    "new_recipe",
+    "new_recipe_text",
     "round_up",
     "run_workers",
     "seal_model",

@@ -2,20 +2,21 @@
 
 import hashlib
 import os
+import tomllib
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from ..configuration import Config, load_toml
+from ..configuration import Config, load_toml, validated
 from ..errors import ConfigurationError
 from ..models import AcceptanceThresholds
 from ..simulation import StreamRecipe
 from ._paper_set import PaperAugmentation
 from ._templates import TemplatePhysics
 
-__all__ = ["PaperRecipe", "SizeRecipe", "TrainingRecipe", "load_training_recipe"]
+__all__ = ["PaperRecipe", "SizeRecipe", "TrainingRecipe", "load_training_recipe", "recipe_from_text"]
 
 
 LATER_THRESHOLDS = ("max_ratio_misfit", "max_ratio_misfit_textured", "max_two_theta_shift_deg")
@@ -131,3 +132,27 @@ def load_training_recipe(name_or_path: str | os.PathLike[str]) -> TrainingRecipe
             "of a TOML file"
         )
     return load_toml(_RecipeFile, path).model
+
+
+def recipe_from_text(text: str, where: str, folder: str | os.PathLike[str]) -> TrainingRecipe:
+    """Read a training recipe that is in no file.
+
+    Parameters
+    ----------
+    text
+        TOML with one table ``[model]``.
+    where
+        Source of the text, for the error message.
+    folder
+        Folder for relative paths in the recipe.
+
+    Returns
+    -------
+    The recipe.
+
+    Raises
+    ------
+    ConfigurationError
+        One of its settings is invalid.
+    """
+    return validated(_RecipeFile, tomllib.loads(text), where, folder).model
