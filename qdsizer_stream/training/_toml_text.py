@@ -48,11 +48,7 @@ def _table(values: Mapping[str, Any], path: str, comments: Mapping[str, str]) ->
         lines += _comment(where, comments)
         line = f"{key} = {_value(value)}"
         if len(line) > WIDTH and entries and all(isinstance(one, str) and " " not in one for one in value):
-            lines += [
-                f"{key} = [",
-                *textwrap.wrap(", ".join(entries), WIDTH, initial_indent="    ", subsequent_indent="    "),
-                "]",
-            ]
+            lines += [f"{key} = [", *_wrapped(", ".join(entries), "    "), "]"]
         elif len(line) > WIDTH and entries:
             lines += [f"{key} = [", *(f"    {one}," for one in entries), "]"]
         else:
@@ -61,8 +57,18 @@ def _table(values: Mapping[str, Any], path: str, comments: Mapping[str, str]) ->
 
 
 def _comment(where: str, comments: Mapping[str, str]) -> list[str]:
-    text = comments.get(where, "")
-    return textwrap.wrap(text, WIDTH, initial_indent="# ", subsequent_indent="# ")
+    return _wrapped(comments.get(where, ""), "# ")
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def _value(value: Any) -> str:

@@ -85,6 +85,15 @@ def test_what_follows_from_the_crystal_is_as_in_the_recipes_that_were_written_by
         for mine, theirs in ((found.generator, known.generator), (found.held_out, known.held_out)):
             same = {"max_cluster_nm"} if name == "cdse" else set()  # of dots up to 8 nm, here up to 10
             assert mine.structures.model_dump(exclude=same) == theirs.structures.model_dump(exclude=same)
+            for key in (
+                "distributions",
+                "resolution",
+                "sources",
+                "strain",
+                "known_solvents",
+                "counts_per_bin",
+            ):
+                assert getattr(mine, key) == getattr(theirs, key)
             assert mine.q_high_inv_angstrom == theirs.q_high_inv_angstrom
             assert mine.q_low_inv_angstrom == pytest.approx(theirs.q_low_inv_angstrom, abs=0.16)
             assert mine.b_angstrom2[0] <= theirs.b_angstrom2[0] * 1.03
