@@ -140,7 +140,7 @@ def test_bad_files_fail_and_good_ones_are_still_sized(
     ("option", "value", "message"),
     [
         ("--wavelength", "0", "wavelength 0.0 Å is not an X-ray wavelength"),
-        ("--model", "gold", "model 'gold' is unknown: choose pbs, pbs-paper"),
+        ("--model", "gold", "model 'gold' is unknown: choose cdse, pbs, pbs-paper"),
         ("--solvent", "none.xy", "none.xy: cannot read this file"),
     ],
 )
