@@ -1,7 +1,7 @@
 """Fits: templates of any material, and the refinement of a pattern."""
 
 from ._build import DEFAULT_WAVELENGTH_ANGSTROM, build_fit_model, cached_fit_model, held_out_recipe
-from ._cache import CACHE_VARIABLE, cache_folder, cached_templates
+from ._cache import CACHE_VARIABLE, cache_folder, cached_templates, replace_file
 from ._identify import crystal_curves, identify, solvent_curves
 from ._refine import Refinement, phase_curves, refine
 from ._simulate import Spheres, TemplateRecipe, simulate_fit_templates
@@ -21,6 +21,7 @@ __all__ = [
     "identify",
     "phase_curves",
     "refine",
+    "replace_file",
     "simulate_fit_templates",
     "solvent_curves",
 ]

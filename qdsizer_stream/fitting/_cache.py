@@ -112,8 +112,8 @@ def cached_arrays(
 class replace_file:  # noqa: N801  (used as a function)
     """Write a file under another name and rename it when it is whole, so that no reader sees half of it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
 
     def __enter__(self) -> Path:
         number, name = tempfile.mkstemp(dir=self._path.parent, prefix=".", suffix=self._path.suffix)
