@@ -31,10 +31,10 @@ def why_not_here(array: Any) -> str:
     -------
     One line with the remedy; empty where the array is in no file.
     """
-    uris = files_of(array) if hasattr(array, "data_sources") else []
+    uris = files_of(array)
     if not uris:
         return ""
-    mimetype = array.data_sources()[0].mimetype
+    mimetype = _sources(array)[0].mimetype
     if mimetype != HDF5_MIMETYPE:
         return f"{uris[0]} is of type {mimetype}, which only the server can read: see whether it is there"
     try:
@@ -46,8 +46,7 @@ def why_not_here(array: Any) -> str:
         return f"a part of {uris[0]} is selected (slice), which only the server can read"
     return (
         f"{lost} is not on this machine: put it back if it was moved; if it is on that of the server, "
-        f"its log "
-        "says whether it may read the file and has the HDF5 filter of the frames"
+        "its log says whether it may read the file and has the HDF5 filter of the frames"
     )
 
 
@@ -64,7 +63,7 @@ def check_selection(array: Any) -> None:
     ArchiveError
         A selection (`slice`) of its files is refused live, or counts the rows of several files together.
     """
-    for source in array.data_sources() or [] if hasattr(array, "data_sources") else []:
+    for source in _sources(array):
         text = source.parameters.get("slice")
         if Selection.of(text, MAX_AXES).skipped_rows and len(source.assets) > 1:
             raise ArchiveError(
@@ -88,11 +87,14 @@ def undecoded_uris(array: Any) -> list[str]:
     -------
     The URIs, in the order of the rows; empty where the server finds every file, or the array is in no file.
     """
-    if not hasattr(array, "data_sources"):
-        return []  # a column of a table
     uris = files_of(array)
     found = all(unquote(uri) == uri and "#" not in uri and "?" not in uri for uri in uris)
     return [] if found else uris
+
+
+def _sources(array: Any) -> list[Any]:
+    """Data sources of an array; a column of a table has none."""
+    return array.data_sources() or [] if hasattr(array, "data_sources") else []
 
 
 def files_of(array: Any) -> list[str]:
@@ -107,7 +109,7 @@ def files_of(array: Any) -> list[str]:
     -------
     The URIs, in the order of the rows.
     """
-    assets = [asset for source in array.data_sources() or [] for asset in source.assets]
+    assets = [asset for source in _sources(array) for asset in source.assets]
     return [str(asset.data_uri) for asset in sorted(assets, key=lambda one: one.num or 0)]
 
 
@@ -149,7 +151,7 @@ class FrameFile:
         The array; None where it is not in HDF5 files that this machine can see, or only a part of them is
         selected.
         """
-        sources = array.data_sources() or [] if hasattr(array, "data_sources") else []
+        sources = _sources(array)
         if len(sources) != 1 or sources[0].mimetype != HDF5_MIMETYPE:
             return None
         parameters = sources[0].parameters

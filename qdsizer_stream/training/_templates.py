@@ -193,8 +193,8 @@ def simulate_templates(
     )
     dots /= dots.mean(axis=1, keepdims=True)
     peaks = _peaks(q, dots[np.argmin(np.abs(np.log(mean_nm / PEAK_SIZE_NM)) + dispersion)])
-    for probability in physics.reversal_probabilities or ():
-        means, stacked = _stacked(material, probability, physics, q, motion, wavelength_angstrom)
+    if physics.reversal_probabilities:
+        means, stacked = _stacked(material, physics, q, motion, wavelength_angstrom)
         mean_nm = np.append(mean_nm, means)
         dispersion = np.append(dispersion, np.full(means.size, STACKED_DISPERSION))
         dots = _rounded(np.vstack([dots, stacked / stacked.mean(axis=1, keepdims=True)]))
@@ -227,7 +227,6 @@ def _cold_patterns(
 
 def _stacked(
     material: Material,
-    reversal_probability: float,
     physics: TemplatePhysics,
     q: NDArray[np.float64],
     motion: CorrelatedMotion,
@@ -241,16 +240,21 @@ def _stacked(
     weights = lognormal_weights(
         diameters / 10, means_nm, np.full(means_nm.size, STACKED_DISPERSION), min_fraction=0.0
     )
-    layers = close_packed_layers(material)
-    clusters = [faulted_nanocrystal(layers, Sphere(), float(d), SphereCut.ATOM) for d in diameters]
-    table = faulted_pair_table(layers, clusters, reversal_probability)
-    curves = _cold_patterns(layers, table, q, motion, wavelength_angstrom) @ weights
+    disordered: NDArray[np.float64] | float = 0.0
     if physics.disordered_nm > 0:
         coherence = 10 * physics.disordered_coherence_nm
         piece = averaged_sphere_pairs(material, np.array([coherence]))
         pieces = physics.disordered_nm * (diameters**3 / (diameters / 10)) @ weights / coherence**3
-        curves += _cold_patterns(material, piece, q, motion, wavelength_angstrom) * pieces
-    return means_nm, curves.T
+        disordered = _cold_patterns(material, piece, q, motion, wavelength_angstrom) * pieces
+    layers = close_packed_layers(material)
+    clusters = [faulted_nanocrystal(layers, Sphere(), float(d), SphereCut.ATOM) for d in diameters]
+    probabilities = physics.reversal_probabilities or ()
+    curves = []
+    for probability in probabilities:
+        table = faulted_pair_table(layers, clusters, probability)
+        patterns = _cold_patterns(layers, table, q, motion, wavelength_angstrom)
+        curves.append((patterns @ weights + disordered).T)
+    return np.tile(means_nm, len(probabilities)), np.vstack(curves)
 
 
 def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:

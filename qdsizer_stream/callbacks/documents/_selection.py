@@ -59,8 +59,7 @@ class Selection:
         if (rows := FIRST_AXIS.fullmatch(first)) is None:
             raise ArchiveError(
                 f"slice = {text!r} selects rows by {first!r}: write ':', or from one on, such as '2:', "
-                f"on the "
-                "first axis"
+                "on the first axis"
             )
         if len(parts) >= n_axes or not all(part and PART.fullmatch(part) for part in parts):
             raise ArchiveError(f"slice = {text!r} does not fit a dataset of {n_axes} axes: correct it")
